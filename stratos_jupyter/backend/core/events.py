@@ -1,0 +1,158 @@
+"""What can happen to a job: the scheduler's only input.
+
+Every event carries the moment at which it happened, ``at_s``: nothing in the core reads a clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from .resources import Resources
+from .states import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a node has to give now.
+
+    Attributes
+    ----------
+    offer_id : str
+        Names the offer in the decision that answers it.
+    node : str
+        The machine that makes it.
+    resources : Resources
+        What may be taken of it.
+    behind : int or None
+        None for resources that are free. Else the batch behind which the engine can line up one more, in the
+        same resources, so that a slot of short commands never runs dry.
+    """
+
+    offer_id: str
+    node: str
+    resources: Resources
+    behind: int | None = None
+
+
+class Ending(NamedTuple):
+    """An attempt ended on a node. A tuple, because there is one for each command."""
+
+    task: int
+    attempt: int
+    reason: Reason
+    code: int | None
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TasksAdded:
+    """`count` new tasks, indices following those there are; all of them ask for `demand`."""
+
+    at_s: float
+    count: int
+    demand: Resources
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OffersArrived:
+    """A node offers resources."""
+
+    at_s: float
+    offers: tuple[Offer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OffersRescinded:
+    """Offers that had not been answered are no longer good."""
+
+    at_s: float
+    offer_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TasksStarted:
+    """Commands have begun; pairs of task and attempt."""
+
+    at_s: float
+    tasks: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TasksEnded:
+    """Attempts ended, and that is journaled."""
+
+    at_s: float
+    endings: tuple[Ending, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TasksReturned:
+    """A batch handed unstarted commands back; pairs of task and attempt."""
+
+    at_s: float
+    tasks: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLost:
+    """A batch is gone with its node, executor or agent; what of it had not been reported runs again elsewhere."""
+
+    at_s: float
+    batch_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUnreachable:
+    """A node does not answer; its tasks may still run."""
+
+    at_s: float
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeBack:
+    """A node that did not answer does again, with its tasks."""
+
+    at_s: float
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class KillAsked:
+    """The user wants tasks ended; None means all that have not ended."""
+
+    at_s: float
+    tasks: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RelaunchAsked:
+    """The user wants tasks run once more; those that have not ended are ended first."""
+
+    at_s: float
+    tasks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """No more tasks will be added."""
+
+    at_s: float
+
+
+Event: TypeAlias = (
+    TasksAdded
+    | OffersArrived
+    | OffersRescinded
+    | TasksStarted
+    | TasksEnded
+    | TasksReturned
+    | BatchLost
+    | NodeUnreachable
+    | NodeBack
+    | KillAsked
+    | RelaunchAsked
+    | Closed
+)

@@ -1,0 +1,49 @@
+"""The table of moves has the shape that the rest relies on."""
+
+from __future__ import annotations
+
+import pytest
+
+from stratos_jupyter.backend.core.states import IN_FLIGHT, MOVES, TERMINAL, Cue, Reason, TaskState, ending
+
+
+def test_nothing_leaves_a_terminal_state() -> None:
+    assert not [move for move in MOVES if move[0] in TERMINAL]
+
+
+def test_every_state_is_queued_in_flight_or_terminal() -> None:
+    assert {TaskState.QUEUED} | IN_FLIGHT | TERMINAL == set(TaskState)
+
+
+def test_every_cue_leads_somewhere() -> None:
+    assert {cue for _, cue in MOVES} == set(Cue)
+
+
+@pytest.mark.parametrize("state", sorted(IN_FLIGHT | {TaskState.QUEUED}))
+@pytest.mark.parametrize("cue", [Cue.SUCCEEDED, Cue.FAILED, Cue.KILLED, Cue.LOST])
+def test_every_live_state_can_end_in_every_way(state: TaskState, cue: Cue) -> None:
+    assert MOVES[state, cue] in TERMINAL
+
+
+@pytest.mark.parametrize("state", sorted(IN_FLIGHT))
+def test_what_is_in_flight_can_be_queued_again(state: TaskState) -> None:
+    assert MOVES[state, Cue.REQUEUED] is TaskState.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "state"),
+    [
+        (Reason.EXIT, 0, TaskState.FINISHED),
+        (Reason.EXIT, 3, TaskState.FAILED),
+        (Reason.SIGNAL, 9, TaskState.FAILED),
+        (Reason.TIMEOUT, None, TaskState.FAILED),
+        (Reason.MEMORY, None, TaskState.FAILED),
+        (Reason.SPAWN, None, TaskState.FAILED),
+        (Reason.USER, None, TaskState.KILLED),
+        (Reason.USER, 0, TaskState.KILLED),
+        (Reason.MONITOR, None, TaskState.KILLED),
+        (Reason.LOST, None, TaskState.LOST),
+    ],
+)
+def test_a_reason_decides_the_state(reason: Reason, code: int | None, state: TaskState) -> None:
+    assert ending(reason, code) is state
