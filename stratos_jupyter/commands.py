@@ -1,0 +1,421 @@
+"""What a user asks for: the job, and the commands of its tasks.
+
+PURE: no I/O, no clock. Commands are kept as a template and its parameters, and expanded when asked for, one at a
+time: 100,000 tasks are a list of 100,000 names.
+
+Text and names that are not UTF-8 travel as surrogate escapes (PEP 383) throughout.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from .backend.core.resources import Resources
+from .errors import SpecError
+from .quoting import FileTemplate, compile_file_template
+from .values import as_number as as_number
+from .values import parse_columns as parse_columns
+from .values import parse_duration_s as parse_duration_s
+from .values import parse_size_mib as parse_size_mib
+from .values import rows_of
+from .values import split_explicit as split_explicit
+from .values import split_lines as split_lines
+
+#: columns that every DataFrame of results has
+FIXED_COLUMNS: Final = (
+    *("state", "reason", "command", "node", "attempt", "exit_code"),
+    *("submitted_at", "started_at", "finished_at", "wall_s", "cpu_s", "max_rss_mib", "local_fraction"),
+    *("stdout", "stderr", "parse_error"),
+)
+DTYPES: Final = ("int", "float", "str", "bool")
+
+_JOB_ID: Final = re.compile(r"[^\W_][\w.\-]{0,99}|_[\w.\-]{0,99}")
+_BRACKETS: Final = re.compile(r"<\[(.+?)\]>", re.DOTALL)
+# A single letter is left alone unless it is known: `date +%Y%m%d` and printf '%d%s' are common.
+_PLACEHOLDER: Final = re.compile(r"%(\w+)%")
+
+
+class OutputMode(StrEnum):
+    """Where stdout and stderr of a task go."""
+
+    SCHEDULER = "scheduler"
+    DISK = "disk"
+    MESOS = "mesos"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What a job is, apart from its commands.
+
+    Attributes
+    ----------
+    job_id : str
+        The job's name.
+    master : str
+        The engine.
+    role : str
+        Whose resources are used.
+    threads : float
+        Processors a task.
+    mem_mib, disk_mib : float
+        Memory and disk a task, in MiB; 0 reserves none.
+    output : OutputMode
+        Where stdout and stderr go.
+    log_directory : str
+        For `OutputMode.DISK`.
+    timeout_s : float or None
+        A task is ended after this many seconds.
+    priority : int
+        Higher goes first.
+    cwd : str
+        Working directory; '' is the kernel's at submission.
+    env : tuple of (str, str or None)
+        Variables; None takes the value from the kernel. Values are never recorded.
+    where : tuple of (str, str)
+        Attributes that a node must have.
+    parse : str
+        How stdout becomes columns; '' for not at all.
+    columns : tuple of (str, str)
+        Name and dtype of each parsed column.
+    output_limit : int
+        What comes back of a stream, in bytes; the middle of a longer one is cut.
+    """
+
+    job_id: str = "untitled"
+    master: str = "local"
+    role: str = "*"
+    threads: float = 1
+    mem_mib: float = 0
+    disk_mib: float = 0
+    output: OutputMode = OutputMode.SCHEDULER
+    log_directory: str = ""
+    timeout_s: float | None = None
+    priority: int = 0
+    cwd: str = ""
+    env: tuple[tuple[str, str | None], ...] = ()
+    where: tuple[tuple[str, str], ...] = ()
+    parse: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
+    output_limit: int = 16 * 1024 * 1024
+
+    def demand(self) -> Resources:
+        """Return what a task asks for."""
+        return Resources(self.threads, self.mem_mib, self.disk_mib)
+
+    def check(self) -> None:
+        """Refuse what makes no sense on any engine.
+
+        Raises
+        ------
+        SpecError
+            Names everything that is wrong.
+        """
+        bad: list[str] = []
+        if not _JOB_ID.fullmatch(self.job_id):
+            bad.append(
+                f"job name {self.job_id!r}: use 1 to 100 letters, digits, '.', '-' or '_', not beginning with '.' or '-'"
+            )
+        # `not x > 0` rather than `x <= 0`: a NaN is refused too.
+        if not 0 < self.threads < float("inf"):
+            bad.append(f"threads must be above 0, got {self.threads:g}")
+        for name, amount in (("mem", self.mem_mib), ("disk", self.disk_mib)):
+            if not 0 <= amount < float("inf"):
+                bad.append(f"{name} must be 0 MiB or more, got {amount:g}")
+        if self.timeout_s is not None and not self.timeout_s > 0:
+            bad.append(f"timeout must be above 0 s, got {self.timeout_s:g}")
+        if self.output is OutputMode.DISK and not self.log_directory:
+            bad.append("output 'disk' needs a directory for the files: --log-dir DIR, log_directory=DIR")
+        if self.parse and self.output is not OutputMode.SCHEDULER:
+            bad.append(f"output '{self.output}' sends nothing back that could be parsed: leave --parse out, or --output")
+        if self.output_limit <= 0:
+            bad.append(f"output limit must be above 0 bytes, got {self.output_limit}")
+        bad += [f"environment variable {name!r}: not a name" for name, _ in self.env if not name.isidentifier()]
+        names = [name for name, _ in self.columns]
+        bad += [f"column {name!r} is there already" for name in names if name in FIXED_COLUMNS]
+        bad += [f"column {name!r} is named twice" for name in sorted({n for n in names if names.count(n) > 1})]
+        bad += [
+            f"column {name!r}: dtype {dtype!r} is none of {', '.join(DTYPES)}"
+            for name, dtype in self.columns
+            if dtype not in DTYPES
+        ]
+        if bad:
+            raise SpecError("; ".join(bad))
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as JSON can hold it; of the environment only the names."""
+        record = {field.name: getattr(self, field.name) for field in fields(self)}
+        record["output"] = self.output.value
+        record["env"] = [name for name, _ in self.env]
+        return record
+
+    @staticmethod
+    def from_record(record: Mapping[str, Any]) -> JobSpec:
+        """Return the job of a record; its variables take their values from the kernel."""
+        values = dict(record)
+        values["output"] = OutputMode(values["output"])
+        values["env"] = tuple((name, None) for name in values["env"])
+        for name in ("where", "columns"):
+            values[name] = tuple((first, second) for first, second in values[name])
+        return JobSpec(**values)
+
+
+class Commands(Protocol):
+    """The commands of one call, by index from 0."""
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """Columns that the placeholders make in a DataFrame."""
+
+    def __len__(self) -> int: ...
+
+    def command(self, index: int) -> str:
+        """Return the shell text, without ``<[ ]>``."""
+
+    def values(self, index: int) -> tuple[str, ...]:
+        """Return a value for each placeholder."""
+
+    def file(self, index: int) -> str | None:
+        """Return the file behind ``%f%``, or None."""
+
+    def inputs(self, index: int) -> tuple[str, ...]:
+        """Return the paths whose placement matters."""
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GlobCommands:
+    """One command for each file."""
+
+    text: str
+    files: Sequence[str]
+    template: FileTemplate
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """The one column, ``file``."""
+        return ("file",)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def command(self, index: int) -> str:
+        """Return the shell text with the file's name in the place of ``%f%``, quoted as that place needs."""
+        return self.template.expand(self.files[index])
+
+    def values(self, index: int) -> tuple[str, ...]:
+        """Return the file's name."""
+        return (self.files[index],)
+
+    def file(self, index: int) -> str | None:
+        """Return the file's name."""
+        return self.files[index]
+
+    def inputs(self, index: int) -> tuple[str, ...]:
+        """Return the file, and what stands in brackets."""
+        name = self.files[index]
+        marked = (path.replace("%f%", name) for path in _BRACKETS.findall(self.text))
+        return tuple(dict.fromkeys((name, *marked)))
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {"kind": "glob", "text": self.text, "files": list(self.files)}
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateCommands:
+    """One command for each row of parameters, which are the user's own shell text."""
+
+    text: str
+    placeholders: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    pieces: tuple[str, ...]  # the text between the places; one more than there are places
+    places: tuple[int, ...]  # which value stands in each place
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def _expand(self, index: int) -> str:
+        row = self.rows[index]
+        parts = [self.pieces[0]]
+        for place, piece in zip(self.places, self.pieces[1:], strict=True):
+            parts += (row[place], piece)
+        return "".join(parts)
+
+    def command(self, index: int) -> str:
+        """Return the shell text with the row's values in their places, verbatim."""
+        return strip_brackets(self._expand(index))
+
+    def values(self, index: int) -> tuple[str, ...]:
+        """Return the row."""
+        return self.rows[index]
+
+    def file(self, index: int) -> str | None:
+        """Return None: there is no ``%f%``."""
+        return None
+
+    def inputs(self, index: int) -> tuple[str, ...]:
+        """Return what stands in brackets."""
+        return tuple(dict.fromkeys(_BRACKETS.findall(self._expand(index))))
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {"kind": "template", "text": self.text, "names": list(self.placeholders), "rows": list(self.rows)}
+
+
+@dataclass(frozen=True, slots=True)
+class ExplicitCommands:
+    """Commands as they are."""
+
+    texts: Sequence[str]
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """No column."""
+        return ()
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def command(self, index: int) -> str:
+        """Return the shell text."""
+        return strip_brackets(self.texts[index])
+
+    def values(self, index: int) -> tuple[str, ...]:
+        """Return nothing."""
+        return ()
+
+    def file(self, index: int) -> str | None:
+        """Return None: there is no ``%f%``."""
+        return None
+
+    def inputs(self, index: int) -> tuple[str, ...]:
+        """Return what stands in brackets."""
+        return tuple(dict.fromkeys(_BRACKETS.findall(self.texts[index])))
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {"kind": "explicit", "commands": list(self.texts)}
+
+
+def strip_brackets(text: str) -> str:
+    """Return `text` with ``<[path]>`` as plain ``path``."""
+    return _BRACKETS.sub(r"\1", text) if "<[" in text else text
+
+
+def glob_commands(text: str, files: Sequence[str]) -> GlobCommands:
+    """Return a command for each file.
+
+    Parameters
+    ----------
+    text : str
+        Shell text; each ``%f%`` stands for the file's name.
+    files : sequence of str
+        The names.
+
+    Raises
+    ------
+    SpecError
+        There is no ``%f%``, or one stands where no name can be quoted.
+    """
+    _refuse_unknown(text, ("f",))
+    template = compile_file_template(strip_brackets(text))
+    if not template.count and "STRATOS_FILE" not in text:
+        raise SpecError("the command names no file, so every task would do the same: write %f% where its name belongs")
+    return GlobCommands(text, files, template)
+
+
+def template_commands(text: str, params: object) -> TemplateCommands:
+    """Return a command for each row of parameters.
+
+    Parameters
+    ----------
+    text : str
+        Shell text; each ``%c%`` stands for the next value of the row, ``%name%`` for the column of that name.
+    params : list of str, list of lists, dict of columns, or DataFrame
+        A string is split at commas and its parts are stripped. Columns of a list are named ``c1`` to ``cn``.
+
+    Raises
+    ------
+    SpecError
+        There are no rows; a row has another number of values than there are places, and which; a placeholder is
+        unknown.
+    """
+    names, rows = rows_of(params)
+    _refuse_unknown(text, ("c", *names))
+    known = sorted((re.escape(name) for name in names), key=len, reverse=True)
+    # Without a column of its own named c, %c% is the next value.
+    positional = "c" not in names
+    found = re.split("%(" + "|".join([*known, "c"]) + ")%", text)
+    used = found[1::2]
+    by_name = [name for name in used if name != "c" or not positional]
+    if len(by_name) < len(used) and by_name:
+        raise SpecError(f"%c% and %{by_name[0]}% in one template: use either places or names")
+    width = len(names)
+    if by_name:
+        places = tuple(names.index(name) for name in used)
+        wrong = [row for row in range(len(rows)) if len(rows[row]) != width]
+        wanted = f"there are {width} columns"
+    else:
+        places = tuple(range(len(used)))
+        wrong = [row for row in range(len(rows)) if len(rows[row]) != len(used)]
+        wanted = f"the template has {len(used)} %c%"
+    if not used:
+        shown = ", ".join(f"%{name}%" for name in names[:8])
+        raise SpecError(f"the template has no placeholder: write %c% for each value of a row, or one of {shown}")
+    if wrong:
+        shown = "; ".join(f"row {row} ({', '.join(rows[row])!s:.60}) has {len(rows[row])} values" for row in wrong[:3])
+        more = f"; and {len(wrong) - 3} rows more" if len(wrong) > 3 else ""
+        raise SpecError(f"{wanted}, but {shown}{more}")
+    return TemplateCommands(text, names, rows, tuple(found[::2]), places)
+
+
+def explicit_commands(commands: Sequence[str]) -> ExplicitCommands:
+    """Return commands as they are.
+
+    Raises
+    ------
+    SpecError
+        There is none, or one that is blank or no text.
+    """
+    bad = [f"command {index} is {command!r:.60}" for index, command in enumerate(commands) if not _is_text(command)]
+    if bad:
+        raise SpecError("each command must be a text that is not blank: " + "; ".join(bad[:5]))
+    if not commands:
+        raise SpecError("there is no command to run: write one on each line")
+    return ExplicitCommands(tuple(commands))
+
+
+def _is_text(command: object) -> bool:
+    return isinstance(command, str) and bool(command.strip())
+
+
+def commands_from_record(record: Mapping[str, Any]) -> Commands:
+    """Return the commands that `Commands.to_record` described."""
+    match record["kind"]:
+        case "glob":
+            return glob_commands(record["text"], record["files"])
+        case "template":
+            columns = {name: [row[i] for row in record["rows"]] for i, name in enumerate(record["names"])}
+            return template_commands(record["text"], columns)
+        case "explicit":
+            return explicit_commands(record["commands"])
+        case kind:
+            raise SpecError(f"commands of kind {kind!r} are of another version")
+
+
+def _refuse_unknown(text: str, known: Sequence[str]) -> None:
+    unknown = {name for name in _PLACEHOLDER.findall(text) if len(name) > 1 and not name[0].isdigit()} - set(known)
+    if unknown:
+        name = sorted(unknown)[0]
+        raise SpecError(
+            f"unknown placeholder {', '.join(f'%{name}%' for name in sorted(unknown))}; known: "
+            f"{', '.join(f'%{name}%' for name in known)}. To mean the characters themselves write "
+            f'%{name[0]}""{name[1:]}%'
+        )

@@ -1,0 +1,91 @@
+"""The commands of a run: what its calls gave, joined under one numbering.
+
+PURE, like the commands themselves. Calls are only ever appended, and a list's append is atomic, so a reader
+needs no lock; writers hold one of their own.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .commands import Commands
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the commands of a call find around them.
+
+    Attributes
+    ----------
+    cwd : str
+        Absolute working directory.
+    env : mapping of str to str
+        The complete environment. It never goes into a journal.
+    """
+
+    cwd: str
+    env: Mapping[str, str]
+
+
+class Workload:
+    """All commands of one run, by task index.
+
+    Attributes
+    ----------
+    placeholders : tuple of str
+        Columns that the calls' placeholders make in a DataFrame, in order of their first appearance.
+    """
+
+    def __init__(self) -> None:
+        self._firsts: list[int] = []
+        self._calls: list[tuple[Commands, Surroundings]] = []
+        self._length = 0
+        self.placeholders: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return self._length
+
+    def add(self, commands: Commands, surroundings: Surroundings) -> range:
+        """Append the commands of a call and return their indices."""
+        first = self._length
+        new = tuple(name for name in commands.placeholders if name not in self.placeholders)
+        self.placeholders += new
+        self._calls.append((commands, surroundings))
+        self._firsts.append(first)
+        self._length = first + len(commands)
+        return range(first, self._length)
+
+    def call_of(self, task: int) -> int:
+        """Return which call a task belongs to, from 0."""
+        return bisect_right(self._firsts, task) - 1
+
+    def surroundings(self, call: int) -> Surroundings:
+        """Return what the commands of a call find around them."""
+        return self._calls[call][1]
+
+    def _find(self, task: int) -> tuple[Commands, int]:
+        if not 0 <= task < self._length:
+            raise IndexError(task)
+        call = bisect_right(self._firsts, task) - 1
+        return self._calls[call][0], task - self._firsts[call]
+
+    def command(self, task: int) -> str:
+        """Return the shell text of a task."""
+        commands, index = self._find(task)
+        return commands.command(index)
+
+    def file(self, task: int) -> str | None:
+        """Return the file behind ``%f%``, or None."""
+        commands, index = self._find(task)
+        return commands.file(index)
+
+    def values(self, task: int) -> tuple[str, ...]:
+        """Return one value for each of the run's `placeholders`; '' where the task's call has none of that name."""
+        commands, index = self._find(task)
+        values = commands.values(index)
+        if commands.placeholders == self.placeholders:
+            return values
+        by_name = dict(zip(commands.placeholders, values, strict=True))
+        return tuple(by_name.get(name, "") for name in self.placeholders)
