@@ -1,0 +1,122 @@
+"""What an engine is: the only thing that performs decisions.
+
+An engine runs on the driver thread. It tells what happens through its `Sink` and performs what the scheduler
+decides. It keeps every result until it is acknowledged, and delivers it again when in doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from ..core.decisions import Decision
+from ..core.events import Event
+from ..core.placement import BatchPolicy
+from ..core.resources import Resources
+from ..core.states import Reason
+
+
+class Result(NamedTuple):
+    """How an attempt ended, as an engine tells it.
+
+    Attributes
+    ----------
+    task, attempt : int
+        Which attempt.
+    node : str
+        Where it ran.
+    reason : Reason
+        Why it ended.
+    code : int or None
+        Exit code, or the signal's number for `Reason.SIGNAL`.
+    started_at : float or None
+        Seconds since the epoch; None when it never started.
+    finished_at : float
+        Seconds since the epoch.
+    cpu_s, max_rss_mib : float
+        What ``wait4`` says of the command and its children: user and system time, peak memory.
+    stdout, stderr : bytes or None
+        The whole stream when it is small; None when it is in a file or was discarded.
+    stdout_path, stderr_path : str
+        The file that holds the whole stream, or ''.
+    stdout_size, stderr_size : int
+        How many bytes the command wrote.
+    note : str
+        One line for a person, or ''.
+    """
+
+    task: int
+    attempt: int
+    node: str
+    reason: Reason
+    code: int | None
+    started_at: float | None
+    finished_at: float
+    cpu_s: float
+    max_rss_mib: float
+    stdout: bytes | None
+    stderr: bytes | None
+    stdout_path: str
+    stderr_path: str
+    stdout_size: int
+    stderr_size: int
+    note: str
+
+
+class Sink(Protocol):
+    """Where an engine tells what happens; all of it on the driver thread."""
+
+    def post(self, event: Event) -> None:
+        """Something happened."""
+
+    def post_results(self, results: Sequence[Result], acknowledge: Callable[[], None]) -> None:
+        """Attempts ended; `acknowledge` is called once that is on disk."""
+
+    def notice(self, text: str) -> None:
+        """Something that the user should know."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+
+
+class Work(Protocol):
+    """What an engine needs to know of a task that it launches."""
+
+    def command(self, task: int) -> str:
+        """Return the shell text."""
+
+    def file(self, task: int) -> str | None:
+        """Return the file behind ``%f%``, or None."""
+
+    def call_of(self, task: int) -> int:
+        """Return which call the task belongs to."""
+
+    def context(self, call: int) -> Mapping[str, object]:
+        """Return what an executor must know of a call: the wire's ``context``."""
+
+
+class Engine(Protocol):
+    """Performs decisions for one run."""
+
+    @property
+    def policy(self) -> BatchPolicy:
+        """How this engine wants commands bundled."""
+
+    def perform(self, decisions: Sequence[Decision]) -> None:
+        """Perform all that followed from one event; launches on one offer belong together."""
+
+    def tail(self, task: int, attempt: int, nbytes: int) -> Future[tuple[str, str] | None]:
+        """Ask for the last bytes of stdout and stderr of a running attempt; None when it does not run."""
+
+    def close(self) -> Future[None]:
+        """End what runs and let go of everything; the future is done when all of it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """The most that one node of an engine can ever offer, and which node that is."""
+
+    node: str
+    resources: Resources

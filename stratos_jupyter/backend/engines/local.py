@@ -1,0 +1,363 @@
+"""The local engine: the real executor, on this machine.
+
+It starts the same program as a cluster's nodes run, each in a session of its own, talks to it over a Unix
+socket and makes offers of this machine's cores and memory. Nothing of a command runs in the kernel's process.
+
+A *slot* is room for one command at a time. While a slot works on a batch of short commands, the engine offers
+the place behind it: the next batch then lies in the executor when the first one ends, and no time passes between
+them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Final
+
+from ...errors import EngineError
+from ..core.decisions import Decision, Decline, Finish, Kill, Launch, Revive, Suppress
+from ..core.events import BatchLost, Offer, OffersArrived, TasksReturned, TasksStarted
+from ..core.placement import BatchPolicy
+from ..core.resources import Resources
+from ..core.states import Reason
+from .base import Result, Sink, Work
+from .link import Link
+from .machine import Machine
+
+#: one launch carries about this much work, in seconds: enough to hide a round trip, too little to unbalance an end
+BATCH_TARGET_S: Final = 0.05
+BATCH_MOST: Final = 64
+#: an executor that ends this often without having run anything will not do better the next time
+HOPELESS: Final = 3
+
+_MASTER: Final = re.compile(r"local(?:\[(?P<cpus>\d+(?:\.\d+)?|\*)\])?")
+
+
+def local_cpus(master: str) -> float | None:
+    """Return how many processors ``local[N]`` names; None for ``local`` and ``local[*]``: all there are.
+
+    Raises
+    ------
+    EngineError
+        `master` is not a local engine.
+    """
+    found = _MASTER.fullmatch(master)
+    if found is None or found["cpus"] in ("0", "0.0"):
+        raise EngineError(f"{master!r} is no local engine: write local, or local[4] for four processors")
+    return float(found["cpus"]) if found["cpus"] not in (None, "*") else None
+
+
+class _Slot:
+    """Room for one command at a time: the batch that runs in it, and the one lined up behind."""
+
+    def __init__(self, number: int, link: Link, demand: Resources) -> None:
+        self.number = number
+        self.link = link
+        self.demand = demand
+        self.batches: list[int] = []
+
+
+class LocalEngine:
+    """Runs one job on this machine.
+
+    Parameters
+    ----------
+    sink : Sink
+        Takes what happens.
+    work : Work
+        Knows the commands.
+    machine : Machine
+        Makes the offers.
+    folder : Path
+        The run's folder: for the executors' own logs.
+    priority : int
+        Of this job among those on the machine.
+    linger_s : float
+        How long an executor outlives its kernel.
+    """
+
+    def __init__(
+        self, sink: Sink, work: Work, machine: Machine, folder: Path, *, priority: int = 0, linger_s: float = 0.0
+    ) -> None:
+        self.policy = BatchPolicy(BATCH_TARGET_S, BATCH_MOST)
+        self.priority = priority
+        self.wants: Resources | None = None
+        self.held = Resources()
+        self._sink = sink
+        self._work = work
+        self._machine = machine
+        self._folder = folder
+        self._linger_s = linger_s
+        self._links: list[Link] = []
+        self._stopping: list[Link] = []
+        self._contexts: dict[Link, set[int]] = {}
+        self._behind: dict[str, int] = {}  # offer -> batch that it lies behind
+        self._offers = 0
+        self._slots: dict[int, _Slot] = {}
+        self._slot_of: dict[int, _Slot] = {}  # by batch
+        self._left: dict[int, set[tuple[int, int]]] = {}  # by batch: attempts not yet reported
+        self._where: dict[tuple[int, int], int] = {}  # attempt -> batch
+        self._tails: dict[int, Future[tuple[str, str] | None]] = {}
+        self._failures = 0
+        self._closed = False
+        machine.join(self)
+
+    # -- decisions --------------------------------------------------------------------------------------
+
+    def perform(self, decisions: Sequence[Decision]) -> None:
+        """Perform all that followed from one event; launches on one offer belong together."""
+        taken: dict[str, Resources] = {}
+        declined = False
+        for decision in decisions:
+            match decision:
+                case Launch():
+                    if decision.offer_id not in self._behind:
+                        taken[decision.offer_id] = taken.get(decision.offer_id, Resources()) + decision.demand
+                    self._launch(decision)
+                case Decline():
+                    for offer_id in decision.offer_ids:
+                        if self._behind.pop(offer_id, None) is None:
+                            self._machine.answer(offer_id, Resources())
+                            declined = True
+                case Revive():
+                    self.wants = decision.least
+                    self._machine.offer_round()
+                case Suppress():
+                    self.wants = None
+                case Kill():
+                    self._kill(decision.tasks)
+                case Finish():
+                    self._stop_links()
+        for offer_id, amount in taken.items():
+            self._machine.answer(offer_id, amount)
+        if (taken or declined) and self._machine.contended:
+            self._machine.offer_round(but=self)
+
+    def offer(self, offer: Offer) -> None:
+        """Hand an offer of the machine to the scheduler."""
+        self._sink.post(OffersArrived(self._sink.now(), (offer,)))
+
+    def _launch(self, launch: Launch) -> None:
+        behind = self._behind.pop(launch.offer_id, None)
+        slot = self._slot_of.get(behind) if behind is not None else None
+        if slot is None:
+            try:
+                slot = self._new_slot(launch.demand)
+            except (EngineError, OSError) as error:
+                self._fail(launch, f"the executor cannot be started: {error}")
+                return
+        slot.batches.append(launch.batch_id)
+        self._slot_of[launch.batch_id] = slot
+        self._left[launch.batch_id] = set(launch.tasks)
+        for attempt in launch.tasks:
+            self._where[attempt] = launch.batch_id
+        self._send_batch(slot, launch)
+        if len(slot.batches) == 1:
+            self._offer_behind(slot)
+
+    def _fail(self, launch: Launch, why: str) -> None:
+        self._sink.notice(why)
+        self.held = self.held + launch.demand  # _release gives it back
+        self._release(launch.demand)
+        self._sink.post(BatchLost(self._sink.now(), launch.batch_id))
+
+    def _new_slot(self, demand: Resources) -> _Slot:
+        number = next(number for number in range(len(self._slots) + 1) if number not in self._slots)
+        slot = _Slot(number, self._link(), demand)
+        self._slots[number] = slot
+        self.held = self.held + demand
+        return slot
+
+    def _link(self) -> Link:
+        if not self._links:
+            if self._failures >= HOPELESS:
+                raise EngineError(f"it ended {self._failures} times at once; see {self._log_path}")
+            link = Link(self._log_path, self._receive, self._link_lost, linger_s=self._linger_s)
+            self._links.append(link)
+            self._contexts[link] = set()
+        return self._links[0]
+
+    @property
+    def _log_path(self) -> Path:
+        return self._folder / "executor.log"
+
+    def _send_batch(self, slot: _Slot, launch: Launch) -> None:
+        known = self._contexts[slot.link]
+        call = -1
+        rows: list[list[Any]] = []
+        for task, attempt in launch.tasks:
+            if self._work.call_of(task) != call:
+                call = self._work.call_of(task)
+                if call not in known:
+                    known.add(call)
+                    slot.link.send(["context", call, self._work.context(call)])
+                rows = []
+                slot.link.send(["batch", slot.number, launch.batch_id, call, launch.expected_s, rows])
+            rows.append([task, attempt, self._work.command(task), self._work.file(task)])
+
+    def _offer_behind(self, slot: _Slot) -> None:
+        """Offer the place behind a slot's batch, unless another job waits for the slot itself."""
+        if self.wants is None or self._machine.contended:
+            return
+        self._offers += 1
+        offer = Offer(f"behind-{self._offers}", self._machine.node, slot.demand, behind=slot.batches[0])
+        self._behind[offer.offer_id] = slot.batches[0]
+        self.offer(offer)
+
+    def _kill(self, attempts: Sequence[tuple[int, int]]) -> None:
+        by_link: dict[Link, list[tuple[int, int]]] = {}
+        for attempt in attempts:
+            batch = self._where.get(attempt)
+            if batch is not None:
+                by_link.setdefault(self._slot_of[batch].link, []).append(attempt)
+        for link, those in by_link.items():
+            link.send(["kill", those])
+
+    # -- what the executor says -------------------------------------------------------------------------
+
+    def _receive(self, link: Link, message: list[Any]) -> None:
+        match message:
+            case ["started", rows]:
+                self._sink.post(TasksStarted(self._sink.now(), tuple((task, attempt) for task, attempt, *_ in rows)))
+            case ["ended", seq, records]:
+                self._ended(link, seq, records)
+            case ["tail", request, answer]:
+                future = self._tails.pop(request, None)
+                if future is not None:
+                    future.set_result(None if answer is None else (answer["stdout"], answer["stderr"]))
+            case _:
+                pass  # "hello"; and what a newer executor may say beyond this version
+
+    def _ended(self, link: Link, seq: int, records: list[list[Any]]) -> None:
+        self._failures = 0
+        results = [self._result(record) for record in records if record[3] != "returned"]
+        returned = tuple((record[0], record[1]) for record in records if record[3] == "returned")
+        # A result that nobody acknowledges is delivered again, so this must not depend on which batch it is of.
+        self._sink.post_results(results, lambda: link.send(["ack", seq]))
+        if returned:
+            self._sink.post(TasksReturned(self._sink.now(), returned))
+        for record in records:
+            self._leave(record[0], record[1])
+
+    def _leave(self, task: int, attempt: int) -> None:
+        batch = self._where.pop((task, attempt), None)
+        if batch is None:
+            return
+        left = self._left[batch]
+        left.discard((task, attempt))
+        if not left:
+            self._batch_done(batch)
+
+    def _batch_done(self, batch: int) -> None:
+        del self._left[batch]
+        slot = self._slot_of.pop(batch)
+        slot.batches.remove(batch)
+        if slot.batches:
+            self._offer_behind(slot)
+            return
+        del self._slots[slot.number]
+        self._release(slot.demand)
+
+    def _release(self, demand: Resources) -> None:
+        self.held = self.held - demand
+        self._machine.release(demand)
+        self._machine.offer_round()
+
+    def _result(self, record: list[Any]) -> Result:
+        task, attempt, _, reason, code, started_at, finished_at, cpu_s, max_rss_mib, stdout, stderr, note = record
+        out, out_path, out_size = _stream(stdout)
+        err, err_path, err_size = _stream(stderr)
+        return Result(
+            task, attempt, self._machine.node, Reason(reason), code, started_at, finished_at, cpu_s, max_rss_mib,
+            out, err, out_path, err_path, out_size, err_size, _printable(note),
+        )  # fmt: skip
+
+    def _link_lost(self, link: Link) -> None:
+        """The executor is gone, with all that it had not reported."""
+        if link not in self._links:
+            return  # it was asked to
+        self._links.remove(link)
+        self._contexts.pop(link)
+        self._end_tails()
+        lost = [batch for slot in self._slots.values() if slot.link is link for batch in slot.batches]
+        if lost and not self._closed:
+            self._failures += 1
+            self._sink.notice(f"the executor (pid {link.process.pid}) ended unexpectedly; its tasks are queued again")
+        for attempt in [attempt for attempt, batch in self._where.items() if batch in lost]:
+            del self._where[attempt]
+        for batch in lost:
+            self._sink.post(BatchLost(self._sink.now(), batch))
+            self._batch_done(batch)
+
+    # -- the rest ---------------------------------------------------------------------------------------
+
+    def tail(self, task: int, attempt: int, nbytes: int) -> Future[tuple[str, str] | None]:
+        """Ask for the last bytes of stdout and stderr of a running attempt; None when it does not run."""
+        future: Future[tuple[str, str] | None] = Future()
+        batch = self._where.get((task, attempt))
+        if batch is None:
+            future.set_result(None)
+        else:
+            request = id(future)
+            self._tails[request] = future
+            self._slot_of[batch].link.send(["tail", request, task, attempt, nbytes])
+        return future
+
+    def _end_tails(self) -> None:
+        for future in self._tails.values():
+            future.set_result(None)
+        self._tails.clear()
+
+    def _stop_links(self) -> None:
+        links, self._links = self._links, []
+        for link in links:
+            self._contexts.pop(link)
+            self._stopping.append(link)
+            link.stop()
+
+    def close(self) -> Future[None]:
+        """End what runs and let go of everything; the future is done when no executor is left."""
+        if not self._closed:
+            self._closed = True
+            self.wants = None
+            self._end_tails()
+            self._stop_links()
+            for slot in self._slots.values():
+                self._machine.release(slot.demand)
+            self._slots.clear()
+            self._machine.leave(self)
+        return _all_done([link.gone for link in self._stopping])
+
+
+def _all_done(futures: Sequence[Future[None]]) -> Future[None]:
+    """Return a future that is done when all of those are."""
+    whole: Future[None] = Future()
+    left = len(futures)
+
+    def one_done(_: object) -> None:
+        nonlocal left
+        left -= 1
+        if left <= 0 and not whole.done():
+            whole.set_result(None)
+
+    for future in futures:
+        future.add_done_callback(one_done)
+    if not futures:
+        whole.set_result(None)
+    return whole
+
+
+def _stream(sent: str | Mapping[str, Any] | None) -> tuple[bytes | None, str, int]:
+    """Return a stream's bytes, its file, and its size, of what the executor sent."""
+    if sent is None:
+        return None, "", 0
+    if isinstance(sent, str):
+        data = sent.encode("utf-8", "surrogateescape")
+        return data, "", len(data)
+    return None, sent["path"], sent["size"]
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

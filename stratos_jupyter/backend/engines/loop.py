@@ -1,0 +1,377 @@
+"""The loop of one run: inbox, journal, scheduler, perform, show.
+
+Everything here happens on the driver thread. One turn takes all that has gathered: what must be recorded is
+committed first, then the scheduler hears of it, then its decisions are performed, results acknowledged, and
+a snapshot shown. When the journal cannot be written, the turn stops there and is tried again: nothing has been
+acknowledged, so nothing is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from ...errors import JournalError
+from ..core.decisions import Decision, Launch, Settle
+from ..core.events import Ending, Event, KillAsked, RelaunchAsked, TasksAdded, TasksEnded
+from ..core.scheduler import Scheduler
+from ..core.states import TERMINAL, Reason, ending
+from ..core.views import JobView, RateMeter
+from ..store.journal import Journal
+from .base import Engine, Result
+
+log = logging.getLogger(__name__)
+
+#: a view is shown at most this often, in seconds
+SHOW_EVERY_S: Final = 0.1
+#: a journal that could not be written is tried again after this long, in seconds
+RETRY_S: Final = 1.0
+#: notices that a view carries
+NOTICES: Final = 5
+
+
+class _Arrived(NamedTuple):
+    """Results that wait for the journal."""
+
+    results: Sequence[Result]
+    acknowledge: Callable[[], None]
+
+
+class _Added(NamedTuple):
+    """A call that waits for the journal."""
+
+    event: TasksAdded
+    first: int
+    record: Callable[[], dict[str, Any]]
+
+
+class _Waiter:
+    """Somebody who waits until a range of tasks has ended. Its cursor moves on, so all looks cost O(n) together."""
+
+    def __init__(self, tasks: range | None) -> None:
+        self.future: Future[bool] = Future()
+        self._tasks = tasks
+        self._cursor = tasks.start if tasks is not None else 0
+
+    def look(self, scheduler: Scheduler) -> bool:
+        table = scheduler.table
+        if self._tasks is None:
+            return table.unended == 0
+        while self._cursor < self._tasks.stop:
+            if not table.ended(self._cursor):
+                return False
+            self._cursor += 1
+        return True
+
+
+class JobLoop:
+    """Drives one run.
+
+    Parameters
+    ----------
+    journal : Journal
+        Where it is recorded.
+    make_engine : callable
+        Makes the engine, given this loop as its sink.
+    loop : asyncio.AbstractEventLoop
+        The driver thread's loop.
+    clock : callable
+        Seconds since the epoch.
+    show : callable
+        Takes each new `JobView`.
+    job_id, run, engine_name
+        What the views are headed with.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        make_engine: Callable[[JobLoop], Engine],
+        loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float],
+        show: Callable[[JobView], None],
+        *,
+        job_id: str,
+        run: int,
+        engine_name: str,
+    ) -> None:
+        self._journal = journal
+        self._loop = loop
+        self._clock = clock
+        self._show = show
+        self._titles = (job_id, run, engine_name)
+        self._inbox: list[Event | _Arrived | _Added] = []
+        self._waiters: list[_Waiter] = []
+        self._notices: list[str] = []
+        self._submitted_at = clock()
+        self._ended_at: float | None = None
+        self._call_times: list[float] = []
+        self._turning: asyncio.Handle | None = None
+        self._showing: asyncio.TimerHandle | None = None
+        self._shown_at = 0.0
+        self._meter = RateMeter()
+        self._journal_failed = False
+        self._closed = False
+        self._acts: list[tuple[float, str, Any]] = []
+        self.engine = make_engine(self)
+        self.scheduler = Scheduler(self.engine.policy)
+
+    # -- the engine's side (Sink) -----------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock()
+
+    def post(self, event: Event) -> None:
+        """Take in an event."""
+        self._inbox.append(event)
+        self._wake()
+
+    def post_results(self, results: Sequence[Result], acknowledge: Callable[[], None]) -> None:
+        """Take in results; `acknowledge` is called once they are on disk."""
+        self._inbox.append(_Arrived(results, acknowledge))
+        self._wake()
+
+    def notice(self, text: str) -> None:
+        """Show the user a line, once."""
+        if text not in self._notices:
+            self._notices = [*self._notices, text][-NOTICES:]
+            log.warning("%s: %s", self._titles[0], text)
+            self._show_soon()
+
+    # -- the session's side -----------------------------------------------------------------------------
+
+    def add(self, event: TasksAdded, first: int, record: Callable[[], dict[str, Any]]) -> None:
+        """Take in a call whose commands `record` describes."""
+        self._inbox.append(_Added(event, first, record))
+        self._wake()
+
+    def post_now(self, event: Event) -> None:
+        """Take in an event and finish the turn with it, before anything else is seen."""
+        self._inbox.append(event)
+        if self._turning is not None:
+            self._turning.cancel()
+        self._turn()
+
+    def wait(self, tasks: range | None) -> Future[bool]:
+        """Return a future that is done when those tasks have ended; None means all."""
+        waiter = _Waiter(tasks)
+        self._waiters.append(waiter)
+        self._wake()
+        return waiter.future
+
+    def close(self) -> Future[None]:
+        """End what runs and answer whoever still waits; the future is done when the engine is gone."""
+        self._closed = True
+        gone = self.engine.close()
+        for waiter in self._waiters:
+            waiter.future.set_result(False)
+        self._waiters.clear()
+        for handle in (self._turning, self._showing):
+            if handle is not None:
+                handle.cancel()
+        return gone
+
+    # -- a turn -----------------------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        if self._turning is None and not self._closed:
+            self._turning = self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turning = None
+        while self._inbox:
+            taken, self._inbox = self._inbox, []
+            try:
+                self._record(taken)
+            except JournalError as error:
+                self._inbox = taken + self._inbox
+                self._wait_for_disk(str(error))
+                return
+            self._journal_failed = False
+            for item in taken:
+                try:
+                    self._handle(item)
+                except Exception as error:
+                    # One item that cannot be handled must not take the others, and whoever waits, with it.
+                    log.exception("%s: %r", self._titles[0], item)
+                    self.notice(f"internal error: {type(error).__name__}: {error}")
+        self._answer_waiters()
+        self._show_soon()
+
+    def _wait_for_disk(self, why: str) -> None:
+        if not self._journal_failed:
+            self._journal_failed = True
+            self.notice(f"{why}; what runs goes on, results are kept and recorded once it can be written")
+        self._turning = self._loop.call_later(RETRY_S, self._turn)
+
+    def _record(self, taken: Sequence[Event | _Arrived | _Added]) -> None:
+        """Commit all of a turn that must survive."""
+        rows: list[tuple[Any, ...]] = []
+        calls: list[_Added] = []
+        acts, self._acts = self._acts, []
+        seen: set[tuple[int, int]] = set()
+        for item in taken:
+            match item:
+                case _Arrived():
+                    rows.extend(self._row(result, seen) for result in item.results)
+                case _Added():
+                    calls.append(item)
+                case KillAsked():
+                    acts.append((item.at_s, "kill", item.tasks))
+                case RelaunchAsked():
+                    acts.append((item.at_s, "relaunch", item.tasks))
+        if not (rows or calls or acts):
+            return
+        try:
+            with self._journal.writing():
+                for call in calls:
+                    self._journal.add_call(call.first, call.event.count, call.event.at_s, call.record())
+                self._journal.add_results(rows)
+                self._journal.add_acts(acts)
+        except JournalError:
+            self._acts = [act for act in acts if act[1] not in ("kill", "relaunch")]
+            raise
+
+    def _row(self, result: Result, seen: set[tuple[int, int]]) -> tuple[Any, ...]:
+        task, attempt = result.task, result.attempt
+        table = self.scheduler.table
+        counts = not table.ended(task) and (task, attempt) not in seen and not self.scheduler.runs_again(task)
+        seen.add((task, attempt))
+        code = result.code
+        if result.reason is Reason.SIGNAL and code is not None:
+            code = -code
+        return (
+            task,
+            attempt,
+            int(ending(result.reason, result.code)),
+            result.reason.value,
+            code,
+            result.node,
+            self._submitted(task),
+            result.started_at,
+            result.finished_at,
+            result.cpu_s,
+            result.max_rss_mib,
+            None,
+            result.stdout,
+            result.stderr,
+            result.stdout_path,
+            result.stderr_path,
+            result.stdout_size,
+            result.stderr_size,
+            result.note,
+            int(counts),
+        )
+
+    def _submitted(self, task: int) -> float:
+        return self._call_times[self.scheduler.call_of(task)]
+
+    def _handle(self, item: Event | _Arrived | _Added) -> None:
+        match item:
+            case _Arrived():
+                endings = tuple(
+                    Ending(r.task, r.attempt, r.reason, r.code, r.finished_at - (r.started_at or r.finished_at))
+                    for r in item.results
+                )
+                self._decide(TasksEnded(self.now(), endings))
+                item.acknowledge()
+            case _Added():
+                if not self._call_times:
+                    self._submitted_at = item.event.at_s
+                self._call_times.append(item.event.at_s)
+                self._decide(item.event)
+            case _:
+                self._decide(item)
+
+    def _decide(self, event: Event) -> None:
+        decisions = self.scheduler.handle(event)
+        outward: list[Decision] = []
+        for decision in decisions:
+            match decision:
+                case Settle():
+                    self._settle(decision)
+                case Launch():
+                    self._acts.append((self.now(), "launch", [decision.batch_id, decision.node, decision.tasks]))
+                    outward.append(decision)
+                case _:
+                    outward.append(decision)
+        if outward:
+            self.engine.perform(outward)
+
+    def _settle(self, settle: Settle) -> None:
+        """Record endings that no node reports."""
+        now = self.now()
+        rows = [
+            (
+                task, attempt, int(settle.state), settle.reason.value, None, "", self._submitted(task), None, now,
+                0.0, 0.0, None, None, None, "", "", 0, 0, "", 1,
+            )
+            for task, attempt in settle.tasks
+        ]  # fmt: skip
+        try:
+            with self._journal.writing():
+                self._journal.add_results(rows)
+        except JournalError as error:
+            # They end again on the next attach: nothing ran that could be lost.
+            self.notice(str(error))
+
+    # -- showing ----------------------------------------------------------------------------------------
+
+    def _answer_waiters(self) -> None:
+        if self._waiters:
+            done = [waiter for waiter in self._waiters if waiter.look(self.scheduler)]
+            if done:
+                self._show_now()  # who waited for the end must not see an older picture
+            self._waiters = [waiter for waiter in self._waiters if waiter not in done]
+            for waiter in done:
+                waiter.future.set_result(True)
+
+    def _show_soon(self) -> None:
+        if self._showing is not None or self._closed:
+            return
+        wait_s = self._shown_at + SHOW_EVERY_S - self._loop.time()
+        if wait_s <= 0:
+            self._show_now()
+        else:
+            self._showing = self._loop.call_later(wait_s, self._show_now)
+
+    def _show_now(self) -> None:
+        if self._showing is not None:
+            self._showing.cancel()
+            self._showing = None
+        self._shown_at = self._loop.time()
+        self._show(self.view())
+
+    def view(self) -> JobView:
+        """Return a snapshot of the run."""
+        table = self.scheduler.table
+        now = self.now()
+        done = sum(table.counts[state] for state in TERMINAL)
+        if len(table) and done == len(table):
+            self._ended_at = self._ended_at or now
+        else:
+            self._ended_at = None
+        self._meter.add(now, done)
+        job_id, run, engine_name = self._titles
+        rate = self._meter.rate_per_s
+        left = len(table) - done
+        return JobView(
+            job_id=job_id,
+            run=run,
+            engine=engine_name,
+            counts=tuple(table.counts),
+            at_s=now,
+            submitted_at=self._submitted_at,
+            ended_at=self._ended_at,
+            reasons=MappingProxyType({str(reason): n for reason, n in table.reasons.items() if n}),
+            rate_per_s=rate,
+            eta_s=left / rate if rate and left else None,
+            nodes=self.scheduler.nodes,
+            attempts_lost=self.scheduler.attempts_lost,
+            notices=tuple(self._notices),
+        )

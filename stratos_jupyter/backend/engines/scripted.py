@@ -1,0 +1,202 @@
+"""The scripted engine: a cluster that does as a test says, with no process and no clock of its own.
+
+It makes offers of the nodes that it is given and ends each command as its script tells, in the order of the
+script's times, under the loop's clock. It is what the contract is tried on at scale, and in every state that a
+real cluster reaches by accident only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+
+from ..core.decisions import Decision, Decline, Finish, Kill, Launch, Revive, Suppress
+from ..core.events import BatchLost, Offer, OffersArrived, TasksStarted
+from ..core.placement import BatchPolicy
+from ..core.resources import Resources
+from ..core.states import Reason
+from .base import Result, Sink, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ends.
+
+    Attributes
+    ----------
+    after_s : float or None
+        Seconds from its start to its end; None: only when it is killed.
+    reason : Reason
+        Why.
+    code : int or None
+        Exit code or signal.
+    stdout, stderr : bytes
+        What it writes.
+    """
+
+    after_s: float | None = 0.0
+    reason: Reason = Reason.EXIT
+    code: int | None = 0
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+
+#: tells the outcome of a command, given its task, attempt and text
+Script = Callable[[int, int, str], Outcome]
+
+
+class ScriptedEngine:
+    """Runs one job by a script.
+
+    Parameters
+    ----------
+    sink, work
+        As every engine has them.
+    script : callable
+        Tells each command's outcome.
+    nodes : mapping of str to Resources
+        What there is.
+    loop : asyncio.AbstractEventLoop
+        Whose clock is used.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        work: Work,
+        script: Script,
+        nodes: Mapping[str, Resources],
+        loop: asyncio.AbstractEventLoop,
+        policy: BatchPolicy | None = None,
+    ) -> None:
+        self.policy = policy or BatchPolicy()
+        self.unacknowledged: list[Result] = []
+        self._sink = sink
+        self._work = work
+        self._script = script
+        self._free = dict(nodes)
+        self._loop = loop
+        self._wants = False
+        self._offers: dict[str, tuple[str, Resources]] = {}
+        self._names = count(1)
+        self._batches: dict[int, tuple[Launch, list[tuple[int, int]]]] = {}
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+
+    def perform(self, decisions: Sequence[Decision]) -> None:
+        """Perform all that followed from one event."""
+        answered: set[str] = set()
+        for decision in decisions:
+            match decision:
+                case Launch():
+                    node, room = self._offers[decision.offer_id]
+                    self._offers[decision.offer_id] = node, room - decision.demand
+                    answered.add(decision.offer_id)
+                    self._batches[decision.batch_id] = decision, list(decision.tasks)
+                    self._run_next(decision.batch_id)
+                case Decline():
+                    answered.update(decision.offer_ids)
+                case Revive():
+                    self._wants = True
+                    self._loop.call_soon(self._offer)
+                case Suppress():
+                    self._wants = False
+                case Kill():
+                    self._kill(decision.tasks)
+                case Finish():
+                    pass
+        for offer_id in answered:
+            node, room = self._offers.pop(offer_id)
+            self._free[node] = self._free[node] + room
+
+    def _offer(self) -> None:
+        if not self._wants:
+            return
+        for node, room in self._free.items():
+            if room.cpus > 0:
+                offer = Offer(f"scripted-{next(self._names)}", node, room)
+                self._offers[offer.offer_id] = node, room
+                self._free[node] = Resources()
+                self._sink.post(OffersArrived(self._sink.now(), (offer,)))
+
+    def _run_next(self, batch_id: int) -> None:
+        launch, left = self._batches[batch_id]
+        if not left:
+            del self._batches[batch_id]
+            self._free[launch.node] = self._free[launch.node] + launch.demand
+            self._loop.call_soon(self._offer)
+            return
+        task, attempt = left[0]
+        outcome = self._script(task, attempt, self._work.command(task))
+        if outcome.after_s is None:
+            self._sink.post(TasksStarted(self._sink.now(), ((task, attempt),)))
+        else:
+            self._timers[batch_id] = self._loop.call_later(outcome.after_s, self._end, batch_id, outcome)
+
+    def _end(self, batch_id: int, outcome: Outcome) -> None:
+        self._timers.pop(batch_id, None)
+        launch, left = self._batches[batch_id]
+        task, attempt = left.pop(0)
+        self._report(launch.node, task, attempt, outcome)
+        self._run_next(batch_id)
+
+    def _report(self, node: str, task: int, attempt: int, outcome: Outcome) -> None:
+        now = self._sink.now()
+        result = Result(
+            task, attempt, node, outcome.reason, outcome.code, now - (outcome.after_s or 0.0), now, 0.0, 1.0,
+            outcome.stdout, outcome.stderr, "", "", len(outcome.stdout), len(outcome.stderr), "",
+        )  # fmt: skip
+        self.unacknowledged.append(result)
+        self._sink.post_results([result], partial(self.unacknowledged.remove, result))
+
+    def deliver_again(self) -> None:
+        """Deliver what was not acknowledged once more, as an engine does that is in doubt."""
+        for result in self.unacknowledged:
+            self._sink.post_results([result], partial(self.unacknowledged.remove, result))
+
+    def _kill(self, attempts: Sequence[tuple[int, int]]) -> None:
+        for attempt in attempts:
+            for batch_id, (launch, left) in list(self._batches.items()):
+                if attempt in left:
+                    running = left[0] == attempt
+                    left.remove(attempt)
+                    self._report(launch.node, *attempt, Outcome(reason=Reason.USER, code=None))
+                    if running:
+                        timer = self._timers.pop(batch_id, None)
+                        if timer is not None:
+                            timer.cancel()
+                        self._run_next(batch_id)
+
+    def lose(self, batch_id: int) -> None:
+        """Lose a batch with all that it had not reported."""
+        launch, _ = self._batches.pop(batch_id)
+        timer = self._timers.pop(batch_id, None)
+        if timer is not None:
+            timer.cancel()
+        self._free[launch.node] = self._free[launch.node] + launch.demand
+        self._sink.post(BatchLost(self._sink.now(), batch_id))
+        self._loop.call_soon(self._offer)
+
+    @property
+    def batches(self) -> list[int]:
+        """The batches in flight."""
+        return list(self._batches)
+
+    def tail(self, task: int, attempt: int, nbytes: int) -> Future[tuple[str, str] | None]:
+        """Answer None: nothing here writes as it goes."""
+        future: Future[tuple[str, str] | None] = Future()
+        future.set_result(None)
+        return future
+
+    def close(self) -> Future[None]:
+        """Let go of the timers."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._batches.clear()
+        gone: Future[None] = Future()
+        gone.set_result(None)
+        return gone

@@ -1,0 +1,197 @@
+"""The journal: what must survive, in one SQLite file for each run of a job.
+
+A result is committed here before its status is acknowledged to the engine and before anyone sees it.
+
+- One file a run, because the file is locked for as long as somebody holds the run: WAL with
+  ``locking_mode=EXCLUSIVE`` needs no shared memory, so that network homes work. Who holds it is written in
+  ``lease.json`` beside it, which others can read.
+- ``synchronous=FULL``: a commit is on disk. One transaction takes all that gathered while the one before it
+  was being synced, so that the delay of a result is one sync.
+- Parameters are stored once a call, compressed; rows come as tasks end. ``(task, attempt)`` is recorded once:
+  a status that is delivered again changes nothing.
+- Values of environment variables are never written here.
+
+Tables: ``meta`` (format, job, spec), ``calls`` (commands by call), ``results`` (one row an ended attempt;
+``counts`` is 0 for one whose task had its result already), ``acts`` (what else a replay needs: launches and what
+the user asked), in the order of ``seq``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from ...errors import JournalError
+from ..core.states import TaskState
+from .rows import ResultRow
+
+FORMAT: Final = 1
+FILE_NAME: Final = "journal.sqlite"
+#: rows that a reader takes at a time, so that the writer never waits long for the lock
+CHUNK: Final = 5000
+
+_SCHEMA: Final = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE calls (
+    call INTEGER PRIMARY KEY, first INTEGER NOT NULL, count INTEGER NOT NULL, at_s REAL NOT NULL,
+    commands BLOB NOT NULL
+);
+CREATE TABLE results (
+    seq INTEGER PRIMARY KEY, task INTEGER NOT NULL, attempt INTEGER NOT NULL, state INTEGER NOT NULL,
+    reason TEXT NOT NULL, exit_code INTEGER, node TEXT NOT NULL, submitted_at REAL NOT NULL, started_at REAL,
+    finished_at REAL NOT NULL, cpu_s REAL NOT NULL, max_rss_mib REAL NOT NULL, local_fraction REAL,
+    stdout BLOB, stderr BLOB, stdout_path TEXT NOT NULL, stderr_path TEXT NOT NULL,
+    stdout_size INTEGER NOT NULL, stderr_size INTEGER NOT NULL, note TEXT NOT NULL, counts INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX results_attempt ON results (task, attempt);
+CREATE TABLE acts (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL, act TEXT NOT NULL, detail TEXT NOT NULL);
+"""
+_FIELDS: Final = ", ".join(ResultRow._fields)
+_INSERT: Final = f"INSERT OR IGNORE INTO results ({_FIELDS}, counts) VALUES (NULL{', ?' * len(ResultRow._fields)})"
+
+
+class Journal:
+    """The record of one run, open and held by this process.
+
+    Every method may be called from any thread. Writes belong inside `writing`, one thread at a time.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+
+    Raises
+    ------
+    JournalError
+        The file cannot be read or written, or is of another format.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.RLock()
+        path = folder / FILE_NAME
+        try:
+            # SQLite gives -wal the permissions of the file itself, so this makes both private.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
+                self._db.execute(f"PRAGMA {pragma}")
+            self._prepare()
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(f"{path}: {error}") from error
+
+    def _prepare(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={FORMAT}; COMMIT;")
+        elif version != FORMAT:
+            raise JournalError(
+                f"{self.folder / FILE_NAME} has format {version}, this version of stratos_jupyter reads {FORMAT}"
+            )
+
+    # -- writing ----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Gather writes into one transaction; on leaving, it is on disk.
+
+        Raises
+        ------
+        JournalError
+            It could not be written; nothing of it was.
+        """
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise JournalError(f"cannot write {self.folder / FILE_NAME}: {error}") from error
+                raise
+
+    def set_meta(self, values: dict[str, Any]) -> None:
+        """Keep facts about the run, each as JSON."""
+        rows = [(key, json.dumps(value)) for key, value in values.items()]
+        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+
+    def add_call(self, first: int, count: int, at_s: float, record: dict[str, Any]) -> None:
+        """Keep the commands of one call, compressed."""
+        # Level 1: 100,000 paths must not make a cell wait; they still shrink tenfold.
+        blob = zlib.compress(json.dumps(record).encode("ascii"), 1)
+        self._db.execute(
+            "INSERT INTO calls (first, count, at_s, commands) VALUES (?, ?, ?, ?)", (first, count, at_s, blob)
+        )
+
+    def add_results(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Keep ended attempts: the fields of `ResultRow` after ``seq``, then whether the row counts."""
+        self._db.executemany(_INSERT, rows)
+
+    def add_acts(self, acts: Iterable[tuple[float, str, Any]]) -> None:
+        """Keep acts: when, what, and its detail, which becomes JSON."""
+        rows = [(at_s, act, json.dumps(detail, separators=(",", ":"))) for at_s, act, detail in acts]
+        self._db.executemany("INSERT INTO acts (at_s, act, detail) VALUES (?, ?, ?)", rows)
+
+    # -- reading ----------------------------------------------------------------------------------------
+
+    def meta(self) -> dict[str, Any]:
+        """Return all facts about the run."""
+        with self._lock:
+            return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")}
+
+    def calls(self) -> list[tuple[int, int, float, dict[str, Any]]]:
+        """Return every call: first task, count, when, and the record of its commands."""
+        with self._lock:
+            rows = self._db.execute("SELECT first, count, at_s, commands FROM calls ORDER BY call").fetchall()
+        return [(first, count, at_s, json.loads(zlib.decompress(blob))) for first, count, at_s, blob in rows]
+
+    def acts(self) -> list[tuple[float, str, Any]]:
+        """Return every act in order."""
+        with self._lock:
+            rows = self._db.execute("SELECT at_s, act, detail FROM acts ORDER BY seq").fetchall()
+        return [(at_s, act, json.loads(detail)) for at_s, act, detail in rows]
+
+    def rows(self, after_seq: int = 0) -> Iterator[ResultRow]:
+        """Yield the results that count, in order of arrival, after the one numbered `after_seq`."""
+        query = f"SELECT {_FIELDS} FROM results WHERE seq > ? AND counts ORDER BY seq LIMIT ?"
+        while True:
+            with self._lock:
+                chunk = self._db.execute(query, (after_seq, CHUNK)).fetchall()
+            yield from map(ResultRow._make, chunk)
+            if len(chunk) < CHUNK:
+                return
+            after_seq = chunk[-1][0]
+
+    def failures(self, most: int) -> list[ResultRow]:
+        """Return the first `most` results, by task, whose last attempt did not finish well."""
+        query = (
+            f"SELECT {_FIELDS} FROM results AS it WHERE counts AND state != ? AND NOT EXISTS (SELECT 1 FROM results"
+            " AS later WHERE later.task = it.task AND later.attempt > it.attempt AND later.counts)"
+            " ORDER BY task, attempt LIMIT ?"
+        )
+        with self._lock:
+            found = self._db.execute(query, (int(TaskState.FINISHED), most)).fetchall()
+        return list(map(ResultRow._make, found))
+
+    def attempts(self, task: int) -> list[ResultRow]:
+        """Return every ended attempt of one task, first to last."""
+        with self._lock:
+            found = self._db.execute(
+                f"SELECT {_FIELDS} FROM results WHERE task = ? ORDER BY attempt",
+                (task,),
+            ).fetchall()
+        return list(map(ResultRow._make, found))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()

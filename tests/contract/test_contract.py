@@ -1,0 +1,154 @@
+"""What every engine holds to."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from stratos_jupyter.backend.core.events import KillAsked, RelaunchAsked
+from stratos_jupyter.backend.core.states import TaskState
+from stratos_jupyter.backend.store.journal import FILE_NAME
+from tests.waiting import until
+
+from tests.contract.conftest import Run
+
+
+def test_every_command_ends_once_with_its_output(run: Run) -> None:
+    run.add(*(f"echo {i}" for i in range(300)))
+    run.wait()
+    rows = run.rows()
+    assert sorted((row.task, row.attempt) for row in rows) == [(i, 1) for i in range(300)]
+    assert all(row.stdout == f"{row.task}\n".encode() for row in rows)
+    assert {row.state for row in rows} == {TaskState.FINISHED}
+
+
+def test_a_failure_keeps_its_cause(run: Run) -> None:
+    run.add("exit 3", "kill -9 $$", "echo fine")
+    run.wait()
+    found = {row.task: (TaskState(row.state).name, row.reason, row.exit_code) for row in run.rows()}
+    assert found == {0: ("FAILED", "exit", 3), 1: ("FAILED", "signal", -9), 2: ("FINISHED", "exit", 0)}
+
+
+def test_calls_follow_one_another(run: Run) -> None:
+    assert run.add("echo a", "echo b") == range(2)
+    run.wait()
+    assert run.add("echo c") == range(2, 3)
+    run.wait(range(2, 3))
+    assert [row.stdout for row in run.rows()][-1] == b"c\n"
+
+
+def test_killing_ends_what_runs_and_what_waits(run: Run) -> None:
+    run.add(*["sleep 1000"] * 5)
+    until(lambda: run.state(0) is TaskState.RUNNING and run.state(1) is TaskState.RUNNING)
+    assert run.state(4) is TaskState.QUEUED
+    run.post(KillAsked)
+    run.wait()
+    assert {(row.state, row.reason) for row in run.rows()} == {(TaskState.KILLED, "user")}
+
+
+def test_killing_one_leaves_its_neighbours_alone(run: Run) -> None:
+    run.add("sleep 1000", "sleep 1000")
+    until(lambda: run.state(0) is TaskState.RUNNING and run.state(1) is TaskState.RUNNING)
+    run.post(lambda at_s: KillAsked(at_s, (1,)))
+    run.wait(range(1, 2))
+    assert run.state(0) is TaskState.RUNNING
+    run.post(KillAsked)
+    run.wait()
+
+
+def test_relaunching_makes_another_attempt(run: Run) -> None:
+    run.add("exit 1")
+    run.close_input()
+    run.wait()
+    run.post(lambda at_s: RelaunchAsked(at_s, (0,)))
+    run.wait()
+    assert [row.attempt for row in run.journal.attempts(0)] == [1, 2]
+
+
+def test_relaunching_what_runs_ends_it_first(run: Run) -> None:
+    run.add("sleep 1000")
+    until(lambda: run.state(0) is TaskState.RUNNING)
+    run.post(lambda at_s: RelaunchAsked(at_s, (0,)))
+    until(lambda: run.state(0) is TaskState.RUNNING and len(run.journal.attempts(0)) == 1)
+    assert run.rows() == []  # the first attempt is history, not a result
+    run.post(KillAsked)
+    run.wait()
+    assert [row.attempt for row in run.rows()] == [2]
+
+
+def test_nothing_is_shown_before_it_is_journaled(run: Run) -> None:
+    shown: list[tuple[int, int]] = []
+    show = run.loop._show
+
+    def compare(view) -> None:
+        shown.append((view.done, sum(1 for _ in run.journal.rows())))
+        show(view)
+
+    run.loop._show = compare
+    run.add(*(f"echo {i}" for i in range(200)))
+    run.wait()
+    assert shown
+    assert all(done <= journaled for done, journaled in shown)
+
+
+def test_nothing_is_acknowledged_before_it_is_journaled(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    acknowledged: list[int] = []
+    post_results = run.loop.post_results
+
+    def watch(results, acknowledge) -> None:
+        def checked() -> None:
+            journaled = {(row.task, row.attempt) for row in run.journal.rows()}
+            assert {(result.task, result.attempt) for result in results} <= journaled
+            acknowledged.append(len(results))
+            acknowledge()
+
+        post_results(results, checked)
+
+    monkeypatch.setattr(run.loop, "post_results", watch)
+    run.add(*(f"echo {i}" for i in range(50)))
+    run.wait()
+    until(lambda: sum(acknowledged) == 50)
+
+
+def test_a_journal_that_cannot_be_written_loses_nothing(run: Run) -> None:
+    broken = [True]
+    add_results = run.journal.add_results
+
+    def fail(rows) -> None:
+        if broken[0]:
+            raise sqlite3.OperationalError("database or disk is full")
+        add_results(rows)
+
+    run.journal.add_results = fail
+    run.add(*(f"echo {i}" for i in range(10)))
+    until(lambda: any("disk is full" in notice for view in run.views for notice in view.notices))
+    assert run.rows() == []
+    assert all(view.done == 0 for view in run.views)
+    broken[0] = False
+    run.wait()
+    assert sorted(row.task for row in run.rows()) == list(range(10))
+
+
+def test_the_journal_is_the_users_alone(run: Run) -> None:
+    run.add("echo x")
+    run.wait()
+    for name in (FILE_NAME, FILE_NAME + "-wal"):
+        assert (run.folder / name).stat().st_mode & 0o077 == 0
+
+
+def test_views_add_up(run: Run) -> None:
+    run.add(*(f"echo {i}" for i in range(100)), "exit 1")
+    run.wait()
+    last = run.views[-1]
+    assert (last.total, last.done, last.failed, last.unfinished) == (101, 101, 1, 0)
+    assert last.ended_at is not None
+    assert last.reasons == {"exit": 101}
+    assert all(view.total in (0, 101) for view in run.views)
+
+
+def test_views_come_at_most_ten_times_a_second(run: Run) -> None:
+    run.add(*(f"echo {i}" for i in range(500)))
+    run.wait()
+    spans = [after.at_s - before.at_s for before, after in zip(run.views, run.views[1:], strict=False)]
+    assert all(span > 0.08 for span in spans[:-1])  # the last one, at the end, comes at once
