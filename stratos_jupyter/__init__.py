@@ -1,0 +1,73 @@
+"""Any program, over thousands of files or parameters, on a cluster, from one notebook cell.
+
+>>> %load_ext stratos_jupyter
+>>> %%stratos glob data/*.dat --into df
+... program %f%
+
+`Processor` gives the same from Python.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    EngineError,
+    JobNotFound,
+    JournalError,
+    SpecError,
+    StratosError,
+    StreamClosed,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from .job import Job
+    from .processor import Processor, Stream
+
+__version__ = "0.1.0"
+__all__ = [
+    "EngineError",
+    "Job",
+    "JobNotFound",
+    "JournalError",
+    "Processor",
+    "SpecError",
+    "StratosError",
+    "Stream",
+    "StreamClosed",
+    "UsageError",
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
+
+#: loaded when first asked for, so that importing the package stays cheap
+_LAZY = {"Job": "job", "Processor": "processor", "Stream": "processor"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        from importlib import import_module
+
+        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Register the magics; ``%load_ext stratos_jupyter`` calls this."""
+    from .magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take the magics away again; ``%unload_ext stratos_jupyter`` calls this."""
+    from .magics import unload
+
+    unload(shell)

@@ -1,0 +1,393 @@
+"""Job: what a user holds of one run."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from .backend.core.events import Closed, KillAsked, RelaunchAsked, TasksAdded
+from .backend.core.states import TaskState
+from .backend.core.views import JobView
+from .backend.driver import Driver
+from .backend.engines.loop import JobLoop
+from .backend.store.journal import Journal
+from .backend.store.outputs import bounded_text
+from .backend.store.rows import ResultRow
+from .commands import Commands, JobSpec, OutputMode
+from .errors import JobNotFound, StreamClosed
+from .workload import Surroundings, Workload
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .parsing import Parser
+    from .results import ResultTable
+
+#: how often a waiting cell looks at the newest view, in seconds
+PUMP_EVERY_S: Final = 0.1
+#: what a log shows of a stream, in bytes
+LOG_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLog:
+    """Everything there is to read of one task.
+
+    Attributes
+    ----------
+    task : int
+        Its index.
+    command : str
+        The shell text.
+    state : TaskState
+        Where it is now.
+    attempts : tuple of ResultRow
+        Every attempt that ended, first to last.
+    stdout, stderr : str
+        Of the attempt that runs, or else of the last one; each at most 64 KiB, its end when it runs.
+    live : bool
+        Whether the two are of an attempt that still runs.
+    """
+
+    task: int
+    command: str
+    state: TaskState
+    attempts: tuple[ResultRow, ...]
+    stdout: str
+    stderr: str
+    live: bool
+
+
+class Job:
+    """One run of a job.
+
+    Made by `Session.submit`; every method may be called from any thread and none waits for a task but `wait`.
+
+    Attributes
+    ----------
+    spec : JobSpec
+        What the job is, apart from its commands.
+    job_id : str
+        Its name.
+    run : int
+        Which run of that name this is, from 1.
+    commands : Workload
+        The commands by task index.
+    """
+
+    def __init__(
+        self,
+        spec: JobSpec,
+        run: int,
+        journal: Journal,
+        driver: Driver,
+        parser: Parser | None,
+        make_loop: Callable[[Job], JobLoop],
+    ) -> None:
+        self.spec = spec
+        self.job_id = spec.job_id
+        self.run = run
+        self.commands = Workload()
+        self._journal = journal
+        self._driver = driver
+        self._parser = parser
+        self._lock = threading.RLock()
+        self._closed = False
+        self._subscribers: list[Callable[[JobView], None]] = []
+        self._table: ResultTable | None = None
+        self._table_seq = 0
+        self._relaunched: set[int] = set()
+        self._loop = make_loop(self)
+        self._view = self._loop.view()
+
+    def __repr__(self) -> str:
+        view = self.view
+        return f"<Job {self.job_id} run {self.run}: {view.done:,}/{view.total:,} done, {view.failed:,} failed>"
+
+    # -- what it is -------------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> JobView:
+        """The newest snapshot."""
+        return self._view
+
+    def state(self, task: int) -> TaskState:
+        """Return the state of one task."""
+        self._known([task])
+        return self._loop.scheduler.table.state(task) if task < len(self._loop.scheduler.table) else TaskState.QUEUED
+
+    def states(self) -> bytes:
+        """Return the states of all tasks, one byte each, by index."""
+        states = self._loop.scheduler.table.states()
+        return states + bytes(len(self.commands) - len(states))
+
+    def _known(self, tasks: Iterable[int]) -> tuple[int, ...]:
+        """Return the indices, or raise JobNotFound for those that are no tasks."""
+        listed = tuple(tasks)
+        total = len(self.commands)
+        wrong = [task for task in listed if not 0 <= task < total]
+        if wrong:
+            shown = ", ".join(map(str, wrong[:5]))
+            raise JobNotFound(f"{self.job_id} has no task {shown}; its tasks are 0 to {total - 1}")
+        return listed
+
+    # -- adding -----------------------------------------------------------------------------------------
+
+    def add(self, commands: Commands, surroundings: Surroundings) -> range:
+        """Add commands and return their indices.
+
+        Raises
+        ------
+        StreamClosed
+            The job takes no more.
+        """
+        with self._lock:
+            if self._closed:
+                raise StreamClosed(f"{self.job_id} is closed: wait() has ended it; a new stream or job takes more")
+            tasks = self.commands.add(commands, surroundings)
+            event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority)
+            counts = list(self._view.counts)
+            counts[TaskState.QUEUED] += len(tasks)
+            self._view = replace(self._view, counts=tuple(counts), ended_at=None)
+            self._driver.post(lambda: self._loop.add(event, tasks.start, commands.to_record))
+        return tasks
+
+    def close(self) -> None:
+        """Say that no more commands will come."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._driver.post(lambda: self._loop.post(Closed(self._loop.now())))
+
+    # -- waiting ----------------------------------------------------------------------------------------
+
+    def _ended(self, tasks: range | None) -> Future[bool]:
+        return self._driver.call(lambda: self._loop.wait(tasks))
+
+    def wait(
+        self,
+        timeout_s: float | None = None,
+        tasks: range | None = None,
+        pump: Callable[[JobView], None] | None = None,
+    ) -> bool:
+        """Wait until tasks have ended.
+
+        An interrupt (`KeyboardInterrupt`) ends the waiting and leaves the tasks.
+
+        Parameters
+        ----------
+        timeout_s : float, optional
+            Give up after this many seconds.
+        tasks : range, optional
+            Which tasks; all when not given.
+        pump : callable, optional
+            Called on this thread with each new view while it waits.
+
+        Returns
+        -------
+        bool
+            True when they all have ended.
+        """
+        future = self._ended(tasks)
+        until_s = None if timeout_s is None else self._loop.now() + timeout_s
+        shown: JobView | None = None
+        while True:
+            left_s = PUMP_EVERY_S if until_s is None else min(PUMP_EVERY_S, until_s - self._loop.now())
+            try:
+                ended = future.result(max(0.0, left_s))
+            except FutureTimeout:
+                ended = None
+            if pump is not None and self._view is not shown:
+                shown = self._view
+                pump(shown)
+            if ended is not None:
+                return ended
+            if until_s is not None and self._loop.now() >= until_s:
+                return False
+
+    def __await__(self) -> Generator[Any, None, bool]:
+        return asyncio.wrap_future(self._ended(None)).__await__()
+
+    # -- acting -----------------------------------------------------------------------------------------
+
+    def kill(self, tasks: Iterable[int] | None = None) -> int:
+        """End tasks, with all of their processes.
+
+        Parameters
+        ----------
+        tasks : iterable of int, optional
+            Which; all that have not ended when not given.
+
+        Returns
+        -------
+        int
+            How many had not ended, and will now.
+
+        Raises
+        ------
+        JobNotFound
+            There is no such task.
+        """
+        chosen = None if tasks is None else self._known(tasks)
+        states = self.states()
+        among = range(len(states)) if chosen is None else set(chosen)
+        count = sum(states[task] < TaskState.FINISHED for task in among)
+        self._driver.post(lambda: self._loop.post(KillAsked(self._loop.now(), chosen)))
+        return count
+
+    def relaunch(self, tasks: Iterable[int]) -> int:
+        """Run tasks once more; those that run now are ended first.
+
+        Returns
+        -------
+        int
+            How many tasks that is.
+
+        Raises
+        ------
+        JobNotFound
+            There is no such task.
+        """
+        chosen = tuple(dict.fromkeys(self._known(tasks)))
+        with self._lock:
+            self._relaunched.update(chosen)
+        self._driver.call(lambda: self._loop.post_now(RelaunchAsked(self._loop.now(), chosen)))
+        return len(chosen)
+
+    # -- results ----------------------------------------------------------------------------------------
+
+    def rows(self, after_seq: int = 0) -> list[ResultRow]:
+        """Return committed results in order of arrival, after the one numbered `after_seq`."""
+        return list(self._journal.rows(after_seq))
+
+    def failures(self, most: int) -> list[ResultRow]:
+        """Return the first `most` results that did not finish well, by task."""
+        return self._journal.failures(most)
+
+    def text_of(self, data: bytes | None, path: str, size: int) -> str:
+        """Return a stream as text, bounded by the job's ``output_limit``; the path of its file where it stays there."""
+        if path and not self._sends_back:
+            return path
+        return bounded_text(data, path, size, self.spec.output_limit)
+
+    def output(self, row: ResultRow) -> str:
+        """Return what a result's command wrote to stdout, where it was sent back; else ''."""
+        return self.text_of(row.stdout, row.stdout_path, row.stdout_size) if self._sends_back else ""
+
+    @property
+    def _sends_back(self) -> bool:
+        return self.spec.output is OutputMode.SCHEDULER
+
+    def outputs(self, tasks: Iterable[int]) -> list[str]:
+        """Return the stdout of each of those tasks; '' where none was sent back or it has not ended."""
+        wanted = list(tasks)
+        found: dict[int, ResultRow] = {}
+        among = set(wanted)
+        for row in self._journal.rows():
+            if row.task in among:
+                found[row.task] = row
+        return [self.output(found[task]) if task in found else "" for task in wanted]
+
+    def log(self, task: int) -> TaskLog:
+        """Return everything there is to read of one task.
+
+        Raises
+        ------
+        JobNotFound
+            There is no such task.
+        """
+        self._known([task])
+        attempts = tuple(self._journal.attempts(task))
+        table = self._loop.scheduler.table
+        live: tuple[str, str] | None = None
+        if task < len(table) and not table.ended(task):
+            attempt = table.attempt(task)
+            live = self._driver.call(lambda: self._loop.engine.tail(task, attempt, LOG_BYTES)).result(10.0)
+        if live is not None:
+            stdout, stderr = live
+        elif attempts:
+            last = attempts[-1]
+            stdout = bounded_text(last.stdout, last.stdout_path, last.stdout_size, LOG_BYTES)
+            stderr = bounded_text(last.stderr, last.stderr_path, last.stderr_size, LOG_BYTES)
+        else:
+            stdout = stderr = ""
+        return TaskLog(task, self.commands.command(task), self.state(task), attempts, stdout, stderr, live is not None)
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """DataFrame, shape (n_ended, n_columns), index ``task``: one row for each ended task."""
+        return self.results()
+
+    def results(self, all: bool = False) -> pd.DataFrame:
+        """Return the results as a DataFrame.
+
+        Parameters
+        ----------
+        all : bool
+            Also the tasks that have not ended.
+
+        Returns
+        -------
+        DataFrame, shape (n_tasks, n_columns), index ``task``
+            A snapshot: it does not change when more tasks end.
+        """
+        with self._lock:
+            table = self._results()
+            return table.frame_all(self.states()) if all else table.frame()
+
+    def _results(self) -> ResultTable:
+        from .results import ResultTable  # here, so that importing the package does not load pandas
+
+        placeholders = self.commands.placeholders
+        if self._table is None or self._table.placeholders != placeholders:
+            commands = self.commands
+            self._table = ResultTable(placeholders, self._parser, commands.command, commands.values, self.text_of)
+            self._table_seq = 0
+        rows = self.rows(self._table_seq)
+        if rows:
+            self._table_seq = rows[-1].seq
+            self._table.update(rows)
+        for task in list(self._relaunched):
+            if self.state(task) < TaskState.FINISHED:
+                self._table.forget(task)
+            else:
+                self._relaunched.discard(task)
+        return self._table
+
+    # -- watching ---------------------------------------------------------------------------------------
+
+    def subscribe(self, callback: Callable[[JobView], None]) -> Callable[[], None]:
+        """Call back with each new view, on the driver thread, at most 10 times a second.
+
+        Returns
+        -------
+        callable
+            Ends the subscription.
+        """
+        with self._lock:
+            self._subscribers = [*self._subscribers, callback]
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._subscribers = [other for other in self._subscribers if other is not callback]
+
+        return unsubscribe
+
+    def show(self, view: JobView) -> None:
+        """Take in a new view; the driver thread calls this."""
+        self._view = view
+        for callback in self._subscribers:
+            callback(view)
+
+    def end(self) -> Future[None]:
+        """End what runs; the future is done when all of it is gone."""
+        return self._driver.call(self._loop.close)
+
+    def release(self) -> None:
+        """Let go of the journal, when all else is gone."""
+        self._journal.close()

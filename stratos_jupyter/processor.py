@@ -1,0 +1,470 @@
+"""Processor and Stream: the interface that StratOS documents, from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from .backend.core.states import TaskState
+from .backend.storage.local import expand_glob
+from .commands import Commands, JobSpec, OutputMode, explicit_commands, glob_commands, split_explicit, template_commands
+from .errors import SpecError, StreamClosed
+from .job import Job
+from .session import Session, current
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class _Unset:
+    """Marks a default, so that one can tell it from the same value given; shows as that value in a signature."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+_DEFAULTS: Final[dict[str, Any]] = {
+    "role": _Unset("*"),
+    "threads_per_task": _Unset(2),
+    "mem_per_task": _Unset(1024),
+    "disk_per_task": _Unset(2048),
+    "monitor": _Unset(""),
+    "relauncher": _Unset(""),
+    "update_interval": _Unset(10),
+    "output": _Unset("scheduler"),
+    "log_directory": _Unset(""),
+    "job_id": _Unset("untitled"),
+}
+#: on this machine nobody else takes what is not reserved
+_LOCAL_DEFAULTS: Final[dict[str, Any]] = {"threads_per_task": 1, "mem_per_task": 0, "disk_per_task": 0}
+
+
+class Processor:
+    r"""Run a program over files, parameters or commands.
+
+    A Processor is one run of a job: the indices of its tasks go on across its calls. The ``*_batch`` methods
+    return when their tasks have ended, the ``*_stream`` methods at once. Several Processors run side by side.
+
+    Parameters
+    ----------
+    master : str
+        The engine: ``"local"``, ``"local[4]"``.
+    role : str
+        The role whose resources are used.
+    threads_per_task : int or str
+        Processors that each task gets; 1 on a local engine, when not given.
+    mem_per_task : int or str
+        Memory that each task gets, in MiB; none is reserved on a local engine, when not given.
+    disk_per_task : int or str
+        Disk that each task gets, in MiB; none is reserved on a local engine, when not given.
+    monitor, relauncher : str
+        Programs that watch and relaunch tasks. This version runs none: anything but '' is refused.
+    update_interval : int or str
+        Seconds between two calls of the monitor.
+    output : {"scheduler", "disk", "mesos", "none"}
+        Where stdout and stderr of the tasks go: back here; to files in `log_directory`; to a file in the task's
+        sandbox; nowhere.
+    log_directory : str
+        For ``output="disk"``.
+    job_id : str
+        The job's name.
+    settings : mapping, optional
+        Defaults for any of the above by name; arguments that are given win.
+
+    Raises
+    ------
+    SpecError
+        Something cannot be; the message names all of it, and nothing has started.
+    EngineError
+        There is no such engine.
+
+    References
+    ----------
+    The StratOS documentation, "Processor".
+
+    Examples
+    --------
+    >>> job = Processor("local[2]", job_id="demo")
+    >>> job.explicit_batch(["echo one", "echo two"])
+    >>> job.get_results()
+    ['one\n', 'two\n']
+    """
+
+    def __init__(
+        self,
+        master: str,
+        role: str = _DEFAULTS["role"],
+        threads_per_task: float | str = _DEFAULTS["threads_per_task"],
+        mem_per_task: float | str = _DEFAULTS["mem_per_task"],
+        disk_per_task: float | str = _DEFAULTS["disk_per_task"],
+        monitor: str = _DEFAULTS["monitor"],
+        relauncher: str = _DEFAULTS["relauncher"],
+        update_interval: float | str = _DEFAULTS["update_interval"],
+        output: str = _DEFAULTS["output"],
+        log_directory: str = _DEFAULTS["log_directory"],
+        job_id: str = _DEFAULTS["job_id"],
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        given = {
+            "role": role,
+            "threads_per_task": threads_per_task,
+            "mem_per_task": mem_per_task,
+            "disk_per_task": disk_per_task,
+            "monitor": monitor,
+            "relauncher": relauncher,
+            "update_interval": update_interval,
+            "output": output,
+            "log_directory": log_directory,
+            "job_id": job_id,
+        }
+        spec = _spec(master, given, settings or {})
+        self._session: Session = current()
+        self._job = self._session.submit(spec, keep_open=True)
+        self._stream: Stream | None = None
+        self._streaming = False
+        self._outputs = _Outputs(self._job)
+
+    def __repr__(self) -> str:
+        return f"<Processor {self._job.job_id} on {self._job.spec.master}: {self._job!r}>"
+
+    # -- batch ------------------------------------------------------------------------------------------
+
+    def glob_batch(self, command: str, pattern: str) -> None:
+        """Run a command for each file that matches a pattern, and wait for them all.
+
+        Parameters
+        ----------
+        command : str
+            Shell text; ``%f%`` stands for the file's name.
+        pattern : str
+            As `glob.glob` has it; the files are sorted.
+
+        Raises
+        ------
+        SpecError
+            Nothing matches, or the command has no ``%f%``; nothing has started.
+        """
+        self._batch(self._glob(command, pattern))
+
+    def template_batch(self, command_template: str, params: Any) -> None:
+        """Run a command for each row of parameters, and wait for them all.
+
+        Parameters
+        ----------
+        command_template : str
+            Shell text; each ``%c%`` stands for the next value of a row, ``%name%`` for that column's.
+        params : list of str, list of lists, dict of columns or DataFrame
+            A string is split at commas.
+
+        Raises
+        ------
+        SpecError
+            A row has another number of values than the template has places; nothing has started.
+        """
+        self._batch(template_commands(command_template, params))
+
+    def explicit_batch(self, commands: str | Sequence[str]) -> None:
+        """Run commands, and wait for them all.
+
+        Parameters
+        ----------
+        commands : str or sequence of str
+            One string holds commands between newlines or semicolons, quotes respected. A list is taken as it is.
+        """
+        self._batch(_explicit(commands))
+
+    def _batch(self, commands: Commands) -> None:
+        tasks = self._add(commands)
+        self._streaming = False
+        self._job.wait(tasks=tasks)
+
+    # -- stream -----------------------------------------------------------------------------------------
+
+    def glob_stream(self, command: str, pattern: str) -> None:
+        """Like `glob_batch`, but return at once. ``stream.add(pattern)`` adds files."""
+        self._open(self._glob(command, pattern), lambda more: self._glob(command, more))
+
+    def template_stream(self, command_template: str, params: Any) -> None:
+        """Like `template_batch`, but return at once. ``stream.add(params)`` adds rows."""
+        self._open(template_commands(command_template, params), lambda more: template_commands(command_template, more))
+
+    def explicit_stream(self, commands: str | Sequence[str]) -> None:
+        """Like `explicit_batch`, but return at once. ``stream.add(commands)`` adds commands."""
+        self._open(_explicit(commands), _explicit)
+
+    def _open(self, commands: Commands, make: Callable[[Any], Commands]) -> None:
+        tasks = self._add(commands)
+        self._streaming = True
+        self._stream = Stream(self, tasks, make)
+
+    @property
+    def stream(self) -> Stream | None:
+        """The newest stream; None before the first ``*_stream`` call."""
+        return self._stream
+
+    # -- results ----------------------------------------------------------------------------------------
+
+    def get_results(self) -> list[str]:
+        """Return what the tasks wrote to stdout.
+
+        Returns
+        -------
+        list of str
+            After a ``*_batch`` call: the outputs of all tasks of this Processor, by index. After a ``*_stream``
+            call: those of the stream that arrived since the last call, in order of arrival. A task that failed keeps
+            its place; an output that was not sent back is ''.
+        """
+        if self._streaming and self._stream is not None:
+            return self._stream.get_results()
+        return self._outputs.by_index()
+
+    def wait(self) -> bool:
+        """Wait until the stream's tasks have ended, and close it.
+
+        Returns
+        -------
+        bool
+            True when all have completed; False when there is no stream.
+        """
+        return self._stream.wait() if self._stream is not None else False
+
+    # -- beyond StratOS ---------------------------------------------------------------------------------
+
+    @property
+    def job(self) -> Job:
+        """The run behind this Processor."""
+        return self._job
+
+    @property
+    def df(self) -> pd.DataFrame:
+        """DataFrame, shape (n_ended, n_columns), index ``task``: one row for each ended task."""
+        return self._job.df
+
+    def kill(self, tasks: Iterable[int] | None = None) -> int:
+        """End tasks, with all of their processes; all that have not ended when none are named.
+
+        Returns
+        -------
+        int
+            How many had not ended.
+        """
+        return self._job.kill(tasks)
+
+    def relaunch(self, tasks: Iterable[int]) -> int:
+        """Run tasks once more, and return how many that is."""
+        return self._job.relaunch(tasks)
+
+    def close(self) -> None:
+        """Take no more commands. What runs goes on."""
+        self._job.close()
+
+    def __await__(self) -> Generator[Any, None, bool]:
+        return self._job.__await__()
+
+    def __enter__(self) -> Processor:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it, and wait for the tasks unless an exception is on its way."""
+        self.close()
+        if kind is None:
+            self._job.wait()
+
+    # -- inside -----------------------------------------------------------------------------------------
+
+    def _glob(self, command: str, pattern: str) -> Commands:
+        return glob_commands(command, expand_glob(pattern, self._job.spec.cwd))
+
+    def _add(self, commands: Commands) -> range:
+        return self._job.add(commands, self._session.surroundings(self._job.spec))
+
+
+class Stream:
+    """The tasks of one ``*_stream`` call and of what was added to it. Indices are those of the Processor.
+
+    ``completed + lost + unfinished = total``; completed are all that ended with a result, good or bad.
+    """
+
+    def __init__(self, processor: Processor, tasks: range, make: Callable[[Any], Commands]) -> None:
+        self._processor = processor
+        self._job = processor.job
+        self._ranges = [tasks]
+        self._make = make
+        self._closed = False
+        self._outputs = _Outputs(self._job, self._owns)
+
+    def _owns(self, task: int) -> bool:
+        return any(task in tasks for tasks in self._ranges)
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"<Stream of {self._job.job_id}, {state}: {self.count_completed_tasks()}/{self.count_total_tasks()}>"
+
+    def add(self, work: Any) -> None:
+        """Add more of what the stream was opened with: a pattern, parameters, or commands.
+
+        Raises
+        ------
+        StreamClosed
+            `wait` has closed it.
+        SpecError
+            It cannot run; nothing was added.
+        """
+        if self._closed:
+            raise StreamClosed("this stream is closed, as wait() leaves it; a new *_stream call opens another")
+        self._ranges.append(self._processor._add(self._make(work)))
+
+    def closed(self) -> bool:
+        """Say whether the stream is closed.
+
+        The StratOS documentation says both that this is True for an open stream and for a closed one; here it
+        means what its name says.
+        """
+        return self._closed
+
+    def wait(self) -> bool:
+        """Close the stream and wait until its tasks have ended; True when all have."""
+        self._closed = True
+        return all(self._job.wait(tasks=tasks) for tasks in self._ranges)
+
+    def get_results(self) -> list[str]:
+        """Return the outputs that arrived since the last call, in order of arrival."""
+        return self._outputs.arrived()
+
+    def get_command(self, index: int) -> str:
+        """Return the shell text of a task."""
+        return self._job.commands.command(self._check(index))
+
+    def get_status(self, index: int) -> str:
+        """Return the name of a task's state: QUEUED, STAGING, RUNNING, UNREACHABLE, FINISHED, FAILED, KILLED, LOST."""
+        return self._job.state(self._check(index)).name
+
+    def _check(self, index: int) -> int:
+        if not self._owns(index):
+            raise SpecError(f"task {index} is not of this stream")
+        return index
+
+    def _list(self, *states: TaskState) -> list[int]:
+        every = self._job.states()
+        wanted = frozenset(states)
+        return [task for tasks in self._ranges for task in tasks if every[task] in wanted]
+
+    def list_completed_tasks(self) -> list[int]:
+        """Return the indices of the tasks that ended with a result, good or bad."""
+        return self._list(TaskState.FINISHED, TaskState.FAILED, TaskState.KILLED)
+
+    def list_lost_tasks(self) -> list[int]:
+        """Return the indices of the tasks that the cluster lost for good."""
+        return self._list(TaskState.LOST)
+
+    def list_running_tasks(self) -> list[int]:
+        """Return the indices of the tasks whose commands run now."""
+        return self._list(TaskState.RUNNING)
+
+    def list_unfinished_tasks(self) -> list[int]:
+        """Return the indices of the tasks that have not ended."""
+        return self._list(TaskState.QUEUED, TaskState.STAGING, TaskState.RUNNING, TaskState.UNREACHABLE)
+
+    def count_completed_tasks(self) -> int:
+        """Return how many tasks ended with a result, good or bad."""
+        return len(self.list_completed_tasks())
+
+    def count_lost_tasks(self) -> int:
+        """Return how many tasks the cluster lost for good."""
+        return len(self.list_lost_tasks())
+
+    def count_running_tasks(self) -> int:
+        """Return how many tasks' commands run now."""
+        return len(self.list_running_tasks())
+
+    def count_total_tasks(self) -> int:
+        """Return how many tasks the stream has."""
+        return sum(map(len, self._ranges))
+
+    def count_unfinished_tasks(self) -> int:
+        """Return how many tasks have not ended."""
+        return len(self.list_unfinished_tasks())
+
+
+class _Outputs:
+    """Outputs as text, read once from the journal as they arrive."""
+
+    def __init__(self, job: Job, owns: Callable[[int], bool] | None = None) -> None:
+        self._job = job
+        self._owns = owns
+        self._seq = 0
+        self._texts: dict[int, str] = {}
+
+    def arrived(self) -> list[str]:
+        """Return those that are new."""
+        texts: list[str] = []
+        for row in self._job.rows(self._seq):
+            self._seq = row.seq
+            if self._owns is None or self._owns(row.task):
+                texts.append(self._job.output(row))
+        return texts
+
+    def by_index(self) -> list[str]:
+        """Return those of all tasks."""
+        for row in self._job.rows(self._seq):
+            self._seq = row.seq
+            self._texts[row.task] = self._job.output(row)
+        return [self._texts.get(task, "") for task in range(len(self._job.commands))]
+
+
+def _explicit(commands: str | Sequence[str]) -> Commands:
+    return explicit_commands(split_explicit(commands) if isinstance(commands, str) else list(commands))
+
+
+def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) -> JobSpec:
+    unknown = sorted(set(settings) - set(_DEFAULTS) - {"master"})
+    if unknown:
+        raise SpecError(
+            f"settings: unknown {', '.join(map(repr, unknown))}. Known: {', '.join(['master', *_DEFAULTS])}"
+        )
+    local = str(master).startswith("local")
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if not isinstance(value, _Unset):
+            values[name] = value
+        elif name in settings:
+            values[name] = settings[name]
+        elif local and name in _LOCAL_DEFAULTS:
+            values[name] = _LOCAL_DEFAULTS[name]
+        else:
+            values[name] = value.value
+    bad: list[str] = []
+
+    def number(name: str) -> float:
+        try:
+            return float(values[name])
+        except (TypeError, ValueError):
+            bad.append(f"{name}: {values[name]!r} is not a number")
+            return 1.0
+
+    threads, mem, disk = number("threads_per_task"), number("mem_per_task"), number("disk_per_task")
+    number("update_interval")
+    try:
+        output = OutputMode(values["output"])
+    except ValueError:
+        bad.append(f"output: {values['output']!r} is none of {', '.join(OutputMode)}")
+        output = OutputMode.SCHEDULER
+    bad += [f"{name}: this version runs no {name}s; leave it out" for name in ("monitor", "relauncher") if values[name]]
+    if bad:
+        raise SpecError("; ".join(bad))
+    return JobSpec(
+        job_id=str(values["job_id"]),
+        master=str(master),
+        role=str(values["role"]),
+        threads=threads,
+        mem_mib=mem,
+        disk_mib=disk,
+        output=output,
+        log_directory=str(values["log_directory"]),
+    )

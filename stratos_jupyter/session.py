@@ -1,0 +1,287 @@
+"""Session: the composition root. It owns the driver thread and all open jobs of this process."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import wait
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from .backend.driver import Driver
+from .backend.engines.base import Engine
+from .backend.engines.local import LocalEngine, local_cpus
+from .backend.engines.loop import JobLoop
+from .backend.engines.machine import Machine, this_machine
+from .backend.store.home import new_run, write_lease
+from .backend.store.journal import Journal
+from .commands import Commands, JobSpec
+from .errors import EngineError, JobNotFound, SpecError
+from .job import Job
+from .parsing import Parser
+from .workload import Surroundings
+
+log = logging.getLogger(__name__)
+
+#: seconds between TERM and KILL
+GRACE_S: Final = 5.0
+
+
+def default_home() -> Path:
+    """Return where runs are kept: ``STRATOS_HOME``, or the user's state directory."""
+    chosen = os.environ.get("STRATOS_HOME", "")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    from platformdirs import user_state_path
+
+    return user_state_path("stratos_jupyter")
+
+
+class Session:
+    """All open jobs of this process, and the thread that drives them.
+
+    Parameters
+    ----------
+    home : Path, optional
+        Where runs are kept; `default_home` when not given.
+    """
+
+    def __init__(self, home: Path | None = None) -> None:
+        self.home = home or default_home()
+        self._driver: Driver | None = None
+        self._machines: dict[str, Machine] = {}
+        self._jobs: list[Job] = []
+        self._lock = threading.RLock()
+
+    # -- asking -----------------------------------------------------------------------------------------
+
+    def jobs(self) -> list[Job]:
+        """Return the open jobs, oldest first."""
+        return list(self._jobs)
+
+    def job(self, job_id: str | None = None) -> Job:
+        """Return the newest run of that name, or the newest of all.
+
+        Raises
+        ------
+        JobNotFound
+            There is none.
+        """
+        for job in reversed(self._jobs):
+            if job_id is None or job.job_id == job_id:
+                return job
+        if not self._jobs:
+            raise JobNotFound("no job has been submitted here; a %%stratos cell submits one")
+        known = ", ".join(dict.fromkeys(job.job_id for job in self._jobs))
+        raise JobNotFound(f"no job {job_id!r} here; there is {known}")
+
+    def machine(self, master: str) -> Machine:
+        """Return the node behind a local engine.
+
+        Raises
+        ------
+        EngineError
+            `master` names no engine of this version.
+        """
+        with self._lock:
+            if master not in self._machines:
+                if not master.startswith("local"):
+                    raise EngineError(
+                        f"{master!r}: this version runs on this machine only; connect to local, or local[4]"
+                    )
+                cpus = local_cpus(master)
+                self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._machines[master] = this_machine(cpus, str(self.home))
+            return self._machines[master]
+
+    # -- submitting -------------------------------------------------------------------------------------
+
+    def check(self, spec: JobSpec, commands: Commands | None = None) -> JobSpec:
+        """Refuse what cannot run, before anything starts.
+
+        Returns
+        -------
+        JobSpec
+            The same, its paths absolute.
+
+        Raises
+        ------
+        SpecError
+            Names everything that is wrong, and the cure.
+        EngineError
+            The engine does not exist.
+        """
+        spec.check()
+        cwd = os.path.abspath(os.path.expanduser(spec.cwd or os.getcwd()))
+        log_directory = os.path.join(cwd, os.path.expanduser(spec.log_directory)) if spec.log_directory else ""
+        largest = self.machine(spec.master).largest
+        demand = spec.demand()
+        bad: list[str] = []
+        if commands is not None and not len(commands):
+            bad.append("there is no command to run")
+        if not demand.fits(largest.resources):
+            bad.append(
+                f"a task asks for {demand}, but the largest node, {largest.node}, has {largest.resources}; "
+                "ask for less with --threads, --mem or --disk"
+            )
+        if spec.where:
+            asked = ", ".join(f"{name}={value}" for name, value in spec.where)
+            bad.append(f"no node has {asked}: this machine has no attributes; leave --where out on a local engine")
+        if not os.path.isdir(cwd):
+            bad.append(f"the working directory {cwd} does not exist")
+        absent = [name for name, value in spec.env if value is None and name not in os.environ]
+        if absent:
+            bad.append(f"{', '.join(absent)} is not set here; write --env NAME=value, or set it in os.environ first")
+        if bad:
+            raise SpecError("; ".join(bad))
+        return replace(spec, cwd=cwd, log_directory=log_directory)
+
+    def surroundings(self, spec: JobSpec) -> Surroundings:
+        """Return what a command submitted now finds around it: this process's environment, and the job's own."""
+        env = dict(os.environ)
+        env.update({name: value for name, value in spec.env if value is not None})
+        return Surroundings(spec.cwd, env)
+
+    def submit(
+        self,
+        spec: JobSpec,
+        commands: Commands | None = None,
+        *,
+        keep_open: bool = False,
+        parser: Parser | None = None,
+    ) -> Job:
+        """Start a new run of a job.
+
+        Parameters
+        ----------
+        spec : JobSpec
+            What it is.
+        commands : Commands, optional
+            What it runs; more can be added while it is open.
+        keep_open : bool
+            Whether more commands may come.
+        parser : Parser, optional
+            Makes columns of each task's output.
+
+        Returns
+        -------
+        Job
+            At once; nothing has to have started yet.
+
+        Raises
+        ------
+        SpecError, EngineError
+            It cannot run; nothing has started.
+        JournalError
+            It cannot be recorded; nothing has started.
+        """
+        spec = self.check(spec, commands)
+        machine = self.machine(spec.master)
+        with self._lock:
+            if self._driver is None:
+                self._driver = Driver()
+            driver = self._driver
+            run, folder = new_run(self.home, spec.job_id)
+            write_lease(folder)
+            journal = Journal(folder)
+            now = time.time()
+            with journal.writing():
+                journal.set_meta({"job_id": spec.job_id, "run": run, "created_at": now, "spec": spec.to_record()})
+
+            def make_loop(job: Job) -> JobLoop:
+                work = _Work(job, folder)
+
+                def make_engine(loop: JobLoop) -> Engine:
+                    return LocalEngine(loop, work, machine, folder, priority=spec.priority)
+
+                return driver.call(
+                    lambda: JobLoop(
+                        journal,
+                        make_engine,
+                        driver.loop,
+                        time.time,
+                        job.show,
+                        job_id=spec.job_id,
+                        run=run,
+                        engine_name=spec.master,
+                    )
+                )
+
+            job = Job(spec, run, journal, driver, parser, make_loop)
+            self._jobs.append(job)
+        if commands is not None:
+            job.add(commands, self.surroundings(spec))
+        if not keep_open:
+            job.close()
+        return job
+
+    # -- ending -----------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End what runs, let go of all jobs and of the driver thread."""
+        with self._lock:
+            jobs, self._jobs = self._jobs, []
+            gone = wait([job.end() for job in jobs], timeout=GRACE_S + 5.0)
+            if gone.not_done:
+                log.warning("%d executors have not ended yet", len(gone.not_done))
+            for job in jobs:
+                job.release()
+            if self._driver is not None:
+                self._driver.close()
+                self._driver = None
+            self._machines.clear()
+
+
+class _Work:
+    """What an engine may know of a job's tasks."""
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        self._job = job
+        self._folder = folder
+        self.command = job.commands.command
+        self.file = job.commands.file
+        self.call_of = job.commands.call_of
+
+    def context(self, call: int) -> Mapping[str, object]:
+        """Return what an executor must know of a call."""
+        spec = self._job.spec
+        around = self._job.commands.surroundings(call)
+        return {
+            "cwd": around.cwd,
+            "env": dict(around.env),
+            "output": spec.output.value,
+            "log_directory": spec.log_directory,
+            "sandbox": str(self._folder / "sandbox"),
+            "label": f"{spec.job_id}-{self._job.run}",
+            "timeout_s": spec.timeout_s,
+            "threads": f"{spec.threads:g}",
+            "grace_s": GRACE_S,
+        }
+
+
+_current: Session | None = None
+_current_lock = threading.Lock()
+
+
+def current() -> Session:
+    """Return this process's session, made on first use."""
+    global _current
+    with _current_lock:
+        if _current is None:
+            _current = Session()
+            atexit.register(close)
+        return _current
+
+
+def close() -> None:
+    """Close this process's session, if there is one; the next use makes a new one."""
+    global _current
+    with _current_lock:
+        session, _current = _current, None
+    if session is not None:
+        session.close()

@@ -1,0 +1,215 @@
+"""Processor and Stream, as the StratOS documentation has them, on the local engine."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from stratos_jupyter import EngineError, Processor, SpecError, StreamClosed
+from stratos_jupyter.session import Session
+from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("session")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for number, name in enumerate(["b.txt", "a.txt", "two words.txt"]):
+        (folder / name).write_text("x" * number)
+    return folder
+
+
+def test_the_signature_is_the_documented_one() -> None:
+    assert str(inspect.signature(Processor)).replace("'", '"').split(" -> ")[0] == (
+        '(master: "str", role: "str" = "*", threads_per_task: "float | str" = 2, mem_per_task: "float | str" = 1024, '
+        'disk_per_task: "float | str" = 2048, monitor: "str" = "", relauncher: "str" = "", '
+        'update_interval: "float | str" = 10, output: "str" = "scheduler", log_directory: "str" = "", '
+        'job_id: "str" = "untitled", settings: "Mapping[str, Any] | None" = None)'
+    )
+
+
+def test_glob_batch_runs_a_command_for_each_file_in_order(files: Path) -> None:
+    processor = Processor("local")
+    processor.glob_batch("basename %f%; wc -c < %f%", f"{files}/*.txt")
+    assert processor.get_results() == ["a.txt\n1\n", "b.txt\n0\n", "two words.txt\n2\n"]
+
+
+def test_template_batch_fills_places_in_order() -> None:
+    processor = Processor("local")
+    processor.template_batch("echo %c%-%c%", ["1, 2", "3,4"])
+    assert processor.get_results() == ["1-2\n", "3-4\n"]
+
+
+def test_explicit_batch_splits_a_string_and_leaves_a_list(tmp_path: Path) -> None:
+    processor = Processor("local")
+    processor.explicit_batch("echo 'a;b'; echo c\necho d")
+    assert processor.get_results() == ["a;b\n", "c\n", "d\n"]
+    other = Processor("local")
+    other.explicit_batch(["echo a; echo b"])
+    assert other.get_results() == ["a\nb\n"]
+
+
+def test_indices_go_on_across_calls() -> None:
+    processor = Processor("local")
+    processor.explicit_batch(["echo 0", "exit 1"])
+    processor.explicit_batch(["echo 2"])
+    assert processor.get_results() == ["0\n", "", "2\n"]
+    assert list(processor.df.index) == [0, 1, 2]
+    processor.explicit_stream(["echo 3"])
+    assert processor.wait()
+    assert processor.stream is not None
+    assert processor.stream.list_completed_tasks() == [3]
+    assert processor.get_results() == ["3\n"]
+
+
+def test_a_stream_returns_at_once_and_gives_what_is_new() -> None:
+    processor = Processor("local[2]")
+    assert processor.stream is None
+    assert processor.wait() is False
+    processor.explicit_stream(["echo 0", "exit 4", "sleep 1000"])
+    stream = processor.stream
+    assert stream is not None
+    assert not stream.closed()
+    until(lambda: stream.count_completed_tasks() == 2)
+    assert sorted(processor.get_results()) == ["", "0\n"]
+    assert processor.get_results() == []
+    until(lambda: stream.list_running_tasks() == [2])
+    stream.add("echo 3; echo 4")
+    until(lambda: stream.count_completed_tasks() == 4)
+    assert sorted(stream.get_results()) == ["3\n", "4\n"]
+    assert stream.count_total_tasks() == 5
+    assert stream.list_unfinished_tasks() == [2]
+    assert stream.count_completed_tasks() + stream.count_lost_tasks() + stream.count_unfinished_tasks() == 5
+    assert stream.get_status(0) == "FINISHED"
+    assert stream.get_status(1) == "FAILED"
+    assert stream.get_command(3) == "echo 3"
+    assert processor.kill() == 1
+    assert processor.wait() is True
+    assert stream.closed()
+    assert stream.get_status(2) == "KILLED"
+
+
+def test_a_closed_stream_takes_no_more_and_another_can_be_opened(files: Path) -> None:
+    processor = Processor("local")
+    processor.glob_stream("basename %f%", f"{files}/a*")
+    first = processor.stream
+    processor.stream.add(f"{files}/b*")
+    assert processor.wait()
+    with pytest.raises(StreamClosed, match="closed"):
+        first.add(f"{files}/a*")
+    processor.template_stream("echo %c%", [["x"]])
+    assert processor.stream is not first
+    processor.stream.add([["y"]])
+    assert processor.wait()
+    assert sorted(processor.get_results()) == ["x\n", "y\n"]
+
+
+def test_several_processors_run_side_by_side(session: Session) -> None:
+    processors = [Processor("local[2]", job_id=f"side-{i}") for i in range(3)]
+    for number, processor in enumerate(processors):
+        processor.explicit_stream([f"echo {number}"] * 20)
+    assert [processor.wait() for processor in processors] == [True] * 3
+    assert [set(processor.get_results()) for processor in processors] == [{"0\n"}, {"1\n"}, {"2\n"}]
+    machine = session.machine("local[2]")
+    until(lambda: machine._free == machine.total, what="every core to be given back")
+
+
+def test_numbers_may_be_strings_and_settings_are_defaults(tmp_path: Path) -> None:
+    settings = {"threads_per_task": "1", "job_id": "from-settings", "output": "none"}
+    processor = Processor("local[2]", threads_per_task="2", settings=settings)
+    assert processor.job.spec.threads == 2
+    assert processor.job.spec.job_id == "from-settings"
+    processor.explicit_batch("echo gone")
+    assert processor.get_results() == [""]
+
+
+def test_an_explicit_argument_wins_even_when_it_equals_the_default() -> None:
+    assert Processor("local[2]", threads_per_task=2, settings={"threads_per_task": 1}).job.spec.threads == 2
+
+
+def test_nothing_is_reserved_on_this_machine_unless_asked() -> None:
+    spec = Processor("local").job.spec
+    assert (spec.threads, spec.mem_mib, spec.disk_mib) == (1, 0, 0)
+    assert Processor("local", mem_per_task="64").job.spec.mem_mib == 64
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"output": "disk"}, "needs a directory"),
+        ({"output": "paper"}, "output: 'paper' is none of scheduler, disk, mesos, none"),
+        ({"threads_per_task": "many"}, "threads_per_task: 'many' is not a number"),
+        ({"threads_per_task": 100_000}, "asks for 100000 cpus.*, but the largest node"),
+        ({"mem_per_task": 1e9}, "has .* MiB memory"),
+        ({"job_id": "../up"}, "job name"),
+        ({"settings": {"thread": 1}}, "unknown 'thread'"),
+        ({"monitor": "./watch"}, "runs no monitors"),
+    ],
+)
+def test_bad_arguments_are_refused_with_the_cure(arguments: dict[str, object], message: str, state_home: Path) -> None:
+    with pytest.raises(SpecError, match=message):
+        Processor("local", **arguments)
+    assert not (state_home / "jobs").exists()
+
+
+def test_an_engine_that_is_not_there_is_refused() -> None:
+    with pytest.raises(EngineError, match=r"local\[4\]"):
+        Processor("mesos://head:5050")
+    with pytest.raises(EngineError, match="four processors"):
+        Processor("local[zero]")
+
+
+@pytest.mark.parametrize("call", ["glob_batch", "glob_stream"])
+def test_a_pattern_without_a_match_starts_nothing(call: str, tmp_path: Path) -> None:
+    processor = Processor("local")
+    with pytest.raises(SpecError, match="no file matches"):
+        getattr(processor, call)("cat %f%", f"{tmp_path}/*.nothing")
+    assert len(processor.job.commands) == 0
+
+
+def test_a_row_with_too_few_values_is_named() -> None:
+    processor = Processor("local")
+    with pytest.raises(SpecError, match=r"row 1 .* has 1 values"):
+        processor.template_batch("echo %c% %c%", ["a,b", "c"])
+    assert len(processor.job.commands) == 0
+
+
+def test_brackets_are_gone_before_the_shell_sees_them(files: Path) -> None:
+    processor = Processor("local")
+    processor.explicit_batch([f"wc -c < <[{files}/a.txt]>"])
+    assert processor.get_results() == ["1\n"]
+
+
+def test_with_waits_and_closes() -> None:
+    with Processor("local") as job:
+        job.explicit_stream(["sleep 0.05; echo x"])
+    assert job.get_results() == ["x\n"]
+    with pytest.raises(StreamClosed):
+        job.explicit_batch("echo y")
+
+
+def test_a_job_can_be_awaited() -> None:
+    async def run() -> pd.DataFrame:
+        job = Processor("local")
+        job.explicit_stream("echo x")
+        assert await job
+        return job.df
+
+    assert list(asyncio.run(run()).state) == ["FINISHED"]
+
+
+def test_relaunch_replaces_the_result(tmp_path: Path) -> None:
+    processor = Processor("local")
+    processor.explicit_batch([f"cat {tmp_path}/late"])
+    assert list(processor.df.state) == ["FAILED"]
+    (tmp_path / "late").write_text("here")
+    processor.relaunch([0])
+    processor.job.wait()
+    assert processor.get_results() == ["here"]
+    assert list(processor.df.attempt) == [2]
