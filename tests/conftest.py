@@ -1,0 +1,79 @@
+"""What every test has: a state directory of its own, and parts that may be missing.
+
+A test that needs more than Python says so by `require`, with the reason, when that is missing, and is skipped.
+`STRATOS_REQUIRE=browser,java` says which parts must be there: then it fails instead, and so does every other
+skip of a test that is marked with such a part, and a run that has no test so marked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from hypothesis import settings
+
+#: parts that have a marker; a test so marked that skips, for whatever reason, skips that part
+MARKED = frozenset({"browser", "mesos", "hdfs"})
+PARTS = MARKED | {"compiler", "java", "network"}
+REQUIRED = frozenset(name.strip() for name in os.environ.get("STRATOS_REQUIRE", "").split(",") if name.strip())
+
+# No deadlines: most examples start a process, on a machine that may be busy. In CI the same examples each time,
+# so that its verdict depends on the change and not on luck; everybody else's runs look for new ones.
+settings.register_profile("dev", deadline=None, max_examples=50)
+settings.register_profile("ci", deadline=None, max_examples=300, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def require(part: str, reason: str) -> NoReturn:
+    """Skip this test because something that `part` needs is missing; fail when that part is required."""
+    assert part in PARTS, part
+    if part in REQUIRED:
+        pytest.fail(f"{reason}, and STRATOS_REQUIRE names {part}", pytrace=False)
+    pytest.skip(reason)
+
+
+def pytest_configure() -> None:
+    if unknown := sorted(REQUIRED - PARTS):
+        raise pytest.UsageError(f"STRATOS_REQUIRE: unknown {', '.join(unknown)}; known: {', '.join(sorted(PARTS))}")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -k and -m choose
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.args_source is pytest.Config.ArgsSource.ARGS:
+        return  # the user named some files
+    there = {marker.name for item in items for marker in item.iter_markers()}
+    if untested := sorted((REQUIRED & MARKED) - there):
+        raise pytest.UsageError(f"STRATOS_REQUIRE: no test is marked {', '.join(untested)}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if report.skipped and REQUIRED:
+        # A whole file is gone before its markers are known.
+        report.outcome = "failed"
+        report.longrepr = f"skipped as a whole, which STRATOS_REQUIRE does not allow: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    wanted = sorted(name for name in REQUIRED if item.get_closest_marker(name))
+    if report.skipped and not hasattr(report, "wasxfail") and wanted:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"required ({', '.join(wanted)}) and yet {reason}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory that this test's journals and outputs are kept in; nothing of the user's is touched."""
+    home = tmp_path / "stratos"
+    monkeypatch.setenv("STRATOS_HOME", str(home))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    return home
