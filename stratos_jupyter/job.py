@@ -254,9 +254,9 @@ class Job:
             There is no such task.
         """
         chosen = tuple(dict.fromkeys(self._known(tasks)))
+        self._driver.call(lambda: self._loop.post_now(RelaunchAsked(self._loop.now(), chosen)))
         with self._lock:
             self._relaunched.update(chosen)
-        self._driver.call(lambda: self._loop.post_now(RelaunchAsked(self._loop.now(), chosen)))
         return len(chosen)
 
     # -- results ----------------------------------------------------------------------------------------
@@ -350,8 +350,8 @@ class Job:
             self._table_seq = 0
         rows = self.rows(self._table_seq)
         if rows:
-            self._table_seq = rows[-1].seq
             self._table.update(rows)
+            self._table_seq = rows[-1].seq  # only now: an interrupt in a user's parser must not lose rows
         for task in list(self._relaunched):
             if self.state(task) < TaskState.FINISHED:
                 self._table.forget(task)
