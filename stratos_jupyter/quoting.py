@@ -1,0 +1,132 @@
+r"""Putting a file's name into a shell script, for the place where it stands.
+
+PURE. A template is read once, by `shell.Reader`, which finds each ``%f%`` and what a shell makes of the text around
+it. Then expanding is a join.
+
+===========  ===========================================
+stands       the name becomes
+===========  ===========================================
+bare         ``'name'``, a quote in it ``'\''``; as it is where it is a word of its own and nothing in it is special
+in '...'     the same without the outer quotes
+in "..."     a backslash before each of ``\ " $`` and the backtick; after ``$x``, quoted apart
+===========  ===========================================
+
+A name that begins with ``-`` gets ``./`` before it. A ``%f%`` in a comment stays: a newline in a name would end the
+comment and begin a command. Everywhere else it is refused, with the cure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from .errors import SpecError
+from .shell import PLACEHOLDER, Place, Reader
+
+#: nothing in it is special to a shell, and it is no reserved word
+_PLAIN: Final = re.compile(r"(?=.*[./:0-9])[A-Za-z0-9_./:][A-Za-z0-9_./:\-]*")
+_IN_DOUBLE: Final = str.maketrans({char: "\\" + char for char in '\\"$`'})
+
+#: how many refused places a message names
+SHOWN: Final = 3
+
+
+def _in_single(name: str) -> str:
+    return name.replace("'", "'\\''")
+
+
+def _bare(name: str) -> str:
+    return f"'{_in_single(name)}'"
+
+
+def _word(name: str) -> str:
+    return name if _PLAIN.fullmatch(name) else _bare(name)
+
+
+def _in_double(name: str) -> str:
+    return name.translate(_IN_DOUBLE)
+
+
+def _joined(name: str) -> str:
+    return f'"{_bare(name)}"'
+
+
+_QUOTE: Final = {
+    Place.WORD: _word,
+    Place.BARE: _bare,
+    Place.SINGLE: _in_single,
+    Place.DOUBLE: _in_double,
+    Place.JOINED: _joined,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FileTemplate:
+    """A script with places for one file's name.
+
+    Attributes
+    ----------
+    pieces : tuple of str
+        The text between the places; one more than there are places.
+    places : tuple of Place
+        What each place is.
+    """
+
+    pieces: tuple[str, ...]
+    places: tuple[Place, ...]
+
+    @property
+    def count(self) -> int:
+        """How many places there are."""
+        return len(self.places)
+
+    def expand(self, name: str) -> str:
+        """Return the script for one file.
+
+        Parameters
+        ----------
+        name : str
+            The file's name; bytes that are no UTF-8 as surrogate escapes.
+        """
+        if name.startswith("-"):
+            name = "./" + name
+        if len(self.places) == 1:  # nearly always
+            return self.pieces[0] + _QUOTE[self.places[0]](name) + self.pieces[1]
+        parts = [self.pieces[0]]
+        for place, piece in zip(self.places, self.pieces[1:], strict=True):
+            parts += (_QUOTE[place](name), piece)
+        return "".join(parts)
+
+
+def compile_file_template(text: str) -> FileTemplate:
+    """Read a script once.
+
+    Parameters
+    ----------
+    text : str
+        Shell text with ``%f%`` where the file's name belongs.
+
+    Raises
+    ------
+    SpecError
+        A ``%f%`` stands where no name can be quoted, or a quote is not closed.
+    """
+    reader = Reader(text)
+    reader.read()
+    if reader.refused:
+        shown = [
+            f"%f% in line {text.count(chr(10), 0, at) + 1} stands {where}"
+            for at, where in sorted(reader.refused)[:SHOWN]
+        ]
+        raise SpecError(
+            f'{"; ".join(shown)}, where no file name can be quoted safely; write "$STRATOS_FILE" there, which every '
+            "task finds set to its file's name"
+        )
+    pieces: list[str] = []
+    start = 0
+    for at, _ in reader.found:
+        pieces.append(text[start:at])
+        start = at + len(PLACEHOLDER)
+    pieces.append(text[start:])
+    return FileTemplate(tuple(pieces), tuple(place for _, place in reader.found))
