@@ -90,7 +90,8 @@ class Link(asyncio.Protocol):
         self.gone: Future[None] = Future()
         self.folder = socket_folder()
         path = self.folder / "sock"
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, log_path.open("ab") as log:
+        log_fd = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, open(log_fd, "ab") as log:
             listener.bind(str(path))
             listener.listen(4)
             self.process = subprocess.Popen(

@@ -101,6 +101,7 @@ class LocalEngine:
         self._where: dict[tuple[int, int], int] = {}  # attempt -> batch
         self._tails: dict[int, Future[tuple[str, str] | None]] = {}
         self._failures = 0
+        self._failed = False  # a launch of the decisions being performed could not be
         self._closed = False
         machine.join(self)
 
@@ -132,7 +133,10 @@ class LocalEngine:
                     self._stop_links()
         for offer_id, amount in taken.items():
             self._machine.answer(offer_id, amount)
-        if (taken or declined) and self._machine.contended:
+        if self._failed:
+            self._failed = False
+            self._machine.offer_round()
+        elif (taken or declined) and self._machine.contended:
             self._machine.offer_round(but=self)
 
     def offer(self, offer: Offer) -> None:
@@ -159,9 +163,9 @@ class LocalEngine:
 
     def _fail(self, launch: Launch, why: str) -> None:
         self._sink.notice(why)
-        self.held = self.held + launch.demand  # _release gives it back
-        self._release(launch.demand)
+        self._machine.release(launch.demand)
         self._sink.post(BatchLost(self._sink.now(), launch.batch_id))
+        self._failed = True
 
     def _new_slot(self, demand: Resources) -> _Slot:
         number = next(number for number in range(len(self._slots) + 1) if number not in self._slots)
