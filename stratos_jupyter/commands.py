@@ -118,7 +118,7 @@ class JobSpec:
         bad: list[str] = []
         if not _JOB_ID.fullmatch(self.job_id):
             bad.append(
-                f"job name {self.job_id!r}: use 1 to 100 letters, digits, '.', '-' or '_', not beginning with '.' or '-'"
+                f"job name {self.job_id!r}: use 1 to 100 letters, digits, '.', '-' or '_', with no '.' or '-' first"
             )
         # `not x > 0` rather than `x <= 0`: a NaN is refused too.
         if not 0 < self.threads < float("inf"):
@@ -131,7 +131,9 @@ class JobSpec:
         if self.output is OutputMode.DISK and not self.log_directory:
             bad.append("output 'disk' needs a directory for the files: --log-dir DIR, log_directory=DIR")
         if self.parse and self.output is not OutputMode.SCHEDULER:
-            bad.append(f"output '{self.output}' sends nothing back that could be parsed: leave --parse out, or --output")
+            bad.append(
+                f"output '{self.output}' sends nothing back that could be parsed: leave one of them out"
+            )
         if self.output_limit <= 0:
             bad.append(f"output limit must be above 0 bytes, got {self.output_limit}")
         bad += [f"environment variable {name!r}: not a name" for name, _ in self.env if not name.isidentifier()]

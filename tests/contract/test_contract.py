@@ -9,9 +9,8 @@ import pytest
 from stratos_jupyter.backend.core.events import KillAsked, RelaunchAsked
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.store.journal import FILE_NAME
-from tests.waiting import until
-
 from tests.contract.conftest import Run
+from tests.waiting import until
 
 
 def test_every_command_ends_once_with_its_output(run: Run) -> None:

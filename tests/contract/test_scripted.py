@@ -10,9 +10,8 @@ import pytest
 from stratos_jupyter.backend.core.events import KillAsked
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.engines.base import Result
-from tests.waiting import until
-
 from tests.contract.conftest import Run
+from tests.waiting import until
 
 
 @pytest.fixture

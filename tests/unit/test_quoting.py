@@ -203,9 +203,22 @@ def test_what_cannot_be_read_is_refused_with_its_line(template: str, what: str) 
 
 @pytest.mark.parametrize(
     "template",
-    ["wc -c %f%", "gcc -c %f%", "grep -c read %f%", "./script -acc %f%", "bash run.sh -c %f%", "while read x; do :; done < %f%",
-     "read x < %f%", "test -e %f%", "[[ -e %f% ]]", "[ %f% -nt x ]", "echo eval %f%", "awk '{ print $1 }' %f%", "ls $$ %f%"],
-)  # fmt: skip
+    [
+        "wc -c %f%",
+        "gcc -c %f%",
+        "grep -c read %f%",
+        "./script -acc %f%",
+        "bash run.sh -c %f%",
+        "while read x; do :; done < %f%",
+        "read x < %f%",
+        "test -e %f%",
+        "[[ -e %f% ]]",
+        "[ %f% -nt x ]",
+        "echo eval %f%",
+        "awk '{ print $1 }' %f%",
+        "ls $$ %f%",
+    ],
+)
 def test_what_is_harmless_is_let_through(template: str) -> None:
     assert compile_file_template(template).count == 1
 
