@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from .backend.core.resources import Resources
 from .errors import SpecError
-from .quoting import FileTemplate, compile_file_template
+from .substitution import FileTemplate, compile_file_template
 from .values import as_number as as_number
 from .values import parse_columns as parse_columns
 from .values import parse_duration_s as parse_duration_s

@@ -117,7 +117,7 @@ def test_several_processors_run_side_by_side(session: Session) -> None:
     assert [processor.wait() for processor in processors] == [True] * 3
     assert [set(processor.get_results()) for processor in processors] == [{"0\n"}, {"1\n"}, {"2\n"}]
     machine = session.machine("local[2]")
-    until(lambda: machine._free == machine.total, what="every core to be given back")
+    until(lambda: machine.free == machine.total, what="every core to be given back")
 
 
 def test_numbers_may_be_strings_and_settings_are_defaults(tmp_path: Path) -> None:

@@ -146,6 +146,10 @@ class LocalEngine:
     def _launch(self, launch: Launch) -> None:
         behind = self._behind.pop(launch.offer_id, None)
         slot = self._slot_of.get(behind) if behind is not None else None
+        if behind is not None and slot is None:
+            # The batch ended while the offer was on its way, and the slot's resources went back with it.
+            self._sink.post(TasksReturned(self._sink.now(), launch.tasks))
+            return
         if slot is None:
             try:
                 slot = self._new_slot(launch.demand)
@@ -252,10 +256,10 @@ class LocalEngine:
         left = self._left[batch]
         left.discard((task, attempt))
         if not left:
+            del self._left[batch]
             self._batch_done(batch)
 
     def _batch_done(self, batch: int) -> None:
-        del self._left[batch]
         slot = self._slot_of.pop(batch)
         slot.batches.remove(batch)
         if slot.batches:
@@ -280,19 +284,21 @@ class LocalEngine:
 
     def _link_lost(self, link: Link) -> None:
         """The executor is gone, with all that it had not reported."""
-        if link not in self._links:
-            return  # it was asked to
-        self._links.remove(link)
-        self._contexts.pop(link)
-        self._end_tails()
+        asked = link in self._stopping
+        if not asked:
+            self._links.remove(link)
+            self._contexts.pop(link)
+            self._end_tails()
         lost = [batch for slot in self._slots.values() if slot.link is link for batch in slot.batches]
-        if lost and not self._closed:
+        if not asked:
             self._failures += 1
             self._sink.notice(f"the executor (pid {link.process.pid}) ended unexpectedly; its tasks are queued again")
         for attempt in [attempt for attempt, batch in self._where.items() if batch in lost]:
             del self._where[attempt]
         for batch in lost:
-            self._sink.post(BatchLost(self._sink.now(), batch))
+            if not asked:
+                self._sink.post(BatchLost(self._sink.now(), batch))
+            del self._left[batch]
             self._batch_done(batch)
 
     # -- the rest ---------------------------------------------------------------------------------------
@@ -327,11 +333,8 @@ class LocalEngine:
             self._closed = True
             self.wants = None
             self._end_tails()
-            self._stop_links()
-            for slot in self._slots.values():
-                self._machine.release(slot.demand)
-            self._slots.clear()
             self._machine.leave(self)
+            self._stop_links()
         return _all_done([link.gone for link in self._stopping])
 
 

@@ -165,16 +165,22 @@ class JobLoop:
         return waiter.future
 
     def close(self) -> Future[None]:
-        """End what runs and answer whoever still waits; the future is done when the engine is gone."""
-        self._closed = True
-        gone = self.engine.close()
-        for waiter in self._waiters:
-            waiter.future.set_result(False)
-        self._waiters.clear()
-        for handle in (self._turning, self._showing):
-            if handle is not None:
-                handle.cancel()
-        return gone
+        """End what runs; the future is done when that is recorded and the engine is gone."""
+        closed: Future[None] = Future()
+
+        def end() -> None:
+            self._turn()
+            self._closed = True
+            for waiter in self._waiters:
+                waiter.future.set_result(False)
+            self._waiters.clear()
+            for handle in (self._turning, self._showing):
+                if handle is not None:
+                    handle.cancel()
+            closed.set_result(None)
+
+        self.engine.close().add_done_callback(lambda _: self._loop.call_soon(end))
+        return closed
 
     # -- a turn -----------------------------------------------------------------------------------------
 

@@ -99,6 +99,11 @@ class Machine:
         _, room = self._offered.pop(offer_id)
         self._free = self._free + (room - taken)
 
+    @property
+    def free(self) -> Resources:
+        """What nobody has and nobody is offered."""
+        return self._free
+
     def release(self, back: Resources) -> None:
         """Give back what was taken."""
         self._free = self._free + back

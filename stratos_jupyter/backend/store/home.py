@@ -40,6 +40,7 @@ def new_run(home: Path, job_id: str) -> tuple[int, Path]:
                 folder.mkdir(mode=0o700)  # whoever makes it has the number
             except FileExistsError:
                 continue
+            (folder / "sandbox").mkdir(mode=0o700)
             return run, folder
     except OSError as error:
         raise JournalError(

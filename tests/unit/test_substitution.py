@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stratos_jupyter.errors import SpecError
-from stratos_jupyter.quoting import compile_file_template
+from stratos_jupyter.substitution import compile_file_template
 from tests.awkward import AWKWARD
 
 SHELLS = ["/bin/sh", *([shutil.which("bash")] if shutil.which("bash") else [])]
