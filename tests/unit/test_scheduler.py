@@ -266,3 +266,27 @@ def test_a_million_queued_tasks_are_cheap(scheduler: Scheduler) -> None:
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert used < 10_000_000  # the promise is 200 bytes a task, the parameters apart
+
+
+def test_an_attempt_lost_long_ago_cannot_end_a_relaunched_task(scheduler: Scheduler) -> None:
+    batch = flying(scheduler, 1)[0]
+    scheduler.handle(BatchLost(0.0, batch.batch_id))
+    scheduler.handle(ended(0, attempt=1))
+    scheduler.handle(RelaunchAsked(0.0, (0,)))
+    scheduler.handle(ended(0, attempt=1))
+    assert scheduler.table.state(0) is TaskState.QUEUED
+
+
+def test_unstarted_commands_come_back_after_a_partition_too(scheduler: Scheduler) -> None:
+    flying(scheduler, 1)
+    scheduler.handle(NodeUnreachable(0.0, "n1"))
+    scheduler.handle(NodeBack(0.0, "n1"))
+    scheduler.handle(TasksReturned(0.0, ((0, 1),)))
+    assert scheduler.table.state(0) is TaskState.QUEUED
+
+
+def test_a_relaunch_of_what_is_handed_back_is_done_with_it(scheduler: Scheduler) -> None:
+    flying(scheduler, 1)
+    scheduler.handle(RelaunchAsked(0.0, (0,)))
+    scheduler.handle(TasksReturned(0.0, ((0, 1),)))
+    assert not scheduler.runs_again(0)

@@ -70,7 +70,7 @@ class Scheduler:
         self._order: list[TaskQueue] = []  # highest priority first
         self._batches: dict[int, _Batch] = {}
         self._batch_of: dict[int, int] = {}
-        self._given_up: set[tuple[int, int]] = set()  # attempts lost by the cluster that may yet report
+        self._given_up: dict[int, set[int]] = {}  # by task: attempts lost by the cluster that may yet report
         self._again: set[int] = set()  # in flight, to be relaunched once ended
         self._next_batch = 1
         self._average = Average()
@@ -202,7 +202,7 @@ class Scheduler:
             if table.ended(task):
                 continue  # the first result won
             if attempt != table.attempt(task):
-                if (task, attempt) not in self._given_up:
+                if attempt not in self._given_up.get(task, ()):
                     continue
                 if task in self._batch_of:  # its successor runs in vain
                     decisions.append(Kill(((task, table.attempt(task)),)))
@@ -218,7 +218,7 @@ class Scheduler:
 
     def _returned(self, event: TasksReturned) -> None:
         for task, attempt in event.tasks:
-            if attempt == self.table.attempt(task) and self.table.state(task) is TaskState.STAGING:
+            if attempt == self.table.attempt(task) and task in self._batch_of:
                 self._leave_batch(task)
                 self._queue_again(task, Cue.RETURNED)
 
@@ -271,6 +271,7 @@ class Scheduler:
 
     def _close(self, task: int, state: TaskState, reason: Reason) -> None:
         self.table.end(task, state, reason)
+        self._given_up.pop(task, None)  # a result is a result: what else its attempts report is history
         self._leave_batch(task)
         if task in self._again:
             self._again.discard(task)
@@ -284,7 +285,7 @@ class Scheduler:
     def _cluster_failed(self, task: int) -> list[Decision]:
         attempt = self.table.attempt(task)
         self.attempts_lost += 1
-        self._given_up.add((task, attempt))
+        self._given_up.setdefault(task, set()).add(attempt)
         if self.table.lose(task) >= LOST_BOUND:
             self._close(task, TaskState.LOST, Reason.LOST)
             return [Settle(((task, attempt),), TaskState.LOST, Reason.LOST)]
@@ -303,6 +304,7 @@ class Scheduler:
 
     def _queue_again(self, task: int, cue: Cue) -> None:
         self.table.move(task, cue)
+        self._again.discard(task)  # it runs once more as it is
         self._queue_of(task).push(task)
 
     def _queue_of(self, task: int) -> TaskQueue:

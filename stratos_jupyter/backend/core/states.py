@@ -81,6 +81,7 @@ MOVES: Final[Mapping[tuple[TaskState, Cue], TaskState]] = MappingProxyType(
         (_S.RUNNING, Cue.KILLED): _S.KILLED,
         (_S.RUNNING, Cue.LOST): _S.LOST,
         (_S.RUNNING, Cue.REQUEUED): _S.QUEUED,
+        (_S.RUNNING, Cue.RETURNED): _S.QUEUED,  # back after a partition, and never started
         (_S.RUNNING, Cue.AGENT_UNREACHABLE): _S.UNREACHABLE,
         (_S.UNREACHABLE, Cue.AGENT_BACK): _S.RUNNING,  # a partition can heal
         (_S.UNREACHABLE, Cue.STARTED): _S.RUNNING,
@@ -88,6 +89,7 @@ MOVES: Final[Mapping[tuple[TaskState, Cue], TaskState]] = MappingProxyType(
         (_S.UNREACHABLE, Cue.FAILED): _S.FAILED,
         (_S.UNREACHABLE, Cue.KILLED): _S.KILLED,
         (_S.UNREACHABLE, Cue.LOST): _S.LOST,
+        (_S.UNREACHABLE, Cue.RETURNED): _S.QUEUED,
         (_S.UNREACHABLE, Cue.REQUEUED): _S.QUEUED,
     }
 )
