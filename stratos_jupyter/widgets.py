@@ -1,0 +1,374 @@
+"""What a cell shows of a job: the live widget and the static snapshot beside it.
+
+Snapshots are made on the driver's thread; traits, comms and displays belong to the kernel's event loop. Exactly
+one thing crosses: `_Link` posts the newest snapshot with ``call_soon_threadsafe`` and never more than one at a
+time, so that a kernel that was busy for an hour finds one snapshot to show, not 36,000. While a cell runs the
+loop stands still; then the cell's own thread shows snapshots (`JobDisplay.pump`), and IPython's cell events do
+so around cells, because programs that execute notebooks see only what arrives while a cell runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import anywidget
+import traitlets
+from IPython.core.getipython import get_ipython
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import display, update_display
+
+from .backend.core.states import TaskState
+from .backend.core.views import JobView
+from .report import (
+    MAX_FAILURES,
+    MAX_NOTICES,
+    Failure,
+    clean,
+    failure_reasons,
+    plain_text,
+    state_text,
+    static_html,
+)
+
+STATIC: Final = Path(__file__).parent / "static"
+
+#: a running job's static snapshot is renewed at least this far apart, milestones aside
+SNAPSHOT_EVERY_S = 30.0
+
+#: an unchanged view is sent again after this long while a cell blocks: the browser asks after 20 s of silence
+HEARTBEAT_S = 10.0
+
+Unsubscribe = Callable[[], None]
+
+
+class Watched(Protocol):
+    """What a display needs of a job."""
+
+    @property
+    def view(self) -> JobView:
+        """The newest snapshot; never blocks."""
+
+    def subscribe(self, callback: Callable[[JobView], None]) -> Unsubscribe:
+        """Have `callback` called with each new snapshot, on the driver's thread."""
+
+
+class Inspected(Protocol):
+    """What `first_failures` needs of a job."""
+
+    def failures(self, most: int) -> Sequence[Any]:
+        """Return the first `most` results that did not finish well."""
+
+
+def view_record(view: JobView, now_s: float) -> dict[str, Any]:
+    """Return `view` as the browser gets it: small, JSON, in its own words and at its own moment.
+
+    Parameters
+    ----------
+    view : JobView
+        The newest snapshot.
+    now_s : float
+        The kernel's time. Elapsed and remaining time are of this moment, because a snapshot can be older:
+        nothing is published while nothing happens.
+    """
+    state, tone = state_text(view)
+    running = view.ended_at is None
+    age_s = max(0.0, now_s - view.at_s) if running else 0.0
+    return {
+        "job": clean(view.job_id),
+        "run": view.run,
+        "engine": clean(view.engine),
+        "state": state,
+        "tone": tone,
+        "counts": {state.name.lower(): view[state] for state in TaskState},
+        "total": view.total,
+        "done": view.done,
+        "failed": view.failed,
+        "reasons": failure_reasons(view),
+        "rate": view.rate_per_s,
+        "elapsed": view.elapsed_s + age_s,
+        "eta": None if view.eta_s is None else max(0.0, view.eta_s - age_s),
+        "nodes": view.nodes,
+        "attempts_lost": view.attempts_lost,
+        "notices": [clean(notice) for notice in view.notices[-MAX_NOTICES:]],
+        "submitted_at": view.submitted_at,
+        "ended_at": view.ended_at,
+        "ended": not running,
+        "at_s": now_s,
+    }
+
+
+class JobWidget(anywidget.AnyWidget):
+    """A job in the browser: how far, how fast, what broke.
+
+    It shows snapshots and does nothing else. Its traffic does not depend on the number of tasks.
+
+    Parameters
+    ----------
+    clock : callable, optional
+        The kernel's time, in seconds since the epoch.
+    """
+
+    _esm = STATIC / "job.js"
+    _css = STATIC / "job.css"
+
+    job_id = traitlets.Unicode().tag(sync=True)
+    #: the newest snapshot, as `view_record` makes it
+    view = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._newest: JobView | None = None
+        self._link: _Link | None = None
+        super().__init__()
+        self.on_msg(self._answer)
+
+    def show(self, view: JobView) -> None:
+        """Show a snapshot; only on the kernel's main thread."""
+        now_s = self._clock()
+        unchanged = self._newest is not None and replace(view, at_s=0.0) == replace(self._newest, at_s=0.0)
+        if unchanged and now_s - self.view["at_s"] < HEARTBEAT_S:
+            return
+        self._newest = view
+        self._put(now_s)
+
+    def follow(self, job: Watched, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Show each new snapshot of `job` until the widget is closed; only on the kernel's main thread.
+
+        Parameters
+        ----------
+        job : Watched
+            The job, which is asked for nothing else than snapshots.
+        loop : asyncio.AbstractEventLoop, optional
+            The kernel's event loop; found when not given.
+        """
+        self._unfollow()
+        self._link = _Link(job, self.show, loop or kernel_loop(get_ipython()))
+
+    def close(self) -> None:
+        """Leave the job and the browser alone."""
+        self._unfollow()
+        super().close()
+
+    def __repr__(self) -> str:
+        # What anywidget puts beside the widget, for whatever can show text only.
+        return plain_text(self._newest) if self._newest is not None else "a job that has not been shown yet"
+
+    def _unfollow(self) -> None:
+        link, self._link = getattr(self, "_link", None), None
+        if link is not None:
+            link.stop()
+
+    def _put(self, now_s: float) -> None:
+        assert self._newest is not None
+        with self.hold_sync():
+            self.job_id = clean(self._newest.job_id)
+            self.view = view_record(self._newest, now_s)
+
+    def _answer(self, _widget: object, content: object, _buffers: object) -> None:
+        # The browser asks when it has heard nothing for long: a page reloaded, a quiet job, a kernel restarted.
+        if content == {"ask": "view"} and self._newest is not None:
+            self._put(self._clock())
+
+
+class JobDisplay:
+    """What a cell shows of a job.
+
+    In a notebook: the widget, and under a display id of its own a folded static snapshot that is renewed at
+    milestones, which is what a saved notebook shows. In a terminal: a line of text at each milestone.
+
+    Parameters
+    ----------
+    failures : callable, optional
+        Returns the first failed tasks; asked at milestones, once something has failed.
+    shell : InteractiveShell, optional
+        The shell to show in; the running one when not given.
+    """
+
+    def __init__(
+        self,
+        *,
+        failures: Callable[[], Sequence[Failure]] = tuple,
+        shell: InteractiveShell | None = None,
+    ) -> None:
+        self._failures = failures
+        self._shell = get_ipython() if shell is None else shell
+        self._milestones = Milestones()
+        self._widget_id, self._snapshot_id = f"stratos-{uuid.uuid4().hex}", f"stratos-{uuid.uuid4().hex}"
+        self._link: _Link | None = None
+        #: None in a terminal, and before the first snapshot
+        self.widget: JobWidget | None = None
+
+    def pump(self, view: JobView) -> None:
+        """Show a snapshot now; only on the kernel's main thread, which a cell may be blocking."""
+        if getattr(self._shell, "kernel", None) is None:
+            if self._milestones.due(view):
+                print(plain_text(view), flush=True)
+            return
+        first = self.widget is None
+        self.widget = self.widget or JobWidget()
+        self.widget.show(view)
+        if first:
+            display(self.widget, display_id=self._widget_id)
+        if not self._milestones.due(view):
+            return
+        if view.ended_at is not None and not first:
+            # Its text, for whatever shows text only, is of the beginning.
+            update_display(self.widget, display_id=self._widget_id)
+        publish: Callable[..., object] = display if first else update_display
+        publish(self._snapshot(view), raw=True, display_id=self._snapshot_id)
+
+    def follow(self, job: Watched, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Show a job from now on, also after the cell has returned; only on the kernel's main thread.
+
+        A job that has ended is still followed: tasks may be added to it or relaunched.
+
+        Parameters
+        ----------
+        job : Watched
+            The job.
+        loop : asyncio.AbstractEventLoop, optional
+            The kernel's event loop; found when not given. In a terminal there is none, and the line is
+            printed around the next cell.
+        """
+        self.close()
+        in_kernel = getattr(self._shell, "kernel", None) is not None
+        if loop is None and in_kernel:
+            loop = kernel_loop(self._shell)
+        self._link = _Link(job, self.pump, loop, self._shell)
+
+    def close(self) -> None:
+        """Stop following; what is shown stays."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.stop()
+
+    def _snapshot(self, view: JobView) -> dict[str, str]:
+        failures = self._failures() if view.failed else ()
+        return {"text/html": static_html(view, failures), "text/plain": plain_text(view)}
+
+
+class Milestones:
+    """Says which snapshots are worth a new static one: the first, the first failure, each quarter, the end."""
+
+    def __init__(self) -> None:
+        self._last: JobView | None = None
+        self._quarter = 0
+
+    def due(self, view: JobView) -> bool:
+        """Say whether `view` is a milestone, and take it as passed."""
+        quarter = 4 * view.done // view.total if view.total else 0
+        last = self._last
+        if last is not None and not (
+            view.ended_at != last.ended_at
+            or (view.failed and not last.failed)
+            or quarter > self._quarter
+            or (view.ended_at is None and view.at_s - last.at_s >= SNAPSHOT_EVERY_S)
+        ):
+            return False
+        self._last = view
+        self._quarter = max(quarter, self._quarter)
+        return True
+
+
+class _Link:
+    """Carries a job's snapshots to the kernel's main thread.
+
+    Made, stopped and polled on the main thread; only `_arrive` runs on the driver's.
+    """
+
+    def __init__(
+        self,
+        job: Watched,
+        show: Callable[[JobView], None],
+        loop: asyncio.AbstractEventLoop | None,
+        shell: InteractiveShell | None = None,
+    ) -> None:
+        self._job = job
+        self._show = show
+        self._loop = loop
+        self._shell = shell
+        self._lock = threading.Lock()
+        self._pending: JobView | None = None
+        self._shown: JobView | None = None
+        self._stopped = False
+        self._unsubscribe: Unsubscribe | None = None
+        if loop is not None:
+            self._unsubscribe = job.subscribe(self._arrive)
+        if shell is not None:
+            shell.events.register("pre_run_cell", self._around_cell)
+            shell.events.register("post_run_cell", self._around_cell)
+        self.poll()
+
+    def poll(self) -> None:
+        """Show what is newest now."""
+        with self._lock:  # first forget what waits, then look: the job's own view is at least as new
+            self._pending = None
+        self._take(self._job.view)
+
+    def stop(self) -> None:
+        """Show nothing more."""
+        if self._stopped:
+            return
+        self._stopped = True
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+        if self._shell is not None:
+            self._shell.events.unregister("pre_run_cell", self._around_cell)
+            self._shell.events.unregister("post_run_cell", self._around_cell)
+
+    def _arrive(self, view: JobView) -> None:
+        assert self._loop is not None
+        with self._lock:
+            waiting = self._pending is not None
+            self._pending = view
+        if waiting or self._stopped:
+            return
+        with suppress(RuntimeError):  # the loop is closed: the kernel is on its way out, and nobody looks
+            self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        with self._lock:
+            view, self._pending = self._pending, None
+        if view is not None:
+            self._take(view)
+
+    def _around_cell(self, _info: object) -> None:
+        self.poll()
+
+    def _take(self, view: JobView) -> None:
+        if not self._stopped and view is not self._shown:
+            self._shown = view
+            self._show(view)
+
+
+def kernel_loop(shell: InteractiveShell | None) -> asyncio.AbstractEventLoop | None:
+    """Return the event loop of the kernel that runs this cell, or None where there is no kernel."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        loop = getattr(getattr(getattr(shell, "kernel", None), "io_loop", None), "asyncio_loop", None)
+        return loop if isinstance(loop, asyncio.AbstractEventLoop) else None
+
+
+def first_failures(job: Inspected, limit: int = MAX_FAILURES) -> list[Failure]:
+    """Return the first tasks that failed, at most `limit` of them."""
+    return [
+        Failure(row.task, row.reason, row.exit_code, row.note or _telling_line(row.stderr or b""))
+        for row in job.failures(limit)
+    ]
+
+
+def _telling_line(stderr: bytes) -> str:
+    lines = [line for line in stderr.decode("utf-8", "backslashreplace").splitlines() if line.strip()]
+    if not lines:
+        return ""
+    # Python says what went wrong last; most programs say it first.
+    return lines[-1] if lines[0].startswith("Traceback ") else lines[0]

@@ -1,0 +1,521 @@
+"""The Python half of the widget, and what a cell shows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import nbformat
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from jupyter_client.manager import start_new_kernel
+from nbclient import NotebookClient
+from traitlets.config import Config
+
+from stratos_jupyter import widgets
+from stratos_jupyter.backend.core.states import Reason, TaskState
+from stratos_jupyter.backend.core.views import JobView
+from stratos_jupyter.report import Failure
+from stratos_jupyter.widgets import HEARTBEAT_S, JobDisplay, JobWidget, Milestones, first_failures, view_record
+
+
+def view_at(done: int, total: int = 100, *, failed: int = 0, at_s: float | None = None) -> JobView:
+    counts = [0] * 8
+    counts[TaskState.QUEUED] = total - done
+    counts[TaskState.FINISHED] = done - failed
+    counts[TaskState.FAILED] = failed
+    now_s = 1000.0 + done if at_s is None else at_s
+    return JobView(
+        "demo",
+        1,
+        "local[2]",
+        tuple(counts),
+        at_s=now_s,
+        submitted_at=1000.0,
+        ended_at=now_s if total and done == total else None,
+        reasons={Reason.EXIT: done} if done else {},
+        rate_per_s=10.0 if done else None,
+        eta_s=(total - done) / 10 if 0 < done < total else None,
+        nodes=1,
+    )
+
+
+class Publisher:
+    """A job as a display sees it: the newest view, and callbacks from a thread of its own."""
+
+    def __init__(self, view: JobView) -> None:
+        self.view = view
+        self.subscribers: list[Callable[[JobView], None]] = []
+
+    def subscribe(self, callback: Callable[[JobView], None]) -> Callable[[], None]:
+        self.subscribers.append(callback)
+        return lambda: self.subscribers.remove(callback)
+
+    def publish(self, *views: JobView) -> None:
+        """Publish from another thread, and wait until it has."""
+
+        def run() -> None:
+            for view in views:
+                self.view = view
+                for callback in list(self.subscribers):
+                    callback(view)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def widget() -> Iterator[JobWidget]:
+    widget = JobWidget(clock=Clock())
+    yield widget
+    widget.close()
+
+
+def far(line: str) -> str:
+    """Return how far a line of text says that a job is."""
+    found = re.search(r"\d+/\d+", line)
+    assert found is not None
+    return found[0]
+
+
+def turn(loop: asyncio.AbstractEventLoop) -> None:
+    """Let the loop do what waits for it now."""
+    loop.run_until_complete(asyncio.sleep(0))
+
+
+def sent(widget: JobWidget) -> list[dict[str, Any]]:
+    """Return the list that each view from now on is added to."""
+    seen: list[dict[str, Any]] = []
+    widget.observe(lambda change: seen.append(change["new"]), "view")
+    return seen
+
+
+# -- the record that the browser gets ---------------------------------------------------------------
+
+
+def test_the_record_is_json_and_small_whatever_the_job() -> None:
+    million = view_at(500_000, 1_000_000, failed=1000)
+    hostile = replace(million, job_id="\udcff" * 10**6, notices=("x" * 10**6,) * 1000)
+    assert len(json.dumps(view_record(million, 2000.0))) < 1000
+    assert len(json.dumps(view_record(hostile, 2000.0)).encode()) < 8000
+
+
+def test_the_record_counts_by_the_names_of_states() -> None:
+    record = view_record(view_at(60, failed=3), 1060.0)
+    assert record["counts"] == {
+        "queued": 40,
+        "staging": 0,
+        "running": 0,
+        "unreachable": 0,
+        "finished": 57,
+        "failed": 3,
+        "killed": 0,
+        "lost": 0,
+    }
+    assert (record["total"], record["done"], record["failed"]) == (100, 60, 3)
+    assert record["reasons"] == {"by exit code": 3}
+
+
+def test_the_record_is_of_its_own_moment() -> None:
+    record = view_record(view_at(60), 1062.0)  # two seconds after the snapshot, of which nobody heard since
+    assert (record["elapsed"], record["eta"], record["at_s"]) == (62.0, 2.0, 1062.0)
+
+
+def test_an_ended_job_grows_no_older() -> None:
+    record = view_record(view_at(100), 9000.0)
+    assert (record["elapsed"], record["ended"], record["ended_at"]) == (100.0, True, 1100.0)
+
+
+# -- the widget -------------------------------------------------------------------------------------
+
+
+def test_beside_the_widget_is_a_line_of_text(widget: JobWidget) -> None:
+    widget.show(view_at(60))
+    data = (widget._repr_mimebundle_() or ({}, {}))[0]
+    assert data["text/plain"].startswith("demo run 1 on local[2]: 60/100 done, 10/s, 4.0 s left")
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert "text/html" not in data
+
+
+def test_an_unchanged_view_is_sent_only_as_a_heartbeat(widget: JobWidget) -> None:
+    seen = sent(widget)
+    widget.show(view_at(60))
+    widget.show(replace(view_at(60), at_s=1061.0))
+    assert len(seen) == 1
+    widget._clock.now_s += HEARTBEAT_S  # type: ignore[attr-defined]
+    widget.show(replace(view_at(60), at_s=1070.0))
+    assert len(seen) == 2
+
+
+def test_the_browser_may_ask_for_the_view_again(widget: JobWidget) -> None:
+    widget.show(view_at(60))
+    seen = sent(widget)
+    widget._clock.now_s += 1.0  # type: ignore[attr-defined]
+    widget._handle_custom_msg({"ask": "view"}, [])
+    assert [record["done"] for record in seen] == [60]
+    widget._handle_custom_msg({"ask": "for trouble"}, [])
+    widget._handle_custom_msg(None, [])
+    assert len(seen) == 1
+
+
+def test_asked_before_it_has_anything_to_show_it_stays_silent(widget: JobWidget) -> None:
+    widget._handle_custom_msg({"ask": "view"}, [])
+    assert widget.view == {}
+
+
+def test_snapshots_are_shown_on_the_loop_and_never_on_the_driver_s_thread(
+    widget: JobWidget, loop: asyncio.AbstractEventLoop
+) -> None:
+    job = Publisher(view_at(0))
+    threads = []
+    widget.observe(lambda _change: threads.append(threading.current_thread()), "view")
+    widget.follow(job, loop)
+    job.publish(view_at(1))
+    assert widget.view["done"] == 0
+    turn(loop)
+    assert widget.view["done"] == 1
+    assert set(threads) == {threading.current_thread()}
+
+
+def test_a_busy_loop_finds_one_snapshot_the_newest(widget: JobWidget, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Publisher(view_at(0))
+    handed: list[Callable[[], None]] = []
+    busy = SimpleNamespace(call_soon_threadsafe=handed.append)
+    widget.follow(job, busy)  # type: ignore[arg-type]
+    seen = sent(widget)
+    job.publish(*(view_at(done) for done in range(1, 100)))
+    assert len(handed) == 1
+    handed.pop()()
+    assert [record["done"] for record in seen] == [99]
+    job.publish(view_at(100))
+    assert len(handed) == 1
+
+
+def test_what_happened_before_it_subscribed_is_shown(widget: JobWidget, loop: asyncio.AbstractEventLoop) -> None:
+    widget.follow(Publisher(view_at(100)), loop)
+    assert widget.view["ended"]
+
+
+def test_a_job_that_ended_and_goes_on_is_still_followed(widget: JobWidget, loop: asyncio.AbstractEventLoop) -> None:
+    job = Publisher(view_at(100))
+    widget.follow(job, loop)
+    job.publish(view_at(100, 101))
+    turn(loop)
+    assert not widget.view["ended"]
+
+
+def test_a_closed_widget_hears_nothing_more(loop: asyncio.AbstractEventLoop) -> None:
+    widget = JobWidget()
+    job = Publisher(view_at(0))
+    widget.follow(job, loop)
+    job.publish(view_at(1))
+    widget.close()
+    turn(loop)
+    assert job.subscribers == []
+    assert widget.view["done"] == 0
+
+
+def test_following_another_job_leaves_the_first(widget: JobWidget, loop: asyncio.AbstractEventLoop) -> None:
+    first, second = Publisher(view_at(1)), Publisher(view_at(2))
+    widget.follow(first, loop)
+    widget.follow(second, loop)
+    assert (len(first.subscribers), len(second.subscribers)) == (0, 1)
+
+
+def test_a_closed_loop_does_not_hurt_the_driver(widget: JobWidget) -> None:
+    job = Publisher(view_at(0))
+    loop = asyncio.new_event_loop()
+    widget.follow(job, loop)
+    loop.close()
+    job.publish(view_at(1), view_at(2))  # an exception in its thread would fail this test
+
+
+# -- milestones -------------------------------------------------------------------------------------
+
+
+def due(milestones: Milestones, *views: JobView) -> list[bool]:
+    return [milestones.due(view) for view in views]
+
+
+def test_the_milestones_of_a_short_job() -> None:
+    milestones = Milestones()
+    passed = [done for done in range(101) if milestones.due(view_at(done, at_s=1000 + done / 100))]
+    assert passed == [0, 25, 50, 75, 100]
+
+
+def test_the_first_failure_is_a_milestone() -> None:
+    views = view_at(0), view_at(1), view_at(2, failed=1), view_at(3, failed=2)
+    assert due(Milestones(), *views) == [True, False, True, False]
+
+
+def test_a_long_job_is_renewed_every_30_s_while_it_runs() -> None:
+    times = [view_at(1, at_s=at_s) for at_s in (0.0, 29.0, 30.0, 59.0, 60.0)]
+    assert due(Milestones(), *times) == [True, False, True, False, True]
+    ended = [replace(view_at(100, at_s=at_s), ended_at=1.0) for at_s in (0.0, 100.0)]
+    assert due(Milestones(), *ended) == [True, False]
+
+
+def test_a_job_that_goes_on_and_ends_again_is_two_more_milestones() -> None:
+    first, again = view_at(100), view_at(100, 101)
+    assert due(Milestones(), first, again, view_at(101, 101)) == [True, True, True]
+
+
+# -- the failures of a snapshot ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stderr", "note", "text"),
+    [
+        (b"\n  cannot open header\nat line 3\n", "", "  cannot open header"),
+        (b"Traceback (most recent call last):\n  File x\nValueError: no mass\n", "", "ValueError: no mass"),
+        (b"\xff\xfe\n", "", "\\xff\\xfe"),
+        (b"", "", ""),
+        (None, "", ""),
+        (b"anything", "stdout was cut", "stdout was cut"),
+    ],
+)
+def test_a_failure_shows_the_line_that_says_most(stderr: bytes | None, note: str, text: str) -> None:
+    row = SimpleNamespace(task=7, reason="exit", exit_code=3, stderr=stderr, note=note)
+    job = SimpleNamespace(failures=lambda most: [row][:most])
+    assert first_failures(job) == [Failure(7, "exit", 3, text)]
+
+
+# -- what a cell shows ------------------------------------------------------------------------------
+
+
+class Screen:
+    """What a front end was told to show, in place of IPython's two functions."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.shown: list[tuple[str, str, Any]] = []
+        monkeypatch.setattr(widgets, "display", lambda what, **options: self._take("new", what, options))
+        monkeypatch.setattr(widgets, "update_display", lambda what, **options: self._take("again", what, options))
+
+    def _take(self, how: str, what: Any, options: dict[str, Any]) -> None:
+        assert options["display_id"]
+        self.shown.append((how, options["display_id"], what))
+
+    @property
+    def snapshots(self) -> list[str]:
+        return [far(what["text/plain"]) for _, _, what in self.shown if isinstance(what, dict)]
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    return Screen(monkeypatch)
+
+
+@pytest.fixture
+def shell() -> InteractiveShell:
+    return InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+
+
+@pytest.fixture
+def kernel_shell(shell: InteractiveShell) -> InteractiveShell:
+    shell.kernel = SimpleNamespace()  # type: ignore[attr-defined]  # its being there is what counts
+    return shell
+
+
+def test_a_cell_shows_a_widget_and_a_snapshot_each_under_its_own_id(
+    screen: Screen, kernel_shell: InteractiveShell
+) -> None:
+    JobDisplay(shell=kernel_shell).pump(view_at(0))
+    (how_w, id_w, widget), (how_s, id_s, bundle) = screen.shown
+    assert (how_w, how_s) == ("new", "new")
+    assert id_w != id_s
+    assert isinstance(widget, JobWidget)
+    assert set(bundle) == {"text/html", "text/plain"}
+
+
+def test_the_snapshot_is_renewed_at_milestones_and_the_widget_each_time(
+    screen: Screen, kernel_shell: InteractiveShell
+) -> None:
+    display = JobDisplay(shell=kernel_shell)
+    for done in range(101):
+        display.pump(view_at(done, at_s=1000 + done / 100))
+        assert display.widget is not None
+        assert display.widget.view["done"] == done
+    assert screen.snapshots == ["0/100", "25/100", "50/100", "75/100", "100/100"]
+    assert [how for how, _, _ in screen.shown].count("new") == 2
+
+
+def test_failures_are_asked_for_only_once_something_has_failed(screen: Screen, kernel_shell: InteractiveShell) -> None:
+    asked = []
+
+    def failures() -> list[Failure]:
+        asked.append(1)
+        return [Failure(3, "exit", 1, "no such galaxy")]
+
+    display = JobDisplay(failures=failures, shell=kernel_shell)
+    display.pump(view_at(0))
+    assert asked == []
+    display.pump(view_at(1, failed=1))
+    assert asked == [1]
+    assert "no such galaxy" in screen.shown[-1][2]["text/html"]
+
+
+def test_a_followed_job_is_shown_around_cells_even_where_no_loop_turns(
+    screen: Screen, kernel_shell: InteractiveShell, loop: asyncio.AbstractEventLoop
+) -> None:
+    job = Publisher(view_at(0))
+    JobDisplay(shell=kernel_shell).follow(job, loop)
+    job.publish(view_at(30))
+    kernel_shell.run_cell("pass")
+    assert screen.snapshots == ["0/100", "30/100"]
+    turn(loop)  # what was handed over meanwhile is older news
+    assert screen.snapshots == ["0/100", "30/100"]
+
+
+def test_what_waits_for_the_loop_never_replaces_what_is_newer(
+    screen: Screen, kernel_shell: InteractiveShell, loop: asyncio.AbstractEventLoop
+) -> None:
+    job = Publisher(view_at(0))
+    display = JobDisplay(shell=kernel_shell)
+    display.follow(job, loop)
+    job.publish(view_at(30))
+    job.view = view_at(31)
+    kernel_shell.run_cell("pass")
+    turn(loop)
+    assert display.widget is not None
+    assert display.widget.view["done"] == 31
+
+
+def test_a_closed_display_leaves_the_shell_and_the_job(
+    screen: Screen, kernel_shell: InteractiveShell, loop: asyncio.AbstractEventLoop
+) -> None:
+    before = {event: list(callbacks) for event, callbacks in kernel_shell.events.callbacks.items()}
+    job = Publisher(view_at(0))
+    display = JobDisplay(shell=kernel_shell)
+    display.follow(job, loop)
+    display.follow(job, loop)
+    assert len(job.subscribers) == 1
+    display.close()
+    display.close()
+    assert job.subscribers == []
+    assert kernel_shell.events.callbacks == before
+
+
+def test_a_terminal_prints_a_line_at_each_milestone(
+    screen: Screen, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = Publisher(view_at(0))
+    display = JobDisplay(shell=shell)
+    display.follow(job)
+    for done in (10, 60, 100):
+        job.publish(view_at(done))
+        shell.run_cell("pass")
+    assert job.subscribers == []  # nothing may print while the user types
+    assert [far(line) for line in capsys.readouterr().out.splitlines()] == ["0/100", "60/100", "100/100"]
+    assert screen.shown == []
+    assert display.widget is None
+
+
+# -- a real kernel ----------------------------------------------------------------------------------
+
+JOB = """
+import dataclasses, threading
+from stratos_jupyter.backend.core.views import JobView
+from stratos_jupyter.widgets import JobDisplay
+
+class Job:
+    def __init__(self):
+        self.subscribers = []
+        self.view = JobView("demo", 1, "local[2]", (100, 0, 0, 0, 0, 0, 0, 0), at_s=1000.0, submitted_at=1000.0)
+    def subscribe(self, callback):
+        self.subscribers.append(callback)
+        return lambda: self.subscribers.remove(callback)
+    def go_to(self, done):
+        counts = (100 - done, 0, 0, 0, done, 0, 0, 0)
+        ended = 1001.0 if done == 100 else None
+        self.view = dataclasses.replace(self.view, counts=counts, at_s=1000 + done / 100, ended_at=ended)
+        def run():
+            for callback in list(self.subscribers):
+                callback(self.view)
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+
+job, display = Job(), JobDisplay()
+"""
+
+
+class Watching(NotebookClient):
+    """Runs a notebook and notes what its second cell shows after each cell."""
+
+    def __init__(self, *cells: str) -> None:
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        super().__init__(notebook, timeout=60, kernel_name="python3")
+        self.on_cell_executed = self._note
+        self.texts: list[list[str]] = []
+        self.views: list[list[int]] = []
+
+    def _note(self, **_: Any) -> None:
+        outputs = self.nb.cells[1].outputs
+        self.texts.append([far(output.data["text/plain"]) for output in outputs])
+        self.views.append([state["view"]["done"] for state in self.widget_state.values() if state.get("view")])
+
+
+def test_an_executed_notebook_shows_the_truth_after_each_cell() -> None:
+    client = Watching(
+        JOB,
+        "display.follow(job)",
+        "job.go_to(30)",  # the loop stands still: shown after the cell
+        "import asyncio\njob.go_to(60); await asyncio.sleep(0.1); assert display.widget.view['done'] == 60",
+        "job.go_to(100)",
+    )
+    client.execute()
+    assert client.texts[1:] == [["0/100", "0/100"], ["0/100", "30/100"], ["0/100", "60/100"], ["100/100", "100/100"]]
+    assert client.views[1:] == [[0], [30], [60], [100]]
+    widget, snapshot = client.nb.cells[1].outputs
+    assert "application/vnd.jupyter.widget-view+json" in widget.data
+    assert "100/100 done" in snapshot.data["text/html"]
+
+
+def test_a_cell_that_blocks_shows_progress_itself() -> None:
+    client = Watching(JOB, "for done in (0, 40, 80, 100):\n    job.go_to(done)\n    display.pump(job.view)")
+    client.execute()
+    assert client.texts[1] == ["100/100", "100/100"]
+    assert client.views[1] == [100]
+
+
+def test_after_the_cell_has_returned_the_loop_shows_what_happens() -> None:
+    manager, client = start_new_kernel(kernel_name="python3")
+    try:
+        client.execute(JOB)
+        client.execute("display.follow(job); threading.Timer(0.2, job.go_to, [30]).start()")
+        snapshots: dict[str, str] = {}
+        while not any("30/100 done" in html for html in snapshots.values()):
+            message = client.get_iopub_msg(timeout=20)
+            if message["msg_type"] == "display_data" and "text/html" in message["content"]["data"]:
+                display_id = message["content"]["transient"]["display_id"]
+                assert "0/100 done" in message["content"]["data"]["text/html"]
+                snapshots[display_id] = ""
+            elif message["msg_type"] == "update_display_data":
+                display_id = message["content"]["transient"]["display_id"]
+                assert display_id in snapshots
+                snapshots[display_id] = message["content"]["data"]["text/html"]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
