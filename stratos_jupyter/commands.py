@@ -131,9 +131,7 @@ class JobSpec:
         if self.output is OutputMode.DISK and not self.log_directory:
             bad.append("output 'disk' needs a directory for the files: --log-dir DIR, log_directory=DIR")
         if self.parse and self.output is not OutputMode.SCHEDULER:
-            bad.append(
-                f"output '{self.output}' sends nothing back that could be parsed: leave one of them out"
-            )
+            bad.append(f"output '{self.output}' sends nothing back that could be parsed: leave one of them out")
         if self.output_limit <= 0:
             bad.append(f"output limit must be above 0 bytes, got {self.output_limit}")
         bad += [f"environment variable {name!r}: not a name" for name, _ in self.env if not name.isidentifier()]
