@@ -58,6 +58,8 @@ class Link(asyncio.Protocol):
     ----------
     process : subprocess.Popen
         The executor.
+    up : bool
+        Whether it has said that it is there.
     gone : Future
         Done when connection and process have ended.
 
@@ -87,6 +89,7 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[Any] = []
         self._loop = asyncio.get_running_loop()
+        self.up = False
         self.gone: Future[None] = Future()
         self.folder = socket_folder()
         path = self.folder / "sock"

@@ -3,6 +3,10 @@
 It starts the same program as a cluster's nodes run, each in a session of its own, talks to it over a Unix
 socket and makes offers of this machine's cores and memory. Nothing of a command runs in the kernel's process.
 
+With short commands, one executor for all slots is the bottleneck: while it starts a command for one slot, the others
+stand still. So a job whose commands turn out to be short gets more of them, and its slots spread over those that are
+up.
+
 A *slot* is room for one command at a time. While a slot works on a batch of short commands, the engine offers
 the place behind it: the next batch then lies in the executor when the first one ends, and no time passes between
 them.
@@ -10,6 +14,7 @@ them.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -29,6 +34,8 @@ from .machine import Machine
 #: one launch carries about this much work, in seconds: enough to hide a round trip, too little to unbalance an end
 BATCH_TARGET_S: Final = 0.05
 BATCH_MOST: Final = 64
+#: the most executors that one job has on this machine
+EXECUTORS_MOST: Final = 4
 #: an executor that ends this often without having run anything will not do better the next time
 HOPELESS: Final = 3
 
@@ -152,7 +159,7 @@ class LocalEngine:
             return
         if slot is None:
             try:
-                slot = self._new_slot(launch.demand)
+                slot = self._new_slot(launch)
             except (EngineError, OSError) as error:
                 self._fail(launch, f"the executor cannot be started: {error}")
                 return
@@ -162,6 +169,8 @@ class LocalEngine:
         for attempt in launch.tasks:
             self._where[attempt] = launch.batch_id
         self._send_batch(slot, launch)
+        if len(launch.tasks) > 1:
+            self._spread()
         if len(slot.batches) == 1:
             self._offer_behind(slot)
 
@@ -171,21 +180,36 @@ class LocalEngine:
         self._sink.post(BatchLost(self._sink.now(), launch.batch_id))
         self._failed = True
 
-    def _new_slot(self, demand: Resources) -> _Slot:
+    def _new_slot(self, launch: Launch) -> _Slot:
         number = next(number for number in range(len(self._slots) + 1) if number not in self._slots)
-        slot = _Slot(number, self._link(), demand)
+        if not self._links:
+            self._start_link()
+        ready = [link for link in self._links if link.up] or self._links
+        slot = _Slot(number, min(ready, key=self._load), launch.demand)
         self._slots[number] = slot
-        self.held = self.held + demand
+        self.held = self.held + launch.demand
         return slot
 
-    def _link(self) -> Link:
-        if not self._links:
-            if self._failures >= HOPELESS:
-                raise EngineError(f"it ended {self._failures} times at once; see {self._log_path}")
-            link = Link(self._log_path, self._receive, self._link_lost, linger_s=self._linger_s)
-            self._links.append(link)
-            self._contexts[link] = set()
-        return self._links[0]
+    def _load(self, link: Link) -> int:
+        return sum(slot.link is link for slot in self._slots.values())
+
+    def _start_link(self) -> None:
+        if self._failures >= HOPELESS:
+            raise EngineError(f"it ended {self._failures} times at once; see {self._log_path}")
+        link = Link(self._log_path, self._receive, self._link_lost, linger_s=self._linger_s)
+        self._links.append(link)
+        self._contexts[link] = set()
+
+    def _spread(self) -> None:
+        """Start one more executor where all that there are have more than one slot to serve."""
+        most = min(EXECUTORS_MOST, int(self._machine.total.cpus), os.cpu_count() or 1)
+        if len(self._links) < min(most, len(self._slots)) and all(link.up for link in self._links):
+            self._start_link()
+
+    def _overloaded(self, link: Link) -> bool:
+        """Say whether a slot should leave this executor when its batch has ended."""
+        up = sum(other.up for other in self._links)
+        return up > 1 and self._load(link) > -(-len(self._slots) // up)
 
     @property
     def _log_path(self) -> Path:
@@ -207,7 +231,7 @@ class LocalEngine:
 
     def _offer_behind(self, slot: _Slot) -> None:
         """Offer the place behind a slot's batch, unless another job waits for the slot itself."""
-        if self.wants is None or self._machine.contended:
+        if self.wants is None or self._machine.contended or self._overloaded(slot.link):
             return
         self._offers += 1
         offer = Offer(f"behind-{self._offers}", self._machine.node, slot.demand, behind=slot.batches[0])
@@ -235,8 +259,10 @@ class LocalEngine:
                 future = self._tails.pop(request, None)
                 if future is not None:
                     future.set_result(None if answer is None else (answer["stdout"], answer["stderr"]))
+            case ["hello", *_]:
+                link.up = True
             case _:
-                pass  # "hello"; and what a newer executor may say beyond this version
+                pass  # what a newer executor may say beyond this version
 
     def _ended(self, link: Link, seq: int, records: list[list[Any]]) -> None:
         self._failures = 0
