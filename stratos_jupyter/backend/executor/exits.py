@@ -1,0 +1,99 @@
+"""Whose leader has exited: looked at first, reaped later.
+
+``waitid`` with WNOWAIT tells who has exited and leaves a zombie, so that the process id, hence the number of the
+group, stays taken until all is done that needs it. A zombie that is held longer would be what ``waitid`` names each
+time, so while there is one each leader is asked by itself. Unknown children are adopted orphans and simply reaped.
+A system without ``waitid`` reaps when it asks.
+"""
+
+import os
+from typing import Any, Callable, Dict, Optional, Set, Tuple
+
+from .loop import Loop
+from .work import Task
+
+_waitid: Any = getattr(os, "waitid", None)
+_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT if _waitid else 0
+_ALL = os.P_ALL if _waitid else 0
+_ONE = os.P_PID if _waitid else 0
+
+# With very short tasks somebody has always exited; the link and the timers want their turn, too.
+_SHARE = 16
+
+#: Status as of wait4, and the resources used; both None for a leader that could not be ended.
+Outcome = Tuple[Optional[int], Any]
+
+
+class Exits:
+    """Learns of exits.
+
+    Parameters
+    ----------
+    loop : Loop
+        Calls us back.
+    running : dict
+        Tasks by the process id of their leader; :meth:`reap` removes them.
+    on_exit : callable
+        Gets each task whose leader has exited; either reaps or holds it.
+    """
+
+    def __init__(self, loop: Loop, running: Dict[int, Task], on_exit: Callable[[Task], None]) -> None:
+        self._loop = loop
+        self._running = running
+        self._on_exit = on_exit
+        self._held: Set[int] = set()
+
+    def look(self) -> None:
+        """Find out who has exited since the last time."""
+        running = self._running
+        share = _SHARE
+        while _waitid and not self._held:
+            if not share:
+                self._loop.at(0.0, self.look)
+                return
+            share -= 1
+            try:
+                found = _waitid(_ALL, 0, _LOOK)
+            except ChildProcessError:
+                return
+            if found is None:
+                return
+            task = running.get(found.si_pid)
+            if task is None:
+                os.waitpid(found.si_pid, os.WNOHANG)
+            else:
+                task.exited = True
+                self._on_exit(task)
+        for task in list(running.values()):
+            if not task.exited and self._has_exited(task):
+                task.exited = True
+                self._on_exit(task)
+
+    def hold(self, task: Task) -> None:
+        """Leave the leader of `task` a zombie for a while."""
+        self._held.add(task.pid)
+
+    def reap(self, task: Task) -> Outcome:
+        """Let go of the leader; return how it ended and what it used."""
+        pid = task.pid
+        del self._running[pid]
+        if pid in self._held:
+            self._held.discard(pid)
+            # What exited meanwhile has not been looked at in the quick way.
+            self._loop.at(0.0, self.look)
+        if task.status is None:
+            # A leader that could not be ended is an orphan from now on.
+            found, status, usage = os.wait4(pid, 0 if task.exited else os.WNOHANG)
+            return (status, usage) if found == pid else (None, None)
+        return task.status
+
+    def _has_exited(self, task: Task) -> bool:
+        try:
+            if _waitid:
+                return _waitid(_ONE, task.pid, _LOOK) is not None
+            found, status, usage = os.wait4(task.pid, os.WNOHANG)
+        except ChildProcessError:
+            return False
+        if found == task.pid:
+            task.status = (status, usage)
+        return task.status is not None

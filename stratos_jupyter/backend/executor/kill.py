@@ -1,0 +1,193 @@
+"""End tasks so that nothing of them is left.
+
+A process belongs to a task when it descends from the task's leader, is in its group or session, or carries its mark.
+We adopt orphans (PR_SET_CHILD_SUBREAPER), so all that our tasks ever started stays below us: nothing else is looked
+at, let alone killed. An orphan without session and mark (``setsid``, double fork, ``env -i``) belongs to whichever
+running task was there before it; when only one was, it is that one's, when none is left, it is nobody's.
+
+To end a task: TERM to all of it (and CONT, for a stopped process cannot obey); once only zombies are left it is over;
+after the grace time KILL, again and again at growing intervals, because processes fork while we look; after ten
+seconds of that we give up and say so. The leader is reaped last: as long as it is a zombie, its process id, hence
+the group's, cannot be anybody else's.
+
+What a task leaves behind when it ends by itself is killed too: its group at once, what has left the group by a sweep
+over /proc: at once when the task's pipes were still held, otherwise at most each half second and when all is idle.
+"""
+
+import os
+import signal
+from contextlib import suppress
+from time import monotonic
+from typing import Callable, Dict, Iterable, List
+
+from .loop import Alarm, Loop
+from .procs import Census, Proc, census, mark
+from .work import Task
+
+#: How long processes that survive KILL are waited for.
+GIVE_UP_S = 10.0
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+_GROWTH = 1.5
+#: Between sweeps while tasks end; a slow sweep (many processes) is made rarer, to cost at most 2 %.
+_SWEEP_EVERY_S = 0.5
+_SWEEP_RARITY = 50
+
+
+class Killer:
+    """Ends tasks, and what tasks have left behind.
+
+    Parameters
+    ----------
+    loop : Loop
+        Calls us back.
+    running : dict
+        Tasks by the process id of their leader, which has not been reaped.
+    over : callable
+        Gets each task of which nothing is left.
+    """
+
+    def __init__(self, loop: Loop, running: Dict[int, Task], over: Callable[[Task], None]) -> None:
+        self._loop = loop
+        self._running = running
+        self._over = over
+        self._next_sweep = 0.0
+        self._sweep = Alarm(loop, self._sweep_now)
+        self._pause_s = _FIRST_PAUSE_S
+
+    def end(self, task: Task, reason: str) -> None:
+        """Begin to end a running task; `over` is called when it is done."""
+        if task.reason:
+            return
+        task.reason = reason
+        task.hard_at = monotonic() + task.batch.context.grace_s
+        task.pause_s = _FIRST_PAUSE_S
+        task.alarm = Alarm(self._loop, lambda: self._step(task))
+        if task.batch.context.grace_s > 0:
+            self._ask(task)
+            task.alarm.by(task.hard_at)
+        else:
+            self._step(task)
+
+    def exited(self, task: Task) -> None:
+        """See what is left of a task that is being ended and whose leader has exited."""
+        self._step(task)
+
+    def _step(self, task: Task) -> None:
+        if self._running.get(task.pid) is not task or task.alarm is None:
+            return
+        left = self._belongings(task)
+        now = monotonic()
+        if task.exited and not left:
+            self._over(task)
+            return
+        if now < task.hard_at:
+            # While the leader is there, its exit will tell.
+            task.alarm.by(min(task.hard_at, now + task.pause_s) if task.exited else task.hard_at)
+        elif now < task.hard_at + GIVE_UP_S:
+            send_group(task, signal.SIGKILL)
+            _send((proc.pid for proc in left), signal.SIGKILL)
+            task.alarm.by(now + task.pause_s)
+        else:
+            pids = [proc.pid for proc in left] or [task.pid]
+            task.note = "could not be ended: process {}".format(", ".join(map(str, sorted(pids))))
+            self._over(task)
+            return
+        task.pause_s = min(task.pause_s * _GROWTH, _LONGEST_PAUSE_S)
+
+    def _ask(self, task: Task) -> None:
+        """Send TERM, once to each: programs take a second one for impatience."""
+        others = [proc.pid for proc in self._belongings(task) if proc.group != task.pid]
+        for number in (signal.SIGTERM, signal.SIGCONT):
+            send_group(task, number)
+            _send(others, number)
+
+    def _belongings(self, task: Task) -> List[Proc]:
+        """Return the live processes of `task`, its leader included."""
+        everybody = census()
+        if everybody is None:
+            # All that we can know of is the group; once its leader has exited, it has to count as gone.
+            return []
+        children = self._beneath(everybody)
+        return everybody.family(proc.pid for proc in children if self._owners(proc, everybody) == [task])
+
+    def _beneath(self, everybody: Census) -> List[Proc]:
+        """Return our children; zombies that we adopted are reaped on the way."""
+        found = []
+        for proc in everybody.children(os.getpid()):
+            if proc.zombie and proc.pid not in self._running:
+                _reap(proc.pid)
+            found.append(proc)
+        return found
+
+    def _owners(self, proc: Proc, everybody: Census) -> List[Task]:
+        """Return whose a child of ours is: nobody's, one task's, or one of several."""
+        running = self._running
+        task = running.get(proc.pid) or running.get(proc.session) or running.get(proc.group)
+        if task is not None:
+            return [task]
+        found = mark(proc.pid)
+        if found is not None:
+            return [task for task in running.values() if task.mark == found]
+        # Unmarked: only a task that was there before it can have started it.
+        procs = everybody.procs
+        return [task for pid, task in running.items() if pid in procs and procs[pid].started <= proc.started]
+
+    def task_ended(self) -> None:
+        """Note that a task has ended by itself and may have left something behind."""
+        self._sweep.by(max(self._next_sweep, monotonic() + _SWEEP_EVERY_S))
+
+    def sweep_soon(self) -> None:
+        """Sweep as soon as this turn is over, because we know that somebody is left or that nothing runs."""
+        self._sweep.by(0.0)
+
+    def _sweep_now(self) -> None:
+        self.sweep()
+
+    def sweep(self) -> bool:
+        """Kill what belongs to no task that runs; True when there was something."""
+        if not self._running and not _have_children():
+            return False
+        before = monotonic()
+        everybody = census()
+        if everybody is None:
+            return False
+        children = self._beneath(everybody)
+        victims = everybody.family(proc.pid for proc in children if not self._owners(proc, everybody))
+        _send((proc.pid for proc in victims), signal.SIGKILL)
+        now = monotonic()
+        self._next_sweep = now + max(_SWEEP_EVERY_S, _SWEEP_RARITY * (now - before))
+        if victims:
+            self._sweep.by(now + self._pause_s)
+            self._pause_s = min(self._pause_s * _GROWTH, _LONGEST_PAUSE_S)
+        else:
+            self._pause_s = _FIRST_PAUSE_S
+        return bool(victims)
+
+
+def send_group(task: Task, number: int) -> None:
+    """Send a signal to the group of a task whose leader has not been reaped."""
+    try:
+        os.killpg(task.pid, number)
+    except OSError:
+        pass  # gone, or not ours any more (setuid)
+
+
+def _send(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with suppress(OSError):
+            os.kill(pid, number)
+
+
+def _reap(pid: int) -> None:
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def _have_children() -> bool:
+    try:
+        os.waitpid(-1, os.WNOHANG)  # nothing runs, so whatever this reaps was an orphan
+    except ChildProcessError:
+        return False
+    return True

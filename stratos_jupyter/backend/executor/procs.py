@@ -1,0 +1,103 @@
+"""What /proc says: every process, whose child it is, and the mark in its environment.
+
+One census is one pass over /proc, about 10 us a process. On a system without /proc there is none.
+"""
+
+import os
+from typing import Dict, Iterable, List, NamedTuple, Optional, Set
+
+
+class Proc(NamedTuple):
+    """One process, as /proc/<pid>/stat has it."""
+
+    pid: int
+    parent: int
+    group: int
+    session: int
+    #: Clock ticks since boot.
+    started: int
+    #: It has exited, and its parent has not looked yet.
+    zombie: bool
+
+
+class Census:
+    """All processes at one moment.
+
+    Parameters
+    ----------
+    procs : dict
+        By process id.
+    """
+
+    def __init__(self, procs: Dict[int, Proc]) -> None:
+        self.procs = procs
+        self._children: Dict[int, List[int]] = {}
+        for proc in procs.values():
+            self._children.setdefault(proc.parent, []).append(proc.pid)
+
+    def children(self, pid: int) -> List[Proc]:
+        """Return the children of `pid`."""
+        return [self.procs[child] for child in self._children.get(pid, ())]
+
+    def family(self, roots: Iterable[int]) -> List[Proc]:
+        """Return `roots` and all their descendants, without those that have exited."""
+        found: Set[int] = set()
+        stack = list(roots)
+        while stack:
+            pid = stack.pop()
+            if pid not in found:
+                found.add(pid)
+                stack.extend(self._children.get(pid, ()))
+        return [self.procs[pid] for pid in found if pid in self.procs and not self.procs[pid].zombie]
+
+
+def census() -> Optional[Census]:
+    """Look at all processes; None where there is no /proc."""
+    procs: Dict[int, Proc] = {}
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return None
+    for name in names:
+        if name.isdigit():
+            data = _read("/proc/" + name + "/stat", 1024)
+            # The name of the program stands in parentheses and may hold anything, even a parenthesis.
+            words = data[data.rfind(b")") + 2 :].split(None, 20)
+            if len(words) > 19:
+                pid = int(name)
+                procs[pid] = Proc(
+                    pid, int(words[1]), int(words[2]), int(words[3]), int(words[19]), words[0] in (b"Z", b"X")
+                )
+    return Census(procs) if procs else None
+
+
+def mark(pid: int) -> Optional[bytes]:
+    """Return the mark ``STRATOS_TASK=...`` in the environment that `pid` was started with."""
+    for line in _read("/proc/{}/environ".format(pid), 4 * 1024 * 1024).split(b"\0"):
+        if line.startswith(b"STRATOS_TASK="):
+            return line
+    return None
+
+
+def _read(path: str, size: int) -> bytes:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""  # it has gone, or is not ours to look at
+    try:
+        return os.read(fd, size)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
+
+
+def adopt_orphans() -> bool:
+    """Become the parent of every descendant whose own parent exits (Linux); False where that is unknown."""
+    try:
+        import ctypes
+
+        set_child_subreaper = 36
+        return int(ctypes.CDLL(None).prctl(set_child_subreaper, 1, 0, 0, 0)) == 0
+    except (AttributeError, ImportError, OSError):
+        return False

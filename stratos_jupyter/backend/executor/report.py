@@ -1,0 +1,99 @@
+"""What the kernel is told of tasks, gathered for some milliseconds.
+
+One frame for many results costs a fraction of a frame for each; five milliseconds are not seen by a person, and when
+nothing is left to be run nothing is waited for.
+"""
+
+import os
+import sys
+from time import monotonic, time
+from typing import Any, List, Optional
+
+from .exits import Outcome
+from .link import Link
+from .loop import Alarm, Loop
+from .work import Batch, Task
+
+FLUSH_S = 0.020
+
+_RSS_UNIT = 1048576.0 if sys.platform == "darwin" else 1024.0
+
+
+class Reporter:
+    """Gathers what is to be told.
+
+    Parameters
+    ----------
+    loop : Loop
+        Calls us back.
+    link : Link
+        Takes the messages.
+    """
+
+    def __init__(self, loop: Loop, link: Link) -> None:
+        self._link = link
+        self._records: List[List[Any]] = []
+        self._new: List[Task] = []
+        self._alarm = Alarm(loop, self.flush)
+
+    def started(self, task: Task) -> None:
+        """Tell that `task` runs, if it still does when it is told."""
+        self._new.append(task)
+        self._alarm.by(monotonic() + FLUSH_S)
+
+    def ended(self, task: Task, outcome: Outcome) -> None:
+        """Tell how `task` ended."""
+        status, usage = outcome
+        reason = task.reason
+        code = None
+        if status is not None:
+            code = os.WEXITSTATUS(status)
+            if os.WIFSIGNALED(status):
+                # For a task that we ended the sign tells a signal from an exit code.
+                code = -os.WTERMSIG(status) if reason else os.WTERMSIG(status)
+                reason = reason or "signal"
+        out, err = task.out, task.err
+        texts = out.result(), err.result()
+        note = task.note
+        if out.trouble or err.trouble:
+            note = "; ".join(filter(None, (note, out.trouble, err.trouble)))
+        cpu_s = rss_mib = 0.0
+        if usage is not None:
+            cpu_s = usage.ru_utime + usage.ru_stime
+            rss_mib = usage.ru_maxrss / _RSS_UNIT
+        self._add(
+            [task.number, task.attempt, task.batch.id, reason or "exit", code, task.started_at, task.finished_at,
+             cpu_s, rss_mib, texts[0], texts[1], note]
+        )  # fmt: skip
+
+    def not_started(self, task: Task, reason: str, code: Optional[int], note: str = "") -> None:
+        """Tell that `task` could not be started."""
+        now = time()
+        started_at = None if code is None else now
+        note = "; ".join(filter(None, (note, task.out.trouble, task.err.trouble)))
+        self._add(
+            [task.number, task.attempt, task.batch.id, reason, code, started_at, now, 0.0, 0.0,
+             task.out.result(), task.err.result(), note]
+        )  # fmt: skip
+
+    def never_started(self, batch: Batch, number: int, attempt: int, reason: str) -> None:
+        """Tell that a queued command will not be started."""
+        self._add([number, attempt, batch.id, reason, None, None, time(), 0.0, 0.0, None, None, ""])
+
+    def _add(self, record: List[Any]) -> None:
+        self._records.append(record)
+        self._alarm.by(monotonic() + FLUSH_S)
+
+    def flush(self) -> None:
+        """Tell it now."""
+        if self._new:
+            self.announce([task for task in self._new if not task.exited])
+            self._new = []
+        if self._records:
+            records, self._records = self._records, []
+            self._link.report(records)
+
+    def announce(self, tasks: List[Task]) -> None:
+        """Tell that `tasks` run."""
+        if tasks:
+            self._link.say(["started", [[task.number, task.attempt, task.pid, task.started_at] for task in tasks]])

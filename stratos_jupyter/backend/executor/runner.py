@@ -1,0 +1,339 @@
+"""Slots, and the life of a task: queued, started, watched, over.
+
+Slots run side by side; within a slot commands run one after another, the next one as soon as the one before has
+ended. What is done for each task is kept short, because a command may take less than a millisecond: the pipes of a
+task are read once after its exit; only one that is older than 10 ms gets them watched, is announced to the kernel
+and has its time limit looked after.
+
+A task is over when its leader has exited. If somebody still holds its pipes then, they are drained for 0.2 s at
+most. Before the leader is reaped its group is killed, for after that the group's number may be somebody else's.
+
+A batch that is late hands back what has not been started, and what waits behind it in its slot.
+"""
+
+import os
+import signal
+from collections import deque
+from functools import partial
+from time import monotonic, time
+from typing import Callable, Deque, Dict, List, Optional, Set, Tuple
+
+from .exits import Exits, Outcome
+from .kill import Killer, send_group
+from .launch import Launcher
+from .link import Link
+from .loop import READ, Alarm, Loop
+from .report import Reporter
+from .streams import Stream
+from .work import Batch, Item, Key, Task
+
+#: A task younger than this is left alone.
+YOUNG_S = 0.010
+#: How long pipes are drained after the leader's exit while somebody holds them.
+DRAIN_S = 0.2
+
+
+class Slot:
+    """Runs one command at a time."""
+
+    __slots__ = ("alarm", "batch", "number", "queue", "ready", "task")
+
+    def __init__(self, number: int, loop: Loop, late: "Callable[[Slot], None]") -> None:
+        self.number = number
+        self.queue: Deque[Batch] = deque()
+        #: The batch whose command runs, or ran last.
+        self.batch: Optional[Batch] = None
+        self.task: Optional[Task] = None
+        #: The command that is likely to be the next one, prepared.
+        self.ready: Optional[Task] = None
+        self.alarm = Alarm(loop, lambda: late(self))
+
+
+class Runner:
+    """Runs commands and reports.
+
+    Parameters
+    ----------
+    loop : Loop
+        Calls us back.
+    link : Link
+        Takes the reports.
+    launcher : Launcher
+        Starts commands.
+    """
+
+    def __init__(self, loop: Loop, link: Link, launcher: Launcher) -> None:
+        self._loop = loop
+        self._link = link
+        self._launcher = launcher
+        self._slots: Dict[int, Slot] = {}
+        self._running: Dict[int, Task] = {}
+        self._report = Reporter(loop, link)
+        self._exits = Exits(loop, self._running, self._exited)
+        self._killer = Killer(loop, self._running, self._over)
+        self._young: Deque[Task] = deque()
+        self._adult = Alarm(loop, self._grow_up)
+        self._limit = Alarm(loop, self._check_limits)
+        self._finished: List[Tuple[Task, Outcome]] = []
+        self._books = Alarm(loop, self._close_books)
+        self._dry = Alarm(loop, self._ran_dry)
+        self._stopping = False
+
+    # What the kernel asks for.
+
+    def add(self, number: int, batch: Batch) -> None:
+        """Queue a batch in a slot."""
+        slot = self._slots.get(number)
+        if slot is None:
+            slot = self._slots[number] = Slot(number, self._loop, self._late)
+        slot.queue.append(batch)
+        if self._stopping:
+            self._hand_back(slot)
+        elif slot.task is None:
+            self._next(slot)
+        elif batch.limit_s is not None:
+            slot.alarm.by(monotonic() + batch.limit_s)  # what runs there may be late already
+
+    def kill(self, keys: List[Key]) -> None:
+        """End tasks, and drop those that have not been started."""
+        wanted = set(keys)
+        for slot in self._slots.values():
+            for batch in slot.queue:
+                if any((item[0], item[1]) in wanted for item in batch.items):
+                    self._drop(batch, wanted)
+        for task in list(self._running.values()):
+            # One that has exited needs no more than its report.
+            if (task.number, task.attempt) in wanted and not task.exited:
+                self._killer.end(task, "user")
+
+    def tail(self, number: int, attempt: int, nbytes: int) -> Optional[Dict[str, str]]:
+        """Return the last bytes of the streams of a running task."""
+        for task in self._running.values():
+            if (task.number, task.attempt) == (number, attempt):
+                self._know(task)
+                for stream in (task.out, task.err):
+                    self._readable(task, stream)
+                return {"stdout": task.out.tail(nbytes), "stderr": task.err.tail(nbytes)}
+        return None
+
+    def announce(self) -> None:
+        """Tell a new kernel what runs."""
+        self._report.announce([task for task in self._running.values() if task.known and not task.exited])
+
+    def resume(self) -> None:
+        """Go on after the results were too many to be kept."""
+        for slot in self._slots.values():
+            if slot.task is None and slot.queue:
+                self._next(slot)
+
+    def stop(self) -> None:
+        """End all that runs, hand back all that doesn't."""
+        self._stopping = True
+        for slot in self._slots.values():
+            self._hand_back(slot)
+        for task in list(self._running.values()):
+            if not task.exited:
+                self._killer.end(task, "user")
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs."""
+        return not self._running
+
+    def flush(self) -> None:
+        """Report what has not been reported yet."""
+        self._close_books()
+        self._report.flush()
+
+    def clear(self) -> bool:
+        """Kill what is left below us once nothing runs; True when there was nothing."""
+        return not self._killer.sweep()
+
+    def abort(self) -> None:
+        """Kill all at once, because this process is about to fail."""
+        for task in self._running.values():
+            send_group(task, signal.SIGKILL)
+        self._running.clear()
+        self._killer.sweep()
+
+    def reap(self) -> None:
+        """Look at who has exited."""
+        self._exits.look()
+
+    # The life of a task.
+
+    def _next(self, slot: Slot) -> None:
+        """Start the next command of a slot; those that cannot be started are over at once."""
+        queue = slot.queue
+        while slot.task is None and queue:
+            batch = queue[0]
+            if not batch.items:
+                queue.popleft()
+            elif self._link.congested:
+                return
+            else:
+                self._start(slot, batch, batch.items.popleft())
+        if slot.task is None:
+            self._dry.by(0.0)
+
+    def _start(self, slot: Slot, batch: Batch, item: Item) -> None:
+        task = slot.ready
+        if task is None or task.item is not item:
+            task = Task(slot.number, batch, item)
+        else:
+            slot.ready = None
+        task.started = now = monotonic()
+        task.started_at = time()
+        failure = self._launcher.start(task)
+        if slot.batch is not batch:
+            slot.batch = batch
+            if batch.limit_s is not None:
+                batch.overdue_at = now + batch.limit_s
+                slot.alarm.by(batch.overdue_at)
+        if failure is not None:
+            self._report.not_started(task, *failure)
+            return
+        slot.task = task
+        self._running[task.pid] = task
+        self._young.append(task)
+        self._adult.by(now + YOUNG_S)
+
+    def _prepare(self, slot: Slot) -> None:
+        """Have the next command of a slot at hand, so that the slot will not stand idle meanwhile."""
+        following = next((batch for batch in slot.queue if batch.items), None)
+        if slot.ready is not None:
+            if following is not None and slot.ready.item is following.items[0]:
+                return
+            self._launcher.discard(slot.ready)
+            slot.ready = None
+        if following is not None:
+            task = Task(slot.number, following, following.items[0])
+            if self._launcher.prepare(task) is None:
+                slot.ready = task
+
+    def _grow_up(self) -> None:
+        """Look after the tasks that are older than a moment."""
+        young = self._young
+        limit = monotonic() - YOUNG_S
+        while young and young[0].started <= limit:
+            task = young.popleft()
+            if self._running.get(task.pid) is task:
+                self._know(task)
+        if young:
+            self._adult.by(young[0].started + YOUNG_S)
+
+    def _know(self, task: Task) -> None:
+        if task.known or task.exited:
+            return
+        task.known = True
+        self._watch(task)
+        self._report.started(task)
+        timeout_s = task.batch.context.timeout_s
+        if timeout_s is not None:
+            task.deadline = task.started + timeout_s
+            self._limit.by(task.deadline)
+
+    def _watch(self, task: Task) -> None:
+        for stream in (task.out, task.err):
+            if stream.fd >= 0:
+                self._loop.watch(stream.fd, READ, partial(self._readable, task, stream))
+
+    def _readable(self, task: Task, stream: Stream, _mask: int = 0) -> None:
+        if stream.fd >= 0 and stream.read():
+            self._close(stream)
+            quiet = task.out.fd < 0 and task.err.fd < 0
+            if quiet and task.exited and not task.reason and self._running.get(task.pid) is task:
+                self._over(task)
+
+    def _close(self, stream: Stream) -> None:
+        self._loop.unwatch(stream.fd)
+        os.close(stream.fd)
+        stream.fd = -1
+
+    def _check_limits(self) -> None:
+        now = monotonic()
+        for task in list(self._running.values()):
+            if task.deadline is not None and not task.exited and not task.reason:
+                if task.deadline <= now:
+                    self._killer.end(task, "timeout")
+                else:
+                    self._limit.by(task.deadline)
+
+    def _exited(self, task: Task) -> None:
+        """Note that the leader of a task has exited; it is a zombie still."""
+        task.finished_at = time()
+        out, err = task.out, task.err
+        quiet = (out.fd < 0 or out.read()) and (err.fd < 0 or err.read())
+        if task.reason:
+            self._exits.hold(task)
+            self._killer.exited(task)
+        elif quiet:
+            self._over(task)
+        else:
+            self._exits.hold(task)
+            if not task.known:
+                self._watch(task)
+            self._loop.at(monotonic() + DRAIN_S, lambda: self._drained(task))
+
+    def _drained(self, task: Task) -> None:
+        if self._running.get(task.pid) is task:
+            self._killer.sweep_soon()  # somebody held its pipes
+            self._over(task)
+
+    def _over(self, task: Task) -> None:
+        """Reap the leader and start the next command; the books can wait until that runs."""
+        send_group(task, signal.SIGKILL)
+        self._finished.append((task, self._exits.reap(task)))
+        self._books.by(0.0)
+        slot = self._slots[task.slot]
+        slot.task = None
+        self._next(slot)
+
+    def _close_books(self) -> None:
+        """Report what is over."""
+        finished, self._finished = self._finished, []
+        for task, outcome in finished:
+            for stream in (task.out, task.err):
+                if stream.fd >= 0:
+                    if not stream.ended:
+                        stream.read()
+                    self._close(stream)
+            self._report.ended(task, outcome)
+            if not task.known:
+                self._prepare(self._slots[task.slot])
+        if finished:
+            self._killer.task_ended()
+
+    # Giving back.
+
+    def _late(self, slot: Slot) -> None:
+        """Hand back what waits in a slot, if the batch that runs there is late."""
+        batch = slot.batch
+        if slot.task is None or batch is None or batch.overdue_at is None:
+            return
+        if batch.overdue_at <= monotonic():
+            self._hand_back(slot)
+        else:
+            slot.alarm.by(batch.overdue_at)
+
+    def _hand_back(self, slot: Slot) -> None:
+        for batch in slot.queue:
+            if self._stopping or batch.limit_s is not None:
+                self._drop(batch, None)
+
+    def _drop(self, batch: Batch, wanted: Optional[Set[Key]]) -> None:
+        """Report commands of a batch as never started: the `wanted` ones as killed, or all as handed back."""
+        kept: Deque[Item] = deque()
+        for item in batch.items:
+            if wanted is None or (item[0], item[1]) in wanted:
+                self._report.never_started(batch, item[0], item[1], "returned" if wanted is None else "user")
+            else:
+                kept.append(item)
+        batch.items = kept
+
+    def _ran_dry(self) -> None:
+        """Report at once, because there is room for more."""
+        self._close_books()
+        self._report.flush()
+        if not self._running:
+            self._killer.sweep_soon()

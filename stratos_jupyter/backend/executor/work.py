@@ -1,0 +1,179 @@
+"""What is to be run: contexts, batches and tasks, as they come over the link.
+
+A context is what all commands of a job share; its environment is encoded once. A batch is a row of commands for one
+slot. A task is one command from its start to its record. Text is encoded as UTF-8 with surrogate escapes, whatever
+the locale of this process says (under ``python -I`` and Python 3.6 it may well be ASCII).
+"""
+
+from collections import deque
+from typing import Any, Deque, Dict, FrozenSet, List, Optional, Tuple
+
+from .loop import Alarm
+from .streams import Stream
+
+#: One command that has not been started: task, attempt, command, file.
+Item = Tuple[int, int, str, Optional[str]]
+Key = Tuple[int, int]
+#: Arguments, paths to try for the program, environment.
+Plan = Tuple[List[bytes], Tuple[bytes, ...], List[bytes]]
+
+OUTPUTS = ("scheduler", "disk", "mesos", "none")
+#: The search path of a command whose environment has none.
+DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+# A batch that is late is given this long at least before its commands are handed back.
+_LEAST_BATCH_S = 0.25
+
+
+class Malformed(Exception):
+    """The other side of the link doesn't speak our language."""
+
+
+def encode(text: str) -> bytes:
+    """Encode text for the system."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+class Context:
+    """What the commands of one job share.
+
+    Parameters
+    ----------
+    fields : dict
+        As sent: cwd, env, output, log_directory, sandbox, label, timeout_s, threads, grace_s.
+    """
+
+    __slots__ = (
+        "cwd",
+        "env",
+        "files",
+        "functions",
+        "grace_s",
+        "label",
+        "log_directory",
+        "mark",
+        "output",
+        "sandbox",
+        "search",
+        "timeout_s",
+    )
+
+    def __init__(self, fields: Dict[str, Any]) -> None:
+        try:
+            env = {str(name): str(value) for name, value in fields["env"].items()}
+            threads = str(fields.get("threads") or "1")
+            # What this process itself was started under must not leak into its commands.
+            env.pop("STRATOS_FILE", None)
+            env.pop("STRATOS_TASK", None)
+            env["STRATOS_THREADS"] = threads
+            env.setdefault("OMP_NUM_THREADS", threads)
+            self.env: List[bytes] = [encode(name) + b"=" + encode(value) for name, value in env.items()]
+            self.search: List[bytes] = [encode(folder) for folder in env.get("PATH", DEFAULT_PATH).split(":")]
+            #: Functions that bash hands down; a bash that is called sh knows them.
+            self.functions: FrozenSet[str] = frozenset(
+                name[len("BASH_FUNC_") :].rstrip("%()") for name in env if name.startswith("BASH_FUNC_")
+            )
+            self.cwd: bytes = encode(str(fields["cwd"]))
+            self.output = str(fields["output"])
+            self.log_directory = str(fields.get("log_directory") or "")
+            self.sandbox = str(fields["sandbox"])
+            self.label = str(fields["label"])
+            self.mark: bytes = b"STRATOS_TASK=" + encode(self.label) + b"."
+            timeout_s = fields.get("timeout_s")
+            self.timeout_s: Optional[float] = None if timeout_s is None else float(timeout_s)
+            self.grace_s = float(fields.get("grace_s", 5.0))
+            encode(self.log_directory + self.sandbox)  # better now than at the first output
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise Malformed("context: {!r}".format(error)) from None
+        #: Whether each stream gets a file, however short it is.
+        self.files = self.output in ("disk", "mesos")
+        if self.output not in OUTPUTS:
+            raise Malformed("context: unknown output mode {!r}".format(self.output))
+
+
+class Batch:
+    """Commands that run one after another in one slot."""
+
+    __slots__ = ("context", "id", "items", "limit_s", "overdue_at")
+
+    def __init__(self, batch_id: int, context: Context, expected_s: Optional[float], items: Deque[Item]) -> None:
+        self.id = batch_id
+        self.context = context
+        self.items = items
+        #: How long it may take before what is unstarted goes back; None: as long as it likes.
+        self.limit_s: Optional[float] = None if expected_s is None else max(2 * expected_s, _LEAST_BATCH_S)
+        #: When that will be; known once the first command has started.
+        self.overdue_at: Optional[float] = None
+
+
+def read_batch(args: List[Any], contexts: Dict[int, Context]) -> Tuple[int, Batch]:
+    """Read the arguments of a "batch" message: the slot and the batch."""
+    try:
+        slot, batch_id, context_id, expected_s, rows = args
+        items: Deque[Item] = deque()
+        for number, attempt, command, file in rows:
+            known = type(number) is int and type(attempt) is int and type(command) is str
+            if not known or not (file is None or type(file) is str):
+                raise TypeError((number, attempt, command, file))
+            items.append((number, attempt, command, file))
+        expected = None if expected_s is None else float(expected_s)
+        return int(slot), Batch(int(batch_id), contexts[context_id], expected, items)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Malformed("batch: {!r}".format(error)) from None
+
+
+def read_keys(args: List[Any]) -> List[Key]:
+    """Read the arguments of a "kill" message."""
+    try:
+        return [(int(number), int(attempt)) for number, attempt in args[0]]
+    except (IndexError, TypeError, ValueError) as error:
+        raise Malformed("kill: {!r}".format(error)) from None
+
+
+class Task:
+    """One command from its start to its record.
+
+    Parameters
+    ----------
+    slot : int
+        Where it runs.
+    batch : Batch
+        What it belongs to.
+    item : tuple
+        The command.
+    """
+
+    # Made for each command, however short: what is rarely set stands here.
+
+    #: What to execute: arguments, paths to try, environment (launch.py).
+    plan: Optional[Plan] = None
+    #: The writing ends of its pipes, until it has started.
+    ends: Tuple[int, ...] = ()
+    pid = 0
+    started = 0.0
+    started_at = 0.0
+    finished_at = 0.0
+    deadline: Optional[float] = None
+    #: Why we end it; "" when it ends by itself.
+    reason = ""
+    note = ""
+    #: Older than a moment: its pipes are watched and the other side has been told that it runs.
+    known = False
+    #: Its leader has exited; perhaps not reaped yet, so that its process group can be no other one.
+    exited = False
+    #: What wait4 said, where it had to be asked early.
+    status: Optional[Tuple[int, Any]] = None
+    #: While it is being ended: when KILL follows TERM, when to look again, how long to wait then (kill.py).
+    hard_at = 0.0
+    alarm: Optional[Alarm] = None
+    pause_s = 0.0
+
+    def __init__(self, slot: int, batch: Batch, item: Item) -> None:
+        self.slot = slot
+        self.batch = batch
+        self.item = item
+        self.number, self.attempt, _command, _file = item
+        #: Its processes are recognised by this, and by being below us.
+        self.mark: bytes = b"%b%d.%d" % (batch.context.mark, item[0], item[1])
+        self.out = Stream(self, "stdout", batch.context.output)
+        self.err = Stream(self, "stderr", batch.context.output)
