@@ -1,0 +1,96 @@
+"""``--into NAME``: a variable that holds a job's results as they come.
+
+Before each cell runs, the variable is bound to a fresh snapshot. It stays the user's variable: once it is
+another object than the one we bound, or its columns were changed, one line says so and binding stops.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from .errors import StratosError
+from .report import clean
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from .backend.core.views import JobView
+    from .job import Job
+
+
+class Binding:
+    """One variable that follows one job.
+
+    Parameters
+    ----------
+    namespace : dict
+        The user's variables.
+    name : str
+        The variable's name; what it held before is replaced.
+    job : Job
+        The job whose results it holds.
+    """
+
+    def __init__(self, namespace: dict[str, Any], name: str, job: Job) -> None:
+        self.name = name
+        self.job = job
+        self._namespace = namespace
+        self._seen: JobView | None = None
+        self._frame: weakref.ref[Any] | None = None
+
+    def refresh(self) -> str:
+        """Bind a fresh snapshot when there is news; return why binding stops, or nothing while it goes on."""
+        if self.job.view is self._seen:  # a job that has news, or has ended and was relaunched, has another view
+            return ""
+        why = self._why_not()
+        if not why:
+            self._bind()
+            return ""
+        again = f"{self.name} = %stratos results {clean(self.job.job_id)}"
+        return f"{self.name} no longer follows {clean(self.job.job_id)}: {why}. {again} brings the results"
+
+    def _why_not(self) -> str:
+        if self._frame is None:  # the first time; an interrupt may have come before it
+            return ""
+        frame = self._frame()
+        if self.name not in self._namespace:
+            return "it was deleted"
+        if frame is None or self._namespace[self.name] is not frame:
+            return "it is another object now"
+        return "" if list(frame.columns) == self._columns else "its columns were changed"
+
+    def _bind(self) -> None:
+        view = self.job.view  # first, so that what arrives in between is bound the next time
+        frame = self.job.df
+        # The user may drop the variable: a table of a million rows is not ours to keep.
+        self._frame = weakref.ref(frame)
+        self._columns = list(frame.columns)
+        self._namespace[self.name] = frame
+        self._seen = view
+
+
+class Bindings:
+    """The variables of a notebook that follow jobs."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._by_name: dict[str, Binding] = {}
+
+    def bind(self, name: str, job: Job) -> None:
+        """Let the variable `name` follow `job`, whatever it followed before."""
+        self._by_name[name] = Binding(self._shell.user_ns, name, job)
+        self.refresh()
+
+    def refresh(self, *_: object) -> None:
+        """Bind fresh snapshots; called before each cell."""
+        for binding in list(self._by_name.values()):
+            try:
+                ended = binding.refresh()
+            except StratosError as error:  # the journal cannot be read now: the cell's business goes on
+                ended = f"{binding.name} is not fresh: {error}"
+            else:
+                if ended:
+                    del self._by_name[binding.name]
+            if ended:
+                print(ended)

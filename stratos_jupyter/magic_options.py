@@ -1,0 +1,170 @@
+"""The options of submitting cells, and what they mean.
+
+Options come in groups, so that every subcommand spells them alike. Values stay text until all of them have been
+read: what is wrong with any of them is said at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+import os
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from .commands import JobSpec, OutputMode
+from .errors import SpecError, UsageError
+from .magic_arguments import Argument, group, near
+from .settings import Stratos
+from .values import parse_columns, parse_duration_s, parse_size_mib
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+name_options = group(
+    Argument("--job", "the job's name", "NAME", complete="jobs"),
+    Argument("--into", "a variable that holds the results as a DataFrame, fresh in each cell", "NAME",
+             complete="frames"),
+)  # fmt: skip
+resource_options = group(
+    Argument("--threads", "cores a task", "N"),
+    Argument("--mem", "memory a task: 512M, 2G; a bare number is MiB", "SIZE"),
+    Argument("--disk", "disk a task, as --mem", "SIZE"),
+    Argument("--role", "the Mesos role", "NAME"),
+    Argument("--where", "only on nodes with this attribute; may be repeated", "ATTR=VALUE", many=True),
+    Argument("--priority", "tasks of higher priority are launched first", "N"),
+)
+result_options = group(
+    Argument("--parse", "how a task's stdout becomes columns: lines, tsv, csv, json, float, regex:PATTERN, or the "
+             "name of a Python function", "HOW", complete="parsers"),
+    Argument("--columns", "the parsed columns, as n:int,name:str; types are int, float, str, bool", "NAME[:TYPE],..."),
+    Argument("--output", "where stdout and stderr go: " + ", ".join(OutputMode), "MODE", complete="outputs"),
+    Argument("--log-dir", "the directory for --output disk", "DIR", complete="directories"),
+)  # fmt: skip
+environment_options = group(
+    Argument("--cwd", "the directory in which commands run", "DIR", complete="directories"),
+    Argument("--env", "set a variable for the tasks, or hand on this kernel's; may be repeated", "NAME[=VALUE]",
+             many=True, complete="environment"),
+    Argument("--timeout", "the longest that a task may run: 90s, 10m, 2h", "TIME"),
+)  # fmt: skip
+run_options = group(
+    Argument("--wait", "return when all tasks have ended"),
+    Argument("--dry-run", "show how many tasks there would be, and the first three; start nothing"),
+)
+
+
+def submission_options(function: F) -> F:
+    """Add the options that every submitting cell has."""
+    for add in (run_options, environment_options, result_options, resource_options, name_options):
+        function = add(function)
+    return function
+
+
+def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list[str]]:
+    """Turn the options of a submitting cell into a spec, and list what cannot be read.
+
+    What cannot be read is replaced by something harmless, so that the rest can be checked too.
+    """
+    wrong: list[str] = []
+
+    def read(option: str, convert: Callable[[str], T], text: str, otherwise: T) -> T:
+        try:
+            return convert(text)
+        except ValueError as error:
+            wrong.append(f"--{option}: {error}")
+            return otherwise
+
+    def given(option: str) -> str:
+        value = getattr(args, option)
+        return str(getattr(settings, option) if value is None else value)
+
+    if args.into is not None and (not args.into.isidentifier() or keyword.iskeyword(args.into)):
+        wrong.append(f"--into: {args.into!r} cannot be the name of a variable")
+    timeout = given("timeout")
+    spec = JobSpec(
+        **({} if args.job is None else {"job_id": args.job}),
+        master=settings.master,
+        role=given("role"),
+        threads=read("threads", _number, given("threads"), 1.0),
+        mem_mib=read("mem", parse_size_mib, given("mem"), 0.0),
+        disk_mib=read("disk", parse_size_mib, given("disk"), 0.0),
+        output=read("output", _output_mode, given("output"), OutputMode.SCHEDULER),
+        log_directory=settings.log_directory if args.log_dir is None else args.log_dir,
+        timeout_s=read("timeout", parse_duration_s, timeout, 1.0) if timeout else None,
+        priority=read("priority", _whole, given("priority"), 0),
+        cwd=os.path.abspath(os.path.expanduser(args.cwd)) if args.cwd else "",
+        env=tuple(_variable(text) for text in args.env),
+        where=tuple(read("where", _attribute, text, ("", "")) for text in args.where),
+        parse=args.parse or "",
+        columns=read("columns", parse_columns, args.columns, ()) if args.columns else (),
+        output_limit=int(parse_size_mib(settings.output_limit) * 1024 * 1024),
+    )
+    return spec, wrong
+
+
+def tried(*steps: Callable[[], Any]) -> tuple[list[Any], list[Exception]]:
+    """Return what each step returns, None where it fails, and all failures."""
+    results: list[Any] = []
+    failures: list[Exception] = []
+    for step in steps:
+        try:
+            results.append(step())
+        except (SpecError, UsageError) as error:
+            results.append(None)
+            failures.append(error)
+    return results, failures
+
+
+def task_indices(words: Iterable[str], total: int) -> list[int]:
+    """Read tasks of a job that has `total`, as ``3``, ``3-7`` or ``3,9``; ascending, each once."""
+    tasks: set[int] = set()
+    wrong = []
+    for text in (part for word in words for part in word.split(",")):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", text, re.ASCII)
+        if match is None:
+            wrong.append(f"{text!r} is no task; write tasks as 3, 3-7 or 3,9")
+            continue
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            wrong.append(f"{text} runs backwards")
+        elif last >= total:
+            wrong.append(f"there is no task {last}; the job has {total:,}, counted from 0")
+        else:
+            tasks.update(range(first, last + 1))
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return sorted(tasks)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no number") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no whole number") from None
+
+
+def _output_mode(text: str) -> OutputMode:
+    try:
+        return OutputMode(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is none of {', '.join(OutputMode)}{near(text, OutputMode)}") from None
+
+
+def _variable(text: str) -> tuple[str, str | None]:
+    name, assigned, value = text.partition("=")
+    return name, value if assigned else None
+
+
+def _attribute(text: str) -> tuple[str, str]:
+    name, assigned, value = text.partition("=")
+    if not name or not assigned:
+        raise ValueError(f"{text!r} is not attribute=value")
+    return name, value

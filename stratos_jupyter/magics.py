@@ -1,0 +1,303 @@
+"""``%%stratos`` hands commands over, ``%stratos`` asks what became of them.
+
+A magic reads its line, builds a spec and hands it to the session. Nothing in a line or cell is expanded: ``{}``,
+``$`` and ``%f%`` belong to the user's command.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+
+from . import session as sessions
+from . import settings
+from .backend.storage.local import expand_glob
+from .binding import Bindings
+from .commands import Commands, JobSpec, explicit_commands, glob_commands, template_commands
+from .completion import PARSERS, Completer
+from .errors import SpecError, UsageError
+from .magic_arguments import HelpAsked, argument, near, overview, split, subcommand, subcommands
+from .magic_options import job_spec, submission_options, task_indices, tried
+from .magic_text import jobs_text, log_text, preview_text, remains_text, status_text, table
+from .parsing import Parser, make_parser
+from .report import clean
+from .values import split_lines
+from .widgets import JobDisplay, first_failures
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from .job import Job
+    from .session import Session
+
+_JOB: Final = argument("JOB", "the job; the newest when left out", optional=True, complete="jobs")
+_NAMED_JOB: Final = argument("JOB", "the job", complete="jobs")
+
+
+class Interrupted(KeyboardInterrupt):
+    """Waiting was interrupted; the tasks go on.
+
+    Still a KeyboardInterrupt, shown as one line: the cell ends with it, so that *Run All* stops instead of
+    going on with results that are not there yet.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+@magics_class
+class StratosMagics(Magics):
+    """The magics of one shell.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+        The shell, whose variables templates and parsers are.
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self._user_ns: dict[str, Any] = shell.user_ns
+        self._settings = settings.current()
+        self._subcommands = subcommands(type(self))
+        #: of the newest cell that shows a job, by name and run
+        self._displays: dict[tuple[str, int], JobDisplay] = {}
+        self.bindings = Bindings(shell)
+        self.completer = Completer(shell, self._subcommands, lambda: [job.job_id for job in self._session().jobs()])
+
+    @no_var_expand
+    @line_cell_magic
+    def stratos(self, line: str, cell: str | None = None) -> Any:
+        """Run programs over files and parameters.
+
+        As a cell, ``%%stratos glob | template | explicit``: the cell's body is the command. As a line,
+        ``%stratos jobs``, ``status``, ``log`` and others ask what became of it. ``%stratos help`` lists all.
+        """
+        words = split(line)
+        if cell is None and words and line.rstrip().endswith(";"):
+            words[-1] = words[-1].removesuffix(";")  # typed by habit; no word of ours ends so
+            words = [word for word in words if word]
+        if not words:
+            if cell is not None:
+                raise UsageError("%%stratos what? glob, template or explicit; %stratos help says more")
+            print(jobs_text(self._session().jobs()), overview(self._subcommands.values()), sep="\n\n")
+            return None
+        made = self._subcommands.get(words[0])
+        if made is None:
+            unknown = f"unknown subcommand {words[0]}{near(words[0], self._subcommands)}"
+            raise UsageError(f"{unknown}\n{overview(self._subcommands.values())}")
+        if made.cell and cell is None and not {"-h", "--help"} & set(words):
+            raise made.error(f"{made.name} is for a cell: two %, and the command on the lines below")
+        if not made.cell and cell is not None:
+            raise made.error(f"{made.name} is for a line: one %, and no lines below")
+        try:
+            args = made.read(words[1:])
+        except HelpAsked:
+            print(made.help())
+            return None
+        args.made = made
+        if made.cell:
+            args.body = (cell or "").rstrip("\r\n")
+            if not args.body.strip():
+                raise made.error("the cell has no command")
+        handle: Callable[[argparse.Namespace], Any] = getattr(self, f"do_{made.name}")
+        return handle(args)
+
+    @subcommand("%%stratos glob data/*.txt --job demo --into df --parse tsv --columns lines:int,words:int\n"
+                "wc -lw < %f%", cell=True)  # fmt: skip
+    @argument("PATTERN", "files, a task for each; ** goes through directories", complete="files")
+    @submission_options
+    def do_glob(self, args: argparse.Namespace) -> None:
+        """Run the cell's body, a shell script, once for each file; %f% is its name.
+
+        The whole body is one script, whose ``%f%`` becomes the file's name, quoted as its place demands.
+        """
+        self._submit(args, lambda spec: glob_commands(args.body, expand_glob(args.PATTERN, spec.cwd)))
+
+    @subcommand("%%stratos template angles --job sweep\ngalaxy_view -a %c% -e %c% snapshot.dat", cell=True)
+    @argument("PARAMS", "a variable: list of strings, list of lists, dict of columns or DataFrame",
+              complete="parameters")  # fmt: skip
+    @submission_options
+    def do_template(self, args: argparse.Namespace) -> None:
+        """Run the cell's body, a shell script, once for each row of a variable; %c% are its values."""
+        self._submit(args, lambda spec: template_commands(args.body, self._variable(args.PARAMS)))
+
+    @subcommand("%%stratos explicit --job pair\n./simulate --seed 1\n./simulate --seed 2", cell=True)
+    @submission_options
+    def do_explicit(self, args: argparse.Namespace) -> None:
+        r"""Run each line of the cell as a command; a \ at a line's end continues it."""
+        self._submit(args, lambda spec: explicit_commands(split_lines(args.body)))
+
+    @subcommand("%stratos connect local[4]")
+    @argument("MASTER", "local, or local[N] for N cores of this machine", complete="engines")
+    def do_connect(self, args: argparse.Namespace) -> None:
+        """Choose where the jobs of this session run."""
+        self._session().machine(args.MASTER)
+        self._settings.assign("master", args.MASTER, "%stratos connect")
+        print(f"jobs run on {clean(args.MASTER)} from now on")
+
+    @subcommand("%stratos jobs")
+    def do_jobs(self, args: argparse.Namespace) -> None:
+        """List the jobs of this session."""
+        print(jobs_text(self._session().jobs()))
+
+    @subcommand("%stratos status demo")
+    @_JOB
+    def do_status(self, args: argparse.Namespace) -> None:
+        """Show how far a job is, and why tasks failed."""
+        print(status_text(self._session().job(args.JOB).view))
+
+    @subcommand("%stratos wait demo")
+    @_JOB
+    def do_wait(self, args: argparse.Namespace) -> None:
+        """Wait until all tasks of a job have ended, and show its progress."""
+        job = self._session().job(args.JOB)
+        with self._attending(job):
+            job.wait(pump=self._show(job).pump)
+
+    @subcommand("df = %stratos results demo")
+    @_JOB
+    @argument("--all", "every task, not only those that have ended")
+    def do_results(self, args: argparse.Namespace) -> Any:
+        """Return the results of a job as a DataFrame."""
+        job = self._session().job(args.JOB)
+        return job.results(all=True) if args.all else job.df
+
+    @subcommand("%stratos log demo 17")
+    @_NAMED_JOB
+    @argument("TASK", "its index")
+    def do_log(self, args: argparse.Namespace) -> None:
+        """Show a task's command, attempts and the end of what it wrote."""
+        job = self._session().job(args.JOB)
+        for task in self._tasks(args, [args.TASK], job):
+            print(log_text(job, job.log(task)))
+
+    @subcommand("%stratos kill demo 3-7")
+    @_NAMED_JOB
+    @argument("TASK", "tasks, as 3, 3-7 or 3,9; all when left out", many=True, optional=True)
+    def do_kill(self, args: argparse.Namespace) -> None:
+        """End tasks of a job, or all of it."""
+        job = self._session().job(args.JOB)
+        name = clean(job.job_id)
+        if not job.view.unfinished:
+            print(f"{name} has ended; there is nothing to kill")
+            return
+        count = job.kill(self._tasks(args, args.TASK, job) if args.TASK else None)
+        print(f"{name}: {count:,} of {job.view.total:,} tasks asked to end" if count else "these tasks have ended")
+
+    @subcommand("%stratos relaunch demo 3-7 12")
+    @_NAMED_JOB
+    @argument("TASK", "tasks, as 3, 3-7 or 3,9", many=True)
+    def do_relaunch(self, args: argparse.Namespace) -> None:
+        """Run tasks of a job once more; those that still run are ended first."""
+        job = self._session().job(args.JOB)
+        count = job.relaunch(self._tasks(args, args.TASK, job))
+        print(f"{clean(job.job_id)}: {count:,} of {job.view.total:,} tasks run once more")
+
+    @subcommand("%stratos config")
+    def do_config(self, args: argparse.Namespace) -> None:
+        """Show the settings and where each of them comes from."""
+        rows = [(name, getattr(self._settings, name), self._settings.origin(name)) for name in self._settings.names()]
+        print(table(("setting", "value", "from"), [(name, str(value), origin) for name, value, origin in rows]))
+        print("\nchange one for this session: %config Stratos.threads = 2")
+
+    @subcommand("%stratos help glob")
+    @argument("SUBCOMMAND", "what to explain", optional=True, complete="subcommands")
+    def do_help(self, args: argparse.Namespace) -> None:
+        """Explain a subcommand, or list all."""
+        if args.SUBCOMMAND is None:
+            print(overview(self._subcommands.values()))
+        elif args.SUBCOMMAND in self._subcommands:
+            print(self._subcommands[args.SUBCOMMAND].help())
+        else:
+            raise args.made.error(f"unknown subcommand {args.SUBCOMMAND}{near(args.SUBCOMMAND, self._subcommands)}")
+
+    def _submit(self, args: argparse.Namespace, make: Callable[[JobSpec], Commands]) -> None:
+        spec, unread = job_spec(args, self._settings)
+        session = self._session()
+        (parser, commands, _), refused = tried(
+            lambda: self._parser(spec), lambda: make(spec), lambda: session.check(spec)
+        )
+        wrong = "; ".join([*unread, *map(str, refused)])
+        if unread or any(isinstance(error, UsageError) for error in refused):
+            raise args.made.error(wrong)
+        if refused:
+            raise SpecError(wrong)
+        if args.dry_run:
+            session.check(spec, commands)
+            print(preview_text(spec, commands))
+            return
+        if args.into:
+            import_module(".results", __package__)  # pandas takes a while: an interrupt had better come before the job
+        job = session.submit(spec, commands, parser=parser)
+        with self._attending(job):
+            if args.into:
+                self.bindings.bind(args.into, job)
+            display = self._show(job)
+            if args.wait:
+                job.wait(pump=display.pump)
+
+    def _session(self) -> Session:
+        session = sessions.current()
+        session.home = Path(self._settings.home)  # runs that exist stay where they are
+        return session
+
+    def _parser(self, spec: JobSpec) -> Parser | None:
+        known = None if spec.parse in PARSERS else self._user_ns.get(spec.parse)
+        return make_parser(spec.parse, spec.columns, known if callable(known) else None)
+
+    def _variable(self, name: str) -> Any:
+        if name not in self._user_ns:
+            names = [known for known in self._user_ns if not known.startswith("_")]
+            raise UsageError(f"there is no variable {name}{near(name, names)}; PARAMS names a list, dict or DataFrame")
+        return self._user_ns[name]
+
+    def _tasks(self, args: argparse.Namespace, words: list[str], job: Job) -> list[int]:
+        try:
+            return task_indices(words, job.view.total)
+        except ValueError as error:
+            raise args.made.error(str(error)) from None
+
+    def _show(self, job: Job) -> JobDisplay:
+        older = self._displays.get((job.job_id, job.run))
+        if older is not None and older.widget is None:
+            older.close()  # in a terminal each of them would print its line
+        display = JobDisplay(failures=lambda: first_failures(job), shell=self.shell)
+        display.follow(job)
+        self._displays[job.job_id, job.run] = display
+        return display
+
+    @contextmanager
+    def _attending(self, job: Job) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise Interrupted(f"interrupted: {remains_text(job.view)}") from None
+        finally:
+            self.bindings.refresh()
+
+
+def load(ip: InteractiveShell) -> None:
+    """Add the magics to a shell; ``%load_ext stratos_jupyter`` does it."""
+    unload(ip)
+    magics = StratosMagics(ip)
+    ip.register_magics(magics)
+    ip.events.register("pre_run_cell", magics.bindings.refresh)
+    ip.Completer.custom_matchers.append(magics.completer.match)
+
+
+def unload(ip: InteractiveShell) -> None:
+    """Take the magics out of a shell again; jobs go on."""
+    magics = ip.magics_manager.registry.pop(StratosMagics.__name__, None)
+    if magics is None:
+        return
+    ip.events.unregister("pre_run_cell", magics.bindings.refresh)
+    ip.Completer.custom_matchers.remove(magics.completer.match)
+    for kind in ("line", "cell"):
+        ip.magics_manager.magics[kind].pop("stratos", None)

@@ -1,0 +1,127 @@
+"""Settings: traitlets configuration, and environment variables below it.
+
+An option on a magic line or a Processor's argument wins over ``%config`` and configuration files, those over the
+environment, the environment over the default. ``%stratos config`` shows where each value comes from.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Final
+
+import platformdirs
+from traitlets import All, CFloat, CInt, CUnicode, Enum, TraitError, Unicode, observe, validate
+from traitlets.config import SingletonConfigurable
+
+from .commands import OutputMode
+from .errors import SpecError
+from .values import parse_duration_s, parse_size_mib
+
+#: ``STRATOS_MASTER`` is the environment's word for the setting ``master``
+PREFIX: Final = "STRATOS_"
+
+DEFAULT: Final = "default"
+FILE: Final = "config file"
+CONFIG: Final = "%config"
+
+
+class Stratos(SingletonConfigurable):
+    """Settings of stratos_jupyter.
+
+    In a notebook ``%config Stratos.threads = 2``, in a configuration file ``c.Stratos.threads = 2``, in the
+    environment ``STRATOS_THREADS=2``, which is read once, when the first setting is needed.
+    """
+
+    master = Unicode("local", help="Where tasks run: local, or local[N] for N cores of this machine.").tag(config=True)
+    home = Unicode(
+        platformdirs.user_state_dir("stratos_jupyter"), help="The directory that keeps journals and outputs."
+    ).tag(config=True)
+    role = Unicode("*", help="The Mesos role that asks for resources.").tag(config=True)
+    threads = CFloat(1.0, help="Cores a task.").tag(config=True)
+    mem = CUnicode("0", help="Memory a task, as 512M or 2G; 0 reserves none.").tag(config=True)
+    disk = CUnicode("0", help="Disk a task, as 512M or 2G; 0 reserves none.").tag(config=True)
+    output = Enum([mode.value for mode in OutputMode], "scheduler", help="Where outputs go.").tag(config=True)
+    log_directory = Unicode("", help="The directory for outputs when output is disk.").tag(config=True)
+    output_limit = CUnicode("16M", help="The most of one stream that comes back; past it the middle is cut.").tag(
+        config=True
+    )
+    timeout = CUnicode("", help="The longest that a task may run, as 90s, 10m or 2h; empty for no limit.").tag(
+        config=True
+    )
+    priority = CInt(0, help="Tasks of higher priority are launched first.").tag(config=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._origins: dict[str, str] = {}
+        super().__init__(**kwargs)
+        self._origins = dict.fromkeys(self.config.get(type(self).__name__, {}), FILE)
+        self._read_environment()
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of all settings."""
+        return list(cls.class_own_traits(config=True))
+
+    def origin(self, name: str) -> str:
+        """Say where the value of the setting `name` comes from."""
+        return self._origins.get(name, DEFAULT)
+
+    def assign(self, name: str, value: Any, origin: str) -> None:
+        """Set the setting `name`, for the reason `origin`."""
+        self.set_trait(name, value)
+        self._origins[name] = origin
+
+    def _read_environment(self) -> None:
+        bad = []
+        for name in self.names():
+            variable = PREFIX + name.upper()
+            value = os.environ.get(variable, "")
+            if not value or name in self._origins:
+                continue
+            try:
+                self.set_trait(name, value)
+            except (TraitError, ValueError) as error:
+                bad.append(f"{variable}={value}: {error}")
+            else:
+                self._origins[name] = variable
+        if bad:
+            raise SpecError("; ".join(bad) + ". Correct or unset these environment variables")
+
+    @observe(All)
+    def _note_origin(self, change: Any) -> None:
+        if change["name"] in self.names():
+            self._origins[change["name"]] = CONFIG
+
+    @validate("home")
+    def _absolute(self, proposal: Any) -> str:
+        path: str = os.path.expanduser(proposal["value"])
+        return os.path.abspath(path)
+
+    @validate("mem", "disk", "output_limit")
+    def _size(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_size_mib)
+
+    @validate("timeout")
+    def _duration(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_duration_s) if proposal["value"] else ""
+
+    @staticmethod
+    def _readable(proposal: Any, parse: Any) -> str:
+        try:
+            parse(proposal["value"])
+        except SpecError as error:
+            raise TraitError(str(error)) from None
+        text: str = proposal["value"]
+        return text
+
+
+def current() -> Stratos:
+    """Return the settings of this process; in a notebook, configured as the shell is."""
+    shell: Any = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    try:
+        settings = Stratos.instance() if Stratos.initialized() else Stratos.instance(parent=shell)
+    except TraitError as error:
+        raise SpecError(f"a configuration file sets Stratos wrongly: {error}") from None
+    if shell is not None and settings not in shell.configurables:
+        shell.configurables.append(settings)  # this is what makes %config know it
+    return settings
