@@ -18,7 +18,8 @@ from playwright.sync_api import sync_playwright
 
 CELLS = [
     "%load_ext stratos_jupyter",
-    "%%stratos glob stdlib/**/*.py --job demo --into df --parse tsv --columns lines:int,words:int,bytes:int --wait\nwc < %f%",
+    "%%stratos glob stdlib/**/*.py --job demo --into df --parse tsv --columns lines:int,words:int,bytes:int --wait\n"
+    "wc < %f%",
     'df[["state", "file", "lines", "words", "bytes", "wall_s"]].nlargest(4, "lines")',
 ]
 CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
