@@ -33,13 +33,10 @@ GRACE_S: Final = 5.0
 
 
 def default_home() -> Path:
-    """Return where runs are kept: ``STRATOS_HOME``, or the user's state directory."""
-    chosen = os.environ.get("STRATOS_HOME", "")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    from platformdirs import user_state_path
+    """Return where runs are kept: the setting ``home``, from ``%config``, ``STRATOS_HOME``, or the default."""
+    from .settings import current as settings  # here, so that importing the package loads no traitlets
 
-    return user_state_path("stratos_jupyter")
+    return Path(settings().home)
 
 
 class Session:

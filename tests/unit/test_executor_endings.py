@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -44,7 +45,9 @@ def client() -> Iterator[Client]:
 
 
 def daemon(*words: str, unmarked: bool = False) -> str:
-    return " ".join([*(["env", "-i"] if unmarked else []), sys.executable, "-I", "-S", "daemon.py", *words])
+    return " ".join(
+        [*(["env", "-i"] if unmarked else []), shlex.quote(sys.executable), "-I", "-S", "daemon.py", *words]
+    )
 
 
 def pid_in(path: Path) -> int:
@@ -195,7 +198,7 @@ def test_term_comes_once(client: Client) -> None:
     script += "while not n: signal.pause()\nprint(len(n), flush=True)\nsignal.pause()\n"
     (client.folder / "count.py").write_text(script)
     client.context(grace_s=0.3)
-    client.batch([f"{sys.executable} -I -S count.py"])
+    client.batch([f"{shlex.quote(sys.executable)} -I -S count.py"])
     until(lambda: (client.folder / "up").exists())
     client.send(["kill", [[0, 1]]])
     record = client.wait(0)

@@ -156,6 +156,7 @@ class JobLoop:
         if self._turning is not None:
             self._turning.cancel()
         self._turn()
+        self._show_now()
 
     def wait(self, tasks: range | None) -> Future[bool]:
         """Return a future that is done when those tasks have ended; None means all."""
@@ -295,6 +296,8 @@ class JobLoop:
                 self._decide(item)
 
     def _decide(self, event: Event) -> None:
+        if isinstance(event, TasksAdded | RelaunchAsked):
+            self._ended_at = None
         decisions = self.scheduler.handle(event)
         outward: list[Decision] = []
         for decision in decisions:
@@ -350,8 +353,9 @@ class JobLoop:
         if self._showing is not None:
             self._showing.cancel()
             self._showing = None
-        self._shown_at = self._loop.time()
-        self._show(self.view())
+        if not self._closed:
+            self._shown_at = self._loop.time()
+            self._show(self.view())
 
     def view(self) -> JobView:
         """Return a snapshot of the run."""
