@@ -81,11 +81,15 @@ class Journal:
             # SQLite gives -wal the permissions of the file itself, so this makes both private.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        except (sqlite3.Error, OSError) as error:
+            raise JournalError(f"{path}: {error}") from error
+        try:
             for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
                 self._db.execute(f"PRAGMA {pragma}")
             self._prepare()
-        except (sqlite3.Error, OSError) as error:
-            raise JournalError(f"{path}: {error}") from error
+        except (sqlite3.Error, JournalError) as error:
+            self._db.close()
+            raise error if isinstance(error, JournalError) else JournalError(f"{path}: {error}") from error
 
     def _prepare(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]

@@ -1,0 +1,133 @@
+"""The journal: what was committed is there, once."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stratos_jupyter.backend.core.states import TaskState
+from stratos_jupyter.backend.store.home import new_run, process_start
+from stratos_jupyter.backend.store.journal import FILE_NAME, Journal
+from stratos_jupyter.errors import JournalError
+
+
+def row(
+    task: int, attempt: int = 1, state: TaskState = TaskState.FINISHED, counts: int = 1, out: bytes = b""
+) -> tuple[Any, ...]:
+    numbers = (1.0, 2.0, 3.0, 0.1, 5.0, None)
+    return (task, attempt, int(state), "exit", 0, "n", *numbers, out, b"", "", "", len(out), 0, "", counts)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal(tmp_path)
+
+
+def test_rows_come_back_in_order_of_arrival(journal: Journal) -> None:
+    with journal.writing():
+        journal.add_results([row(5), row(1, out=b"\xff\0")])
+    first, second = journal.rows()
+    assert (first.task, second.task, second.stdout) == (5, 1, b"\xff\0")
+    assert [one.task for one in journal.rows(first.seq)] == [1]
+
+
+def test_an_attempt_is_recorded_once(journal: Journal) -> None:
+    for out in (b"first", b"again"):
+        with journal.writing():
+            journal.add_results([row(0, out=out)])
+    assert [one.stdout for one in journal.rows()] == [b"first"]
+
+
+def test_what_does_not_count_is_history_only(journal: Journal) -> None:
+    with journal.writing():
+        journal.add_results([row(0, 1, TaskState.KILLED, counts=0), row(0, 2)])
+    assert [one.attempt for one in journal.rows()] == [2]
+    assert [one.attempt for one in journal.attempts(0)] == [1, 2]
+
+
+def test_failures_are_those_of_the_last_attempts(journal: Journal) -> None:
+    with journal.writing():
+        journal.add_results([row(2, state=TaskState.FAILED), row(0, state=TaskState.FAILED), row(1), row(0, 2)])
+    assert [one.task for one in journal.failures(10)] == [2]
+
+
+def test_a_transaction_that_fails_leaves_nothing(journal: Journal) -> None:
+    def fail() -> None:
+        with journal.writing():
+            journal.add_results([row(0)])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert list(journal.rows()) == []
+    with journal.writing():
+        journal.add_results([row(0)])
+    assert len(list(journal.rows())) == 1
+
+
+def test_calls_acts_and_facts_come_back(journal: Journal) -> None:
+    record = {"kind": "glob", "files": ["\udcff"] * 3}
+    with journal.writing():
+        journal.set_meta({"spec": {"job_id": "x"}})
+        journal.add_call(0, 3, 1.5, record)
+        journal.add_acts([(2.0, "launch", [1, "n", [[0, 1]]])])
+    assert journal.meta() == {"spec": {"job_id": "x"}}
+    assert journal.calls() == [(0, 3, 1.5, record)]
+    assert journal.acts() == [(2.0, "launch", [1, "n", [[0, 1]]])]
+
+
+def test_what_was_committed_survives_a_process_that_does_not_close(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from stratos_jupyter.backend.store.journal import Journal\n"
+        "from tests.unit.test_journal import row\n"
+        "journal = Journal(Path(sys.argv[1]))\n"
+        "with journal.writing():\n"
+        "    journal.add_results([row(0), row(1)])\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=root)
+    assert done.returncode == -9
+    assert [one.task for one in Journal(tmp_path).rows()] == [0, 1]
+
+
+def test_the_file_is_held_by_one(journal: Journal, tmp_path: Path) -> None:
+    with journal.writing():
+        journal.set_meta({})
+    other = sqlite3.connect(tmp_path / FILE_NAME, timeout=0)
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.execute("SELECT * FROM meta")
+    other.close()
+
+
+def test_another_format_and_no_database_are_said_so(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / FILE_NAME)
+    db.execute("PRAGMA user_version=99")
+    db.close()
+    with pytest.raises(JournalError, match="format 99"):
+        Journal(tmp_path)
+    (tmp_path / FILE_NAME).write_bytes(b"no database at all" * 100)
+    with pytest.raises(JournalError, match="not a database"):
+        Journal(tmp_path)
+
+
+def test_runs_are_numbered_by_their_folders(tmp_path: Path) -> None:
+    assert [new_run(tmp_path, "a")[0], new_run(tmp_path, "a")[0], new_run(tmp_path, "b")[0]] == [1, 2, 1]
+    (tmp_path / "jobs" / "a" / "7").mkdir()
+    (tmp_path / "jobs" / "a" / "notes").mkdir()
+    assert new_run(tmp_path, "a")[0] == 8
+
+
+def test_a_process_has_a_start() -> None:
+    import os
+
+    assert process_start(os.getpid()).isdecimal()
+    assert process_start(2**22 + 1) == ""
