@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .job import Job
-    from .processor import Processor, Stream
+    from .processor import Processor
+    from .stream import Stream
 
 __version__ = "0.1.0"
 __all__ = [
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 #: loaded when first asked for, so that importing the package stays cheap
-_LAZY = {"Job": "job", "Processor": "processor", "Stream": "processor"}
+_LAZY = {"Job": "job", "Processor": "processor", "Stream": "stream"}
 
 
 def __getattr__(name: str) -> Any:

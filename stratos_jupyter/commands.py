@@ -1,4 +1,4 @@
-"""What a user asks for: the job, and the commands of its tasks.
+"""The commands of a call: a template and its parameters, or commands as they are.
 
 PURE: no I/O, no clock. Commands are kept as a template and its parameters, and expanded when asked for, one at a
 time: 100,000 tasks are a list of 100,000 names.
@@ -10,158 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from .backend.core.resources import Resources
 from .errors import SpecError
 from .substitution import FileTemplate, compile_file_template
-from .values import as_number as as_number
-from .values import parse_columns as parse_columns
-from .values import parse_duration_s as parse_duration_s
-from .values import parse_size_mib as parse_size_mib
 from .values import rows_of
-from .values import split_explicit as split_explicit
-from .values import split_lines as split_lines
 
-#: columns that every DataFrame of results has
-FIXED_COLUMNS: Final = (
-    *("state", "reason", "command", "node", "attempt", "exit_code"),
-    *("submitted_at", "started_at", "finished_at", "wall_s", "cpu_s", "max_rss_mib", "local_fraction"),
-    *("stdout", "stderr", "parse_error"),
-)
-DTYPES: Final = ("int", "float", "str", "bool")
-
-_JOB_ID: Final = re.compile(r"[^\W_][\w.\-]{0,99}|_[\w.\-]{0,99}")
 _BRACKETS: Final = re.compile(r"<\[(.+?)\]>", re.DOTALL)
 # A single letter is left alone unless it is known: `date +%Y%m%d` and printf '%d%s' are common.
 _PLACEHOLDER: Final = re.compile(r"%(\w+)%")
-
-
-class OutputMode(StrEnum):
-    """Where stdout and stderr of a task go."""
-
-    SCHEDULER = "scheduler"
-    DISK = "disk"
-    MESOS = "mesos"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class JobSpec:
-    """What a job is, apart from its commands.
-
-    Attributes
-    ----------
-    job_id : str
-        The job's name.
-    master : str
-        The engine.
-    role : str
-        Whose resources are used.
-    threads : float
-        Processors a task.
-    mem_mib, disk_mib : float
-        Memory and disk a task, in MiB; 0 reserves none.
-    output : OutputMode
-        Where stdout and stderr go.
-    log_directory : str
-        For `OutputMode.DISK`.
-    timeout_s : float or None
-        A task is ended after this many seconds.
-    priority : int
-        Higher goes first.
-    cwd : str
-        Working directory; '' is the kernel's at submission.
-    env : tuple of (str, str or None)
-        Variables; None takes the value from the kernel. Values are never recorded.
-    where : tuple of (str, str)
-        Attributes that a node must have.
-    parse : str
-        How stdout becomes columns; '' for not at all.
-    columns : tuple of (str, str)
-        Name and dtype of each parsed column.
-    output_limit : int
-        What comes back of a stream, in bytes; the middle of a longer one is cut.
-    """
-
-    job_id: str = "untitled"
-    master: str = "local"
-    role: str = "*"
-    threads: float = 1
-    mem_mib: float = 0
-    disk_mib: float = 0
-    output: OutputMode = OutputMode.SCHEDULER
-    log_directory: str = ""
-    timeout_s: float | None = None
-    priority: int = 0
-    cwd: str = ""
-    env: tuple[tuple[str, str | None], ...] = ()
-    where: tuple[tuple[str, str], ...] = ()
-    parse: str = ""
-    columns: tuple[tuple[str, str], ...] = ()
-    output_limit: int = 16 * 1024 * 1024
-
-    def demand(self) -> Resources:
-        """Return what a task asks for."""
-        return Resources(self.threads, self.mem_mib, self.disk_mib)
-
-    def check(self) -> None:
-        """Refuse what makes no sense on any engine.
-
-        Raises
-        ------
-        SpecError
-            Names everything that is wrong.
-        """
-        bad: list[str] = []
-        if not _JOB_ID.fullmatch(self.job_id):
-            bad.append(
-                f"job name {self.job_id!r}: use 1 to 100 letters, digits, '.', '-' or '_', with no '.' or '-' first"
-            )
-        # `not x > 0` rather than `x <= 0`: a NaN is refused too.
-        if not 0 < self.threads < float("inf"):
-            bad.append(f"threads must be above 0, got {self.threads:g}")
-        for name, amount in (("mem", self.mem_mib), ("disk", self.disk_mib)):
-            if not 0 <= amount < float("inf"):
-                bad.append(f"{name} must be 0 MiB or more, got {amount:g}")
-        if self.timeout_s is not None and not self.timeout_s > 0:
-            bad.append(f"timeout must be above 0 s, got {self.timeout_s:g}")
-        if self.output is OutputMode.DISK and not self.log_directory:
-            bad.append("output 'disk' needs a directory for the files: --log-dir DIR, log_directory=DIR")
-        if self.parse and self.output is not OutputMode.SCHEDULER:
-            bad.append(f"output '{self.output}' sends nothing back that could be parsed: leave one of them out")
-        if self.output_limit <= 0:
-            bad.append(f"output limit must be above 0 bytes, got {self.output_limit}")
-        bad += [f"environment variable {name!r}: not a name" for name, _ in self.env if not name.isidentifier()]
-        names = [name for name, _ in self.columns]
-        bad += [f"column {name!r} is there already" for name in names if name in FIXED_COLUMNS]
-        bad += [f"column {name!r} is named twice" for name in sorted({n for n in names if names.count(n) > 1})]
-        bad += [
-            f"column {name!r}: dtype {dtype!r} is none of {', '.join(DTYPES)}"
-            for name, dtype in self.columns
-            if dtype not in DTYPES
-        ]
-        if bad:
-            raise SpecError("; ".join(bad))
-
-    def to_record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it; of the environment only the names."""
-        record = {field.name: getattr(self, field.name) for field in fields(self)}
-        record["output"] = self.output.value
-        record["env"] = [name for name, _ in self.env]
-        return record
-
-    @staticmethod
-    def from_record(record: Mapping[str, Any]) -> JobSpec:
-        """Return the job of a record; its variables take their values from the kernel."""
-        values = dict(record)
-        values["output"] = OutputMode(values["output"])
-        values["env"] = tuple((name, None) for name in values["env"])
-        for name in ("where", "columns"):
-            values[name] = tuple((first, second) for first, second in values[name])
-        return JobSpec(**values)
 
 
 class Commands(Protocol):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
-from .commands import OutputMode
 from .magic_arguments import Argument, Subcommand
+from .spec import OutputMode
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

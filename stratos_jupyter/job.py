@@ -18,8 +18,9 @@ from .backend.engines.loop import JobLoop
 from .backend.store.journal import Journal
 from .backend.store.outputs import bounded_text
 from .backend.store.rows import ResultRow
-from .commands import Commands, JobSpec, OutputMode
+from .commands import Commands
 from .errors import JobNotFound, StreamClosed
+from .spec import JobSpec, OutputMode
 from .workload import Surroundings, Workload
 
 if TYPE_CHECKING:

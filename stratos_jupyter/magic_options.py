@@ -13,10 +13,10 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from .commands import JobSpec, OutputMode
 from .errors import SpecError, UsageError
 from .magic_arguments import Argument, group, near
 from .settings import Stratos
+from .spec import JobSpec, OutputMode
 from .values import parse_columns, parse_duration_s, parse_size_mib
 
 F = TypeVar("F", bound=Callable[..., Any])

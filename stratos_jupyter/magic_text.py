@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from .backend.core.states import IN_FLIGHT, TaskState
 from .backend.core.views import JobView
-from .commands import Commands, JobSpec
+from .commands import Commands
 from .report import clean, duration_text, failure_reasons, plain_text, state_text
+from .spec import JobSpec
 
 if TYPE_CHECKING:
     from .backend.store.rows import ResultRow

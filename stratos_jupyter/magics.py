@@ -19,7 +19,7 @@ from . import session as sessions
 from . import settings
 from .backend.storage.local import expand_glob
 from .binding import Bindings
-from .commands import Commands, JobSpec, explicit_commands, glob_commands, template_commands
+from .commands import Commands, explicit_commands, glob_commands, template_commands
 from .completion import PARSERS, Completer
 from .errors import SpecError, UsageError
 from .magic_arguments import HelpAsked, argument, near, overview, split, subcommand, subcommands
@@ -27,6 +27,7 @@ from .magic_options import job_spec, submission_options, task_indices, tried
 from .magic_text import jobs_text, log_text, preview_text, remains_text, status_text, table
 from .parsing import Parser, make_parser
 from .report import clean
+from .spec import JobSpec
 from .values import split_lines
 from .widgets import JobDisplay, first_failures
 

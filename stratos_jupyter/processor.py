@@ -1,4 +1,4 @@
-"""Processor and Stream: the interface that StratOS documents, from Python."""
+"""Processor: the interface that StratOS documents, from Python."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from .backend.core.states import TaskState
 from .backend.storage.local import expand_glob
-from .commands import Commands, JobSpec, OutputMode, explicit_commands, glob_commands, split_explicit, template_commands
-from .errors import SpecError, StreamClosed
+from .commands import Commands, explicit_commands, glob_commands, template_commands
+from .errors import SpecError
 from .job import Job
 from .session import Session, current
+from .spec import JobSpec, OutputMode
+from .stream import Outputs, Stream
+from .values import split_explicit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,7 +128,7 @@ class Processor:
         self._job = self._session.submit(spec, keep_open=True)
         self._stream: Stream | None = None
         self._streaming = False
-        self._outputs = _Outputs(self._job)
+        self._outputs = Outputs(self._job)
 
     def __repr__(self) -> str:
         return f"<Processor {self._job.job_id} on {self._job.spec.master}: {self._job!r}>"
@@ -199,7 +201,7 @@ class Processor:
     def _open(self, commands: Commands, make: Callable[[Any], Commands]) -> None:
         tasks = self._add(commands)
         self._streaming = True
-        self._stream = Stream(self, tasks, make)
+        self._stream = Stream(self._job, tasks, make, self._add)
 
     @property
     def stream(self) -> Stream | None:
@@ -283,139 +285,6 @@ class Processor:
 
     def _add(self, commands: Commands) -> range:
         return self._job.add(commands, self._session.surroundings(self._job.spec))
-
-
-class Stream:
-    """The tasks of one ``*_stream`` call and of what was added to it. Indices are those of the Processor.
-
-    ``completed + lost + unfinished = total``; completed are all that ended with a result, good or bad.
-    """
-
-    def __init__(self, processor: Processor, tasks: range, make: Callable[[Any], Commands]) -> None:
-        self._processor = processor
-        self._job = processor.job
-        self._ranges = [tasks]
-        self._make = make
-        self._closed = False
-        self._outputs = _Outputs(self._job, self._owns)
-
-    def _owns(self, task: int) -> bool:
-        return any(task in tasks for tasks in self._ranges)
-
-    def __repr__(self) -> str:
-        state = "closed" if self._closed else "open"
-        return f"<Stream of {self._job.job_id}, {state}: {self.count_completed_tasks()}/{self.count_total_tasks()}>"
-
-    def add(self, work: Any) -> None:
-        """Add more of what the stream was opened with: a pattern, parameters, or commands.
-
-        Raises
-        ------
-        StreamClosed
-            `wait` has closed it.
-        SpecError
-            It cannot run; nothing was added.
-        """
-        if self._closed:
-            raise StreamClosed("this stream is closed, as wait() leaves it; a new *_stream call opens another")
-        self._ranges.append(self._processor._add(self._make(work)))
-
-    def closed(self) -> bool:
-        """Say whether the stream is closed.
-
-        The StratOS documentation says both that this is True for an open stream and for a closed one; here it
-        means what its name says.
-        """
-        return self._closed
-
-    def wait(self) -> bool:
-        """Close the stream and wait until its tasks have ended; True when all have."""
-        self._closed = True
-        return all(self._job.wait(tasks=tasks) for tasks in self._ranges)
-
-    def get_results(self) -> list[str]:
-        """Return the outputs that arrived since the last call, in order of arrival."""
-        return self._outputs.arrived()
-
-    def get_command(self, index: int) -> str:
-        """Return the shell text of a task."""
-        return self._job.commands.command(self._check(index))
-
-    def get_status(self, index: int) -> str:
-        """Return the name of a task's state: QUEUED, STAGING, RUNNING, UNREACHABLE, FINISHED, FAILED, KILLED, LOST."""
-        return self._job.state(self._check(index)).name
-
-    def _check(self, index: int) -> int:
-        if not self._owns(index):
-            raise SpecError(f"task {index} is not of this stream")
-        return index
-
-    def _list(self, *states: TaskState) -> list[int]:
-        every = self._job.states()
-        wanted = frozenset(states)
-        return [task for tasks in self._ranges for task in tasks if every[task] in wanted]
-
-    def list_completed_tasks(self) -> list[int]:
-        """Return the indices of the tasks that ended with a result, good or bad."""
-        return self._list(TaskState.FINISHED, TaskState.FAILED, TaskState.KILLED)
-
-    def list_lost_tasks(self) -> list[int]:
-        """Return the indices of the tasks that the cluster lost for good."""
-        return self._list(TaskState.LOST)
-
-    def list_running_tasks(self) -> list[int]:
-        """Return the indices of the tasks whose commands run now."""
-        return self._list(TaskState.RUNNING)
-
-    def list_unfinished_tasks(self) -> list[int]:
-        """Return the indices of the tasks that have not ended."""
-        return self._list(TaskState.QUEUED, TaskState.STAGING, TaskState.RUNNING, TaskState.UNREACHABLE)
-
-    def count_completed_tasks(self) -> int:
-        """Return how many tasks ended with a result, good or bad."""
-        return len(self.list_completed_tasks())
-
-    def count_lost_tasks(self) -> int:
-        """Return how many tasks the cluster lost for good."""
-        return len(self.list_lost_tasks())
-
-    def count_running_tasks(self) -> int:
-        """Return how many tasks' commands run now."""
-        return len(self.list_running_tasks())
-
-    def count_total_tasks(self) -> int:
-        """Return how many tasks the stream has."""
-        return sum(map(len, self._ranges))
-
-    def count_unfinished_tasks(self) -> int:
-        """Return how many tasks have not ended."""
-        return len(self.list_unfinished_tasks())
-
-
-class _Outputs:
-    """Outputs as text, read once from the journal as they arrive."""
-
-    def __init__(self, job: Job, owns: Callable[[int], bool] | None = None) -> None:
-        self._job = job
-        self._owns = owns
-        self._seq = 0
-        self._texts: dict[int, str] = {}
-
-    def arrived(self) -> list[str]:
-        """Return those that are new."""
-        texts: list[str] = []
-        for row in self._job.rows(self._seq):
-            self._seq = row.seq
-            if self._owns is None or self._owns(row.task):
-                texts.append(self._job.output(row))
-        return texts
-
-    def by_index(self) -> list[str]:
-        """Return those of all tasks."""
-        for row in self._job.rows(self._seq):
-            self._seq = row.seq
-            self._texts[row.task] = self._job.output(row)
-        return [self._texts.get(task, "") for task in range(len(self._job.commands))]
 
 
 def _explicit(commands: str | Sequence[str]) -> Commands:

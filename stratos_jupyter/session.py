@@ -20,10 +20,11 @@ from .backend.engines.loop import JobLoop
 from .backend.engines.machine import Machine, this_machine
 from .backend.store.home import new_run, write_lease
 from .backend.store.journal import Journal
-from .commands import Commands, JobSpec
+from .commands import Commands
 from .errors import EngineError, JobNotFound, SpecError
 from .job import Job
 from .parsing import Parser
+from .spec import JobSpec
 from .workload import Surroundings
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ import platformdirs
 from traitlets import All, CFloat, CInt, CUnicode, Enum, TraitError, Unicode, observe, validate
 from traitlets.config import SingletonConfigurable
 
-from .commands import OutputMode
 from .errors import SpecError
+from .spec import OutputMode
 from .values import parse_duration_s, parse_size_mib
 
 #: ``STRATOS_MASTER`` is the environment's word for the setting ``master``

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from stratos_jupyter import Processor
-from stratos_jupyter.commands import JobSpec, explicit_commands
+from stratos_jupyter.commands import explicit_commands
 from stratos_jupyter.session import Session
+from stratos_jupyter.spec import JobSpec
 
 
 def test_scheduler_sends_both_streams_back(session: Session) -> None:

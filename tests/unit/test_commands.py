@@ -11,15 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stratos_jupyter.commands import (
-    JobSpec,
-    OutputMode,
-    commands_from_record,
-    explicit_commands,
-    glob_commands,
-    template_commands,
-)
+from stratos_jupyter.commands import commands_from_record, explicit_commands, glob_commands, template_commands
 from stratos_jupyter.errors import SpecError
+from stratos_jupyter.spec import JobSpec, OutputMode
 from stratos_jupyter.values import (
     parse_columns,
     parse_duration_s,

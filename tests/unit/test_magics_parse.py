@@ -11,7 +11,6 @@ import pytest
 from traitlets.config import Config
 
 from stratos_jupyter import settings
-from stratos_jupyter.commands import JobSpec, OutputMode
 from stratos_jupyter.completion import Completer, engines
 from stratos_jupyter.errors import SpecError, UsageError
 from stratos_jupyter.magic_arguments import Argument, HelpAsked, Subcommand, split, subcommands
@@ -19,6 +18,7 @@ from stratos_jupyter.magic_options import job_spec, task_indices
 from stratos_jupyter.magic_text import printable, table
 from stratos_jupyter.magics import StratosMagics
 from stratos_jupyter.settings import Stratos
+from stratos_jupyter.spec import JobSpec, OutputMode
 
 KNOWN = subcommands(StratosMagics)
 
