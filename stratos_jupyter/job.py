@@ -196,6 +196,12 @@ class Job:
         """
         future = self._ended(tasks)
         until_s = None if timeout_s is None else self._loop.now() + timeout_s
+        try:
+            return self._watch(future, until_s, pump)
+        finally:
+            future.cancel()  # nobody waits for it any more; what is done stays done
+
+    def _watch(self, future: Future[bool], until_s: float | None, pump: Callable[[JobView], None] | None) -> bool:
         shown: JobView | None = None
         while True:
             left_s = PUMP_EVERY_S if until_s is None else min(PUMP_EVERY_S, until_s - self._loop.now())
@@ -384,6 +390,10 @@ class Job:
         self._view = view
         for callback in self._subscribers:
             callback(view)
+
+    def descriptors(self) -> list[int]:
+        """Return the descriptors of connections that a forked child must not keep."""
+        return self._loop.engine.descriptors()
 
     def end(self) -> Future[None]:
         """End what runs; the future is done when all of it is gone."""

@@ -13,7 +13,7 @@ from .job import Job
 from .session import Session, current
 from .spec import JobSpec, OutputMode
 from .stream import Outputs, Stream
-from .values import split_explicit
+from .values import as_number, split_explicit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -312,9 +312,9 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
 
     def number(name: str) -> float:
         try:
-            return float(values[name])
-        except (TypeError, ValueError):
-            bad.append(f"{name}: {values[name]!r} is not a number")
+            return as_number(name, values[name])
+        except SpecError as error:
+            bad.append(str(error))
             return 1.0
 
     threads, mem, disk = number("threads_per_task"), number("mem_per_task"), number("disk_per_task")

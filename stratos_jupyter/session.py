@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import logging
 import os
 import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import wait
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -18,7 +20,7 @@ from .backend.engines.base import Engine
 from .backend.engines.local import LocalEngine, local_cpus
 from .backend.engines.loop import JobLoop
 from .backend.engines.machine import Machine, this_machine
-from .backend.store.home import new_run, write_lease
+from .backend.store.home import make_home, new_run, write_lease
 from .backend.store.journal import Journal
 from .commands import Commands
 from .errors import EngineError, JobNotFound, SpecError
@@ -93,7 +95,7 @@ class Session:
                         f"{master!r}: this version runs on this machine only; connect to local, or local[4]"
                     )
                 cpus = local_cpus(master)
-                self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_home(self.home)
                 self._machines[master] = this_machine(cpus, str(self.home))
             return self._machines[master]
 
@@ -220,6 +222,13 @@ class Session:
 
     # -- ending -----------------------------------------------------------------------------------------
 
+    def drop_connections(self) -> None:
+        """Close this process's copies of the connections to executors; only for a forked child."""
+        for job in self._jobs:
+            for descriptor in job.descriptors():
+                with suppress(OSError):
+                    os.close(descriptor)
+
     def close(self) -> None:
         """End what runs, let go of all jobs and of the driver thread."""
         with self._lock:
@@ -272,8 +281,29 @@ def current() -> Session:
     with _current_lock:
         if _current is None:
             _current = Session()
-            atexit.register(close)
+            _look_after_ourselves()
         return _current
+
+
+#: what a forked child has of its parent: kept, because ending it would end what belongs to the parent
+_parents: list[Session] = []
+
+
+def _forget_parent() -> None:
+    """In a forked child: the parent's session is not ours. Let go of its connections; an own one is made on use."""
+    global _current, _current_lock
+    session, _current, _current_lock = _current, None, threading.Lock()
+    if session is not None:
+        _parents.append(session)
+        session.drop_connections()
+
+
+@functools.cache
+def _look_after_ourselves() -> None:
+    """Close the session when the interpreter ends, and forget it in forked children. Once a process."""
+    atexit.register(close)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forget_parent)
 
 
 def close() -> None:

@@ -46,8 +46,9 @@ def shell_script(task: int, attempt: int, command: str) -> Outcome:
 class Run:
     """A run of a job on one engine."""
 
-    def __init__(self, kind: str, folder: Path) -> None:
+    def __init__(self, kind: str, folder: Path, slots: int = SLOTS) -> None:
         self.kind = kind
+        self.machine = this_machine(slots, str(folder))
         self.folder = folder
         self.journal = Journal(folder)
         self.workload = Workload()
@@ -70,7 +71,7 @@ class Run:
         if self.kind == "scripted":
             nodes = {"n1": Resources(1.0), "n2": Resources(SLOTS - 1.0)}
             return ScriptedEngine(loop, self, shell_script, nodes, self.driver.loop)
-        return LocalEngine(loop, self, this_machine(SLOTS, str(self.folder)), self.folder)
+        return LocalEngine(loop, self, self.machine, self.folder)
 
     # what an engine asks (Work)
 

@@ -8,6 +8,7 @@ import pytest
 
 from stratos_jupyter.backend.core.events import KillAsked, RelaunchAsked
 from stratos_jupyter.backend.core.states import TaskState
+from stratos_jupyter.backend.engines.orphans import _bearers
 from stratos_jupyter.backend.store.journal import FILE_NAME
 from tests.contract.conftest import Run
 from tests.waiting import until
@@ -127,6 +128,37 @@ def test_a_journal_that_cannot_be_written_loses_nothing(run: Run) -> None:
     broken[0] = False
     run.wait()
     assert sorted(row.task for row in run.rows()) == list(range(10))
+
+
+def test_a_kill_does_not_wait_for_the_disk(run: Run) -> None:
+    run.add(*["sleep 1000"] * 4)
+    until(lambda: run.state(0) is TaskState.RUNNING and run.state(1) is TaskState.RUNNING)
+    add_results, add_acts = run.journal.add_results, run.journal.add_acts
+
+    def fail(rows) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    run.journal.add_results = run.journal.add_acts = fail
+    run.post(KillAsked)
+    until(lambda: run.state(3) is TaskState.KILLED)  # it was queued
+    if run.kind == "local":
+        until(lambda: not _bearers({b"contract-1.0.1", b"contract-1.1.1"}), what="the running ones to be ended")
+    assert run.rows() == []
+    run.journal.add_results, run.journal.add_acts = add_results, add_acts
+    run.wait()
+    assert sorted(row.task for row in run.rows()) == [0, 1, 2, 3]
+    assert {row.reason for row in run.rows()} == {"user"}
+
+
+def test_a_waiter_that_gives_up_hurts_nobody(run: Run) -> None:
+    run.add("sleep 1000")
+    until(lambda: run.state(0) is TaskState.RUNNING)
+    gone = run.driver.call(lambda: run.loop.wait(None))
+    stays = run.driver.call(lambda: run.loop.wait(None))
+    assert gone.cancel()
+    run.post(KillAsked)
+    assert stays.result(10.0)
+    assert run.driver.call(lambda: run.loop._waiters) == []
 
 
 def test_the_journal_is_the_users_alone(run: Run) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stratos_jupyter.backend.core.events import KillAsked
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.backend.engines import link
+from stratos_jupyter.backend.engines import link, local, orphans
 from stratos_jupyter.backend.engines.local import local_cpus
 from stratos_jupyter.errors import EngineError
 from tests.contract.conftest import Run
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -22,15 +27,77 @@ def run(tmp_path: Path) -> Iterator[Run]:
     run.end()
 
 
-def test_an_executor_that_cannot_start_ends_the_job_and_says_where_to_look(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_executor_that_cannot_start_is_said_so_and_costs_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = link._START
     monkeypatch.setattr(link, "_START", "raise SystemExit('no executor today')")
     run.add("echo a", "echo b")
-    run.wait()
-    assert {row.state for row in run.rows()} == {TaskState.LOST}
-    assert any("executor.log" in notice for notice in run.views[-1].notices)
+    until(lambda: any("executor.log" in notice for view in run.views for notice in view.notices))
     assert "no executor today" in (run.folder / "executor.log").read_text()
+    assert run.state(0) is TaskState.QUEUED
+    monkeypatch.setattr(link, "_START", start)
+    run.wait()
+    assert [(row.attempt, row.stdout) for row in run.rows()] == [(1, b"a\n"), (1, b"b\n")]
+    assert run.views[-1].attempts_lost == 0
+
+
+def test_losing_executors_again_and_again_loses_no_task(run: Run) -> None:
+    run.add(*["sleep 1000"] * 4)
+    for losses in range(1, 6):
+        until(lambda: run.state(0) is TaskState.RUNNING and run.state(1) is TaskState.RUNNING)
+        (up,) = run.loop.engine._links
+        os.kill(up.process.pid, signal.SIGKILL)
+        until(lambda lost=2 * losses: run.driver.call(run.loop.view).attempts_lost == lost)
+    assert run.state(3) is TaskState.QUEUED
+    run.post(KillAsked)
+    run.wait()
+
+
+def test_what_a_killed_executor_ran_is_ended_before_it_runs_again(run: Run) -> None:
+    run.add("sleep 1000")
+    until(lambda: run.state(0) is TaskState.RUNNING)
+    (pid,) = orphans._bearers({b"contract-1.0.1"})
+    os.kill(run.loop.engine._links[0].process.pid, signal.SIGKILL)
+    until(
+        lambda: run.state(0) is TaskState.RUNNING and run.driver.call(lambda: run.loop.scheduler.table.attempt(0)) == 2
+    )
+    until(lambda: not orphans._bearers({b"contract-1.0.1"}), what=f"process {pid} to be gone")
+    run.post(KillAsked)
+    run.wait()
+
+
+def test_a_socket_folder_that_somebody_removed_hangs_nothing(run: Run) -> None:
+    run.add("sleep 1000")
+    until(lambda: run.state(0) is TaskState.RUNNING)
+    up = run.loop.engine._links[0]
+    shutil.rmtree(up.folder)
+    os.kill(up.process.pid, signal.SIGKILL)
+    until(lambda: run.driver.call(run.loop.view).attempts_lost == 1)
+    run.post(KillAsked)
+    run.wait()
+
+
+def test_every_slot_that_comes_free_is_used_at_once(tmp_path: Path) -> None:
+    run = Run("local", tmp_path, slots=8)
+    barrier = f"echo >> {tmp_path}/up; until [ -e {tmp_path}/go ]; do sleep 0.01; done"
+    run.add(*[barrier] * 8, *["sleep 1000"] * 8)
+    until(lambda: (tmp_path / "up").exists() and len((tmp_path / "up").read_text()) == 8)
+    (tmp_path / "go").touch()
+    until(lambda: [run.state(task) for task in range(8, 16)] == [TaskState.RUNNING] * 8)
+    run.post(KillAsked)
+    run.wait()
+    assert run.machine.free == run.machine.total
+    run.check()
+    run.end()
+
+
+def test_idle_executors_end_and_come_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "IDLE_S", 0.05)
+    run.add("echo a")
+    run.wait()
+    until(lambda: not run.loop.engine._links)
+    run.add("echo b")
+    run.wait()
+    assert [row.stdout for row in run.rows()] == [b"a\n", b"b\n"]
 
 
 def test_short_commands_are_lined_up(run: Run) -> None:

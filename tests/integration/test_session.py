@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -9,10 +10,12 @@ import stat
 import subprocess
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 import pytest
 
+from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.core.views import JobView
 from stratos_jupyter.backend.storage.local import expand_glob
@@ -108,7 +111,7 @@ def test_what_cannot_run_is_refused_before_anything_starts(
 
 def test_a_home_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises((JournalError, OSError)):
+    with pytest.raises(JournalError, match="set STRATOS_HOME to another"):
         Session(tmp_path / "file" / "home").submit(JobSpec(), explicit_commands(["true"]))
 
 
@@ -205,3 +208,37 @@ session.close()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 100 * 1024
+
+
+def test_a_cancelled_await_leaves_other_waits_alone(session: Session) -> None:
+    job = session.submit(JobSpec(), explicit_commands(["sleep 1000"]))
+
+    async def give_up() -> None:
+        await asyncio.wait_for(job, 0.05)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(give_up())
+    job.kill()
+    assert job.wait(20)
+
+
+def test_a_forked_child_has_a_session_of_its_own(session: Session) -> None:
+    job = session.submit(JobSpec(), explicit_commands(["sleep 1000"]))
+    until(lambda: job.view[TaskState.RUNNING] == 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is what this is about
+        child = os.fork()
+    if not child:
+        code = 1
+        try:
+            own = sessions.current()
+            mine = own.submit(JobSpec("child"), explicit_commands(["echo x"]))
+            if own is not session and mine.wait(20) and mine.outputs([0]) == ["x\n"]:
+                code = 0
+            sessions.close()
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert job.state(0) is TaskState.RUNNING
+    job.kill()
+    assert job.wait(20)

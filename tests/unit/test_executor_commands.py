@@ -83,10 +83,10 @@ def test_awkward_file_name_arrives_as_it_is(shared: Client, name: str) -> None:
     assert shared.wait(1000 + AWKWARD.index(name)).stdout == name
 
 
-def test_input_is_empty_and_the_session_its_own(client: Client) -> None:
-    empty, session = client.run("cat", "ps -o sid= -p $$; echo $$")
+def test_input_is_empty_and_the_process_group_its_own(client: Client) -> None:
+    empty, group = client.run("cat", "ps -o pgid= -p $$; echo $$")
     assert (empty.code, empty.stdout) == (0, None)
-    assert len(set(session.stdout.split())) == 1
+    assert len(set(group.stdout.split())) == 1
 
 
 def test_signals_are_as_by_default_although_the_executor_ignores_them(client: Client) -> None:

@@ -120,6 +120,20 @@ def test_this_machine_has_what_it_has() -> None:
     assert this_machine(2.5, "/").total.cpus == 2.5
 
 
+def test_a_wide_command_of_higher_priority_is_not_starved_by_narrow_ones(machine: Machine) -> None:
+    narrow = Job(machine)
+    machine.offer_round()
+    narrow.take(4)
+    wide = Job(machine, priority=1)
+    wide.wants = Resources(2.0)
+    narrow.end()
+    machine.offer_round()
+    assert narrow.offers == []  # one is free, and kept for the wide one
+    narrow.end()
+    machine.offer_round()
+    assert wide.offers[0].resources.cpus == 2.0
+
+
 class LedgerMachine(RuleBasedStateMachine):
     """Jobs come and go, take and give back."""
 

@@ -290,3 +290,21 @@ def test_a_relaunch_of_what_is_handed_back_is_done_with_it(scheduler: Scheduler)
     scheduler.handle(RelaunchAsked(0.0, (0,)))
     scheduler.handle(TasksReturned(0.0, ((0, 1),)))
     assert not scheduler.runs_again(0)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_what_was_asked_to_end_never_goes_back_to_the_queue(scheduler: Scheduler, lost: bool) -> None:
+    batch = flying(scheduler, 1)[0]
+    scheduler.handle(KillAsked(0.0))
+    event = BatchLost(0.0, batch.batch_id) if lost else TasksReturned(0.0, ((0, 1),))
+    assert scheduler.handle(event) == (Settle(((0, 1),), TaskState.KILLED, Reason.USER),)
+    assert scheduler.table.state(0) is TaskState.KILLED
+
+
+def test_a_relaunched_lost_task_may_be_lost_ten_times_again(scheduler: Scheduler) -> None:
+    scheduler.handle(TasksAdded(0.0, 1, ONE))
+    for _ in range(LOST_BOUND):
+        scheduler.handle(BatchLost(0.0, launches(scheduler.handle(offers(ONE)))[0].batch_id))
+    scheduler.handle(RelaunchAsked(0.0, (0,)))
+    scheduler.handle(BatchLost(0.0, launches(scheduler.handle(offers(ONE)))[0].batch_id))
+    assert scheduler.table.state(0) is TaskState.QUEUED

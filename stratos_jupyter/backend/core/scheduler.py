@@ -72,6 +72,7 @@ class Scheduler:
         self._batch_of: dict[int, int] = {}
         self._given_up: dict[int, set[int]] = {}  # by task: attempts lost by the cluster that may yet report
         self._again: set[int] = set()  # in flight, to be relaunched once ended
+        self._doomed: set[int] = set()  # in flight, asked to end: they never go back to a queue
         self._next_batch = 1
         self._average = Average()
         self._suppressed = True
@@ -119,7 +120,7 @@ class Scheduler:
             case TasksEnded():
                 decisions = self._ended(event)
             case TasksReturned():
-                self._returned(event)
+                decisions = self._returned(event)
             case BatchLost():
                 decisions = self._batch_lost(event.batch_id)
             case NodeUnreachable():
@@ -216,11 +217,17 @@ class Scheduler:
             self._close(task, ending(end.reason, end.code), end.reason)
         return decisions
 
-    def _returned(self, event: TasksReturned) -> None:
+    def _returned(self, event: TasksReturned) -> list[Decision]:
+        decisions: list[Decision] = []
         for task, attempt in event.tasks:
-            if attempt == self.table.attempt(task) and task in self._batch_of:
-                self._leave_batch(task)
-                self._queue_again(task, Cue.RETURNED)
+            if attempt != self.table.attempt(task) or task not in self._batch_of:
+                continue
+            if task in self._doomed:
+                decisions.append(self._settle_killed(task))
+                continue
+            self._leave_batch(task)
+            self._queue_again(task, Cue.RETURNED)
+        return decisions
 
     def _batch_lost(self, batch_id: int) -> list[Decision]:
         batch = self._batches.get(batch_id)
@@ -250,6 +257,7 @@ class Scheduler:
                 self._close(task, TaskState.KILLED, Reason.USER)
             elif not self.table.ended(task):
                 flying.append((task, self.table.attempt(task)))
+                self._doomed.add(task)
         decisions: list[Decision] = []
         if queued:
             decisions.append(Settle(tuple(queued), TaskState.KILLED, Reason.USER))
@@ -265,17 +273,25 @@ class Scheduler:
             elif not self.table.waits(task):
                 flying.append((task, self.table.attempt(task)))
                 self._again.add(task)
+                self._doomed.discard(task)
         return [Kill(tuple(flying))] if flying else []
 
     # -- moves ------------------------------------------------------------------------------------------
 
     def _close(self, task: int, state: TaskState, reason: Reason) -> None:
         self.table.end(task, state, reason)
+        self._doomed.discard(task)
         self._given_up.pop(task, None)  # a result is a result: what else its attempts report is history
         self._leave_batch(task)
         if task in self._again:
             self._again.discard(task)
             self._begin_again(task)
+
+    def _settle_killed(self, task: int) -> Settle:
+        """End a task that was asked to end and that no node will report."""
+        attempt = self.table.attempt(task)
+        self._close(task, TaskState.KILLED, Reason.USER)
+        return Settle(((task, attempt),), TaskState.KILLED, Reason.USER)
 
     def _begin_again(self, task: int) -> None:
         self.table.begin_again(task)
@@ -283,6 +299,8 @@ class Scheduler:
         self._queue_of(task).push(task)
 
     def _cluster_failed(self, task: int) -> list[Decision]:
+        if task in self._doomed:
+            return [self._settle_killed(task)]
         attempt = self.table.attempt(task)
         self.attempts_lost += 1
         self._given_up.setdefault(task, set()).add(attempt)
@@ -340,7 +358,8 @@ class Scheduler:
         assert {task for batch in self._batches.values() for task in batch.tasks} == flying
         assert all(batch.tasks for batch in self._batches.values())
         assert all(task in self._batches[batch].tasks for task, batch in self._batch_of.items())
-        assert self._again <= flying
+        assert self._again | self._doomed <= flying
+        assert not self._again & self._doomed
         if self.table.counts[TaskState.QUEUED]:
             assert not self._suppressed and any(queue.peek() is not None for queue in self._order)
         assert not self._finished or not self.table.unended

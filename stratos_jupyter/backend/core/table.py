@@ -114,6 +114,7 @@ class TaskTable:
         self._state[task] = TaskState.QUEUED
         self.counts[TaskState.QUEUED] += 1
         self._attempt[task] += 1
+        self._losses[task] = 0
 
     def lose(self, task: int) -> int:
         """Count one loss by the cluster and return how many this task has had."""

@@ -110,6 +110,9 @@ class Engine(Protocol):
     def tail(self, task: int, attempt: int, nbytes: int) -> Future[tuple[str, str] | None]:
         """Ask for the last bytes of stdout and stderr of a running attempt; None when it does not run."""
 
+    def descriptors(self) -> list[int]:
+        """Return the descriptors of connections that a forked child must not keep."""
+
     def close(self) -> Future[None]:
         """End what runs and let go of everything; the future is done when all of it is gone."""
 

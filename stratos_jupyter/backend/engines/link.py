@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,12 +93,27 @@ class Link(asyncio.Protocol):
         self.up = False
         self.gone: Future[None] = Future()
         self.folder = socket_folder()
-        path = self.folder / "sock"
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.process = self._start(connection, log_path, linger_s)
+        except OSError:
+            connection.close()
+            self._remove_folder()
+            raise
+        #: of the connection, for a forked child to close
+        self.descriptor = connection.fileno()
+        self.send(["hello", VERSION])
+        self._connecting = self._loop.create_task(self._connect(connection))
+
+    def _start(self, connection: socket.socket, log_path: Path, linger_s: float) -> subprocess.Popen[bytes]:
+        path = str(self.folder / "sock")
         log_fd = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, open(log_fd, "ab") as log:
-            listener.bind(str(path))
+            listener.bind(path)
             listener.listen(4)
-            self.process = subprocess.Popen(
+            connection.connect(path)  # it waits there for whoever will accept it
+            connection.setblocking(False)
+            return subprocess.Popen(
                 [
                     *(sys.executable, "-I", "-S", "-c", _START, _BACKEND),
                     *("--listen-fd", str(listener.fileno()), "--linger-s", str(linger_s)),
@@ -109,11 +125,6 @@ class Link(asyncio.Protocol):
                 start_new_session=True,  # a kernel's interrupt or restart must not reach it
                 cwd="/",
             )
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.connect(str(path))
-        connection.setblocking(False)
-        self.send(["hello", VERSION])
-        self._connecting = self._loop.create_task(self._connect(connection))
 
     async def _connect(self, connection: socket.socket) -> None:
         await self._loop.create_unix_connection(lambda: self, sock=connection)
@@ -143,9 +154,8 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever owns the link, and clean up."""
         self._transport = None
-        (self.folder / "sock").unlink(missing_ok=True)
-        self.folder.rmdir()
         self._reap()
+        self._remove_folder()
         self._lost(self)
 
     # -- ours -------------------------------------------------------------------------------------------
@@ -165,6 +175,11 @@ class Link(asyncio.Protocol):
     def stop(self) -> None:
         """Ask the executor to end its tasks and itself."""
         self.send(["stop"])
+
+    def _remove_folder(self) -> None:
+        with suppress(OSError):  # whoever cleans up temporary files may have been here
+            (self.folder / "sock").unlink()
+            self.folder.rmdir()
 
     def _reap(self) -> None:
         """Take the exit status as soon as there is one, so that no zombie stays."""

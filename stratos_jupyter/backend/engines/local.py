@@ -14,9 +14,11 @@ them.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
@@ -30,14 +32,19 @@ from ..core.states import Reason
 from .base import Result, Sink, Work
 from .link import Link
 from .machine import Machine
+from .orphans import end_orphans
+
+log = logging.getLogger(__name__)
 
 #: one launch carries about this much work, in seconds: enough to hide a round trip, too little to unbalance an end
 BATCH_TARGET_S: Final = 0.05
 BATCH_MOST: Final = 64
 #: the most executors that one job has on this machine
 EXECUTORS_MOST: Final = 4
-#: an executor that ends this often without having run anything will not do better the next time
-HOPELESS: Final = 3
+#: an executor that cannot be started is tried again after 1 s, 2 s, 4 s, and so on up to this
+REST_MOST_S: Final = 30.0
+#: executors that have had nothing to do for this long end; a job that stays open starts others when it needs them
+IDLE_S: Final = 20.0
 
 _MASTER: Final = re.compile(r"local(?:\[(?P<cpus>\d+(?:\.\d+)?|\*)\])?")
 
@@ -90,7 +97,9 @@ class LocalEngine:
     ) -> None:
         self.policy = BatchPolicy(BATCH_TARGET_S, BATCH_MOST)
         self.priority = priority
-        self.wants: Resources | None = None
+        self._least: Resources | None = None
+        self._idle_since = 0.0
+        self._resting = False  # executors do not start; tried again after a while
         self.held = Resources()
         self._sink = sink
         self._work = work
@@ -108,7 +117,6 @@ class LocalEngine:
         self._where: dict[tuple[int, int], int] = {}  # attempt -> batch
         self._tails: dict[int, Future[tuple[str, str] | None]] = {}
         self._failures = 0
-        self._failed = False  # a launch of the decisions being performed could not be
         self._closed = False
         machine.join(self)
 
@@ -117,7 +125,7 @@ class LocalEngine:
     def perform(self, decisions: Sequence[Decision]) -> None:
         """Perform all that followed from one event; launches on one offer belong together."""
         taken: dict[str, Resources] = {}
-        declined = False
+        asks = declines = False
         for decision in decisions:
             match decision:
                 case Launch():
@@ -128,40 +136,50 @@ class LocalEngine:
                     for offer_id in decision.offer_ids:
                         if self._behind.pop(offer_id, None) is None:
                             self._machine.answer(offer_id, Resources())
-                            declined = True
+                            declines = True
                 case Revive():
-                    self.wants = decision.least
-                    self._machine.offer_round()
+                    self._least = decision.least
+                    asks = True
                 case Suppress():
-                    self.wants = None
+                    self._least = None
+                    asks = True
                 case Kill():
                     self._kill(decision.tasks)
                 case Finish():
                     self._stop_links()
         for offer_id, amount in taken.items():
             self._machine.answer(offer_id, amount)
-        if self._failed:
-            self._failed = False
+        # What came free while an offer was out has not been offered to anyone yet.
+        if taken or asks:
             self._machine.offer_round()
-        elif (taken or declined) and self._machine.contended:
+        elif declines:
             self._machine.offer_round(but=self)
+
+    @property
+    def wants(self) -> Resources | None:
+        """The least demand that waits; None while no offers are wanted."""
+        return None if self._closed or self._resting else self._least
 
     def offer(self, offer: Offer) -> None:
         """Hand an offer of the machine to the scheduler."""
         self._sink.post(OffersArrived(self._sink.now(), (offer,)))
 
     def _launch(self, launch: Launch) -> None:
+        if self._closed:
+            return
         behind = self._behind.pop(launch.offer_id, None)
         slot = self._slot_of.get(behind) if behind is not None else None
         if behind is not None and slot is None:
             # The batch ended while the offer was on its way, and the slot's resources went back with it.
-            self._sink.post(TasksReturned(self._sink.now(), launch.tasks))
+            self._hand_back(launch.tasks)
             return
         if slot is None:
             try:
                 slot = self._new_slot(launch)
             except (EngineError, OSError) as error:
-                self._fail(launch, f"the executor cannot be started: {error}")
+                self._machine.release(launch.demand)
+                self._hand_back(launch.tasks)
+                self._rest(str(error))
                 return
         slot.batches.append(launch.batch_id)
         self._slot_of[launch.batch_id] = slot
@@ -174,11 +192,23 @@ class LocalEngine:
         if len(slot.batches) == 1:
             self._offer_behind(slot)
 
-    def _fail(self, launch: Launch, why: str) -> None:
-        self._sink.notice(why)
-        self._machine.release(launch.demand)
-        self._sink.post(BatchLost(self._sink.now(), launch.batch_id))
-        self._failed = True
+    def _hand_back(self, tasks: Iterable[tuple[int, int]]) -> None:
+        self._sink.post(TasksReturned(self._sink.now(), tuple(tasks)))
+
+    def _rest(self, why: str) -> None:
+        """Take no offers for a while, because no executor can be started. Nothing that waits is lost by that."""
+        if self._resting:
+            return
+        pause_s = min(REST_MOST_S, 2.0**self._failures)
+        self._failures += 1
+        self._resting = True
+        self._sink.notice(f"the executor cannot be started, tried again every {REST_MOST_S:g} s or sooner: {why}")
+        asyncio.get_running_loop().call_later(pause_s, self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = False
+        if not self._closed:
+            self._machine.offer_round()
 
     def _new_slot(self, launch: Launch) -> _Slot:
         number = next(number for number in range(len(self._slots) + 1) if number not in self._slots)
@@ -194,8 +224,6 @@ class LocalEngine:
         return sum(slot.link is link for slot in self._slots.values())
 
     def _start_link(self) -> None:
-        if self._failures >= HOPELESS:
-            raise EngineError(f"it ended {self._failures} times at once; see {self._log_path}")
         link = Link(self._log_path, self._receive, self._link_lost, linger_s=self._linger_s)
         self._links.append(link)
         self._contexts[link] = set()
@@ -204,7 +232,10 @@ class LocalEngine:
         """Start one more executor where all that there are have more than one slot to serve."""
         most = min(EXECUTORS_MOST, int(self._machine.total.cpus), os.cpu_count() or 1)
         if len(self._links) < min(most, len(self._slots)) and all(link.up for link in self._links):
-            self._start_link()
+            try:
+                self._start_link()
+            except (EngineError, OSError) as error:
+                log.info("no further executor: %s", error)  # those that are up do it alone
 
     def _overloaded(self, link: Link) -> bool:
         """Say whether a slot should leave this executor when its batch has ended."""
@@ -261,11 +292,11 @@ class LocalEngine:
                     future.set_result(None if answer is None else (answer["stdout"], answer["stderr"]))
             case ["hello", *_]:
                 link.up = True
+                self._failures = 0
             case _:
                 pass  # what a newer executor may say beyond this version
 
     def _ended(self, link: Link, seq: int, records: list[list[Any]]) -> None:
-        self._failures = 0
         results = [self._result(record) for record in records if record[3] != "returned"]
         returned = tuple((record[0], record[1]) for record in records if record[3] == "returned")
         # A result that nobody acknowledges is delivered again, so this must not depend on which batch it is of.
@@ -292,7 +323,14 @@ class LocalEngine:
             self._offer_behind(slot)
             return
         del self._slots[slot.number]
+        if not self._slots:
+            self._idle_since = self._sink.now()
+            asyncio.get_running_loop().call_later(IDLE_S, self._stop_if_idle, self._idle_since)
         self._release(slot.demand)
+
+    def _stop_if_idle(self, since: float) -> None:
+        if not self._slots and since == self._idle_since:
+            self._stop_links()
 
     def _release(self, demand: Resources) -> None:
         self.held = self.held - demand
@@ -310,22 +348,29 @@ class LocalEngine:
 
     def _link_lost(self, link: Link) -> None:
         """The executor is gone, with all that it had not reported."""
-        asked = link in self._stopping
-        if not asked:
+        batches = [batch for slot in self._slots.values() if slot.link is link for batch in slot.batches]
+        lost = {batch: sorted(self._left.pop(batch)) for batch in batches}
+        attempts = [attempt for left in lost.values() for attempt in left]
+        for attempt in attempts:
+            del self._where[attempt]
+        if link not in self._stopping:
             self._links.remove(link)
             self._contexts.pop(link)
             self._end_tails()
-        lost = [batch for slot in self._slots.values() if slot.link is link for batch in slot.batches]
-        if not asked:
-            self._failures += 1
-            self._sink.notice(f"the executor (pid {link.process.pid}) ended unexpectedly; its tasks are queued again")
-        for attempt in [attempt for attempt, batch in self._where.items() if batch in lost]:
-            del self._where[attempt]
-        for batch in lost:
-            if not asked:
-                self._sink.post(BatchLost(self._sink.now(), batch))
-            del self._left[batch]
+            if link.up:
+                self._sink.notice(f"the executor (pid {link.process.pid}) ended unexpectedly; what it ran runs again")
+                end_orphans({self._mark(*attempt) for attempt in attempts})
+                for batch in lost:
+                    self._sink.post(BatchLost(self._sink.now(), batch))
+            else:  # it has not begun anything
+                self._hand_back(attempts)
+                self._rest(f"it ended at once; see {self._log_path}")
+        for batch in batches:
             self._batch_done(batch)
+
+    def _mark(self, task: int, attempt: int) -> bytes:
+        label = self._work.context(self._work.call_of(task))["label"]
+        return f"{label}.{task}.{attempt}".encode()
 
     # -- the rest ---------------------------------------------------------------------------------------
 
@@ -353,11 +398,14 @@ class LocalEngine:
             self._stopping.append(link)
             link.stop()
 
+    def descriptors(self) -> list[int]:
+        """Return the descriptors of the connections to executors."""
+        return [link.descriptor for link in (*self._links, *self._stopping) if not link.gone.done()]
+
     def close(self) -> Future[None]:
         """End what runs and let go of everything; the future is done when no executor is left."""
         if not self._closed:
             self._closed = True
-            self.wants = None
             self._end_tails()
             self._machine.leave(self)
             self._stop_links()

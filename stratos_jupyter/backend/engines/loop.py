@@ -13,11 +13,11 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ...errors import JournalError
 from ..core.decisions import Decision, Launch, Settle
-from ..core.events import Ending, Event, KillAsked, RelaunchAsked, TasksAdded, TasksEnded
+from ..core.events import Ending, Event, KillAsked, OffersArrived, RelaunchAsked, TasksAdded, TasksEnded
 from ..core.scheduler import Scheduler
 from ..core.states import TERMINAL, Reason, ending
 from ..core.views import JobView, RateMeter
@@ -49,6 +49,11 @@ class _Added(NamedTuple):
     record: Callable[[], dict[str, Any]]
 
 
+#: when, what, and its detail, for the journal
+_Act: TypeAlias = tuple[float, str, Any]
+_Item: TypeAlias = Event | _Arrived | _Added
+
+
 class _Waiter:
     """Somebody who waits until a range of tasks has ended. Its cursor moves on, so all looks cost O(n) together."""
 
@@ -56,6 +61,10 @@ class _Waiter:
         self.future: Future[bool] = Future()
         self._tasks = tasks
         self._cursor = tasks.start if tasks is not None else 0
+
+    def answer(self, ended: bool) -> None:
+        if self.future.set_running_or_notify_cancel():  # whoever waited may have given up
+            self.future.set_result(ended)
 
     def look(self, scheduler: Scheduler) -> bool:
         table = scheduler.table
@@ -104,7 +113,7 @@ class JobLoop:
         self._clock = clock
         self._show = show
         self._titles = (job_id, run, engine_name)
-        self._inbox: list[Event | _Arrived | _Added] = []
+        self._inbox: list[_Item] = []
         self._waiters: list[_Waiter] = []
         self._notices: list[str] = []
         self._submitted_at = clock()
@@ -114,9 +123,10 @@ class JobLoop:
         self._showing: asyncio.TimerHandle | None = None
         self._shown_at = 0.0
         self._meter = RateMeter()
-        self._journal_failed = False
+        self._disk_notice = ""
+        self._unwritten: list[tuple[Any, ...]] = []  # endings that no node reports, to be recorded
         self._closed = False
-        self._acts: list[tuple[float, str, Any]] = []
+        self._acts: list[_Act] = []
         self.engine = make_engine(self)
         self.scheduler = Scheduler(self.engine.policy)
 
@@ -172,9 +182,9 @@ class JobLoop:
         def end() -> None:
             self._turn()
             self._closed = True
-            for waiter in self._waiters:
-                waiter.future.set_result(False)
-            self._waiters.clear()
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                waiter.answer(False)
             for handle in (self._turning, self._showing):
                 if handle is not None:
                     handle.cancel()
@@ -191,15 +201,16 @@ class JobLoop:
 
     def _turn(self) -> None:
         self._turning = None
-        while self._inbox:
+        while self._inbox or self._unwritten:
             taken, self._inbox = self._inbox, []
+            failed: JournalError | None = None
             try:
                 self._record(taken)
             except JournalError as error:
-                self._inbox = taken + self._inbox
-                self._wait_for_disk(str(error))
-                return
-            self._journal_failed = False
+                failed = error
+                taken, kept = self._set_aside(taken)
+                self._inbox = kept + self._inbox
+                self._acts += [(item.at_s, "kill", item.tasks) for item in taken if isinstance(item, KillAsked)]
             for item in taken:
                 try:
                     self._handle(item)
@@ -207,20 +218,43 @@ class JobLoop:
                     # One item that cannot be handled must not take the others, and whoever waits, with it.
                     log.exception("%s: %r", self._titles[0], item)
                     self.notice(f"internal error: {type(error).__name__}: {error}")
+            if failed is not None:
+                self._wait_for_disk(str(failed))
+                return
+            if self._disk_notice:
+                self._notices = [notice for notice in self._notices if notice != self._disk_notice]
+                self._disk_notice = ""
         self._answer_waiters()
         self._show_soon()
 
+    def _set_aside(self, taken: Sequence[_Item]) -> tuple[list[_Item], list[_Item]]:
+        """Part what can be handled without the journal from what must wait for it.
+
+        Results and calls wait, and so do offers: nothing is launched meanwhile. A kill does not wait, for what it
+        ends may be what fills the disk; but one that follows a call waits with it.
+        """
+        now: list[_Item] = []
+        kept: list[_Item] = []
+        for item in taken:
+            waits = isinstance(item, _Arrived | _Added | OffersArrived | RelaunchAsked)
+            waits = waits or (isinstance(item, KillAsked) and any(isinstance(one, _Added) for one in kept))
+            (kept if waits else now).append(item)
+        return now, kept
+
     def _wait_for_disk(self, why: str) -> None:
-        if not self._journal_failed:
-            self._journal_failed = True
-            self.notice(f"{why}; what runs goes on, results are kept and recorded once it can be written")
+        if not self._disk_notice:
+            self._disk_notice = f"{why}; what runs goes on, results are kept and recorded once it can be written"
+            self.notice(self._disk_notice)
+        self._show_soon()
+        if self._turning is not None:
+            self._turning.cancel()
         self._turning = self._loop.call_later(RETRY_S, self._turn)
 
-    def _record(self, taken: Sequence[Event | _Arrived | _Added]) -> None:
+    def _record(self, taken: Sequence[_Item]) -> None:
         """Commit all of a turn that must survive."""
-        rows: list[tuple[Any, ...]] = []
+        rows = list(self._unwritten)
         calls: list[_Added] = []
-        acts, self._acts = self._acts, []
+        asked: list[_Act] = []
         seen: set[tuple[int, int]] = set()
         for item in taken:
             match item:
@@ -229,9 +263,10 @@ class JobLoop:
                 case _Added():
                     calls.append(item)
                 case KillAsked():
-                    acts.append((item.at_s, "kill", item.tasks))
+                    asked.append((item.at_s, "kill", item.tasks))
                 case RelaunchAsked():
-                    acts.append((item.at_s, "relaunch", item.tasks))
+                    asked.append((item.at_s, "relaunch", item.tasks))
+        acts, self._acts = [*self._acts, *asked], []
         if not (rows or calls or acts):
             return
         try:
@@ -241,8 +276,9 @@ class JobLoop:
                 self._journal.add_results(rows)
                 self._journal.add_acts(acts)
         except JournalError:
-            self._acts = [act for act in acts if act[1] not in ("kill", "relaunch")]
+            self._acts = [act for act in acts if act not in asked]  # those come again with their events
             raise
+        self._unwritten.clear()
 
     def _row(self, result: Result, seen: set[tuple[int, int]]) -> tuple[Any, ...]:
         task, attempt = result.task, result.attempt
@@ -278,7 +314,7 @@ class JobLoop:
     def _submitted(self, task: int) -> float:
         return self._call_times[self.scheduler.call_of(task)]
 
-    def _handle(self, item: Event | _Arrived | _Added) -> None:
+    def _handle(self, item: _Item) -> None:
         match item:
             case _Arrived():
                 endings = tuple(
@@ -322,23 +358,18 @@ class JobLoop:
             )
             for task, attempt in settle.tasks
         ]  # fmt: skip
-        try:
-            with self._journal.writing():
-                self._journal.add_results(rows)
-        except JournalError as error:
-            # They end again on the next attach: nothing ran that could be lost.
-            self.notice(str(error))
+        self._unwritten += rows  # the turn does not end before they are written
 
     # -- showing ----------------------------------------------------------------------------------------
 
     def _answer_waiters(self) -> None:
-        if self._waiters:
-            done = [waiter for waiter in self._waiters if waiter.look(self.scheduler)]
+        if self._waiters and not self._unwritten:
+            done = [waiter for waiter in self._waiters if waiter.future.cancelled() or waiter.look(self.scheduler)]
             if done:
                 self._show_now()  # who waited for the end must not see an older picture
             self._waiters = [waiter for waiter in self._waiters if waiter not in done]
             for waiter in done:
-                waiter.future.set_result(True)
+                waiter.answer(True)
 
     def _show_soon(self) -> None:
         if self._showing is not None or self._closed:

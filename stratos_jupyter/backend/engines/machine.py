@@ -23,8 +23,11 @@ class Member(Protocol):
     """A job's engine, as the machine sees it."""
 
     priority: int
-    wants: Resources | None  # the least demand of the job, None while it wants no offers
     held: Resources
+
+    @property
+    def wants(self) -> Resources | None:
+        """The least demand of the job; None while it wants no offers."""
 
     def offer(self, offer: Offer) -> None:
         """Take in an offer."""
@@ -63,7 +66,7 @@ class Machine:
         self._members.append(member)
 
     def leave(self, member: Member) -> None:
-        """Count a job out; what it held has been released before."""
+        """Count a job out. What it still holds is released as its tasks end."""
         self._members.remove(member)
         for offer_id in [offer_id for offer_id, (of, _) in self._offered.items() if of is member]:
             self._free = self._free + self._offered.pop(offer_id)[1]
@@ -88,7 +91,10 @@ class Machine:
             rivals = sum(other.priority >= member.priority for other in wanting)
             share_cpus = max(least.cpus, self.total.cpus / rivals - member.held.cpus)
             room = Resources(min(self._free.cpus, share_cpus), self._free.mem_mib, self._free.disk_mib)
-            if least.fits(room):
+            if not least.fits(room):
+                if least.fits(self.total):
+                    return  # what comes free is gathered for it; nobody behind it takes that away
+            else:
                 self._free = self._free - room
                 offer = Offer(f"local-{next(_OFFERS)}", self.node, room)
                 self._offered[offer.offer_id] = (member, room)
@@ -96,7 +102,7 @@ class Machine:
 
     def answer(self, offer_id: str, taken: Resources) -> None:
         """Close an offer of which `taken` was taken."""
-        _, room = self._offered.pop(offer_id)
+        _, room = self._offered.pop(offer_id, (None, Resources()))
         self._free = self._free + (room - taken)
 
     @property

@@ -191,6 +191,10 @@ class ScriptedEngine:
         future.set_result(None)
         return future
 
+    def descriptors(self) -> list[int]:
+        """Return none: there is no connection."""
+        return []
+
     def close(self) -> Future[None]:
         """Let go of the timers."""
         for timer in self._timers.values():

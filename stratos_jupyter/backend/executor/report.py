@@ -1,6 +1,6 @@
 """What the kernel is told of tasks, gathered for some milliseconds.
 
-One frame for many results costs a fraction of a frame for each; five milliseconds are not seen by a person, and when
+One frame for many results costs a fraction of a frame for each; twenty milliseconds are not seen by a person, and when
 nothing is left to be run nothing is waited for.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, List, Optional
 from .exits import Outcome
 from .link import Link
 from .loop import Alarm, Loop
-from .work import Batch, Task
+from .work import Batch, Item, Task
 
 FLUSH_S = 0.020
 
@@ -76,9 +76,9 @@ class Reporter:
              task.out.result(), task.err.result(), note]
         )  # fmt: skip
 
-    def never_started(self, batch: Batch, number: int, attempt: int, reason: str) -> None:
+    def never_started(self, batch: Batch, item: Item, reason: str) -> None:
         """Tell that a queued command will not be started."""
-        self._add([number, attempt, batch.id, reason, None, None, time(), 0.0, 0.0, None, None, ""])
+        self._add([item[0], item[1], batch.id, reason, None, None, time(), 0.0, 0.0, None, None, ""])
 
     def _add(self, record: List[Any]) -> None:
         self._records.append(record)

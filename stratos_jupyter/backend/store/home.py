@@ -13,6 +13,20 @@ from ...errors import JournalError
 LEASE: Final = "lease.json"
 
 
+def make_home(home: Path) -> None:
+    """Make the folder that all runs are kept in.
+
+    Raises
+    ------
+    JournalError
+        It cannot be made.
+    """
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise JournalError(f"cannot keep jobs in {home}: {error.strerror}; set STRATOS_HOME to another") from error
+
+
 def new_run(home: Path, job_id: str) -> tuple[int, Path]:
     """Make the folder of a job's next run.
 
@@ -69,7 +83,7 @@ def boot_id() -> str:
 
 
 def write_lease(folder: Path) -> None:
-    """Write down that this process holds a run.
+    """Write down that this process holds a run; raises JournalError when it cannot.
 
     The journal itself is locked while it is held, so that this lies beside it, where others can read it.
     """
@@ -81,6 +95,9 @@ def write_lease(folder: Path) -> None:
         "started": process_start(pid),
     }
     aside = folder / f"{LEASE}.{pid}"
-    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump(lease, file)
-    os.replace(aside, folder / LEASE)
+    try:
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(lease, file)
+        os.replace(aside, folder / LEASE)
+    except OSError as error:
+        raise JournalError(f"cannot write {folder / LEASE}: {error.strerror}") from error
