@@ -12,7 +12,7 @@ PYTHON :=
 VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := -m pip --disable-pip-version-check install -qq
-CONVERT := $(RUN) -m nbconvert --log-level=WARN
+CONVERT := $(RUN) -m nbconvert --log-level=ERROR
 DEMO := build/demo
 QUICKSTART := 01_quickstart
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from .errors import SpecError
-from .substitution import FileTemplate, compile_file_template
+from .substitution import FileTemplate, compile_file_template, not_an_option
 from .values import rows_of
 
 _BRACKETS: Final = re.compile(r"<\[(.+?)\]>", re.DOTALL)
@@ -72,8 +72,8 @@ class GlobCommands:
         return (self.files[index],)
 
     def file(self, index: int) -> str | None:
-        """Return the file's name."""
-        return self.files[index]
+        """Return what ``STRATOS_FILE`` is: the file's name, which no program can take for an option."""
+        return not_an_option(self.files[index])
 
     def inputs(self, index: int) -> tuple[str, ...]:
         """Return the file, and what stands in brackets."""
@@ -183,6 +183,8 @@ def glob_commands(text: str, files: Sequence[str]) -> GlobCommands:
         There is no ``%f%``, or one stands where no name can be quoted.
     """
     _refuse_unknown(text, ("f",))
+    if re.search(r"%c\d*%", text):
+        raise SpecError("%c% belongs to a template; in a glob %f% is the file's name")
     template = compile_file_template(strip_brackets(text))
     if not template.count and "STRATOS_FILE" not in text:
         raise SpecError("the command names no file, so every task would do the same: write %f% where its name belongs")
@@ -206,6 +208,8 @@ def template_commands(text: str, params: object) -> TemplateCommands:
         unknown.
     """
     names, rows = rows_of(params)
+    if "%f%" in text and "f" not in names:
+        raise SpecError("%f% belongs to a glob; in a template %c% is the next value of a row, %name% a column's")
     _refuse_unknown(text, ("c", *names))
     known = sorted((re.escape(name) for name in names), key=len, reverse=True)
     # Without a column of its own named c, %c% is the next value.

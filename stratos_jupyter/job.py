@@ -134,7 +134,8 @@ class Job:
         wrong = [task for task in listed if not 0 <= task < total]
         if wrong:
             shown = ", ".join(map(str, wrong[:5]))
-            raise JobNotFound(f"{self.job_id} has no task {shown}; its tasks are 0 to {total - 1}")
+            its = f"its tasks are 0 to {total - 1}" if total else "it has none yet"
+            raise JobNotFound(f"{self.job_id} has no task {shown}; {its}")
         return listed
 
     # -- adding -----------------------------------------------------------------------------------------

@@ -7,11 +7,12 @@ read: what is wrong with any of them is said at once.
 from __future__ import annotations
 
 import argparse
+import builtins
 import keyword
 import os
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from .errors import SpecError, UsageError
 from .magic_arguments import Argument, group, near
@@ -54,6 +55,10 @@ run_options = group(
 )
 
 
+#: names that IPython keeps for itself
+_TAKEN: Final = frozenset({"In", "Out", "exit", "quit", "get_ipython"})
+
+
 def submission_options(function: F) -> F:
     """Add the options that every submitting cell has."""
     for add in (run_options, environment_options, result_options, resource_options, name_options):
@@ -81,6 +86,8 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
 
     if args.into is not None and (not args.into.isidentifier() or keyword.iskeyword(args.into)):
         wrong.append(f"--into: {args.into!r} cannot be the name of a variable")
+    elif args.into is not None and (args.into.startswith("_") or args.into in _TAKEN or hasattr(builtins, args.into)):
+        wrong.append(f"--into: {args.into} has a meaning of its own already; choose another name")
     timeout = given("timeout")
     spec = JobSpec(
         **({} if args.job is None else {"job_id": args.job}),

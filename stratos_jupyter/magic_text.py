@@ -9,7 +9,7 @@ from .backend.core.states import IN_FLIGHT, TaskState
 from .backend.core.views import JobView
 from .commands import Commands
 from .report import clean, duration_text, failure_reasons, plain_text, state_text
-from .spec import JobSpec
+from .spec import JobSpec, OutputMode
 
 if TYPE_CHECKING:
     from .backend.store.rows import ResultRow
@@ -93,14 +93,18 @@ def log_text(job: Job, log: TaskLog) -> str:
         if text:
             lines += [f"--- {name}{', so far' if log.live else ''} ---", printable(text).removesuffix("\n")]
     if not log.stdout and not log.stderr:
-        lines.append("it has not written anything" if log.attempts or log.live else "it has not started")
+        silent = "its output was discarded" if job.spec.output is OutputMode.NONE else "it has not written anything"
+        lines.append(silent if log.attempts or log.live else "it has not started")
     return "\n".join(lines)
 
 
 def _attempt_text(row: ResultRow) -> str:
     how = row.reason if row.exit_code is None else f"{row.reason} {row.exit_code}"
     took = "never started" if row.started_at is None else duration_text(row.finished_at - row.started_at)
-    parts = [f"attempt {row.attempt}: {TaskState(row.state).name.lower()}, {how}, {took} on {clean(row.node)}"]
+    parts = [
+        f"attempt {row.attempt}: {TaskState(row.state).name.lower()}, {how}, {took}"
+        + (f" on {clean(row.node)}" if row.node else "")
+    ]
     if row.note:
         parts.append(clean(row.note))
     parts += [f"{name} in {clean(path)}" for name, path in (("stdout", row.stdout_path), ("stderr", row.stderr_path))

@@ -187,7 +187,10 @@ class Processor:
     # -- stream -----------------------------------------------------------------------------------------
 
     def glob_stream(self, command: str, pattern: str) -> None:
-        """Like `glob_batch`, but return at once. ``stream.add(pattern)`` adds files."""
+        """Like `glob_batch`, but return at once. ``stream.add(pattern)`` adds files.
+
+        While a stream is open, all three ``*_stream`` methods add to it.
+        """
         self._open(self._glob(command, pattern), lambda more: self._glob(command, more))
 
     def template_stream(self, command_template: str, params: Any) -> None:
@@ -201,7 +204,10 @@ class Processor:
     def _open(self, commands: Commands, make: Callable[[Any], Commands]) -> None:
         tasks = self._add(commands)
         self._streaming = True
-        self._stream = Stream(self._job, tasks, make, self._add)
+        if self._stream is not None and not self._stream.closed():
+            self._stream.join(tasks, make)  # wait() is to wait for all of them
+        else:
+            self._stream = Stream(self._job, tasks, make, self._add)
 
     @property
     def stream(self) -> Stream | None:

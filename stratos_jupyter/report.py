@@ -183,8 +183,10 @@ def plain_text(view: JobView) -> str:
     ``demo run 1 on local[2]: 812/1,000 done (3 failed), 140/s, 1.2 s left  [################....]``
     """
     line = f"{_title(view)}: {view.done:,}/{view.total:,} done"
+    killed = view[TaskState.KILLED]
+    counts = ((view.failed - killed, "failed"), (killed, "killed"))
     if view.failed:
-        line += f" ({view.failed:,} failed)"
+        line += f" ({', '.join(f'{count:,} {word}' for count, word in counts if count)})"
     if view.ended_at is not None:
         line += f" in {duration_text(view.elapsed_s)}"
     else:

@@ -6,6 +6,7 @@ import atexit
 import functools
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -134,6 +135,8 @@ class Session:
             bad.append(f"no node has {asked}: this machine has no attributes; leave --where out on a local engine")
         if not os.path.isdir(cwd):
             bad.append(f"the working directory {cwd} does not exist")
+        if log_directory and not _can_be_made(log_directory):
+            bad.append(f"the log directory {log_directory} cannot be made or written to")
         absent = [name for name, value in spec.env if value is None and name not in os.environ]
         if absent:
             bad.append(f"{', '.join(absent)} is not set here; write --env NAME=value, or set it in os.environ first")
@@ -244,6 +247,15 @@ class Session:
             self._machines.clear()
 
 
+def _can_be_made(folder: str) -> bool:
+    """Say whether a folder is there and can be written to, or can be made."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
 class _Work:
     """What an engine may know of a job's tasks."""
 
@@ -301,9 +313,17 @@ def _forget_parent() -> None:
 @functools.cache
 def _look_after_ourselves() -> None:
     """Close the session when the interpreter ends, and forget it in forked children. Once a process."""
-    atexit.register(close)
+    atexit.register(_close_at_exit)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_forget_parent)
+
+
+def _close_at_exit() -> None:
+    for job in _current.jobs() if _current is not None else []:
+        if job.view.unfinished:
+            what = f"stratos: {job.job_id} run {job.run}: {job.view.unfinished:,} unfinished tasks"
+            sys.stderr.write(f"{what} end with this process; wait() waits for them\n")
+    close()
 
 
 def close() -> None:

@@ -106,10 +106,10 @@ class JobSpec:
             )
         # `not x > 0` rather than `x <= 0`: a NaN is refused too.
         if not 0 < self.threads < float("inf"):
-            bad.append(f"threads must be above 0, got {self.threads:g}")
+            bad.append(f"threads must be a finite number above 0, got {self.threads:g}")
         for name, amount in (("mem", self.mem_mib), ("disk", self.disk_mib)):
             if not 0 <= amount < float("inf"):
-                bad.append(f"{name} must be 0 MiB or more, got {amount:g}")
+                bad.append(f"{name} must be a finite number of MiB, 0 or more, got {amount:g}")
         if self.timeout_s is not None and not self.timeout_s > 0:
             bad.append(f"timeout must be above 0 s, got {self.timeout_s:g}")
         if self.output is OutputMode.DISK and not self.log_directory:

@@ -45,6 +45,11 @@ class Stream:
         state = "closed" if self._closed else "open"
         return f"<Stream of {self._job.job_id}, {state}: {self.count_completed_tasks()}/{self.count_total_tasks()}>"
 
+    def join(self, tasks: range, make: Callable[[Any], Commands]) -> None:
+        """Take in the tasks of another ``*_stream`` call; `add` goes on with its kind of work."""
+        self._ranges.append(tasks)
+        self._make = make
+
     def add(self, work: Any) -> None:
         """Add more of what the stream was opened with: a pattern, parameters, or commands.
 

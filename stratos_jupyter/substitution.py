@@ -32,6 +32,11 @@ _IN_DOUBLE: Final = str.maketrans({char: "\\" + char for char in '\\"$`'})
 SHOWN: Final = 3
 
 
+def not_an_option(name: str) -> str:
+    """Return a file's name with ``./`` before it where it begins with a dash."""
+    return "./" + name if name.startswith("-") else name
+
+
 def _in_single(name: str) -> str:
     return name.replace("'", "'\\''")
 
@@ -89,8 +94,7 @@ class FileTemplate:
         name : str
             The file's name; bytes that are no UTF-8 as surrogate escapes.
         """
-        if name.startswith("-"):
-            name = "./" + name
+        name = not_an_option(name)
         if len(self.places) == 1:  # nearly always
             return self.pieces[0] + _QUOTE[self.places[0]](name) + self.pieces[1]
         parts = [self.pieces[0]]

@@ -84,8 +84,8 @@ def split_explicit(text: str) -> list[str]:
 
 
 def split_lines(text: str) -> list[str]:
-    r"""Return one command for each line that is not blank; a ``\`` at a line's end continues it."""
-    return _split(text, "\n", quotes=False)
+    r"""Return one command for each line that is neither blank nor a comment; a ``\`` at a line's end continues it."""
+    return [line for line in _split(text, "\n", quotes=False) if not line.startswith("#")]
 
 
 def _split(text: str, at: str, *, quotes: bool) -> list[str]:

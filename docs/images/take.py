@@ -87,7 +87,7 @@ def shoot(play: object, url: str, path: Path) -> None:
     page.wait_for_timeout(1000)
     last = page.locator(".jp-Notebook table.dataframe").bounding_box()
     top = page.locator(".jp-Notebook .jp-CodeCell").first.bounding_box()
-    clip = {"x": 40, "y": top["y"] - 8, "width": 1060, "height": last["y"] + last["height"] - top["y"] + 24}
+    clip = {"x": 40, "y": top["y"] - 8, "width": 1096, "height": last["y"] + last["height"] - top["y"] + 24}
     page.screenshot(path=str(path), clip=clip)
     browser.close()
 

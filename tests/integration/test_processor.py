@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -110,6 +112,19 @@ def test_a_closed_stream_takes_no_more_and_another_can_be_opened(files: Path) ->
     assert sorted(processor.get_results()) == ["x\n", "y\n"]
 
 
+def test_a_second_stream_call_joins_the_open_stream(tmp_path: Path) -> None:
+    processor = Processor("local[2]")
+    processor.explicit_stream([f"until [ -e {tmp_path}/go ]; do sleep 0.01; done; echo first"])
+    stream = processor.stream
+    processor.template_stream("echo %c%", [["second"]])
+    assert processor.stream is stream
+    processor.stream.add([["third"]])
+    (tmp_path / "go").touch()
+    assert processor.wait()
+    assert sorted(processor.get_results()) == ["first\n", "second\n", "third\n"]
+    assert stream.count_completed_tasks() == 3
+
+
 def test_several_processors_run_side_by_side(session: Session) -> None:
     processors = [Processor("local[2]", job_id=f"side-{i}") for i in range(3)]
     for number, processor in enumerate(processors):
@@ -213,3 +228,10 @@ def test_relaunch_replaces_the_result(tmp_path: Path) -> None:
     processor.job.wait()
     assert processor.get_results() == ["here"]
     assert list(processor.df.attempt) == [2]
+
+
+def test_a_script_that_does_not_wait_is_told_what_that_costs(tmp_path: Path) -> None:
+    code = "from stratos_jupyter import Processor; Processor('local').explicit_stream(['sleep 1000'] * 3)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0
+    assert done.stderr == "stratos: untitled run 1: 3 unfinished tasks end with this process; wait() waits for them\n"

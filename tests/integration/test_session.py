@@ -98,6 +98,7 @@ def test_a_command_finds_what_it_was_promised(session: Session, tmp_path: Path) 
         (JobSpec(threads=1e6), "asks for 1e.06 cpus"),
         (JobSpec(timeout_s=0), "timeout must be above 0"),
         (JobSpec(output=OutputMode.DISK), "--log-dir"),
+        (JobSpec(output=OutputMode.DISK, log_directory="/proc/nope"), "log directory /proc/nope cannot be made"),
         (JobSpec(columns=(("state", "int"),)), "column 'state' is there already"),
     ],
 )

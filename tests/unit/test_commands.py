@@ -171,7 +171,7 @@ def test_an_open_quote_is_refused() -> None:
 
 
 def test_a_cell_has_one_command_a_line() -> None:
-    assert split_lines("a; b\n\n  c 'd\\\n e'\n# x") == ["a; b", "c 'd e'", "# x"]
+    assert split_lines("a; b\n\n  c 'd\\\n e'\n# x") == ["a; b", "c 'd e'"]
 
 
 @given(
@@ -285,3 +285,20 @@ def test_calls_join_under_one_numbering() -> None:
     assert [work.call_of(task) for task in range(3)] == [0, 0, 1]
     with pytest.raises(IndexError):
         work.command(3)
+
+
+def test_the_variable_is_no_option_either_and_the_table_has_the_name_itself() -> None:
+    commands = glob_commands('tar cf x "$STRATOS_FILE"', ["--checkpoint-action=exec=id"])
+    assert commands.file(0) == "./--checkpoint-action=exec=id"
+    assert commands.values(0) == ("--checkpoint-action=exec=id",)
+
+
+@pytest.mark.parametrize("text", ["cat %f% %c%", "cat %f% %c1%"])
+def test_a_templates_placeholder_in_a_glob_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="belongs to a template"):
+        glob_commands(text, ["a"])
+
+
+def test_a_globs_placeholder_in_a_template_is_refused() -> None:
+    with pytest.raises(SpecError, match="belongs to a glob"):
+        template_commands("cat %f% %c%", [["a"]])

@@ -45,9 +45,9 @@ class Resources:
         )
 
     def __str__(self) -> str:
-        parts = [f"{self.cpus:g} cpus"]
+        parts = [f"{self.cpus:g} {'cpu' if self.cpus == 1 else 'cpus'}"]
         if self.mem_mib:
-            parts.append(f"{self.mem_mib:g} MiB memory")
+            parts.append(f"{self.mem_mib:,.0f} MiB memory")
         if self.disk_mib:
-            parts.append(f"{self.disk_mib:g} MiB disk")
+            parts.append(f"{self.disk_mib:,.0f} MiB disk")
         return ", ".join(parts)
