@@ -182,9 +182,9 @@ def glob_commands(text: str, files: Sequence[str]) -> GlobCommands:
     SpecError
         There is no ``%f%``, or one stands where no name can be quoted.
     """
-    _refuse_unknown(text, ("f",))
     if re.search(r"%c\d*%", text):
         raise SpecError("%c% belongs to a template; in a glob %f% is the file's name")
+    _refuse_unknown(text, ("f",))
     template = compile_file_template(strip_brackets(text))
     if not template.count and "STRATOS_FILE" not in text:
         raise SpecError("the command names no file, so every task would do the same: write %f% where its name belongs")

@@ -12,7 +12,7 @@ from typing import Any, List, Optional
 from .exits import Outcome
 from .link import Link
 from .loop import Alarm, Loop
-from .work import Batch, Item, Task
+from .work import Batch, Task
 
 FLUSH_S = 0.020
 
@@ -76,9 +76,9 @@ class Reporter:
              task.out.result(), task.err.result(), note]
         )  # fmt: skip
 
-    def never_started(self, batch: Batch, item: Item, reason: str) -> None:
+    def never_started(self, batch: Batch, number: int, attempt: int, reason: str) -> None:
         """Tell that a queued command will not be started."""
-        self._add([item[0], item[1], batch.id, reason, None, None, time(), 0.0, 0.0, None, None, ""])
+        self._add([number, attempt, batch.id, reason, None, None, time(), 0.0, 0.0, None, None, ""])
 
     def _add(self, record: List[Any]) -> None:
         self._records.append(record)

@@ -309,9 +309,10 @@ class Runner:
     def _late(self, slot: Slot) -> None:
         """Hand back what waits in a slot, if the batch that runs there is late."""
         batch = slot.batch
-        if slot.task is None or batch is None or batch.overdue_at is None:
+        if slot.task is None or batch is None:
             return
-        if batch.overdue_at <= monotonic():
+        # Where nothing is expected of what runs, the alarm was set for what waits behind it.
+        if batch.overdue_at is None or batch.overdue_at <= monotonic():
             self._hand_back(slot)
         else:
             slot.alarm.by(batch.overdue_at)
