@@ -37,8 +37,8 @@ from .orphans import end_orphans
 log = logging.getLogger(__name__)
 
 #: one launch carries about this much work, in seconds: enough to hide a round trip, too little to unbalance an end
-BATCH_TARGET_S: Final = 0.05
-BATCH_MOST: Final = 64
+BATCH_TARGET_S: Final = 0.1
+BATCH_MOST: Final = 128
 #: the most executors that one job has on this machine
 EXECUTORS_MOST: Final = 4
 #: an executor that cannot be started is tried again after 1 s, 2 s, 4 s, and so on up to this

@@ -1,6 +1,6 @@
 """What the kernel is told of tasks, gathered for some milliseconds.
 
-One frame for many results costs a fraction of a frame for each; twenty milliseconds are not seen by a person, and when
+One frame for many results costs a fraction of a frame for each; thirty milliseconds are not seen by a person, and when
 nothing is left to be run nothing is waited for.
 """
 
@@ -14,7 +14,7 @@ from .link import Link
 from .loop import Alarm, Loop
 from .work import Batch, Task
 
-FLUSH_S = 0.020
+FLUSH_S = 0.030
 
 _RSS_UNIT = 1048576.0 if sys.platform == "darwin" else 1024.0
 
