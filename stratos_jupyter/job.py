@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .backend.core.events import Closed, KillAsked, RelaunchAsked, TasksAdded
+from .backend.core.events import (
+    Closed,
+    KillAsked,
+    PauseAsked,
+    RelaunchAsked,
+    ResumeAsked,
+    RulesChanged,
+    TasksAdded,
+)
+from .backend.core.rules import Rules
 from .backend.core.states import TaskState
 from .backend.core.views import JobView
 from .backend.driver import Driver
@@ -18,9 +27,11 @@ from .backend.engines.loop import JobLoop
 from .backend.store.journal import Journal
 from .backend.store.outputs import bounded_text
 from .backend.store.rows import ResultRow
-from .commands import Commands
-from .errors import JobNotFound, StreamClosed
+from .commands import Commands, explicit_commands
+from .errors import JobNotFound, SpecError, StreamClosed
+from .rule_values import parse_count, parse_halt, parse_rate, parse_retries
 from .spec import JobSpec, OutputMode
+from .values import parse_duration_s
 from .workload import Surroundings, Workload
 
 if TYPE_CHECKING:
@@ -31,6 +42,14 @@ if TYPE_CHECKING:
 
 #: how often a waiting cell looks at the newest view, in seconds
 PUMP_EVERY_S: Final = 0.1
+#: what `Job.set` can change, and how it is read
+CHANGEABLE: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
+    "max_tasks": ("max_tasks", parse_count),
+    "rate": ("rate_per_s", parse_rate),
+    "delay": ("delay_s", parse_duration_s),
+    "halt": ("halt", parse_halt),
+    "retries": ("retries", parse_retries),
+}
 #: what a log shows of a stream, in bytes
 LOG_BYTES: Final = 64 * 1024
 
@@ -98,6 +117,7 @@ class Job:
         self._driver = driver
         self._parser = parser
         self._lock = threading.RLock()
+        self._numbering = threading.Lock()  # tasks are numbered in the order in which the driver hears of them
         self._closed = False
         self._subscribers: list[Callable[[JobView], None]] = []
         self._table: ResultTable | None = None
@@ -151,13 +171,23 @@ class Job:
         with self._lock:
             if self._closed:
                 raise StreamClosed(f"{self.job_id} is closed: wait() has ended it; a new stream or job takes more")
-            tasks = self.commands.add(commands, surroundings)
-            event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority)
+            tasks = self._enter(commands, surroundings)
             counts = list(self._view.counts)
             counts[TaskState.QUEUED] += len(tasks)
             self._view = replace(self._view, counts=tuple(counts), ended_at=None)
-            self._driver.post(lambda: self._loop.add(event, tasks.start, commands.to_record))
         return tasks
+
+    def _enter(self, commands: Commands, surroundings: Surroundings, origin: tuple[int, int] | None = None) -> range:
+        with self._numbering:
+            tasks = self.commands.add(commands, surroundings, None if origin is None else origin[0])
+            event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority)
+            self._driver.post(lambda: self._loop.add(event, tasks.start, commands.to_record, origin))
+        return tasks
+
+    def adopt(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
+        """Add commands that an attempt's monitor asked for; the driver thread calls this."""
+        around = self.commands.surroundings(self.commands.call_of(origin[0]))
+        self._enter(explicit_commands(texts), around, origin)
 
     def close(self) -> None:
         """Say that no more commands will come."""
@@ -248,8 +278,13 @@ class Job:
         self._driver.post(lambda: self._loop.post(KillAsked(self._loop.now(), chosen)))
         return count
 
-    def relaunch(self, tasks: Iterable[int]) -> int:
+    def relaunch(self, tasks: Iterable[int] | None = None) -> int:
         """Run tasks once more; those that run now are ended first.
+
+        Parameters
+        ----------
+        tasks : iterable of int, optional
+            Which; all that failed or were lost when not given.
 
         Returns
         -------
@@ -261,11 +296,71 @@ class Job:
         JobNotFound
             There is no such task.
         """
-        chosen = tuple(dict.fromkeys(self._known(tasks)))
+        chosen = self.failed() if tasks is None else tuple(dict.fromkeys(self._known(tasks)))
         self._driver.call(lambda: self._loop.post_now(RelaunchAsked(self._loop.now(), chosen)))
         with self._lock:
             self._relaunched.update(chosen)
         return len(chosen)
+
+    def failed(self) -> tuple[int, ...]:
+        """Return the tasks that ended as FAILED or LOST."""
+        bad = (TaskState.FAILED, TaskState.LOST)
+        return tuple(task for task, state in enumerate(self.states()) if state in bad)
+
+    def pause(self) -> None:
+        """Launch nothing more for now. What runs goes on."""
+        self._driver.call(lambda: self._loop.post_now(PauseAsked(self._loop.now())))
+
+    def resume(self) -> None:
+        """Launch on, after `pause` or after failures have halted the job."""
+        self._driver.call(lambda: self._loop.post_now(ResumeAsked(self._loop.now())))
+
+    @property
+    def rules(self) -> Rules:
+        """Retries, limits and pace as they are now."""
+        return self._loop.scheduler.rules
+
+    def set(self, **values: object) -> Rules:
+        """Change the job's pace while it runs.
+
+        Parameters
+        ----------
+        **values
+            ``max_tasks``: how many commands may run at once; ``rate``: launches, as ``"10/s"``; ``delay``: seconds
+            between two launches; ``halt``: after how many failures, as ``5`` or ``"10%"``; ``retries``. None, or
+            ``"none"``, takes a bound away.
+
+        Returns
+        -------
+        Rules
+            As they are now.
+
+        Raises
+        ------
+        SpecError
+            A name or a value cannot be; nothing has changed.
+        """
+        changes: dict[str, Any] = {}
+        bad: list[str] = []
+        for name, value in values.items():
+            if name not in CHANGEABLE:
+                bad.append(f"{name} cannot be changed; {', '.join(CHANGEABLE)} can")
+                continue
+            field, parse = CHANGEABLE[name]
+            text = "none" if value is None else str(value)
+            try:
+                changes[field] = 0 if text == "none" and field in ("delay_s", "retries") else parse(text)
+            except SpecError as error:
+                bad.append(f"{name}: {error}")
+        if bad:
+            raise SpecError("; ".join(bad))
+
+        def change() -> None:
+            rules = replace(self._loop.scheduler.rules, **changes)
+            self._loop.post_now(RulesChanged(self._loop.now(), rules))
+
+        self._driver.call(change)
+        return self.rules
 
     # -- results ----------------------------------------------------------------------------------------
 

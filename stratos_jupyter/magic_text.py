@@ -60,6 +60,10 @@ def status_text(view: JobView) -> str:
     reasons = failure_reasons(view)
     if reasons:
         lines.append("why: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()))
+    if view.attempts_retried:
+        lines.append(f"{counted(view.attempts_retried, 'attempt')} failed and tried again")
+    if view.held and view.unfinished:
+        lines.append(f"{view.held}: nothing more is launched; %stratos resume {clean(view.job_id)} goes on")
     if view.attempts_lost:
         lines.append(f"{counted(view.attempts_lost, 'attempt')} lost by the cluster")
     return "\n".join(lines + [clean(notice) for notice in view.notices])
@@ -71,7 +75,10 @@ def remains_text(view: JobView) -> str:
     running = sum(view[state] for state in IN_FLIGHT)
     if not view.unfinished:
         return f"{name} has ended; %stratos results {name} returns its results"
-    return f"{running:,} running go on, {view[TaskState.QUEUED]:,} wait; %stratos kill {name} ends them"
+    waiting = f"{view[TaskState.QUEUED]:,} wait"
+    if view.held and view[TaskState.QUEUED]:
+        waiting += f" ({view.held}; %stratos resume {name} launches them)"
+    return f"{running:,} running go on, {waiting}; %stratos kill {name} ends them"
 
 
 def preview_text(spec: JobSpec, commands: Commands) -> str:

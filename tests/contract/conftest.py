@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from stratos_jupyter.backend.core.events import Closed, Event, TasksAdded
 from stratos_jupyter.backend.core.resources import Resources
+from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.core.views import JobView
 from stratos_jupyter.backend.driver import Driver
@@ -46,7 +47,7 @@ def shell_script(task: int, attempt: int, command: str) -> Outcome:
 class Run:
     """A run of a job on one engine."""
 
-    def __init__(self, kind: str, folder: Path, slots: int = SLOTS) -> None:
+    def __init__(self, kind: str, folder: Path, slots: int = SLOTS, rules: Rules | None = None) -> None:
         self.kind = kind
         self.machine = this_machine(slots, str(folder))
         self.folder = folder
@@ -61,6 +62,8 @@ class Run:
                 self.driver.loop,
                 time.time,
                 self.views.append,
+                self.adopt,
+                rules=rules,
                 job_id="contract",
                 run=1,
                 engine_name=kind,
@@ -105,6 +108,12 @@ class Run:
         event = TasksAdded(self.loop.now(), len(tasks), Resources(1.0))
         self.driver.call(lambda: self.loop.add(event, tasks.start, made.to_record))
         return tasks
+
+    def adopt(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
+        made = explicit_commands(texts)
+        tasks = self.workload.add(made, Surroundings(str(self.folder), {}), origin[0])
+        event = TasksAdded(self.loop.now(), len(tasks), Resources(1.0))
+        self.driver.post(lambda: self.loop.add(event, tasks.start, made.to_record, origin))
 
     def post(self, make: Callable[[float], Event]) -> None:
         self.driver.call(lambda: self.loop.post_now(make(self.loop.now())))

@@ -18,7 +18,7 @@ def row(
     task: int, attempt: int = 1, state: TaskState = TaskState.FINISHED, counts: int = 1, out: bytes = b""
 ) -> tuple[Any, ...]:
     numbers = (1.0, 2.0, 3.0, 0.1, 5.0, None)
-    return (task, attempt, int(state), "exit", 0, "n", *numbers, out, b"", "", "", len(out), 0, "", counts)
+    return (task, attempt, int(state), "exit", 0, "n", *numbers, out, b"", "", "", len(out), 0, "", 0, None, counts)
 
 
 @pytest.fixture

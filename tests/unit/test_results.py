@@ -29,6 +29,8 @@ FIXED_DTYPES = {
     "file": "string",
     "node": "string",
     "attempt": "Int64",
+    "losses": "Int64",
+    "origin": "Int64",
     "exit_code": "Int64",
     "submitted_at": "datetime64[us, UTC]",
     "started_at": "datetime64[us, UTC]",

@@ -45,6 +45,8 @@ class Result(NamedTuple):
         How many bytes the command wrote.
     note : str
         One line for a person, or ''.
+    commands : tuple of str
+        What is to run instead, where a monitor ended the attempt.
     """
 
     task: int
@@ -63,6 +65,7 @@ class Result(NamedTuple):
     stdout_size: int
     stderr_size: int
     note: str
+    commands: tuple[str, ...] = ()
 
 
 class Sink(Protocol):

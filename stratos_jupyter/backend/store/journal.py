@@ -11,9 +11,10 @@ A result is committed here before its status is acknowledged to the engine and b
   a status that is delivered again changes nothing.
 - Values of environment variables are never written here.
 
-Tables: ``meta`` (format, job, spec), ``calls`` (commands by call), ``results`` (one row an ended attempt;
-``counts`` is 0 for one whose task had its result already), ``acts`` (what else a replay needs: launches and what
-the user asked), in the order of ``seq``.
+Tables: ``meta`` (format, job, spec), ``calls`` (commands by call; ``origin`` is the task and attempt whose monitor
+asked for them), ``results`` (one row an ended attempt; ``counts`` is 0 for history: its task had its result already,
+or was tried again), ``acts`` (what else a replay needs: launches, commands that a monitor asked for, and what the user
+asked), in the order of ``seq``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from ...errors import JournalError
 from ..core.states import TaskState
 from .rows import ResultRow
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 FILE_NAME: Final = "journal.sqlite"
 #: rows that a reader takes at a time, so that the writer never waits long for the lock
 CHUNK: Final = 5000
@@ -48,7 +49,8 @@ CREATE TABLE results (
     reason TEXT NOT NULL, exit_code INTEGER, node TEXT NOT NULL, submitted_at REAL NOT NULL, started_at REAL,
     finished_at REAL NOT NULL, cpu_s REAL NOT NULL, max_rss_mib REAL NOT NULL, local_fraction REAL,
     stdout BLOB, stderr BLOB, stdout_path TEXT NOT NULL, stderr_path TEXT NOT NULL,
-    stdout_size INTEGER NOT NULL, stderr_size INTEGER NOT NULL, note TEXT NOT NULL, counts INTEGER NOT NULL
+    stdout_size INTEGER NOT NULL, stderr_size INTEGER NOT NULL, note TEXT NOT NULL,
+    losses INTEGER NOT NULL, origin INTEGER, counts INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX results_attempt ON results (task, attempt);
 CREATE TABLE acts (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL, act TEXT NOT NULL, detail TEXT NOT NULL);
@@ -139,6 +141,12 @@ class Journal:
     def add_results(self, rows: Iterable[Sequence[Any]]) -> None:
         """Keep ended attempts: the fields of `ResultRow` after ``seq``, then whether the row counts."""
         self._db.executemany(_INSERT, rows)
+
+    def forget_lost(self, attempts: Iterable[tuple[int, int]]) -> None:
+        """Drop what was recorded of attempts that were given up for lost and have a result after all."""
+        self._db.executemany(
+            "DELETE FROM results WHERE task = ? AND attempt = ? AND NOT counts AND reason = 'lost'", attempts
+        )
 
     def add_acts(self, acts: Iterable[tuple[float, str, Any]]) -> None:
         """Keep acts: when, what, and its detail, which becomes JSON."""

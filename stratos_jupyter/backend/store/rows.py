@@ -46,3 +46,7 @@ class ResultRow(NamedTuple):
     stderr_size: int
     #: "" or one line for a person
     note: str
+    #: how often the cluster lost the task before
+    losses: int = 0
+    #: the task whose monitor asked for this one; None: the user did
+    origin: int | None = None
