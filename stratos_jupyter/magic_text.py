@@ -63,7 +63,7 @@ def status_text(view: JobView) -> str:
     if view.attempts_retried:
         lines.append(f"{counted(view.attempts_retried, 'attempt')} failed and tried again")
     if view.held and view.unfinished:
-        lines.append(f"{view.held}: nothing more is launched; %stratos resume {clean(view.job_id)} goes on")
+        lines.append(f"nothing more is launched; %stratos resume {clean(view.job_id)} goes on")
     if view.attempts_lost:
         lines.append(f"{counted(view.attempts_lost, 'attempt')} lost by the cluster")
     return "\n".join(lines + [clean(notice) for notice in view.notices])

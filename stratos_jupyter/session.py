@@ -119,12 +119,15 @@ class Session:
         EngineError
             The engine does not exist.
         """
-        spec.check()
+        bad: list[str] = []
+        try:
+            spec.check()
+        except SpecError as error:
+            bad.append(str(error))
         cwd = os.path.abspath(os.path.expanduser(spec.cwd or os.getcwd()))
         log_directory = os.path.join(cwd, os.path.expanduser(spec.log_directory)) if spec.log_directory else ""
         largest = self.machine(spec.master).largest
         demand = spec.largest_demand()
-        bad: list[str] = []
         if commands is not None and not len(commands):
             bad.append("there is no command to run")
         if not demand.fits(largest.resources):

@@ -70,7 +70,8 @@ class Gate:
 
     def launched(self, at_s: float) -> None:
         """Note that a command was launched."""
-        self._tokens -= 1.0
+        if self.rules.rate_per_s is not None:
+            self._tokens -= 1.0
         self._last_at = at_s
 
     def _due(self, at_s: float) -> int:
@@ -83,7 +84,7 @@ class Gate:
             passed_s = 0.0 if self._counted_at is None else max(0.0, at_s - self._counted_at)
             self._counted_at = at_s
             self._tokens = min(most, self._tokens + passed_s * rules.rate_per_s)
-            due = int(self._tokens + CRUMB)
+            due = max(0, int(self._tokens + CRUMB))
         return min(due, 1) if rules.delay_s > 0 else due
 
     def ended(self, failed: bool) -> str:
