@@ -58,19 +58,24 @@ _DATA = (
 _NAME = r"[\w.+@%~-]"
 _IN_PATH = r"""[^\s/'"`‘’“”:;,()\[\]{}<>|=\\]"""
 _BEFORE = r"(?<![^\W_])"  # no letter and no digit; `_` parts a number from a word
-_QUOTED = "|".join(
-    rf"{opened}(?:[^{closed}\s/]*+/[^{closed}]*+|[^{closed}/]*?\.(?:{_DATA}))[{closed}]"
-    for opened, closed in (("'", "'"), ('"', '"'), ("`", "`'"), ("‘", "’"), ("“", "”"))
+_QUOTED = re.compile(
+    r"(?<!\w)(?:"
+    + "|".join(
+        rf"{opened}(?:[^{closed}\s/]*+/[^{closed}]*+|[^{closed}/]*?\.(?i:{_DATA}))[{closed}]"
+        for opened, closed in (("'", "'"), ('"', '"'), ("`", "`'"), ("‘", "’"), ("“", "”"))
+    )
+    + r")(?!\w)"
 )
 _TOKEN = re.compile(
-    rf"(?P<quoted>(?<!\w)(?:{_QUOTED})(?!\w))"
-    r"|(?P<url>(?<![\w+.-])[A-Za-z][\w+.-]*+://[^\s'\"`‘’“”<>()\[\]]*+)"
+    r"(?P<url>(?<![\w+.-])[A-Za-z][\w+.-]*+://[^\s'\"`‘’“”<>()\[\]]*+)"
     rf"|(?P<path>(?<!{_IN_PATH}){_IN_PATH}*+(?:/++{_IN_PATH}*+)++)"
     rf"|(?P<file>(?<!{_NAME})(?:{_NAME}+\.(?i:{_DATA})|(?=[\w+@%~-]*\d\d){_NAME}*\.[A-Za-z]\w{{0,4}})(?!\w))"
-    rf"|{_BEFORE}(?=[A-Fa-f]*\d)[0-9A-Fa-f]{{8,}}(?:-[0-9A-Fa-f]{{4,}})*(?![^\W_])"
-    rf"|(?:(?<![\w)\].-])[-+])?{_BEFORE}(?:0[xX][0-9A-Fa-f]+|\d+(?:[-.,:/_T]\d+)*(?:[EeDd][-+]?\d+)?(?:Z\b)?)"
-    r"|(?<=[^\W\d_])\d\d+"
+    rf"|(?=[0-9A-Fa-f]{{8}}){_BEFORE}(?=[A-Fa-f]*\d)[0-9A-Fa-f]{{8,}}(?:-[0-9A-Fa-f]{{4,}})*(?![^\W_])"
+    rf"|(?=[-+\d])(?:(?<![\w)\].-])[-+])?{_BEFORE}(?:0[xX][0-9A-Fa-f]+|\d+(?:[-.,:/_T]\d+)*(?:[EeDd][-+]?\d+)?(?:Z\b)?)"
+    r"|(?=\d\d)(?<=[^\W\d_])\d\d+"
 )
+#: what each of them has
+_IN_TOKEN = re.compile(r"[\d/.]")
 #: words with a slash that are no paths
 _NO_PATHS: Final = frozenset(
     {"input/output", "i/o", "and/or", "either/or", "n/a", "read/write", "yes/no", "true/false"}
@@ -116,17 +121,21 @@ def normal_form(text: str) -> str:
 @lru_cache(maxsize=1024)  # many tasks say the very same
 def _form(line: str) -> str:
     while True:
-        form = _RUN.sub(_short, _TOKEN.sub(_mark, " ".join(line.split())))[:MOST_TEXT].rstrip()
-        if form == line:
+        words = _QUOTED.sub(_mark_quoted, line).split()
+        words = [_TOKEN.sub(_mark, word) if _IN_TOKEN.search(word) else word for word in words]
+        form = _RUN.sub(_short, " ".join(words))[:MOST_TEXT].rstrip()
+        if form == line or not _IN_TOKEN.search(form):
             return form
         line = form
+
+
+def _mark_quoted(match: re.Match[str]) -> str:
+    return f"{match[0][0]}<path>{match[0][-1]}"
 
 
 def _mark(match: re.Match[str]) -> str:
     token = match[0]
     match match.lastgroup:
-        case "quoted":
-            return f"{token[0]}<path>{token[-1]}"
         case "url":
             return "<path>" + token[len(token.rstrip(".,:;")) :]
         case "path":
