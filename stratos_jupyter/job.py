@@ -394,7 +394,8 @@ class Job:
             self._table_seq = rows[-1].seq  # only now: an interrupt in a user's parser must not lose rows
         for task in list(self._relaunched):
             if self.state(task) < TaskState.FINISHED:
-                self._table.forget(task)
+                # the row of its new end may have been read already, while that was being made known
+                self._table.forget(task, self._loop.scheduler.table.attempt(task))
             else:
                 self._relaunched.discard(task)
         return self._table

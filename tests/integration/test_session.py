@@ -157,6 +157,22 @@ def test_failures_are_grouped_and_what_runs_again_is_left_out(session: Session, 
     assert [(group.label, group.tasks) for group in job.failure_groups()] == [("killed", (1,))]
 
 
+def test_looking_while_tasks_run_again_loses_none(session: Session) -> None:
+    job = session.submit(JobSpec(), explicit_commands(["false"] * 200))
+    assert job.wait(20)
+    job.relaunch(range(200))
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # so that results are looked at between their commit and the scheduler's turn
+    try:
+        while not job.wait(0.0):
+            job.results()
+    finally:
+        sys.setswitchinterval(interval_s)
+    assert job.wait(20)
+    assert job.df.attempt.tolist() == [2] * 200
+    assert [group.count for group in job.failure_groups()] == [200]
+
+
 @pytest.mark.parametrize("output", list(OutputMode))
 def test_failures_say_what_is_kept_of_them(session: Session, tmp_path: Path, output: OutputMode) -> None:
     spec = JobSpec(output=output, log_directory=str(tmp_path / "logs") if output is OutputMode.DISK else "")
