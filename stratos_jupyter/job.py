@@ -25,10 +25,11 @@ from .backend.core.views import JobView
 from .backend.driver import Driver
 from .backend.engines.loop import JobLoop
 from .backend.store.journal import Journal
-from .backend.store.outputs import bounded_text
+from .backend.store.outputs import bounded_text, last_text
 from .backend.store.rows import ResultRow
 from .commands import Commands, explicit_commands
 from .errors import JobNotFound, SpecError, StreamClosed
+from .failures import Failures, Group
 from .rule_values import parse_count, parse_halt, parse_rate, parse_retries
 from .spec import JobSpec, OutputMode
 from .values import parse_duration_s
@@ -52,6 +53,8 @@ CHANGEABLE: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
 }
 #: what a log shows of a stream, in bytes
 LOG_BYTES: Final = 64 * 1024
+#: where the last line of a stderr is looked for, in bytes
+END_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class TaskLog:
         Of the attempt that runs, or else of the last one; each at most 64 KiB, its end when it runs.
     live : bool
         Whether the two are of an attempt that still runs.
+    attempt : int
+        Which attempt the two are of, from 1; 0 when none has begun.
     """
 
     task: int
@@ -81,6 +86,7 @@ class TaskLog:
     stdout: str
     stderr: str
     live: bool
+    attempt: int
 
 
 class Job:
@@ -123,6 +129,9 @@ class Job:
         self._table: ResultTable | None = None
         self._table_seq = 0
         self._relaunched: set[int] = set()
+        self._failures = Failures()
+        self._failures_seq = 0
+        self._failures_lock = threading.Lock()
         self._loop = make_loop(self)
         self._view = self._loop.view()
 
@@ -372,6 +381,26 @@ class Job:
         """Return the first `most` results that did not finish well, by task."""
         return self._journal.failures(most)
 
+    def failure_groups(self) -> list[Group]:
+        """Return the tasks that did not finish well, grouped by what they have in common, the largest group first.
+
+        One that was relaunched is left out until it has ended. Only what is new since the last time is read.
+        """
+        with self._failures_lock:
+            failures = self._failures
+            for seq, rows in self._journal.endings(self._failures_seq, END_BYTES):
+                for row in rows:
+                    if row.state == TaskState.FINISHED:
+                        failures.forget(row.task)
+                    else:
+                        text = last_text(row.stderr_end, row.stderr_path, END_BYTES)
+                        failures.add(row.task, row.reason, row.exit_code, text if text.strip() else row.note)
+                self._failures_seq = seq  # only now: what an interrupt leaves half done comes again
+            # Asked after the rows: those that have begun again by now are left out, not forgotten, for the row of
+            # their new end may have been read while it was being made known.
+            states = self.states()
+            return failures.groups(without={task for task in failures if states[task] <= TaskState.FINISHED})
+
     def text_of(self, data: bytes | None, path: str, size: int) -> str:
         """Return a stream as text, bounded by the job's ``output_limit``; the path of its file where it stays there."""
         if path and not self._sends_back:
@@ -408,18 +437,21 @@ class Job:
         attempts = tuple(self._journal.attempts(task))
         table = self._loop.scheduler.table
         live: tuple[str, str] | None = None
+        attempt = attempts[-1].attempt if attempts else 0
         if task < len(table) and not table.ended(task):
-            attempt = table.attempt(task)
-            live = self._driver.call(lambda: self._loop.engine.tail(task, attempt, LOG_BYTES)).result(10.0)
+            now = table.attempt(task)
+            live = self._driver.call(lambda: self._loop.engine.tail(task, now, LOG_BYTES)).result(10.0)
         if live is not None:
             stdout, stderr = live
+            attempt = now
         elif attempts:
             last = attempts[-1]
             stdout = bounded_text(last.stdout, last.stdout_path, last.stdout_size, LOG_BYTES)
             stderr = bounded_text(last.stderr, last.stderr_path, last.stderr_size, LOG_BYTES)
         else:
             stdout = stderr = ""
-        return TaskLog(task, self.commands.command(task), self.state(task), attempts, stdout, stderr, live is not None)
+        command, state = self.commands.command(task), self.state(task)
+        return TaskLog(task, command, state, attempts, stdout, stderr, live is not None, attempt)
 
     @property
     def df(self) -> pd.DataFrame:
@@ -457,7 +489,8 @@ class Job:
             self._table_seq = rows[-1].seq  # only now: an interrupt in a user's parser must not lose rows
         for task in list(self._relaunched):
             if self.state(task) < TaskState.FINISHED:
-                self._table.forget(task)
+                # the row of its new end may have been read already, while that was being made known
+                self._table.forget(task, self._loop.scheduler.table.attempt(task))
             else:
                 self._relaunched.discard(task)
         return self._table

@@ -153,8 +153,9 @@ class StratosMagics(Magics):
     @subcommand("%stratos status demo")
     @_JOB
     def do_status(self, args: argparse.Namespace) -> None:
-        """Show how far a job is, and why tasks failed."""
-        print(status_text(self._session().job(args.JOB).view))
+        """Show how far a job is, and why tasks failed, those that failed alike together."""
+        job = self._session().job(args.JOB)
+        print(status_text(job.view, job.failure_groups()))
 
     @subcommand("%stratos wait demo")
     @_JOB

@@ -251,9 +251,9 @@ class ResultTable:
         while chunk := list(islice(left, CHUNK)):
             self._take(chunk)
 
-    def forget(self, task: int) -> None:
-        """Drop the row of a task that was relaunched; only a later attempt makes a new one."""
-        if task < len(self._state) - 1:
+    def forget(self, task: int, attempt: int) -> None:
+        """Drop the row of a task that was relaunched, unless it is of this `attempt`; only a later one makes a new."""
+        if task < len(self._state) - 1 and self._attempt[task] < attempt:
             self._state[task] = _NO_ROW
             for column in self._columns:
                 column.clear(task)

@@ -31,7 +31,7 @@ from typing import Any, Final
 
 from ...errors import JournalError
 from ..core.states import TaskState
-from .rows import ResultRow
+from .rows import EndingRow, ResultRow
 
 FORMAT: Final = 2
 FILE_NAME: Final = "journal.sqlite"
@@ -193,6 +193,39 @@ class Journal:
         with self._lock:
             found = self._db.execute(query, (int(TaskState.FINISHED), most)).fetchall()
         return list(map(ResultRow._make, found))
+
+    def endings(self, after_seq: int = 0, nbytes: int = 4096) -> Iterator[tuple[int, list[EndingRow]]]:
+        """Yield what tells of failures among the results that count, a part at a time, in order of arrival.
+
+        These are the attempts that did not finish well, and the later attempts that did, of tasks that may have failed
+        before. No stdout is read, and of each stderr its last `nbytes` bytes, and one more where there is more.
+
+        Parameters
+        ----------
+        after_seq : int
+            The rows up to this one are known.
+        nbytes : int
+            How much of each stderr.
+
+        Yields
+        ------
+        seq : int
+            The rows up to this one are known now.
+        rows : list of EndingRow
+            Those of this part.
+        """
+        # `counts` comes after the outputs in a row: it is asked last, of few rows.
+        query = (
+            "SELECT seq, task, attempt, state, reason, exit_code, substr(stderr, ?), stderr_path, note FROM results"
+            " WHERE seq > ? AND seq <= ? AND (state != ? OR attempt > 1) AND counts ORDER BY seq"
+        )
+        with self._lock:
+            last = self._db.execute("SELECT max(seq) FROM results").fetchone()[0] or 0
+        while after_seq < last:
+            first, after_seq = after_seq, min(after_seq + CHUNK, last)
+            with self._lock:
+                found = self._db.execute(query, (-nbytes - 1, first, after_seq, int(TaskState.FINISHED))).fetchall()
+            yield after_seq, list(map(EndingRow._make, found))
 
     def attempts(self, task: int) -> list[ResultRow]:
         """Return every ended attempt of one task, first to last."""
