@@ -23,6 +23,7 @@ from .backend.core.rules import Rules
 from .backend.core.states import TaskState
 from .backend.core.views import JobView
 from .backend.driver import Driver
+from .backend.engines.base import Tail
 from .backend.engines.loop import JobLoop
 from .backend.store.journal import Journal
 from .backend.store.outputs import bounded_text, last_text
@@ -77,6 +78,8 @@ class TaskLog:
         Whether the two are of an attempt that still runs.
     attempt : int
         Which attempt the two are of, from 1; 0 when none has begun.
+    note : str
+        What there is to say of the attempt that runs, as what its monitor said last.
     """
 
     task: int
@@ -87,6 +90,7 @@ class TaskLog:
     stderr: str
     live: bool
     attempt: int
+    note: str = ""
 
 
 class Job:
@@ -436,13 +440,13 @@ class Job:
         self._known([task])
         attempts = tuple(self._journal.attempts(task))
         table = self._loop.scheduler.table
-        live: tuple[str, str] | None = None
+        live: Tail | None = None
         attempt = attempts[-1].attempt if attempts else 0
         if task < len(table) and not table.ended(task):
             now = table.attempt(task)
             live = self._driver.call(lambda: self._loop.engine.tail(task, now, LOG_BYTES)).result(10.0)
         if live is not None:
-            stdout, stderr = live
+            stdout, stderr = live.stdout, live.stderr
             attempt = now
         elif attempts:
             last = attempts[-1]
@@ -451,7 +455,7 @@ class Job:
         else:
             stdout = stderr = ""
         command, state = self.commands.command(task), self.state(task)
-        return TaskLog(task, command, state, attempts, stdout, stderr, live is not None, attempt)
+        return TaskLog(task, command, state, attempts, stdout, stderr, live is not None, attempt, live.note if live else "")
 
     @property
     def df(self) -> pd.DataFrame:

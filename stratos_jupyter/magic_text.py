@@ -134,12 +134,20 @@ def log_text(job: Job, log: TaskLog) -> str:
     """Return a task's story: its command, its attempts, what it wrote."""
     lines = [f"{clean(job.job_id)} run {job.run}, task {log.task}: {log.state.name.lower()}"]
     lines += ["$ " + printable(log.command).replace("\n", "\n  ")]
+    origin = job.commands.origin(log.task)
+    if origin is not None:
+        lines.append(f"runs because of task {origin}, which its monitor ended")
+    spawned = [task for tasks in job.commands.spawned_by(log.task) for task in tasks]
+    if spawned:
+        lines.append(f"its monitor ended it; instead of it: {ranges_text(spawned)}")
     several = len({row.attempt for row in log.attempts} | {log.attempt}) > 1
     for row in log.attempts:
         lines.append(_attempt_text(row))
         # below are the streams of one attempt only; a line of each tells them apart
         said = last_line(last_text(row.stderr, row.stderr_path, END_BYTES)) if several else ""
         lines += [f"    {clean(said)}"] if said else []
+    if log.note:
+        lines.append(f"so far: {clean(log.note)}")
     which = (f" of attempt {log.attempt}" if several else "") + (", so far" if log.live else "")
     for name, text in (("stdout", log.stdout), ("stderr", log.stderr)):
         if text:

@@ -65,6 +65,10 @@ class Workload:
         """Return the task whose monitor asked for this one; None when the user did."""
         return next((origin for origin, tasks in self._spawned if task in tasks), None)
 
+    def spawned_by(self, task: int) -> list[range]:
+        """Return the tasks that the monitor of this one asked for."""
+        return [tasks for origin, tasks in self._spawned if origin == task]
+
     def with_spawned(self, ranges: Sequence[range]) -> list[range]:
         """Return ranges of tasks, and those that the monitors of these tasks asked for, and so on."""
         found = list(ranges)

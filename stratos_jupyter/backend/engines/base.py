@@ -68,6 +68,14 @@ class Result(NamedTuple):
     commands: tuple[str, ...] = ()
 
 
+class Tail(NamedTuple):
+    """The end of what a running attempt has written so far, and its note: a line for a person, or ''."""
+
+    stdout: str
+    stderr: str
+    note: str
+
+
 class Sink(Protocol):
     """Where an engine tells what happens; all of it on the driver thread."""
 
@@ -110,8 +118,8 @@ class Engine(Protocol):
     def perform(self, decisions: Sequence[Decision]) -> None:
         """Perform all that followed from one event; launches on one offer belong together."""
 
-    def tail(self, task: int, attempt: int, nbytes: int) -> Future[tuple[str, str] | None]:
-        """Ask for the last bytes of stdout and stderr of a running attempt; None when it does not run."""
+    def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
+        """Ask for the last bytes of what a running attempt has written; None when it does not run."""
 
     def descriptors(self) -> list[int]:
         """Return the descriptors of connections that a forked child must not keep."""

@@ -29,7 +29,7 @@ from ..core.events import BatchLost, Offer, OffersArrived, TasksReturned, TasksS
 from ..core.placement import BatchPolicy
 from ..core.resources import Resources
 from ..core.states import Reason
-from .base import Result, Sink, Work
+from .base import Result, Sink, Tail, Work
 from .link import Link
 from .machine import Machine
 from .orphans import end_orphans
@@ -115,7 +115,7 @@ class LocalEngine:
         self._slot_of: dict[int, _Slot] = {}  # by batch
         self._left: dict[int, set[tuple[int, int]]] = {}  # by batch: attempts not yet reported
         self._where: dict[tuple[int, int], int] = {}  # attempt -> batch
-        self._tails: dict[int, Future[tuple[str, str] | None]] = {}
+        self._tails: dict[int, Future[Tail | None]] = {}
         self._failures = 0
         self._closed = False
         machine.join(self)
@@ -304,7 +304,8 @@ class LocalEngine:
             case ["tail", request, answer]:
                 future = self._tails.pop(request, None)
                 if future is not None:
-                    future.set_result(None if answer is None else (answer["stdout"], answer["stderr"]))
+                    note = "" if answer is None else answer.get("note", "")
+                    future.set_result(None if answer is None else Tail(answer["stdout"], answer["stderr"], note))
             case ["hello", *_]:
                 link.up = True
                 self._failures = 0
@@ -375,7 +376,8 @@ class LocalEngine:
             self._end_tails()
             if link.up:
                 self._sink.notice(f"the executor (pid {link.process.pid}) ended unexpectedly; what it ran runs again")
-                end_orphans({self._mark(*attempt) for attempt in attempts})
+                marks = {self._mark(*attempt) for attempt in attempts}
+                end_orphans(marks | {mark + b".monitor" for mark in marks})
                 for batch in lost:
                     self._sink.post(BatchLost(self._sink.now(), batch))
             else:  # it has not begun anything
@@ -390,9 +392,9 @@ class LocalEngine:
 
     # -- the rest ---------------------------------------------------------------------------------------
 
-    def tail(self, task: int, attempt: int, nbytes: int) -> Future[tuple[str, str] | None]:
-        """Ask for the last bytes of stdout and stderr of a running attempt; None when it does not run."""
-        future: Future[tuple[str, str] | None] = Future()
+    def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
+        """Ask for the last bytes of what a running attempt has written; None when it does not run."""
+        future: Future[Tail | None] = Future()
         batch = self._where.get((task, attempt))
         if batch is None:
             future.set_result(None)

@@ -19,7 +19,7 @@ from ..core.events import BatchLost, Offer, OffersArrived, TasksReturned, TasksS
 from ..core.placement import BatchPolicy
 from ..core.resources import Resources
 from ..core.states import Reason
-from .base import Result, Sink, Work
+from .base import Result, Sink, Tail, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +198,9 @@ class ScriptedEngine:
         """The batches in flight."""
         return list(self._batches)
 
-    def tail(self, task: int, attempt: int, nbytes: int) -> Future[tuple[str, str] | None]:
+    def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
         """Answer None: nothing here writes as it goes."""
-        future: Future[tuple[str, str] | None] = Future()
+        future: Future[Tail | None] = Future()
         future.set_result(None)
         return future
 
