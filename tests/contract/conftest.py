@@ -12,6 +12,7 @@ import pytest
 from stratos_jupyter.backend.core.events import Closed, Event, TasksAdded
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.rules import Rules
+from stratos_jupyter.backend.core.scheduler import Scheduler
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.core.views import JobView
 from stratos_jupyter.backend.driver import Driver
@@ -19,6 +20,7 @@ from stratos_jupyter.backend.engines.base import Engine
 from stratos_jupyter.backend.engines.local import LocalEngine
 from stratos_jupyter.backend.engines.loop import JobLoop
 from stratos_jupyter.backend.engines.machine import this_machine
+from stratos_jupyter.backend.engines.replay import replay
 from stratos_jupyter.backend.engines.scripted import Outcome, ScriptedEngine
 from stratos_jupyter.backend.store.journal import Journal
 from stratos_jupyter.backend.store.rows import ResultRow
@@ -51,6 +53,7 @@ class Run:
 
     def __init__(self, kind: str, folder: Path, slots: int = SLOTS, rules: Rules | None = None) -> None:
         self.kind = kind
+        self.rules = rules
         self.machine = this_machine(slots, str(folder))
         self.folder = folder
         self.journal = Journal(folder)
@@ -139,6 +142,14 @@ class Run:
     def check(self) -> None:
         self.driver.call(self.loop.scheduler.check)
 
+    def check_replay(self) -> None:
+        """The journal, replayed, rebuilds an equal scheduler."""
+        self.driver.call(self.loop._turn)  # what waits to be recorded
+        again = Scheduler(self.loop.engine.policy, self.rules)
+        replay(self.journal, again, Resources(1.0), 0)
+        again.check()
+        assert again.story() == self.driver.call(self.loop.scheduler.story)
+
     def end(self) -> None:
         self.driver.call(self.loop.close).result(10.0)
         self.driver.close()
@@ -156,4 +167,5 @@ def run(request: pytest.FixtureRequest, engine: str, tmp_path: Path) -> Iterator
     run = Run(engine, tmp_path, rules=getattr(request, "param", None))
     yield run
     run.check()
+    run.check_replay()
     run.end()

@@ -26,6 +26,13 @@ class Batch:
         self.before = before
         self.after: int | None = None
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Batch) and (self.node, self.tasks, self.before, self.after) == (
+            *(other.node, other.tasks, other.before, other.after),
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
 
 class Batches:
     """All launches in flight.
@@ -74,10 +81,11 @@ class Batches:
         batch = self._batches.get(behind)
         return batch is not None and batch.after is None
 
-    def add(self, node: str, tasks: Iterable[int], behind: int | None) -> int:
-        """Number a new launch."""
-        batch_id = self._next
-        self._next += 1
+    def add(self, node: str, tasks: Iterable[int], behind: int | None, batch_id: int | None = None) -> int:
+        """Take in a launch, under a new number or the one that it has."""
+        if batch_id is None:
+            batch_id = self._next
+        self._next = max(self._next, batch_id + 1)
         batch = self._batches[batch_id] = Batch(node, tasks, behind)
         for task in batch.tasks:
             self._of[task] = batch_id

@@ -25,6 +25,8 @@ class Launch:
         Task and attempt, in the order in which they run, one after another.
     expected_s : float or None
         How long the whole of it is expected to take; None when nobody knows yet.
+    behind : int or None
+        The batch behind which it lines up.
     """
 
     offer_id: str
@@ -33,6 +35,7 @@ class Launch:
     demand: Resources
     tasks: tuple[tuple[int, int], ...]
     expected_s: float | None
+    behind: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,20 @@ class RulesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LaunchKnown:
+    """A launch is known from a journal, or from whoever performs it; nothing has to be done for it.
+
+    The fields are those of `decisions.Launch`.
+    """
+
+    at_s: float
+    batch_id: int
+    node: str
+    tasks: tuple[tuple[int, int], ...]
+    behind: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A moment has come that the scheduler asked for by `Scheduler.wakes_at`."""
 
@@ -187,6 +201,7 @@ Event: TypeAlias = (
     | PauseAsked
     | ResumeAsked
     | RulesChanged
+    | LaunchKnown
     | Tick
     | Closed
 )

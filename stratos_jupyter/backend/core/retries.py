@@ -89,6 +89,10 @@ class Retries:
         """The tasks that wait."""
         return set(self._until)
 
+    def story(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Return the failures and doublings of each task."""
+        return dict(self._failures), dict(self._doublings)
+
     @property
     def next_s(self) -> float | None:
         """When the next wait is over; None when nobody waits."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from .batches import Batches
 from .decisions import Decision, Decline, Finish, Gone, Kill, Launch, Recall, Revive, Settle, Suppress
@@ -22,6 +22,7 @@ from .events import (
     Ending,
     Event,
     KillAsked,
+    LaunchKnown,
     NodeBack,
     NodeUnreachable,
     Offer,
@@ -183,6 +184,8 @@ class Scheduler:
                 self._gate.resume()
             case RulesChanged():
                 decisions = self._change(event.rules)
+            case LaunchKnown():
+                self._known(event)
             case Tick():
                 decisions = self._tick()
             case Closed():
@@ -259,7 +262,19 @@ class Scheduler:
             tasks.append((task, self.table.attempt(task)))
         batch_id = self._batches.add(offer.node, (task for task, _ in tasks), offer.behind)
         expected_s = None if mean_s is None else mean_s * len(tasks)
-        return Launch(offer.offer_id, offer.node, batch_id, queue.demand, tuple(tasks), expected_s)
+        return Launch(offer.offer_id, offer.node, batch_id, queue.demand, tuple(tasks), expected_s, offer.behind)
+
+    def _known(self, event: LaunchKnown) -> None:
+        tasks = [
+            task for task, attempt in event.tasks if attempt == self.table.attempt(task) and self.table.waits(task)
+        ]
+        if not tasks or self._batches.get(event.batch_id) is not None:
+            return
+        for task in tasks:
+            self.table.move(task, Cue.LAUNCHED)
+            self._retries.wake(task)
+        behind = event.behind if event.behind is not None and self._batches.can_line_up(event.behind) else None
+        self._batches.add(event.node, tasks, behind, event.batch_id)
 
     # -- statuses ---------------------------------------------------------------------------------------
 
@@ -496,6 +511,28 @@ class Scheduler:
         if self._closed and not self._finished and not self.table.unended:
             self._finished = True
             decisions.append(Finish())
+
+    def story(self) -> dict[str, Any]:
+        """Return all that a replay has to bring back, to be compared. What runs counts as launched."""
+        table = self.table
+        every = range(len(table))
+        launched = (TaskState.STAGING, TaskState.RUNNING, TaskState.UNREACHABLE)
+        states = [TaskState.STAGING if table.state(task) in launched else table.state(task) for task in every]
+        return {
+            "states": states,
+            "attempts": [table.attempt(task) for task in every],
+            "losses": [table.losses(task) for task in every],
+            "reasons": {reason: count for reason, count in table.reasons.items() if count},
+            "demands": [self._queue_of(task).demand for task in every],
+            "batches": {batch_id: self._batches.get(batch_id) for batch_id in self._batches},
+            "given up": {task: set(attempts) for task, attempts in self._given_up.items()},
+            "again, doomed": (set(self._again), set(self._doomed)),
+            "retries": self._retries.story(),
+            "held": self.held,
+            "rules": self._rules,
+            "closed": self._closed,
+            "lost, retried": (self.attempts_lost, self.attempts_retried),
+        }
 
     def check(self) -> None:
         """Assert that the books agree with each other."""

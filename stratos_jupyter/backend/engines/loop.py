@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -18,6 +18,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from ...errors import JournalError
 from ..core.decisions import Decision, Finish, Launch, Settle
 from ..core.events import (
+    BatchLost,
+    Closed,
     Ending,
     Event,
     KillAsked,
@@ -73,7 +75,41 @@ Adopt: TypeAlias = Callable[[tuple[int, int], Sequence[str]], None]
 
 #: what cannot change whether a result that comes after it is its task's result
 _HARMLESS: Final = (_Arrived, _Added, OffersArrived, TasksStarted, TasksReturned)
-_ASKS: Final = (KillAsked, RelaunchAsked, PauseAsked, ResumeAsked, RulesChanged)
+
+
+class _Page:
+    """What one transaction of the journal holds, in the order in which the scheduler is told of it."""
+
+    def __init__(self) -> None:
+        self.entries: list[_Act | _Added | tuple[Any, ...]] = []
+        self.found: list[tuple[int, int]] = []
+        self._acts: set[int] = set()  # which of the entries are acts
+
+    def acts(self, acts: Iterable[_Act]) -> None:
+        for act in acts:
+            self._acts.add(len(self.entries))
+            self.entries.append(act)
+
+    def rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        self.entries.extend(rows)
+
+    def write(self, journal: Journal) -> None:
+        rows: list[tuple[Any, ...]] = []
+        acts: list[tuple[int, float, str, Any]] = []
+        with journal.writing():
+            for place, (seq, entry) in enumerate(zip(journal.numbers(), self.entries, strict=False)):
+                if isinstance(entry, _Added):
+                    origin = {} if entry.origin is None else {"origin": entry.origin}
+                    journal.add_call(
+                        seq, entry.first, entry.event.count, entry.event.at_s, {**entry.record(), **origin}
+                    )
+                elif place in self._acts:
+                    acts.append((seq, *entry))
+                else:
+                    rows.append((seq, *entry))
+            journal.forget_lost(self.found)
+            journal.add_results(rows)
+            journal.add_acts(acts)
 
 
 class _Waiter:
@@ -260,7 +296,7 @@ class JobLoop:
                 failed = error
                 taken, kept = self._set_aside(taken)
                 self._inbox = kept + self._inbox
-                self._acts += [_act(item) for item in taken if isinstance(item, _ASKS)]
+                self._acts += [act for item in taken for act in _acts_of(item)]
             for item in taken:
                 try:
                     self._handle(item)
@@ -336,51 +372,40 @@ class JobLoop:
 
     def _record(self, taken: Sequence[_Item]) -> None:
         """Commit all of a turn that must survive."""
-        rows = list(self._unwritten)
-        found: list[tuple[int, int]] = []
-        calls: list[_Added] = []
-        asked: list[_Act] = []
+        page = _Page()
+        page.acts(self._acts)
+        page.rows(self._unwritten)
         settled: set[int] = set()
         for item in taken:
-            if isinstance(item, _Arrived):
-                for result in item.results:
-                    if result.reason is Reason.LOST:
-                        continue  # the scheduler says what that means
-                    counts = self._settles(result) and result.task not in settled
-                    rows.append(self._row(result, counts))
-                    if self.scheduler.gave_up(result.task, result.attempt):
-                        found.append((result.task, result.attempt))
-                    if counts:
-                        settled.add(result.task)
-                        asked += self._wanted(result)
-            elif isinstance(item, _Added):
-                calls.append(item)
-            elif isinstance(item, _ASKS):
-                asked.append(_act(item))
-        acts, self._acts = [*self._acts, *asked], []
-        if not (rows or calls or acts):
+            match item:
+                case _Arrived():
+                    for result in item.results:
+                        if result.reason is not Reason.LOST:  # the scheduler says what that means
+                            self._enter(page, result, settled)
+                case _Added():
+                    page.entries.append(item)
+                case _:
+                    page.acts(_acts_of(item))
+        if not page.entries:
             return
-        try:
-            with self._journal.writing():
-                for call in calls:
-                    record = call.record() if call.origin is None else {**call.record(), "origin": call.origin}
-                    self._journal.add_call(call.first, call.event.count, call.event.at_s, record)
-                self._journal.forget_lost(found)
-                self._journal.add_results(rows)
-                self._journal.add_acts(acts)
-        except JournalError:
-            self._acts = [act for act in acts if act not in asked]  # those come again with their events
-            raise
+        page.write(self._journal)
+        self._acts.clear()
         self._unwritten.clear()
+
+    def _enter(self, page: _Page, result: Result, settled: set[int]) -> None:
+        """Enter a result, and what its monitor wants to run; the call that this becomes may come later."""
+        attempt = (result.task, result.attempt)
+        counts = result.task not in settled and self._settles(result)
+        page.rows([self._row(result, counts)])
+        if self.scheduler.gave_up(*attempt):
+            page.found.append(attempt)
+        if counts:
+            settled.add(result.task)
+            if result.commands and attempt not in self._adopted:
+                page.acts([(self.now(), "spawn", [*attempt, result.commands])])
 
     def _settles(self, result: Result) -> bool:
         return self.scheduler.settles(result.task, result.attempt, result.reason, result.code)
-
-    def _wanted(self, result: Result) -> list[_Act]:
-        """Return the act that says what a monitor wants to run, once; the call that it becomes may come later."""
-        if not result.commands or (result.task, result.attempt) in self._adopted:
-            return []
-        return [(self.now(), "spawn", [result.task, result.attempt, result.commands])]
 
     def _row(self, result: Result, counts: bool) -> tuple[Any, ...]:
         task, attempt = result.task, result.attempt
@@ -410,6 +435,7 @@ class JobLoop:
             self.scheduler.table.losses(task),
             self._origins[self.scheduler.call_of(task)],
             int(counts),
+            1,
         )
 
     def _submitted(self, task: int) -> float:
@@ -461,7 +487,9 @@ class JobLoop:
                 case Finish():
                     self._finish = decision
                 case Launch():
-                    self._acts.append((self.now(), "launch", [decision.batch_id, decision.node, decision.tasks]))
+                    self._acts.append(
+                        (self.now(), "launch", [decision.batch_id, decision.node, decision.behind, decision.tasks])
+                    )
                     outward.append(decision)
                 case _:
                     outward.append(decision)
@@ -476,7 +504,7 @@ class JobLoop:
                 gone.task, gone.attempt, int(settle.state), settle.reason.value, None, gone.node,
                 self._submitted(gone.task), gone.started_at, now, 0.0, 0.0, None, None, None, "", "", 0, 0, "",
                 self.scheduler.table.losses(gone.task), self._origins[self.scheduler.call_of(gone.task)],
-                int(settle.final),
+                int(settle.final), 0,
             )
             for gone in settle.tasks
         ]  # fmt: skip
@@ -542,16 +570,23 @@ class JobLoop:
         )
 
 
-def _act(ask: KillAsked | RelaunchAsked | PauseAsked | ResumeAsked | RulesChanged) -> _Act:
-    """Return what the journal keeps of what the user asked."""
-    match ask:
+def _acts_of(item: _Item) -> list[_Act]:
+    """Return what the journal keeps of an event beside results and calls: all that a replay cannot do without."""
+    match item:
         case KillAsked():
-            return ask.at_s, "kill", ask.tasks
+            return [(item.at_s, "kill", item.tasks)]
         case RelaunchAsked():
-            return ask.at_s, "relaunch", ask.tasks
+            return [(item.at_s, "relaunch", item.tasks)]
         case PauseAsked():
-            return ask.at_s, "pause", None
+            return [(item.at_s, "pause", None)]
         case ResumeAsked():
-            return ask.at_s, "resume", None
+            return [(item.at_s, "resume", None)]
         case RulesChanged():
-            return ask.at_s, "rules", ask.rules.to_record()
+            return [(item.at_s, "rules", item.rules.to_record())]
+        case TasksReturned():
+            return [(item.at_s, "returned", item.tasks)]
+        case BatchLost():
+            return [(item.at_s, "lost", item.batch_id)]
+        case Closed():
+            return [(item.at_s, "closed", None)]
+    return []

@@ -14,11 +14,14 @@ A result is committed here before its status is acknowledged to the engine and b
 Tables: ``meta`` (format, job, spec), ``calls`` (commands by call; ``origin`` is the task and attempt whose monitor
 asked for them), ``results`` (one row an ended attempt; ``counts`` is 0 for history: its task had its result already,
 or was tried again), ``acts`` (what else a replay needs: launches, commands that a monitor asked for, and what the user
-asked), in the order of ``seq``.
+asked). ``seq`` is one order over calls, results and acts: in it, a replay tells the scheduler what it was told. Rows
+that are not ``told`` are no node's word but follow from what stands before them.
 """
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import json
 import os
 import sqlite3
@@ -27,7 +30,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ...errors import JournalError
 from ..core.states import TaskState
@@ -41,7 +44,7 @@ CHUNK: Final = 5000
 _SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE calls (
-    call INTEGER PRIMARY KEY, first INTEGER NOT NULL, count INTEGER NOT NULL, at_s REAL NOT NULL,
+    seq INTEGER PRIMARY KEY, first INTEGER NOT NULL, count INTEGER NOT NULL, at_s REAL NOT NULL,
     commands BLOB NOT NULL
 );
 CREATE TABLE results (
@@ -50,13 +53,24 @@ CREATE TABLE results (
     finished_at REAL NOT NULL, cpu_s REAL NOT NULL, max_rss_mib REAL NOT NULL, local_fraction REAL,
     stdout BLOB, stderr BLOB, stdout_path TEXT NOT NULL, stderr_path TEXT NOT NULL,
     stdout_size INTEGER NOT NULL, stderr_size INTEGER NOT NULL, note TEXT NOT NULL,
-    losses INTEGER NOT NULL, origin INTEGER, counts INTEGER NOT NULL
+    losses INTEGER NOT NULL, origin INTEGER, counts INTEGER NOT NULL, told INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX results_attempt ON results (task, attempt);
 CREATE TABLE acts (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL, act TEXT NOT NULL, detail TEXT NOT NULL);
 """
 _FIELDS: Final = ", ".join(ResultRow._fields)
-_INSERT: Final = f"INSERT OR IGNORE INTO results ({_FIELDS}, counts) VALUES (NULL{', ?' * len(ResultRow._fields)})"
+_INSERT: Final = (
+    f"INSERT OR IGNORE INTO results ({_FIELDS}, counts, told) VALUES (?{', ?' * (len(ResultRow._fields) + 1)})"
+)
+
+
+class Entry(NamedTuple):
+    """Something that the scheduler was told, in its place among all of it."""
+
+    seq: int
+    at_s: float
+    what: str
+    detail: Any
 
 
 class Journal:
@@ -130,16 +144,22 @@ class Journal:
         rows = [(key, json.dumps(value)) for key, value in values.items()]
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
-    def add_call(self, first: int, count: int, at_s: float, record: dict[str, Any]) -> None:
+    def numbers(self) -> Iterator[int]:
+        """Return the numbers that entries may have, in order; to be asked for inside `writing`."""
+        parts = " UNION ALL ".join(f"SELECT max(seq) AS seq FROM {name}" for name in ("calls", "results", "acts"))
+        return itertools.count((self._db.execute(f"SELECT max(seq) FROM ({parts})").fetchone()[0] or 0) + 1)
+
+    def add_call(self, seq: int, first: int, count: int, at_s: float, record: dict[str, Any]) -> None:
         """Keep the commands of one call, compressed."""
         # Level 1: 100,000 paths must not make a cell wait; they still shrink tenfold.
         blob = zlib.compress(json.dumps(record).encode("ascii"), 1)
         self._db.execute(
-            "INSERT INTO calls (first, count, at_s, commands) VALUES (?, ?, ?, ?)", (first, count, at_s, blob)
+            "INSERT INTO calls (seq, first, count, at_s, commands) VALUES (?, ?, ?, ?, ?)",
+            (seq, first, count, at_s, blob),
         )
 
     def add_results(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Keep ended attempts: the fields of `ResultRow` after ``seq``, then whether the row counts."""
+        """Keep ended attempts: the fields of `ResultRow`, then whether the row counts, and is a node's word."""
         self._db.executemany(_INSERT, rows)
 
     def forget_lost(self, attempts: Iterable[tuple[int, int]]) -> None:
@@ -148,10 +168,10 @@ class Journal:
             "DELETE FROM results WHERE task = ? AND attempt = ? AND NOT counts AND reason = 'lost'", attempts
         )
 
-    def add_acts(self, acts: Iterable[tuple[float, str, Any]]) -> None:
-        """Keep acts: when, what, and its detail, which becomes JSON."""
-        rows = [(at_s, act, json.dumps(detail, separators=(",", ":"))) for at_s, act, detail in acts]
-        self._db.executemany("INSERT INTO acts (at_s, act, detail) VALUES (?, ?, ?)", rows)
+    def add_acts(self, acts: Iterable[tuple[int, float, str, Any]]) -> None:
+        """Keep acts: their number, when, what, and its detail, which becomes JSON."""
+        rows = [(seq, at_s, act, json.dumps(detail, separators=(",", ":"))) for seq, at_s, act, detail in acts]
+        self._db.executemany("INSERT INTO acts (seq, at_s, act, detail) VALUES (?, ?, ?, ?)", rows)
 
     # -- reading ----------------------------------------------------------------------------------------
 
@@ -163,7 +183,7 @@ class Journal:
     def calls(self) -> list[tuple[int, int, float, dict[str, Any]]]:
         """Return every call: first task, count, when, and the record of its commands."""
         with self._lock:
-            rows = self._db.execute("SELECT first, count, at_s, commands FROM calls ORDER BY call").fetchall()
+            rows = self._db.execute("SELECT first, count, at_s, commands FROM calls ORDER BY seq").fetchall()
         return [(first, count, at_s, json.loads(zlib.decompress(blob))) for first, count, at_s, blob in rows]
 
     def acts(self) -> list[tuple[float, str, Any]]:
@@ -171,6 +191,21 @@ class Journal:
         with self._lock:
             rows = self._db.execute("SELECT at_s, act, detail FROM acts ORDER BY seq").fetchall()
         return [(at_s, act, json.loads(detail)) for at_s, act, detail in rows]
+
+    def told(self) -> Iterator[Entry]:
+        """Yield everything that the scheduler was told, in that order."""
+        with self._lock:
+            calls = self._db.execute("SELECT seq, at_s, first, count FROM calls ORDER BY seq").fetchall()
+            acts = self._db.execute("SELECT seq, at_s, act, detail FROM acts ORDER BY seq").fetchall()
+            results = self._db.execute(
+                "SELECT seq, task, attempt, reason, exit_code, started_at, finished_at FROM results WHERE told"
+                " ORDER BY seq"
+            ).fetchall()
+        return heapq.merge(
+            (Entry(seq, at_s, "call", (first, count)) for seq, at_s, first, count in calls),
+            (Entry(seq, at_s, act, json.loads(detail)) for seq, at_s, act, detail in acts),
+            (Entry(row[0], row[6], "result", row[1:]) for row in results),
+        )
 
     def rows(self, after_seq: int = 0) -> Iterator[ResultRow]:
         """Yield the results that count, in order of arrival, after the one numbered `after_seq`."""

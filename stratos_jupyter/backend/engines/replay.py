@@ -1,0 +1,132 @@
+"""A scheduler from its journal: what it was told is told again, in the same order.
+
+Decisions are dropped, for they were performed or their cause is there again. What the journal cannot know (whether a
+launch still runs) is up to the engine that attaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...errors import JournalError, RefusedMove
+from ..core.events import (
+    BatchLost,
+    Closed,
+    Ending,
+    Event,
+    KillAsked,
+    LaunchKnown,
+    PauseAsked,
+    RelaunchAsked,
+    ResumeAsked,
+    RulesChanged,
+    TasksAdded,
+    TasksEnded,
+    TasksReturned,
+)
+from ..core.resources import Resources
+from ..core.rules import Rules
+from ..core.scheduler import Scheduler
+from ..core.states import Reason
+from ..store.journal import Entry, Journal
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a journal tells beside the scheduler's state.
+
+    Attributes
+    ----------
+    call_times : list of float
+        When each call was made.
+    origins : list of int or None
+        By call: the task whose monitor asked for it.
+    spawned : dict of (int, int) to list of str
+        Commands that an attempt's monitor asked for, which have not become a call.
+    adopted : set of (int, int)
+        Attempts whose monitors asked for commands.
+    """
+
+    call_times: list[float] = field(default_factory=list)
+    origins: list[int | None] = field(default_factory=list)
+    spawned: dict[tuple[int, int], list[str]] = field(default_factory=dict)
+    adopted: set[tuple[int, int]] = field(default_factory=set)
+
+
+def replay(journal: Journal, scheduler: Scheduler, demand: Resources, priority: int) -> Replayed:
+    """Tell a fresh scheduler all that is recorded.
+
+    Parameters
+    ----------
+    journal : Journal
+        Of the run.
+    scheduler : Scheduler
+        A new one, under the rules that the run began with.
+    demand, priority
+        Of every task of the run.
+
+    Raises
+    ------
+    JournalError
+        What is recorded cannot have happened.
+    """
+    replayed = Replayed()
+    origins = {first: record.get("origin") for first, _, _, record in journal.calls()}
+    for entry in journal.told():
+        if entry.what == "call":
+            first, count = entry.detail
+            origin = origins[first]
+            replayed.call_times.append(entry.at_s)
+            replayed.origins.append(None if origin is None else origin[0])
+            if origin is not None:
+                replayed.spawned.pop((origin[0], origin[1]), None)
+            event: Event = TasksAdded(entry.at_s, count, demand, priority)
+        elif entry.what == "spawn":
+            task, attempt, commands = entry.detail
+            replayed.adopted.add((task, attempt))
+            replayed.spawned[task, attempt] = commands
+            continue
+        else:
+            event = _event(entry)
+        try:
+            scheduler.handle(event)
+        except (RefusedMove, IndexError) as error:
+            raise JournalError(f"{journal.folder}: entry {entry.seq} ({entry.what}) cannot be: {error}") from error
+    return replayed
+
+
+def _event(entry: Entry) -> Event:
+    at_s, detail = entry.at_s, entry.detail
+    match entry.what:
+        case "result":
+            task, attempt, reason, code, started_at, finished_at = detail
+            if reason == Reason.SIGNAL and code is not None:
+                code = -code
+            wall_s = finished_at - (started_at or finished_at)
+            return TasksEnded(at_s, (Ending(task, attempt, Reason(reason), code, wall_s),))
+        case "launch":
+            batch_id, node, behind, tasks = detail
+            return LaunchKnown(at_s, batch_id, node, _pairs(tasks), behind)
+        case "returned":
+            return TasksReturned(at_s, _pairs(detail))
+        case "lost":
+            return BatchLost(at_s, detail)
+        case "kill":
+            return KillAsked(at_s, None if detail is None else tuple(detail))
+        case "relaunch":
+            return RelaunchAsked(at_s, tuple(detail))
+        case "pause":
+            return PauseAsked(at_s)
+        case "resume":
+            return ResumeAsked(at_s)
+        case "rules":
+            return RulesChanged(at_s, Rules.from_record(detail))
+        case "closed":
+            return Closed(at_s)
+    raise JournalError(f"an entry of the kind {entry.what!r} is of another version")
+
+
+def _pairs(tasks: Sequence[Sequence[Any]]) -> tuple[tuple[int, int], ...]:
+    return tuple((task, attempt) for task, attempt in tasks)
