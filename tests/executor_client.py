@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 import stratos_jupyter.backend.executor as package
 
 BACKEND = Path(package.__file__).resolve().parents[1]
-START = f"import sys; sys.path.insert(0, {str(BACKEND)!r}); from executor.main import main; %s; sys.exit(main())"
+SETUP = f"import sys; sys.path.insert(0, {str(BACKEND)!r}); from executor.main import main; "
+START = SETUP + "sys.exit(main())"
 
 #: How long anything may take; generous, because machines that run tests are busy.
 DEADLINE_S = 20.0
@@ -101,12 +102,12 @@ class Client:
         self._buffer = bytearray()
         self._batches = 0
         address = str(self.folder / "link")
+        program = f"{SETUP}{prelude}; sys.exit(main())"
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(address)
             listener.listen()
             self.process = subprocess.Popen(
-                [python, "-I", "-S", "-c", START % prelude, "--listen-fd", str(listener.fileno())]
-                + ["--linger-s", str(linger_s)],
+                [python, "-I", "-S", "-c", program, "--listen-fd", str(listener.fileno()), "--linger-s", str(linger_s)],
                 pass_fds=[listener.fileno(), *inherit],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
