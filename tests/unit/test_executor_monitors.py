@@ -111,6 +111,9 @@ def pid_in(path: Path) -> int:
     return int(until(lambda: path.exists() and path.read_text().strip(), what=f"a process id in {path}"))
 
 
+THIS_PYTHON = pytest.mark.parametrize("any_client", ["this"], indirect=True)
+
+
 # Ending a task.
 
 
@@ -365,6 +368,7 @@ def test_a_monitor_is_no_part_of_its_task(client: Client) -> None:
 # The end of a task while its monitor runs.
 
 
+@THIS_PYTHON
 @pytest.mark.parametrize("way", ["itself", "user", "timeout", "crash"])
 def test_the_monitor_ends_with_its_task(any_client: Client, way: str) -> None:
     for name in ("pid", "go"):
@@ -428,6 +432,7 @@ def test_the_slot_goes_on_while_the_relauncher_runs(client: Client) -> None:
     assert (record.reason, record.stdout, record.commands) == ("monitor", "out\n", ["new"])
 
 
+@THIS_PYTHON
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -559,6 +564,7 @@ def test_trouble_with_functions(any_client: Client) -> None:
     assert {kill(any_client, first + i).reason for i in range(len(said))} == {"user"}
 
 
+@THIS_PYTHON
 def test_a_function_that_hangs_is_killed(any_client: Client) -> None:
     body = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('here'); time.sleep(1000)"
     number = watched(any_client, monitor=function(body), update_interval_s=FUNCTION_S)

@@ -11,6 +11,7 @@ import sys
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from .heard import Heard, newest_text
+from .helpers import one_line
 from .watchplan import WatchPlan
 
 #: What the commands of one relaunch may take, in bytes.
@@ -75,13 +76,13 @@ class Question:
         if kind == "commands":
             commands, dropped = value
             trouble = "only the first 4 MiB of its commands are kept, {:,} were dropped".format(dropped)
-            return Answer(commands, trouble=self._of_it(trouble) if dropped else "")
+            return Answer(commands, trouble=self._trouble(trouble) if dropped else "")
         if kind == "text":
             return Answer(text=value.encode("utf-8", "surrogateescape"))
-        return Answer(trouble=self._of_it(value) if value else "")
+        return Answer(trouble=self._trouble(value) if value else "")
 
-    def _of_it(self, text: str) -> str:
-        return "{}: {}".format(self._name, text)
+    def _trouble(self, text: str) -> str:
+        return one_line("{}: {}".format(self._name, text).encode("utf-8", "replace"))
 
     def close(self) -> None:
         """Forget it."""

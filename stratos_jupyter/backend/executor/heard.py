@@ -51,6 +51,10 @@ class Newest:
             self.take(b"\n")
         self.take(data)
 
+    def skip(self, count: int) -> None:
+        """Count bytes that came, but were not taken."""
+        self.size += count
+
     def _cut(self, kept: bytearray) -> None:
         """Look at what is about to be cut."""
 
@@ -84,6 +88,15 @@ class HeardStream(Stream):
             self._recent.take(data[-wait:])
             data = data[:-wait]
         return data, cut
+
+    def unhear(self, heard: Heard) -> None:
+        """Take back what could not be passed on, for the next call."""
+        data, cut = heard
+        rest, _none = self._recent.get()
+        self._recent = Newest()
+        self._recent.skip(cut)
+        self._recent.take(data)
+        self._recent.take(rest)
 
 
 def argument(out: Heard, err: Heard) -> bytes:

@@ -9,11 +9,11 @@ killed and what it would have said is void.
 import errno
 import re
 from time import monotonic
-from typing import Any, Callable, List, Optional, Set, Tuple
+from typing import Callable, List, Optional, Set, Tuple
 
 from .function import Question, program
 from .heard import HeardStream, Newest, argument, fit
-from .helpers import Helper, Helpers, explain_start, last_line, one_line
+from .helpers import Helper, Helpers, explain_start, last_line
 from .loop import Alarm, Loop
 from .notes import Notes
 from .spawn import CannotStart, explain
@@ -144,24 +144,30 @@ class Monitors:
         """Call a monitor; when that fails, return whether it always would, and why."""
         task, plan = watch.task, watch.plan
         context = task.batch.context
-        out, err = _hear(task.out), _hear(task.err)
+        streams = [stream for stream in (task.out, task.err) if isinstance(stream, HeardStream)]
+        heard = [stream.hear() for stream in streams]
         stdin = -1
         try:
             if plan.argv:
-                argv = [*plan.argv, b"%d" % task.pid, argument(out, err)]
+                argv = [*plan.argv, b"%d" % task.pid, argument(*heard)]
             else:
-                watch.question = Question(plan, task.pid, out, err)
+                watch.question = Question(plan, task.pid, *heard)
                 stdin = watch.question.stdin
                 argv = program()
             helper = Helper(task.mark + b".monitor", Printed(), lambda helper: self._ended(watch, helper))
             self._helpers.start(helper, argv, context, environment(task), stdin)
         except CannotStart as error:
-            text = explain_start(error, argv[0]) or explain(error, context.cwd)
-            return error.number not in _PASSING, text
+            failure = explain_start(error, argv[0]) or explain(error, context.cwd)
+            lasting = error.number not in _PASSING
         except OSError as error:
-            return False, "cannot be asked: {}; its question goes through the folder for temporary files".format(error)
-        watch.helper = helper
-        return None
+            failure = "cannot be asked: {}; its question goes through the folder for temporary files".format(error)
+            lasting = False
+        else:
+            watch.helper = helper
+            return None
+        for stream, one in zip(streams, heard):
+            stream.unhear(one)
+        return lasting, failure
 
     def _ended(self, watch: Watch, helper: Helper) -> None:
         """Note that a monitor has exited."""
@@ -177,7 +183,7 @@ class Monitors:
             watch.notes.add("{} ended without an answer".format(name))
         if answer is not None:
             if answer.trouble:
-                watch.notes.add(one_line(encode(answer.trouble)))
+                watch.notes.add(answer.trouble)
             if answer.text:
                 helper.out.take_line(answer.text)
             if answer.commands is not None:
@@ -217,8 +223,3 @@ def environment(task: Task) -> List[bytes]:
     file = task.item[3]
     env = task.batch.context.env
     return env if file is None else [*env, b"STRATOS_FILE=" + encode(file)]
-
-
-def _hear(stream: Any) -> Tuple[bytes, int]:
-    assert isinstance(stream, HeardStream)
-    return stream.hear()
