@@ -455,7 +455,9 @@ class Job:
         else:
             stdout = stderr = ""
         command, state = self.commands.command(task), self.state(task)
-        return TaskLog(task, command, state, attempts, stdout, stderr, live is not None, attempt, live.note if live else "")
+        return TaskLog(
+            task, command, state, attempts, stdout, stderr, live is not None, attempt, live.note if live else ""
+        )
 
     @property
     def df(self) -> pd.DataFrame:
