@@ -480,6 +480,21 @@ def test_kill_during_a_relauncher_means_no_commands(client: Client) -> None:
     nothing_left(client, pid)
 
 
+def test_kill_while_the_monitor_ends_the_task_means_no_commands(client: Client) -> None:
+    """The task takes its time to go; until then its user may still change his mind."""
+    command = (
+        "trap 'touch asked; while ! test -e go; do sleep 0.01; done; exit 7' TERM; echo a; while :; do sleep 0.01; done"
+    )
+    monitor = function("return relaunch('new')")
+    number = watched(client, command, monitor=monitor, update_interval_s=FUNCTION_S, grace_s=20.0)
+    until(lambda: (client.folder / "asked").exists())
+    client.send(["kill", [[number, 1]]], ["tail", 77, 0, 0, 0])
+    client.until(lambda: 77 in client.replies)
+    (client.folder / "go").touch()
+    record = client.wait(number)
+    assert (record.reason, record.code, record.commands) == ("monitor", 7, ())
+
+
 @pytest.mark.parametrize("who", ["monitor", "relauncher"])
 def test_an_executor_that_stops_leaves_nothing(client: Client, who: str) -> None:
     hang = script(
