@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter import Processor, close
+from stratos_jupyter import Processor
+from stratos_jupyter.session import close
 from tests.conftest import require
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +22,7 @@ TEXT = (ROOT / "docs" / "monitors.md").read_text("utf-8")
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A directory with the simulation, and with every program of the page."""
     shutil.copy(ROOT / "notebooks" / "simulation" / "decay.py", tmp_path)
-    for name, source in re.findall(r"^`(\w+\.\w+)`.*:\n\n```\w+\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE):
+    for name, source in re.findall(r"^`(\w+\.\w+)`[^\n]*:\n\n```\w+\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE):
         path = tmp_path / name
         path.write_text(source, "utf-8")
         path.chmod(0o755)

@@ -376,8 +376,7 @@ class LocalEngine:
             self._end_tails()
             if link.up:
                 self._sink.notice(f"the executor (pid {link.process.pid}) ended unexpectedly; what it ran runs again")
-                marks = {self._mark(*attempt) for attempt in attempts}
-                end_orphans(marks | {mark + b".monitor" for mark in marks})
+                end_orphans({self._mark(*attempt) for attempt in attempts})
                 for batch in lost:
                     self._sink.post(BatchLost(self._sink.now(), batch))
             else:  # it has not begun anything

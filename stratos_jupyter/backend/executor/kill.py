@@ -3,7 +3,8 @@
 A process belongs to a task when it descends from the task's leader, is in its group or session, or carries its mark.
 We adopt orphans (PR_SET_CHILD_SUBREAPER), so all that our tasks ever started stays below us: nothing else is looked
 at, let alone killed. An orphan without session and mark (``setsid``, double fork, ``env -i``) belongs to whichever
-running task was there before it; when only one was, it is that one's, when none is left, it is nobody's.
+running task was there before it; when only one was, it is that one's, when none is left, it is nobody's. What helpers
+(monitors, relaunchers) start is found in the same way and is never a task's.
 
 To end a task: TERM to all of it (and CONT, for a stopped process cannot obey); once only zombies are left it is over;
 after the grace time KILL, again and again at growing intervals, because processes fork while we look; after ten
@@ -18,11 +19,15 @@ import os
 import signal
 from contextlib import suppress
 from time import monotonic
-from typing import Callable, Dict, Iterable, List
+from typing import Callable, Dict, Iterable, List, Optional, Union
 
+from .helpers import Helper
 from .loop import Alarm, Loop
 from .procs import Census, Proc, census, mark
 from .work import Task
+
+#: Whose a process may be.
+Owner = Union[Task, Helper]
 
 #: How long processes that survive KILL are waited for.
 GIVE_UP_S = 10.0
@@ -44,13 +49,18 @@ class Killer:
         Calls us back.
     running : dict
         Tasks by the process id of their leader, which has not been reaped.
+    helpers : dict
+        Helpers that live, by the process id of their leader: they and what they start are no task's.
     over : callable
         Gets each task of which nothing is left.
     """
 
-    def __init__(self, loop: Loop, running: Dict[int, Task], over: Callable[[Task], None]) -> None:
+    def __init__(
+        self, loop: Loop, running: Dict[int, Task], helpers: Dict[int, Helper], over: Callable[[Task], None]
+    ) -> None:
         self._loop = loop
         self._running = running
+        self._helpers = helpers
         self._over = over
         self._next_sweep = 0.0
         self._sweep = Alarm(loop, self._sweep_now)
@@ -61,6 +71,8 @@ class Killer:
         if task.reason:
             return
         task.reason = reason
+        if task.watch is not None:
+            task.watch.stop()
         task.hard_at = monotonic() + task.batch.context.grace_s
         task.pause_s = _FIRST_PAUSE_S
         task.alarm = Alarm(self._loop, lambda: self._step(task))
@@ -116,23 +128,24 @@ class Killer:
         """Return our children; zombies that we adopted are reaped on the way."""
         found = []
         for proc in everybody.children(os.getpid()):
-            if proc.zombie and proc.pid not in self._running:
+            if proc.zombie and proc.pid not in self._running and proc.pid not in self._helpers:
                 _reap(proc.pid)
             found.append(proc)
         return found
 
-    def _owners(self, proc: Proc, everybody: Census) -> List[Task]:
-        """Return whose a child of ours is: nobody's, one task's, or one of several."""
-        running = self._running
-        task = running.get(proc.pid) or running.get(proc.session) or running.get(proc.group)
-        if task is not None:
-            return [task]
-        found = mark(proc.pid)
-        if found is not None:
-            return [task for task in running.values() if task.mark == found]
-        # Unmarked: only a task that was there before it can have started it.
+    def _owners(self, proc: Proc, everybody: Census) -> List[Owner]:
+        """Return whose a child of ours is: nobody's, one task's or helper's, or one of several."""
+        running, helpers = self._running, self._helpers
+        for number in (proc.pid, proc.session, proc.group):
+            owner: Optional[Owner] = running.get(number) or helpers.get(number)
+            if owner is not None:
+                return [owner]
+        # Otherwise only one that was there before it can have started it.
         procs = everybody.procs
-        return [task for pid, task in running.items() if pid in procs and procs[pid].started <= proc.started]
+        owners: List[Owner] = [*running.values(), *helpers.values()]
+        owners = [one for one in owners if one.pid in procs and procs[one.pid].started <= proc.started]
+        found = mark(proc.pid)
+        return owners if found is None else [one for one in owners if one.mark == found]
 
     def task_ended(self) -> None:
         """Note that a task has ended by itself and may have left something behind."""
@@ -147,7 +160,7 @@ class Killer:
 
     def sweep(self) -> bool:
         """Kill what belongs to no task that runs; True when there was something."""
-        if not self._running and not _have_children():
+        if not self._running and not self._helpers and not _have_children():
             return False
         before = monotonic()
         everybody = census()
