@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .backend.core.events import (
@@ -142,6 +143,43 @@ class Job:
     def __repr__(self) -> str:
         view = self.view
         return f"<Job {self.job_id} run {self.run}: {view.done:,}/{view.total:,} done, {view.failed:,} failed>"
+
+    def restore(self, why_held: str) -> None:
+        """Bring back what is recorded of this run, whose commands are known, and find what was left running.
+
+        Parameters
+        ----------
+        why_held : str
+            Why nothing may be launched yet; '' when it may.
+
+        Raises
+        ------
+        JournalError
+            What is recorded cannot have happened.
+        """
+
+        def bring_back() -> None:
+            self._loop.restore(self.spec.demand(), self.spec.priority)
+            if why_held:
+                self._loop.post(PauseAsked(self._loop.now(), why_held))
+
+        self._driver.call(bring_back)
+        self._closed = self._loop.scheduler.closed
+        self._view = self._loop.view()
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Run a function on the driver thread."""
+        self._driver.call(function)
+
+    def let_go(self) -> None:
+        """Drive the run no longer; what runs goes on. The driver thread calls this."""
+        self._loop.let_go()
+        self._journal.close()
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self._journal.folder
 
     # -- what it is -------------------------------------------------------------------------------------
 

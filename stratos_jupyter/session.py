@@ -10,7 +10,7 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import replace
@@ -18,22 +18,32 @@ from pathlib import Path
 from typing import Final
 
 from .backend.driver import Driver
+from .backend.core.states import IN_FLIGHT
 from .backend.engines.base import Engine
 from .backend.engines.local import LocalEngine, local_cpus
 from .backend.engines.loop import JobLoop
 from .backend.engines.machine import Machine, this_machine
-from .backend.store.home import make_home, new_run, write_lease
-from .backend.store.journal import Journal
-from .commands import Commands
+from .backend.engines.orphans import RUN
+from .backend.store.home import make_home, new_run, newest_run
+from .backend.store.journal import Journal, open_whole
+from .backend.store.lease import Holder, holder_of, is_wanted, release_lease, take_lease, want
+from .backend.store.progress import write_progress
+from .commands import Commands, commands_from_record
 from .errors import EngineError, JobNotFound, SpecError
 from .job import Job
+from .keeper import start_keeper
 from .monitors import program, to_context
 from .parsing import Parser
 from .spec import JobSpec
+from .values import parse_duration_s
 from .workload import Surroundings
 
 log = logging.getLogger(__name__)
 
+#: how often it is looked whether another process wants a job, in seconds
+LOOK_EVERY_S: Final = 1.0
+#: how long another process may take to let go of a job, in seconds
+LET_GO_S: Final = 10.0
 #: seconds between TERM and KILL
 GRACE_S: Final = 5.0
 
@@ -43,6 +53,13 @@ def default_home() -> Path:
     from .settings import current as settings  # here, so that importing the package loads no traitlets
 
     return Path(settings().home)
+
+
+def default_failover_s() -> float:
+    """Return how long executors wait for another kernel: the setting ``failover_timeout``, in seconds."""
+    from .settings import current as settings
+
+    return parse_duration_s(settings().failover_timeout)
 
 
 class Session:
@@ -56,6 +73,7 @@ class Session:
 
     def __init__(self, home: Path | None = None) -> None:
         self.home = home or default_home()
+        self.failover_timeout_s = default_failover_s()
         self._driver: Driver | None = None
         self._machines: dict[str, Machine] = {}
         self._jobs: list[Job] = []
@@ -196,46 +214,167 @@ class Session:
             It cannot be recorded; nothing has started.
         """
         spec = self.check(spec, commands)
-        machine = self.machine(spec.master)
         with self._lock:
-            if self._driver is None:
-                self._driver = Driver()
-            driver = self._driver
             run, folder = new_run(self.home, spec.job_id)
-            write_lease(folder)
+            take_lease(folder)
             journal = Journal(folder)
-            now = time.time()
             with journal.writing():
-                journal.set_meta({"job_id": spec.job_id, "run": run, "created_at": now, "spec": spec.to_record()})
-
-            def make_loop(job: Job) -> JobLoop:
-                work = _Work(job, folder)
-
-                def make_engine(loop: JobLoop) -> Engine:
-                    return LocalEngine(loop, work, machine, folder, priority=spec.priority)
-
-                return driver.call(
-                    lambda: JobLoop(
-                        journal,
-                        make_engine,
-                        driver.loop,
-                        time.time,
-                        job.show,
-                        job.adopt,
-                        rules=spec.rules,
-                        job_id=spec.job_id,
-                        run=run,
-                        engine_name=spec.master,
-                    )
+                journal.set_meta(
+                    {"job_id": spec.job_id, "run": run, "created_at": time.time(), "spec": spec.to_record()}
                 )
-
-            job = Job(spec, run, journal, driver, parser, make_loop)
-            self._jobs.append(job)
+            job = self._open(spec, run, journal, parser)
         if commands is not None:
             job.add(commands, self.surroundings(spec))
         if not keep_open:
             job.close()
         return job
+
+    def _open(self, spec: JobSpec, run: int, journal: Journal, parser: Parser | None) -> Job:
+        """Make a job of a run that this process holds."""
+        if self._driver is None:
+            self._driver = Driver()
+        driver, folder, machine = self._driver, journal.folder, self.machine(spec.master)
+
+        def make_loop(job: Job) -> JobLoop:
+            work = _Work(job, folder)
+
+            def make_engine(loop: JobLoop) -> Engine:
+                return LocalEngine(
+                    loop, work, machine, folder, priority=spec.priority, linger_s=self.failover_timeout_s
+                )
+
+            return driver.call(
+                lambda: JobLoop(
+                    journal,
+                    make_engine,
+                    driver.loop,
+                    time.time,
+                    job.show,
+                    job.adopt,
+                    rules=spec.rules,
+                    job_id=spec.job_id,
+                    run=run,
+                    engine_name=spec.master,
+                )
+            )
+
+        job = Job(spec, run, journal, driver, parser, make_loop)
+        self._jobs.append(job)
+        driver.post(lambda: self._look_after(job, driver))
+        return job
+
+    def _look_after(self, job: Job, driver: Driver) -> None:
+        """Each second: write down how far a job is, and let go of it when another process asks."""
+        if job not in self._jobs:
+            return
+        with suppress(OSError):
+            write_progress(job.folder, job.view)
+            if is_wanted(job.folder):
+                log.warning("%s: another process takes it over", job.job_id)
+                self._drop(job)
+                return
+        driver.loop.call_later(LOOK_EVERY_S, self._look_after, job, driver)
+
+    # -- attaching --------------------------------------------------------------------------------------
+
+    def attach(
+        self,
+        job_id: str,
+        *,
+        steal: bool = False,
+        make_parser: Callable[[JobSpec], Parser | None] | None = None,
+    ) -> Job:
+        """Go on with the newest run of a job that another process began.
+
+        What runs goes on, what ended meanwhile is there, what is queued is launched.
+
+        Parameters
+        ----------
+        job_id : str
+            Its name.
+        steal : bool
+            Ask a living process that holds it to let go; without it, only one that keeps it in the background is.
+        make_parser : callable, optional
+            Makes the parser of a spec, where it is a function of the notebook.
+
+        Raises
+        ------
+        JobNotFound
+            There is none of that name.
+        EngineError
+            Another living process holds it.
+        JournalError
+            Its record cannot be read; it has been set aside.
+        """
+        with self._lock:
+            for job in reversed(self._jobs):
+                if job.job_id == job_id:
+                    return job
+            make_home(self.home)
+            run, folder = newest_run(self.home, job_id)
+            self._gain(job_id, folder, steal)
+            take_lease(folder)
+            try:
+                return self._restore(run, folder, make_parser)
+            except BaseException:
+                release_lease(folder)
+                raise
+
+    def _gain(self, job_id: str, folder: Path, steal: bool) -> None:
+        """See to it that no other process holds a run."""
+        holder, lease = holder_of(folder)
+        if lease is None or holder in (Holder.NOBODY, Holder.DEAD, Holder.US):
+            return
+        whose = f"process {lease.pid} on {lease.host}"
+        if not (steal or (lease.keeper and holder is Holder.ALIVE)):
+            sure = "" if holder is Holder.ALIVE else ", if that still runs"
+            raise EngineError(
+                f"{job_id} is held by {whose}{sure}; attach it with --steal (steal=True) to take it over from there"
+            )
+        want(folder)
+        until = time.monotonic() + LET_GO_S
+        while holder_of(folder)[1] == lease and time.monotonic() < until:
+            time.sleep(0.05)
+        if holder_of(folder)[1] == lease and holder is Holder.ALIVE:
+            raise EngineError(f"{job_id}: {whose} does not let go of it within {LET_GO_S:g} s; end that process first")
+
+    def _restore(
+        self, run: int, folder: Path, make_parser: Callable[[JobSpec], Parser | None] | None
+    ) -> Job:
+        journal = open_whole(folder)
+        try:
+            spec = JobSpec.from_record(journal.meta()["spec"])
+            parser = make_parser(spec) if make_parser is not None else None
+            job = self._open(spec, run, journal, parser)
+        except BaseException:
+            journal.close()
+            raise
+        around = self.surroundings(spec)
+        for _, _, _, record in journal.calls():
+            origin = record.get("origin")
+            job.commands.add(commands_from_record(record), around, None if origin is None else origin[0])
+        absent = [name for name, _ in spec.env if name not in os.environ]
+        job.restore(f"held: {', '.join(absent)} is not set here; set os.environ[...] first" if absent else "")
+        return job
+
+    def let_go(self, job: Job) -> None:
+        """Hold a job no longer. What runs goes on, what is queued waits for whoever attaches next."""
+        with self._lock:
+            if job in self._jobs:
+                job.call(lambda: self._drop(job))
+
+    def _drop(self, job: Job) -> None:
+        """Let go of a job; on the driver thread."""
+        self._jobs.remove(job)
+        with suppress(OSError):
+            write_progress(job.folder, job.view)
+        job.let_go()
+        release_lease(job.folder)
+
+    def detach(self, job: Job) -> int:
+        """Hand a job to a process of its own, which goes on with it in the background; return that process's id."""
+        self.let_go(job)
+        return start_keeper(self.home, job)
 
     # -- ending -----------------------------------------------------------------------------------------
 
@@ -255,6 +394,9 @@ class Session:
                 log.warning("%d executors have not ended yet", len(gone.not_done))
             for job in jobs:
                 job.release()
+                with suppress(OSError):
+                    write_progress(job.folder, job.view)
+                release_lease(job.folder)
             if self._driver is not None:
                 self._driver.close()
                 self._driver = None
@@ -286,7 +428,7 @@ class _Work:
         around = self._job.commands.surroundings(call)
         return {
             "cwd": around.cwd,
-            "env": dict(around.env),
+            "env": {**around.env, RUN: str(self._folder)},
             "output": spec.output.value,
             "log_directory": spec.log_directory,
             "sandbox": str(self._folder / "sandbox"),
@@ -334,11 +476,29 @@ def _look_after_ourselves() -> None:
 
 
 def _close_at_exit() -> None:
-    for job in _current.jobs() if _current is not None else []:
-        if job.view.unfinished:
-            what = f"stratos: {job.job_id} run {job.run}: {job.view.unfinished:,} unfinished tasks"
-            sys.stderr.write(f"{what} end with this process; wait() waits for them\n")
+    session = _current
+    for job in session.jobs() if session is not None else []:
+        if session is not None and job.view.unfinished:
+            sys.stderr.write(f"stratos: {job.job_id} run {job.run}: {_leave(session, job)}\n")
     close()
+
+
+def _leave(session: Session, job: Job) -> str:
+    """Do with an unfinished job as the setting ``on_exit`` says, and say so."""
+    from .settings import current as settings
+
+    view = job.view
+    running = sum(view[state] for state in IN_FLIGHT)
+    again = f"python -m stratos_jupyter attach {job.job_id} --wait"
+    match settings().on_exit:
+        case "kill":
+            return f"{view.unfinished:,} unfinished tasks end with this process"
+        case "detach":
+            pid = session.detach(job)
+            return f"{view.unfinished:,} unfinished tasks go on in the background, process {pid}"
+        case _:
+            session.let_go(job)
+            return f"{running:,} running go on, {view.unfinished - running:,} wait; {again} goes on with them"
 
 
 def close() -> None:

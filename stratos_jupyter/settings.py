@@ -50,6 +50,13 @@ class Stratos(SingletonConfigurable):
     timeout = CUnicode(
         "", help="The longest that a task may run, as 90s, 10m, or 200% of the median; empty for no limit."
     ).tag(config=True)
+    failover_timeout = CUnicode("1d", help="How long tasks go on when the kernel is gone.").tag(config=True)
+    on_exit = Enum(
+        ["leave", "detach", "kill"],
+        "leave",
+        help="What becomes of unfinished jobs when the kernel ends: what runs goes on (leave), a process in the "
+        "background goes on with all of it (detach), or it is ended (kill).",
+    ).tag(config=True)
     priority = CInt(0, help="Tasks of higher priority are launched first.").tag(config=True)
     update_interval = CUnicode("10s", help="How often a monitor looks at a task.").tag(config=True)
     retries = CInt(0, min=0, help="How often a task is tried again after failures of its own.").tag(config=True)
@@ -116,7 +123,7 @@ class Stratos(SingletonConfigurable):
     def _size(self, proposal: Any) -> str:
         return self._readable(proposal, parse_size_mib)
 
-    @validate("update_interval", "retry_delay", "delay")
+    @validate("update_interval", "retry_delay", "delay", "failover_timeout")
     def _duration(self, proposal: Any) -> str:
         return self._readable(proposal, parse_duration_s)
 

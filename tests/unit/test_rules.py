@@ -186,7 +186,7 @@ def test_a_part_that_failed_halts_once_there_are_enough() -> None:
 def test_a_pause_does_not_hide_a_halt() -> None:
     gate = Gate(Rules(halt=Halt(1)))
     gate.ended(True)
-    gate.pause()
+    gate.pause("paused")
     assert gate.shut == "halted after 1 failed"
 
 

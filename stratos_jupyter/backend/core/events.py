@@ -138,9 +138,10 @@ class RelaunchAsked:
 
 @dataclass(frozen=True, slots=True)
 class PauseAsked:
-    """The user wants nothing more launched for now; what runs goes on."""
+    """The user wants nothing more launched for now, or it cannot be, as `why` says; what runs goes on."""
 
     at_s: float
+    why: str = "paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,14 @@ class LaunchKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """A new process drives the job. Of all that was launched, the engine still has these attempts."""
+
+    at_s: float
+    attempts: frozenset[tuple[int, int]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A moment has come that the scheduler asked for by `Scheduler.wakes_at`."""
 
@@ -202,6 +211,7 @@ Event: TypeAlias = (
     | ResumeAsked
     | RulesChanged
     | LaunchKnown
+    | Attached
     | Tick
     | Closed
 )

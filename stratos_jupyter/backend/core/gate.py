@@ -100,9 +100,9 @@ class Gate:
         self.shut = f"halted after {self._failed:,}{of} failed"
         return self.shut
 
-    def pause(self) -> None:
-        """Shut it because the user wants that."""
-        self.shut = self.shut or "paused"
+    def pause(self, why: str) -> None:
+        """Shut it because the user wants that, or for another reason."""
+        self.shut = self.shut or why
 
     def resume(self) -> None:
         """Open it; failures are counted from here on."""

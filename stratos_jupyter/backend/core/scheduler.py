@@ -17,6 +17,7 @@ from typing import Any, Final, assert_never
 from .batches import Batches
 from .decisions import Decision, Decline, Finish, Gone, Kill, Launch, Recall, Revive, Settle, Suppress
 from .events import (
+    Attached,
     BatchLost,
     Closed,
     Ending,
@@ -104,6 +105,11 @@ class Scheduler:
         return self._rules
 
     @property
+    def closed(self) -> bool:
+        """Whether no more tasks will be added."""
+        return self._closed
+
+    @property
     def held(self) -> str:
         """Why nothing is launched although the queue may have tasks: ``paused``, or why it was halted; else ''."""
         return self._gate.shut
@@ -178,7 +184,7 @@ class Scheduler:
             case RelaunchAsked():
                 decisions = self._relaunch(event)
             case PauseAsked():
-                self._gate.pause()
+                self._gate.pause(event.why)
                 decisions = self._recall()
             case ResumeAsked():
                 self._gate.resume()
@@ -186,6 +192,8 @@ class Scheduler:
                 decisions = self._change(event.rules)
             case LaunchKnown():
                 self._known(event)
+            case Attached():
+                decisions = self._attached(event.attempts)
             case Tick():
                 decisions = self._tick()
             case Closed():
@@ -275,6 +283,23 @@ class Scheduler:
             self._retries.wake(task)
         behind = event.behind if event.behind is not None and self._batches.can_line_up(event.behind) else None
         self._batches.add(event.node, tasks, behind, event.batch_id)
+
+    def _attached(self, attempts: frozenset[tuple[int, int]]) -> list[Decision]:
+        """Give up what nobody has any more, and decide anew all that the last process may not have done."""
+        decisions: list[Decision] = []
+        for batch in [self._batches.get(batch_id) for batch_id in self._batches]:
+            for task in sorted(batch.tasks) if batch is not None else ():
+                if (task, self.table.attempt(task)) not in attempts:
+                    decisions += self._cluster_failed(task)
+        ending = tuple((task, self.table.attempt(task)) for task in sorted(self._doomed | self._again))
+        if ending:
+            decisions.append(Kill(ending))
+        self._suppressed, self._asked, self._finished = True, None, False
+        return decisions
+
+    def demand_of(self, task: int) -> Resources:
+        """Return what a task asks for now."""
+        return self._retries.demand(task, self._base(task))
 
     # -- statuses ---------------------------------------------------------------------------------------
 

@@ -91,6 +91,9 @@ class Sink(Protocol):
     def now(self) -> float:
         """Seconds since the epoch."""
 
+    def demand_of(self, task: int) -> Resources:
+        """Return what a task asks for now."""
+
 
 class Work(Protocol):
     """What an engine needs to know of a task that it launches."""
@@ -123,6 +126,12 @@ class Engine(Protocol):
 
     def descriptors(self) -> list[int]:
         """Return the descriptors of connections that a forked child must not keep."""
+
+    def attach(self) -> None:
+        """Find what an earlier process has left running, and tell of it by `Attached`, once; offer nothing before."""
+
+    def let_go(self) -> None:
+        """End all connections and let what runs go on, for whoever attaches next."""
 
     def close(self) -> Future[None]:
         """End what runs and let go of everything; the future is done when all of it is gone."""

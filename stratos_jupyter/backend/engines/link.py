@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -24,7 +25,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import EngineError
+from ..store.lease import boot_id, lives, process_start, write_private
 
+#: in an executor's folder: who it is, and results that may not be recorded yet
+INFO: Final = "executor.json"
+SPOOL: Final = "spool"
 #: the wire's version
 VERSION: Final = 1
 _BACKEND: Final = str(Path(__file__).resolve().parents[1])
@@ -57,8 +62,10 @@ class Link(asyncio.Protocol):
 
     Attributes
     ----------
-    process : subprocess.Popen
-        The executor.
+    record : Path
+        Its folder in the run's: who it is, and the spool of results that may not be recorded yet.
+    pid : int
+        The executor's process.
     up : bool
         Whether it has said that it is there.
     gone : Future
@@ -66,36 +73,48 @@ class Link(asyncio.Protocol):
 
     Parameters
     ----------
-    log_path : Path
-        Takes what the executor itself prints.
+    record : Path
+        The folder. Where it names an executor that an earlier process has started, that one is connected to; else one
+        is started.
     receive : callable
         Takes each message that arrives.
     lost : callable
         Called once when the connection is gone.
     linger_s : float
         How long the executor waits for another kernel when this one is gone.
+
+    Raises
+    ------
+    OSError
+        It cannot be started, or the one that there was has ended.
     """
 
     def __init__(
         self,
-        log_path: Path,
+        record: Path,
         receive: Callable[[Link, list[Any]], None],
         lost: Callable[[Link], None],
         *,
-        linger_s: float,
+        linger_s: float = 0.0,
     ) -> None:
+        self.record = record
         self._receive = receive
         self._lost = lost
+        self._process: subprocess.Popen[bytes] | None = None
+        self._letting_go = self._stopping = False
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[Any] = []
         self._loop = asyncio.get_running_loop()
         self.up = False
         self.gone: Future[None] = Future()
-        self.folder = socket_folder()
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self.process = self._start(connection, log_path, linger_s)
+            if (record / INFO).exists():
+                self._find(connection)
+            else:
+                self.folder = socket_folder()
+                self._start(connection, linger_s)
         except OSError:
             connection.close()
             self._remove_folder()
@@ -105,18 +124,31 @@ class Link(asyncio.Protocol):
         self.send(["hello", VERSION])
         self._connecting = self._loop.create_task(self._connect(connection))
 
-    def _start(self, connection: socket.socket, log_path: Path, linger_s: float) -> subprocess.Popen[bytes]:
+    def _find(self, connection: socket.socket) -> None:
+        info = json.loads((self.record / INFO).read_text("utf-8"))
+        self.folder = Path(info["folder"])
+        self.pid, self._started = int(info["pid"]), str(info["started"])
+        if info["boot_id"] != boot_id() or (self.pid and not lives(self.pid, self._started)):
+            raise ConnectionRefusedError(f"executor {self.pid} has ended")
+        connection.connect(str(self.folder / "sock"))
+        connection.setblocking(False)
+
+    def _start(self, connection: socket.socket, linger_s: float) -> None:
+        self.record.mkdir(mode=0o700, parents=True)
+        self.pid, self._started = 0, ""
+        self._note()  # before it runs: a kernel that dies now must not leave one behind that nobody finds
         path = str(self.folder / "sock")
-        log_fd = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        log_fd = os.open(self.record / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, open(log_fd, "ab") as log:
             listener.bind(path)
             listener.listen(4)
             connection.connect(path)  # it waits there for whoever will accept it
             connection.setblocking(False)
-            return subprocess.Popen(
+            self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-I", "-S", "-c", _START, _BACKEND),
                     *("--listen-fd", str(listener.fileno()), "--linger-s", str(linger_s)),
+                    *("--spool", str(self.record / SPOOL)),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -125,6 +157,12 @@ class Link(asyncio.Protocol):
                 start_new_session=True,  # a kernel's interrupt or restart must not reach it
                 cwd="/",
             )
+        self.pid, self._started = self._process.pid, process_start(self._process.pid)
+        self._note()
+
+    def _note(self) -> None:
+        info = {"folder": str(self.folder), "pid": self.pid, "started": self._started, "boot_id": boot_id()}
+        write_private(self.record / INFO, info)
 
     async def _connect(self, connection: socket.socket) -> None:
         await self._loop.create_unix_connection(lambda: self, sock=connection)
@@ -154,6 +192,11 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever owns the link, and clean up."""
         self._transport = None
+        if self._letting_go:
+            self.gone.set_result(None)
+            return
+        if not self._stopping and self._process is not None and self._process.poll() is None:
+            self.kill()  # it lives and does not talk to us: what it runs must not go on beside what runs instead
         self._reap()
         self._remove_folder()
         self._lost(self)
@@ -174,7 +217,22 @@ class Link(asyncio.Protocol):
 
     def stop(self) -> None:
         """Ask the executor to end its tasks and itself."""
+        self._stopping = True
         self.send(["stop"])
+
+    def let_go(self) -> None:
+        """End the connection; the executor goes on, for whoever comes next."""
+        self._letting_go = True
+        self._flush()
+        self._connecting.cancel()
+        if self._transport is not None:
+            self._transport.close()
+        elif not self.gone.done():
+            self.gone.set_result(None)
+
+    def kill(self) -> None:
+        """Kill the executor's process."""
+        os.kill(self.pid, signal.SIGKILL)
 
     def _remove_folder(self) -> None:
         with suppress(OSError):  # whoever cleans up temporary files may have been here
@@ -183,7 +241,8 @@ class Link(asyncio.Protocol):
 
     def _reap(self) -> None:
         """Take the exit status as soon as there is one, so that no zombie stays."""
-        if self.process.poll() is None:
+        ended = self._process.poll() is not None if self._process else not lives(self.pid, self._started)
+        if not ended:
             self._loop.call_later(0.02, self._reap)
         else:
             self.gone.set_result(None)

@@ -18,19 +18,21 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
 
 from ...errors import EngineError
 from ..core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
-from ..core.events import BatchLost, Offer, OffersArrived, TasksReturned, TasksStarted
+from ..core.events import Attached, BatchLost, LaunchKnown, Offer, OffersArrived, TasksReturned, TasksStarted
 from ..core.placement import BatchPolicy
 from ..core.resources import Resources
 from ..core.states import Reason
+from ..executor.spool import read_spool
 from .base import Result, Sink, Tail, Work
-from .link import Link
+from .link import SPOOL, Link
 from .machine import Machine
 from .orphans import end_orphans
 
@@ -45,6 +47,11 @@ EXECUTORS_MOST: Final = 4
 REST_MOST_S: Final = 30.0
 #: executors that have had nothing to do for this long end; a job that stays open starts others when it needs them
 IDLE_S: Final = 20.0
+
+#: an executor that was found is waited for this long before the user hears of it
+ANSWER_S: Final = 5.0
+#: in a run's folder: a folder for each executor
+EXECUTORS: Final = "executors"
 
 _MASTER: Final = re.compile(r"local(?:\[(?P<cpus>\d+(?:\.\d+)?|\*)\])?")
 
@@ -106,6 +113,8 @@ class LocalEngine:
         self._machine = machine
         self._folder = folder
         self._linger_s = linger_s
+        self._attaching: set[Link] = set()  # found, and not heard yet
+        self._survivors: set[tuple[int, int]] | None = None  # attempts that they have; None when all is settled
         self._links: list[Link] = []
         self._stopping: list[Link] = []
         self._contexts: dict[Link, set[int]] = {}
@@ -162,7 +171,7 @@ class LocalEngine:
     @property
     def wants(self) -> Resources | None:
         """The least demand that waits; None while no offers are wanted."""
-        return None if self._closed or self._resting else self._least
+        return None if self._closed or self._resting or self._survivors is not None else self._least
 
     def offer(self, offer: Offer) -> None:
         """Hand an offer of the machine to the scheduler."""
@@ -228,7 +237,9 @@ class LocalEngine:
         return sum(slot.link is link for slot in self._slots.values())
 
     def _start_link(self) -> None:
-        link = Link(self._log_path, self._receive, self._link_lost, linger_s=self._linger_s)
+        records = self._folder / EXECUTORS
+        number = 1 + max((int(entry.name) for entry in records.glob("[0-9]*")), default=0)
+        link = Link(records / str(number), self._receive, self._link_lost, linger_s=self._linger_s)
         self._links.append(link)
         self._contexts[link] = set()
 
@@ -245,10 +256,6 @@ class LocalEngine:
         """Say whether a slot should leave this executor when its batch has ended."""
         up = sum(other.up for other in self._links)
         return up > 1 and self._load(link) > -(-len(self._slots) // up)
-
-    @property
-    def _log_path(self) -> Path:
-        return self._folder / "executor.log"
 
     def _send_batch(self, slot: _Slot, launch: Launch) -> None:
         known = self._contexts[slot.link]
@@ -309,16 +316,88 @@ class LocalEngine:
             case ["hello", *_]:
                 link.up = True
                 self._failures = 0
+            case ["inventory", batches]:
+                if link in self._attaching:
+                    self._take_over(link, batches)
+            case ["notice", text]:
+                if text:
+                    self._sink.notice(text)
             case _:
                 pass  # what a newer executor may say beyond this version
 
-    def _ended(self, link: Link, seq: int, records: list[list[Any]]) -> None:
+    # -- what an earlier process has left -----------------------------------------------------------------
+
+    def attach(self) -> None:
+        """Find what an earlier process has left running, and tell of it by `Attached`, once; offer nothing before."""
+        self._survivors = set()
+        for record in sorted((self._folder / EXECUTORS).glob("[0-9]*"), key=lambda entry: int(entry.name)):
+            try:
+                link = Link(record, self._receive, self._link_lost)
+            except (OSError, ValueError, KeyError):
+                self._bury(record)
+                continue
+            self._links.append(link)
+            self._contexts[link] = set()
+            self._attaching.add(link)
+        asyncio.get_running_loop().call_later(ANSWER_S, self._still_silent)
+        self._settle_attaching()
+
+    def _still_silent(self) -> None:
+        for link in () if self._closed else self._attaching:
+            self._sink.notice(f"the executor (pid {link.pid}) does not answer; nothing is launched before it does")
+
+    def _take_over(self, link: Link, batches: list[Any]) -> None:
+        """Take in what an executor still has."""
+        assert self._survivors is not None
+        for batch_id, number, pairs in batches:
+            attempts = [(task, attempt) for task, attempt in pairs]
+            slot = self._slots.get(number)
+            if slot is None:
+                slot = self._slots[number] = _Slot(number, link, self._sink.demand_of(attempts[0][0]))
+                self._machine.seize(slot.demand)
+                self.held = self.held + slot.demand
+            behind = slot.batches[-1] if slot.batches else None
+            slot.batches.append(batch_id)
+            self._slot_of[batch_id] = slot
+            self._left[batch_id] = set(attempts)
+            self._where.update(dict.fromkeys(attempts, batch_id))
+            self._survivors.update(attempts)
+            self._sink.post(LaunchKnown(self._sink.now(), batch_id, self._machine.node, tuple(attempts), behind))
+        self._attaching.discard(link)
+        self._settle_attaching()
+
+    def _settle_attaching(self) -> None:
+        if self._survivors is None or self._attaching:
+            return
+        survivors, self._survivors = self._survivors, None
+        end_orphans(self._folder, {self._mark(*attempt) for attempt in survivors})
+        if not self._slots:
+            self._rest_soon()
+        self._sink.post(Attached(self._sink.now(), frozenset(survivors)))
+
+    def _bury(self, record: Path) -> None:
+        """Take in what an executor that has ended had not delivered, and forget it."""
+        for records in read_spool(str(record / SPOOL)):
+            self._deliver(records, lambda: None)
+        shutil.rmtree(record, ignore_errors=True)
+
+    def _deliver(self, records: list[list[Any]], acknowledge: Callable[[], None]) -> None:
+        """Hand over results, of launches that may be known to nobody here."""
+        if self._survivors is not None:
+            by_batch: dict[int, list[tuple[int, int]]] = {}
+            for record in records:
+                by_batch.setdefault(record[2], []).append((record[0], record[1]))
+            for batch_id, attempts in by_batch.items():
+                self._sink.post(LaunchKnown(self._sink.now(), batch_id, self._machine.node, tuple(attempts)))
         results = [self._result(record) for record in records if record[3] != "returned"]
         returned = tuple((record[0], record[1]) for record in records if record[3] == "returned")
-        # A result that nobody acknowledges is delivered again, so this must not depend on which batch it is of.
-        self._sink.post_results(results, lambda: link.send(["ack", seq]))
+        self._sink.post_results(results, acknowledge)
         if returned:
             self._sink.post(TasksReturned(self._sink.now(), returned))
+
+    def _ended(self, link: Link, seq: int, records: list[list[Any]]) -> None:
+        # A result that nobody acknowledges is delivered again, so this must not depend on which batch it is of.
+        self._deliver(records, lambda: link.send(["ack", seq]))
         for record in records:
             self._leave(record[0], record[1])
 
@@ -340,9 +419,12 @@ class LocalEngine:
             return
         del self._slots[slot.number]
         if not self._slots:
-            self._idle_since = self._sink.now()
-            asyncio.get_running_loop().call_later(IDLE_S, self._stop_if_idle, self._idle_since)
+            self._rest_soon()
         self._release(slot.demand)
+
+    def _rest_soon(self) -> None:
+        self._idle_since = self._sink.now()
+        asyncio.get_running_loop().call_later(IDLE_S, self._stop_if_idle, self._idle_since)
 
     def _stop_if_idle(self, since: float) -> None:
         if not self._slots and since == self._idle_since:
@@ -370,13 +452,15 @@ class LocalEngine:
         attempts = [attempt for left in lost.values() for attempt in left]
         for attempt in attempts:
             del self._where[attempt]
+        self._bury(link.record)  # before its batches are given up: what ended there has ended
         if link not in self._stopping:
             self._links.remove(link)
             self._contexts.pop(link)
             self._end_tails()
             if link.up:
-                self._sink.notice(f"the executor (pid {link.process.pid}) ended unexpectedly; what it ran runs again")
-                end_orphans({self._mark(*attempt) for attempt in attempts})
+                self._sink.notice(f"the executor (pid {link.pid}) ended unexpectedly; what it ran runs again")
+                others = {attempt for batch, left in self._left.items() if batch not in lost for attempt in left}
+                end_orphans(self._folder, {self._mark(*attempt) for attempt in others})
                 for batch in lost:
                     self._sink.post(BatchLost(self._sink.now(), batch))
             else:  # it has not begun anything
@@ -384,6 +468,9 @@ class LocalEngine:
                 self._rest(f"it ended at once; see {self._log_path}")
         for batch in batches:
             self._batch_done(batch)
+        if link in self._attaching:
+            self._attaching.discard(link)
+            self._settle_attaching()
 
     def _mark(self, task: int, attempt: int) -> bytes:
         label = self._work.context(self._work.call_of(task))["label"]
@@ -418,6 +505,15 @@ class LocalEngine:
     def descriptors(self) -> list[int]:
         """Return the descriptors of the connections to executors."""
         return [link.descriptor for link in (*self._links, *self._stopping) if not link.gone.done()]
+
+    def let_go(self) -> None:
+        """End all connections and let what runs go on, for whoever attaches next."""
+        if not self._closed:
+            self._closed = True
+            self._end_tails()
+            self._machine.leave(self)
+            for link in (*self._links, *self._stopping):
+                link.let_go()
 
     def close(self) -> Future[None]:
         """End what runs and let go of everything; the future is done when no executor is left."""

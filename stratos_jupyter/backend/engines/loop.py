@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -34,12 +35,14 @@ from ..core.events import (
     TasksStarted,
     Tick,
 )
+from ..core.resources import Resources
 from ..core.rules import Rules
 from ..core.scheduler import Scheduler
 from ..core.states import TERMINAL, Reason, ending
 from ..core.views import JobView, RateMeter
 from ..store.journal import Journal
 from .base import Engine, Result
+from .replay import replay
 
 log = logging.getLogger(__name__)
 
@@ -216,6 +219,10 @@ class JobLoop:
         """Seconds since the epoch."""
         return self._clock()
 
+    def demand_of(self, task: int) -> Resources:
+        """Return what a task asks for now."""
+        return self.scheduler.demand_of(task)
+
     def post(self, event: Event) -> None:
         """Take in an event."""
         self._inbox.append(event)
@@ -246,6 +253,33 @@ class JobLoop:
         self._inbox.append(_Added(event, first, record, origin))
         self._wake()
 
+    def restore(self, demand: Resources, priority: int) -> None:
+        """Bring back what is recorded, and find what an earlier process has left running.
+
+        Raises
+        ------
+        JournalError
+            What is recorded cannot have happened.
+        """
+        replayed = replay(self._journal, self.scheduler, demand, priority)
+        self._call_times, self._origins = replayed.call_times, replayed.origins
+        self._adopted = replayed.adopted
+        self._submitted_at = self._call_times[0] if self._call_times else self._submitted_at
+        for attempt, commands in replayed.spawned.items():  # their calls had not been recorded
+            self._adopting += 1
+            self._adopt(attempt, commands)
+        self.engine.attach()
+        self._wake()
+
+    def let_go(self) -> None:
+        """Record what there is to record and drive the run no longer; what runs goes on."""
+        self._turn()
+        if self._acts:
+            with suppress(JournalError):
+                self._record([])
+        self._end()
+        self.engine.let_go()
+
     def post_now(self, event: Event) -> None:
         """Take in an event and finish the turn with it, before anything else is seen."""
         self._inbox.append(event)
@@ -267,17 +301,20 @@ class JobLoop:
 
         def end() -> None:
             self._turn()
-            self._closed = True
-            waiters, self._waiters = self._waiters, []
-            for waiter in waiters:
-                waiter.answer(False)
-            for handle in (self._turning, self._showing, self._waking):
-                if handle is not None:
-                    handle.cancel()
+            self._end()
             closed.set_result(None)
 
         self.engine.close().add_done_callback(lambda _: self._loop.call_soon(end))
         return closed
+
+    def _end(self) -> None:
+        self._closed = True
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.answer(False)
+        for handle in (self._turning, self._showing, self._waking):
+            if handle is not None:
+                handle.cancel()
 
     # -- a turn -----------------------------------------------------------------------------------------
 
@@ -578,7 +615,7 @@ def _acts_of(item: _Item) -> list[_Act]:
         case RelaunchAsked():
             return [(item.at_s, "relaunch", item.tasks)]
         case PauseAsked():
-            return [(item.at_s, "pause", None)]
+            return [(item.at_s, "pause", item.why)]
         case ResumeAsked():
             return [(item.at_s, "resume", None)]
         case RulesChanged():

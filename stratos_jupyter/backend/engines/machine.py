@@ -105,6 +105,13 @@ class Machine:
         _, room = self._offered.pop(offer_id, (None, Resources()))
         self._free = self._free + (room - taken)
 
+    def seize(self, amount: Resources) -> None:
+        """Note what a job has already, even where that is more than there is."""
+        free = self._free
+        self._free = Resources(
+            free.cpus - amount.cpus, free.mem_mib - amount.mem_mib, free.disk_mib - amount.disk_mib
+        )
+
     @property
     def free(self) -> Resources:
         """What nobody has and nobody is offered."""

@@ -1,6 +1,6 @@
-"""What an executor that was killed leaves behind: its commands, which nobody watches any more.
+"""What an executor that was killed leaves behind: its commands and their monitors, which nobody watches any more.
 
-They are found by the mark that every command's environment holds, as the executor itself finds them.
+They are found by what every command's environment holds: the folder of its run, and its mark.
 """
 
 from __future__ import annotations
@@ -12,23 +12,29 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-_NAME: Final = b"STRATOS_TASK="
+#: names the run that a process belongs to, in its environment
+RUN: Final = "STRATOS_RUN"
+
+_RUN: Final = f"{RUN}=".encode()
+_TASK: Final = b"STRATOS_TASK="
 #: what the mark of a task ends with in its own processes, in those of its monitor and of its relauncher
 _HELPERS: Final = (b"", b".monitor", b".relauncher")
 #: a process may fork while we look; after so many looks it is left alone
 LOOKS: Final = 10
 
 
-def end_orphans(marks: Collection[bytes]) -> None:
-    """Kill every process of this user whose environment bears one of the marks.
+def end_orphans(run: Path, watched: Collection[bytes]) -> None:
+    """Kill every process of a run that no executor watches.
 
     Parameters
     ----------
-    marks : collection of bytes
-        Values of ``STRATOS_TASK``.
+    run : Path
+        The run's folder.
+    watched : collection of bytes
+        Values of ``STRATOS_TASK`` of the attempts that an executor has.
     """
-    for _ in range(LOOKS if marks else 0):
-        found = _bearers(marks)
+    for _ in range(LOOKS):
+        found = bearers(run, watched)
         for pid in found:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -36,13 +42,16 @@ def end_orphans(marks: Collection[bytes]) -> None:
             return
 
 
-def _bearers(marks: Collection[bytes]) -> list[int]:
-    """Return the processes that bear a mark; none where there is no /proc."""
+def bearers(run: Path, watched: Collection[bytes] = ()) -> list[int]:
+    """Return the processes of a run, without those of attempts that are watched; none where there is no /proc."""
+    ours = _RUN + os.fsencode(run)
+    spared = {_TASK + mark + helper for mark in watched for helper in _HELPERS}
     found = []
-    marks = {mark + helper for mark in marks for helper in _HELPERS}
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             environment = (entry / "environ").read_bytes().split(b"\0")
-            if any(line.startswith(_NAME) and line[len(_NAME) :] in marks for line in environment):
+            if ours in environment and any(
+                line.startswith(_TASK) and line not in spared for line in environment
+            ):
                 found.append(int(entry.name))
     return found

@@ -118,7 +118,7 @@ def _event(entry: Entry) -> Event:
         case "relaunch":
             return RelaunchAsked(at_s, tuple(detail))
         case "pause":
-            return PauseAsked(at_s)
+            return PauseAsked(at_s, detail)
         case "resume":
             return ResumeAsked(at_s)
         case "rules":

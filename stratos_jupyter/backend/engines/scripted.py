@@ -15,7 +15,7 @@ from functools import partial
 from itertools import count
 
 from ..core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
-from ..core.events import BatchLost, Offer, OffersArrived, TasksReturned, TasksStarted
+from ..core.events import Attached, BatchLost, Offer, OffersArrived, TasksReturned, TasksStarted
 from ..core.placement import BatchPolicy
 from ..core.resources import Resources
 from ..core.states import Reason
@@ -207,6 +207,16 @@ class ScriptedEngine:
     def descriptors(self) -> list[int]:
         """Return none: there is no connection."""
         return []
+
+    def attach(self) -> None:
+        """Tell that nothing is left: what is scripted here ends with its process."""
+        self._sink.post(Attached(self._sink.now()))
+
+    def let_go(self) -> None:
+        """Stop the clock."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
 
     def close(self) -> Future[None]:
         """Let go of the timers."""

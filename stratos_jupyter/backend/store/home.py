@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
 from pathlib import Path
-from typing import Any, Final
 
-from ...errors import JournalError
-
-LEASE: Final = "lease.json"
+from ...errors import JobNotFound, JournalError
 
 
 def make_home(home: Path) -> None:
@@ -62,42 +56,26 @@ def new_run(home: Path, job_id: str) -> tuple[int, Path]:
         ) from error
 
 
-def process_start(pid: int) -> str:
-    """Return when a process started, in the kernel's ticks; '' where that cannot be told.
+def runs(home: Path) -> list[tuple[str, int, Path]]:
+    """Return every run that is kept: job, number and folder, by job and number."""
+    found = []
+    for folder in (home / "jobs").glob("*/*"):
+        if folder.name.isdecimal() and folder.is_dir():
+            found.append((folder.parent.name, int(folder.name), folder))
+    return sorted(found)
 
-    Together with the boot's id it tells a process from a later one of the same number.
+
+def newest_run(home: Path, job_id: str) -> tuple[int, Path]:
+    """Return the number and folder of a job's newest run.
+
+    Raises
+    ------
+    JobNotFound
+        There is none.
     """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-    except OSError:
-        return ""
-    return stat.rpartition(")")[2].split()[19]
-
-
-def boot_id() -> str:
-    """Return the id of this machine's boot; '' where there is none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return ""
-
-
-def write_lease(folder: Path) -> None:
-    """Write down that this process holds a run; raises JournalError when it cannot.
-
-    The journal itself is locked while it is held, so that this lies beside it, where others can read it.
-    """
-    pid = os.getpid()
-    lease: dict[str, Any] = {
-        "host": socket.gethostname(),
-        "boot_id": boot_id(),
-        "pid": pid,
-        "started": process_start(pid),
-    }
-    aside = folder / f"{LEASE}.{pid}"
-    try:
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(lease, file)
-        os.replace(aside, folder / LEASE)
-    except OSError as error:
-        raise JournalError(f"cannot write {folder / LEASE}: {error.strerror}") from error
+    mine = [(run, folder) for name, run, folder in runs(home) if name == job_id]
+    if not mine:
+        known = sorted({name for name, _, _ in runs(home)})
+        there = f"; there is {', '.join(known[:20])}" if known else ""
+        raise JobNotFound(f"no job {job_id!r} is kept in {home}{there}")
+    return mine[-1]

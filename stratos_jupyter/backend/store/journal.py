@@ -26,9 +26,10 @@ import json
 import os
 import sqlite3
 import threading
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -73,6 +74,37 @@ class Entry(NamedTuple):
     detail: Any
 
 
+def open_whole(folder: Path) -> Journal:
+    """Return the journal of a run that exists; one that cannot be read is set aside.
+
+    Raises
+    ------
+    JournalError
+        There is none, another process has it open, or it is broken, and where it is now.
+    """
+    path = folder / FILE_NAME
+    if not path.exists():
+        raise JournalError(f"{path} is not there; this run cannot be attached")
+    try:
+        journal = Journal(folder)
+        broken = journal.broken()
+    except JournalError as error:
+        if not isinstance(error.__cause__, sqlite3.DatabaseError) or isinstance(
+            error.__cause__, sqlite3.OperationalError
+        ):
+            raise
+        broken = str(error.__cause__)
+    else:
+        if not broken:
+            return journal
+        journal.close()
+    aside = f"{FILE_NAME}.broken-{time.strftime('%Y%m%d-%H%M%S')}"
+    for ending in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            os.replace(f"{path}{ending}", folder / f"{aside}{ending}")
+    raise JournalError(f"{path} is broken ({broken}); it is set aside as {aside}. Other jobs are not concerned")
+
+
 class Journal:
     """The record of one run, open and held by this process.
 
@@ -115,6 +147,15 @@ class Journal:
             raise JournalError(
                 f"{self.folder / FILE_NAME} has format {version}, this version of stratos_jupyter reads {FORMAT}"
             )
+
+    def broken(self) -> str:
+        """Say what is wrong with the file; '' when it is whole."""
+        with self._lock:
+            try:
+                found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            except sqlite3.Error as error:
+                return str(error)
+        return "" if found == "ok" else str(found)
 
     # -- writing ----------------------------------------------------------------------------------------
 

@@ -1,0 +1,160 @@
+"""Who holds a run: a file beside its journal, which others can read.
+
+The journal itself is locked while it is held, hence unreadable. A lease names host, boot and process; one of this
+host is judged by whether that process lives, one of another host never: only its holder can let go of it. Whoever
+wants a run that is held leaves a note; a holder that lives sees it within a second and lets go.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from ...errors import JournalError
+
+LEASE: Final = "lease.json"
+WANTED: Final = "wanted"
+
+
+class Holder(StrEnum):
+    """Who holds a run."""
+
+    NOBODY = "nobody"
+    DEAD = "dead"
+    US = "us"
+    ALIVE = "alive"
+    ELSEWHERE = "elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A process, such that no later one of its number is taken for it.
+
+    Attributes
+    ----------
+    host : str
+        Its machine.
+    boot_id : str
+        Which boot of it; '' where there is none.
+    pid : int
+        Its number.
+    started : str
+        When it started, in the system's ticks; '' where that cannot be told.
+    keeper : bool
+        Whether it keeps the run in the background, for whoever attaches next.
+    """
+
+    host: str
+    boot_id: str
+    pid: int
+    started: str
+    keeper: bool = False
+
+    def holder(self) -> Holder:
+        """Say whether that process lives, as far as this one can know."""
+        if self.host != socket.gethostname():
+            return Holder.ELSEWHERE
+        if self.boot_id != boot_id():
+            return Holder.DEAD
+        if self.pid == os.getpid() and self.started == process_start(self.pid):
+            return Holder.US
+        return Holder.ALIVE if lives(self.pid, self.started) else Holder.DEAD
+
+
+def lives(pid: int, started: str) -> bool:
+    """Say whether the process `pid` lives and is the one that started then."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    now = process_start(pid)
+    return not started or not now or now == started
+
+
+def process_start(pid: int) -> str:
+    """Return when a process started, in the system's ticks; '' where that cannot be told, or when it is a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return ""
+    words = stat.rpartition(")")[2].split()
+    return "zombie" if words[0] in "ZX" else words[19]
+
+
+def boot_id() -> str:
+    """Return the id of this machine's boot; '' where there is none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def ourselves() -> Lease:
+    """Return what names this process."""
+    pid = os.getpid()
+    return Lease(socket.gethostname(), boot_id(), pid, process_start(pid), _keeper)
+
+
+_keeper = False
+
+
+def become_keeper() -> None:
+    """Say that this process keeps runs for others; for the whole of it."""
+    global _keeper
+    _keeper = True
+
+
+def read_lease(folder: Path) -> Lease | None:
+    """Return who holds, or held, a run; None when nobody does, or when nobody can tell."""
+    try:
+        record: dict[str, Any] = json.loads((folder / LEASE).read_text("utf-8"))
+        names = (str(record[name]) for name in ("host", "boot_id"))
+        return Lease(*names, int(record["pid"]), str(record["started"]), bool(record["keeper"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def holder_of(folder: Path) -> tuple[Holder, Lease | None]:
+    """Return who holds a run."""
+    lease = read_lease(folder)
+    return (Holder.NOBODY if lease is None else lease.holder()), lease
+
+
+def take_lease(folder: Path) -> None:
+    """Write down that this process holds a run; raises JournalError when it cannot."""
+    try:
+        write_private(folder / LEASE, asdict(ourselves()))
+        (folder / WANTED).unlink(missing_ok=True)
+    except OSError as error:
+        raise JournalError(f"cannot write {folder / LEASE}: {error.strerror}") from error
+
+
+def release_lease(folder: Path) -> None:
+    """Take that back, if it is this process's."""
+    if read_lease(folder) == ourselves():
+        (folder / LEASE).unlink(missing_ok=True)
+
+
+def want(folder: Path) -> None:
+    """Ask whoever holds a run to let go of it."""
+    write_private(folder / WANTED, asdict(ourselves()))
+
+
+def is_wanted(folder: Path) -> bool:
+    """Say whether somebody has asked."""
+    return (folder / WANTED).exists()
+
+
+def write_private(path: Path, record: dict[str, Any]) -> None:
+    """Write JSON aside and move it into place, readable by this user alone."""
+    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump(record, file)
+    os.replace(aside, path)

@@ -1,0 +1,38 @@
+"""A job handed to a process of its own, which goes on with it while nobody looks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from .job import Job
+
+#: what it prints, in the run's folder
+LOG: Final = "keeper.log"
+
+
+def start_keeper(home: Path, job: Job) -> int:
+    """Start ``python -m stratos_jupyter attach JOB --keep`` for a job that nobody holds; return its process id.
+
+    The values of variables that the user gave for the job alone are handed on in its environment: nowhere else are
+    they kept.
+    """
+    env = {**os.environ, **{name: value for name, value in job.spec.env if value is not None}}
+    env["STRATOS_HOME"] = str(home)
+    package = str(Path(__file__).resolve().parents[1])
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, [package, env.get("PYTHONPATH")]))
+    with open(os.open(job.folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "stratos_jupyter", "attach", job.job_id, "--keep"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env=env,
+            cwd="/",
+        )
+    keeper.returncode = 0  # it is nobody's child to be waited for: it outlives this process
+    return keeper.pid
