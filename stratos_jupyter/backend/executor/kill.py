@@ -18,8 +18,9 @@ import os
 import signal
 from contextlib import suppress
 from time import monotonic
-from typing import Callable, Dict, Iterable, List
+from typing import Callable, Dict, Iterable, List, Optional, Tuple
 
+from .cgroup import Cgroups
 from .loop import Alarm, Loop
 from .procs import Census, Proc, census, mark
 from .work import Task
@@ -46,25 +47,33 @@ class Killer:
         Tasks by the process id of their leader, which has not been reaped.
     over : callable
         Gets each task of which nothing is left.
+    cgroups : Cgroups
+        Whatever is in the group of a task belongs to it.
     """
 
-    def __init__(self, loop: Loop, running: Dict[int, Task], over: Callable[[Task], None]) -> None:
+    def __init__(self, loop: Loop, running: Dict[int, Task], over: Callable[[Task], None], cgroups: Cgroups) -> None:
         self._loop = loop
         self._running = running
         self._over = over
+        self._cgroups = cgroups
         self._next_sweep = 0.0
         self._sweep = Alarm(loop, self._sweep_now)
         self._pause_s = _FIRST_PAUSE_S
 
-    def end(self, task: Task, reason: str) -> None:
-        """Begin to end a running task; `over` is called when it is done."""
+    def end(self, task: Task, reason: str, grace_s: Optional[float] = None) -> None:
+        """Begin to end a running task; `over` is called when it is done. Without grace, a grace that it has is over."""
+        if grace_s is None:
+            grace_s = task.batch.context.grace_s
         if task.reason:
+            if not grace_s and monotonic() < task.hard_at:
+                task.hard_at = monotonic()
+                self._step(task)
             return
         task.reason = reason
-        task.hard_at = monotonic() + task.batch.context.grace_s
+        task.hard_at = monotonic() + grace_s
         task.pause_s = _FIRST_PAUSE_S
         task.alarm = Alarm(self._loop, lambda: self._step(task))
-        if task.batch.context.grace_s > 0:
+        if grace_s > 0:
             self._ask(task)
             task.alarm.by(task.hard_at)
         else:
@@ -109,8 +118,17 @@ class Killer:
         if everybody is None:
             # All that we can know of is the group; once its leader has exited, it has to count as gone.
             return []
-        children = self._beneath(everybody)
-        return everybody.family(proc.pid for proc in children if self._owners(proc, everybody) == [task])
+        ((_task, procs),) = self.shares(everybody, [task])
+        return procs
+
+    def shares(self, everybody: Census, tasks: Iterable[Task]) -> List[Tuple[Task, List[Proc]]]:
+        """Return the live processes of each of these tasks."""
+        roots = {task.pid: self._cgroups.pids(task) for task in tasks}
+        for proc in self._beneath(everybody):
+            owners = self._owners(proc, everybody)
+            if len(owners) == 1 and owners[0].pid in roots:
+                roots[owners[0].pid].append(proc.pid)
+        return [(self._running[pid], everybody.family(found)) for pid, found in roots.items()]
 
     def _beneath(self, everybody: Census) -> List[Proc]:
         """Return our children; zombies that we adopted are reaped on the way."""
@@ -127,6 +145,9 @@ class Killer:
         task = running.get(proc.pid) or running.get(proc.session) or running.get(proc.group)
         if task is not None:
             return [task]
+        owner = self._cgroups.owner(proc.pid)
+        if owner is not None:
+            return owner
         found = mark(proc.pid)
         if found is not None:
             return [task for task in running.values() if task.mark == found]
