@@ -24,6 +24,7 @@ _UNLIMITED = 1 << 60
 #: A group is full when the next piece doesn't go in (version 1's own count of that stays 0 on newer kernels).
 _NEARLY = 0.9
 
+_HUNT_S = 0.005
 _FIRST_PAUSE_S = 0.01
 _LONGEST_PAUSE_S = 1.0
 _CLOSING_S = 1.0
@@ -99,6 +100,13 @@ class Cgroups:
     def pids(self, task: Task) -> List[int]:
         """Return what is in the group of a task."""
         return _pids(task.cgroup) if task.cgroup else []
+
+    def kill(self, task: Task) -> None:
+        """KILL what is in the group of a task, again and again for a moment: they may fork meanwhile."""
+        if task.cgroup:
+            until = monotonic() + _HUNT_S
+            while self.pids(task) and monotonic() < until:
+                _kill(task.cgroup)
 
     def harm(self, task: Task) -> Harm:
         """Return what the kernel did to a task."""

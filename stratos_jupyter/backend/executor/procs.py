@@ -62,16 +62,30 @@ def census() -> Optional[Census]:
         return None
     for name in names:
         if name.isdigit():
-            data = _read("/proc/" + name + "/stat", 1024)
-            # The name of the program stands in parentheses and may hold anything, even a parenthesis.
-            words = data[data.rfind(b")") + 2 :].split(None, 22)
-            if len(words) > 21:
-                pid = int(name)
-                procs[pid] = Proc(
-                    pid, int(words[1]), int(words[2]), int(words[3]), int(words[19]), words[0] in (b"Z", b"X"),
-                    int(words[21]),
-                )  # fmt: skip
+            proc = process(int(name))
+            if proc is not None:
+                procs[proc.pid] = proc
     return Census(procs) if procs else None
+
+
+def process(pid: int) -> Optional[Proc]:
+    """Look at one process; None when there is none."""
+    data = _read("/proc/{}/stat".format(pid), 1024)
+    # The name of the program stands in parentheses and may hold anything, even a parenthesis.
+    words = data[data.rfind(b")") + 2 :].split(None, 22)
+    if len(words) < 22:
+        return None
+    exited = words[0] in (b"Z", b"X")
+    return Proc(pid, int(words[1]), int(words[2]), int(words[3]), int(words[19]), exited, int(words[21]))
+
+
+def children() -> List[int]:
+    """Return our own children, zombies too, much sooner than a census could; none where the system cannot tell."""
+    try:
+        with open("/proc/self/task/{}/children".format(os.getpid()), "rb", buffering=0) as file:
+            return [int(word) for word in file.readall().split()]
+    except OSError:
+        return []
 
 
 def mark(pid: int) -> Optional[bytes]:
@@ -84,9 +98,8 @@ def mark(pid: int) -> Optional[bytes]:
 
 def start_time(pid: int) -> Optional[int]:
     """Return when `pid` was started, in clock ticks since boot; None when there is no such process."""
-    data = _read("/proc/{}/stat".format(pid), 1024)
-    words = data[data.rfind(b")") + 2 :].split(None, 20)
-    return int(words[19]) if len(words) > 19 else None
+    proc = process(pid)
+    return None if proc is None else proc.started
 
 
 def share(pid: int) -> Optional[int]:

@@ -167,7 +167,7 @@ class Runner:
         for task in self._running.values():
             send_group(task, signal.SIGKILL)
         self._running.clear()
-        self._killer.sweep()
+        self._killer.sweep_all()
         self._cgroups.close()
 
     def reap(self) -> None:
