@@ -38,6 +38,11 @@ _TURN_S = 0.002
 _PAUSE_S = 0.010
 _ENTRIES = 32
 
+#: In a group the kernel keeps the limit and ends what has to be ended, which may be one child only. What is in use may
+#: be more than the group knows of: pages from before, programs that others have read. This much more may not be.
+_SLACK = 1.25
+_SLACK_BYTES = 16 * MIB
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -89,6 +94,8 @@ class Limits:
         for task, procs in self._killer.shares(everybody, tasks):
             self._cgroups.enclose(task, task.batch.mem_mib, [proc.pid for proc in procs])
             limit = task.batch.mem_mib * MIB
+            if task.cgroup:
+                limit = limit * _SLACK + _SLACK_BYTES
             if sum(proc.pages for proc in procs) * _PAGE > limit:
                 used = _shares(procs)
                 if used > limit:
