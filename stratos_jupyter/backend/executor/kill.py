@@ -153,7 +153,11 @@ class Killer:
 
     def _adopted(self, everybody: Census) -> List[Proc]:
         """Return the orphans that have just exited: whoever they left behind may be too young for this census."""
-        return [proc for proc in everybody.children(os.getpid()) if proc.zombie and proc.pid not in self._running and proc.pid not in self._helpers]
+        return [
+            proc
+            for proc in everybody.children(os.getpid())
+            if proc.zombie and proc.pid not in self._running and proc.pid not in self._helpers
+        ]
 
     def shares(self, everybody: Census, tasks: Iterable[Task]) -> List[Tuple[Task, List[Proc]]]:
         """Return the live processes of each of these tasks."""
