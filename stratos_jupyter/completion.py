@@ -37,16 +37,21 @@ class Completer:
         Whose variables are offered.
     subcommands : mapping of str to Subcommand
         What there is to complete.
-    jobs : callable
-        Returns the names of the jobs.
+    jobs, kept : callable
+        Return the names of this session's jobs, and of all that are kept.
     """
 
     def __init__(
-        self, shell: InteractiveShell, subcommands: Mapping[str, Subcommand], jobs: Callable[[], Iterable[str]]
+        self,
+        shell: InteractiveShell,
+        subcommands: Mapping[str, Subcommand],
+        jobs: Callable[[], Iterable[str]],
+        kept: Callable[[], Iterable[str]],
     ) -> None:
         self._shell = shell
         self._subcommands = subcommands
         self._jobs = jobs
+        self._kept = kept
 
     @context_matcher(identifier="stratos_jupyter")  # type: ignore[untyped-decorator]
     def match(self, context: CompletionContext) -> SimpleMatcherResult:
@@ -97,6 +102,8 @@ class Completer:
         match argument.complete:
             case "jobs":
                 return _beginning(word, self._jobs(), "job")
+            case "kept":
+                return _beginning(word, self._kept(), "job")
             case "subcommands":
                 return _beginning(word, self._subcommands, "subcommand")
             case "engines":

@@ -119,10 +119,8 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
         value = getattr(args, option)
         return str(getattr(settings, option) if value is None else value)
 
-    if args.into is not None and (not args.into.isidentifier() or keyword.iskeyword(args.into)):
-        wrong.append(f"--into: {args.into!r} cannot be the name of a variable")
-    elif args.into is not None and (args.into.startswith("_") or args.into in _TAKEN or hasattr(builtins, args.into)):
-        wrong.append(f"--into: {args.into} has a meaning of its own already; choose another name")
+    if args.into is not None and (bad := wrong_name(args.into)):
+        wrong.append(bad)
     no_limit: tuple[float | None, float | None] = (None, None)
     timeout_s, timeout_share = read("timeout", parse_timeout, given("timeout"), no_limit)
     mem_mib, mem_most_mib = read("mem", parse_memory, given("mem"), (0.0, 0.0))
@@ -161,6 +159,15 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
         rules=rules,
     )
     return spec, wrong
+
+
+def wrong_name(into: str) -> str:
+    """Say why a variable cannot be called so; '' when it can."""
+    if not into.isidentifier() or keyword.iskeyword(into):
+        return f"--into: {into!r} cannot be the name of a variable"
+    if into.startswith("_") or into in _TAKEN or hasattr(builtins, into):
+        return f"--into: {into} has a meaning of its own already; choose another name"
+    return ""
 
 
 def tried(*steps: Callable[[], Any]) -> tuple[list[Any], list[Exception]]:

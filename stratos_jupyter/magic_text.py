@@ -16,7 +16,9 @@ from .spec import JobSpec, OutputMode
 
 if TYPE_CHECKING:
     from .backend.store.rows import ResultRow
+    from .cleaning import Cleaned
     from .job import Job, TaskLog
+    from .kept import Kept
 
 #: how many commands ``--dry-run`` shows
 SHOWN: Final = 3
@@ -60,6 +62,28 @@ def jobs_text(jobs: Sequence[Job]) -> str:
         for job, view in ((job, job.view) for job in jobs)
     ]
     return table(("job", "run", "state", "done", "failed", "tasks", "time"), rows)
+
+
+def runs_text(kept: Sequence[Kept]) -> str:
+    """Return a line for each job that can be attached."""
+    if not kept:
+        return "no job is kept"
+    rows = [
+        (run.job_id, run.run, run.state, run.done, run.failed, run.total, _local_time(run.at_s), run.holder_text)
+        for run in sorted(kept, key=lambda run: run.at_s)
+    ]
+    return table(("job", "run", "state", "done", "failed", "tasks", "last seen", "held by"), rows)
+
+
+def cleaning_text(found: Sequence[Cleaned], done: bool) -> str:
+    """Return what was removed, or would be."""
+    if not found:
+        return "nothing to clean: every record is of a job that has tasks to go, or is open"
+    size = sum(one.size for one in found) / 1024 / 1024
+    rows = [(one.job_id, one.run, one.why, round(one.size / 1024 / 1024), one.executors) for one in found]
+    shown = table(("job", "run", "why", "MiB", "executors"), rows)
+    ending = f"removed, {size:,.0f} MiB" if done else f"{size:,.0f} MiB; %stratos clean --yes removes them"
+    return f"{shown}\n{ending}"
 
 
 def status_text(view: JobView, groups: Sequence[Group] = ()) -> str:

@@ -20,12 +20,13 @@ from . import session as sessions
 from . import settings
 from .backend.storage.local import expand_glob
 from .binding import Bindings
+from .cleaning import clean_home
 from .commands import Commands, explicit_commands, glob_commands, template_commands
 from .completion import PARSERS, Completer
 from .errors import SpecError, UsageError
 from .magic_arguments import HelpAsked, argument, near, overview, split, subcommand, subcommands
-from .magic_options import job_spec, submission_options, task_indices, tried
-from .magic_text import jobs_text, log_text, preview_text, remains_text, status_text, table
+from .magic_options import job_spec, submission_options, task_indices, tried, wrong_name
+from .magic_text import cleaning_text, jobs_text, log_text, preview_text, remains_text, runs_text, status_text, table
 from .monitors import function_source
 from .parsing import Parser, make_parser
 from .report import clean
@@ -72,7 +73,12 @@ class StratosMagics(Magics):
         #: of the newest cell that shows a job, by name and run
         self._displays: dict[tuple[str, int], JobDisplay] = {}
         self.bindings = Bindings(shell)
-        self.completer = Completer(shell, self._subcommands, lambda: [job.job_id for job in self._session().jobs()])
+        self.completer = Completer(
+            shell,
+            self._subcommands,
+            lambda: [job.job_id for job in self._session().jobs()],
+            lambda: [run.job_id for run in self._session().kept()],
+        )
 
     @no_var_expand
     @line_cell_magic
@@ -144,6 +150,44 @@ class StratosMagics(Magics):
         self._session().machine(args.MASTER)
         self._settings.assign("master", args.MASTER, "%stratos connect")
         print(f"jobs run on {clean(args.MASTER)} from now on")
+
+    @subcommand("%stratos attach demo")
+    @argument("JOB", "a job that another kernel began; all of them when left out", optional=True, complete="kept")
+    @argument("--steal", "take it over from a process that still holds it")
+    @argument("--into", "a variable that holds the results as a DataFrame, fresh in each cell", "NAME",
+              complete="frames")  # fmt: skip
+    def do_attach(self, args: argparse.Namespace) -> None:
+        """Go on with a job that another kernel began; without a name, list what there is."""
+        session = self._session()
+        if args.JOB is None:
+            print(runs_text(session.kept()))
+            return
+        if args.into is not None and (wrong := wrong_name(args.into)):
+            raise args.made.error(wrong)
+        job = session.attach(args.JOB, steal=args.steal, make_parser=self._parser)
+        with self._attending(job):
+            if args.into:
+                self.bindings.bind(args.into, job)
+            self._show(job)
+
+    @subcommand("%stratos detach demo")
+    @_JOB
+    def do_detach(self, args: argparse.Namespace) -> None:
+        """Hand a job to a process of its own, which goes on with it when this kernel is gone."""
+        session = self._session()
+        job = session.job(args.JOB)
+        name, view = clean(job.job_id), job.view
+        pid = session.detach(job)
+        self._displays.pop((job.job_id, job.run), None)
+        self.bindings.refresh()
+        print(f"{name} goes on in process {pid}, {view.unfinished:,} of {view.total:,} tasks to go; "
+              f"%stratos attach {name} takes it back")  # fmt: skip
+
+    @subcommand("%stratos clean --yes")
+    @argument("--yes", "do it; otherwise only say what would be done")
+    def do_clean(self, args: argparse.Namespace) -> None:
+        """End executors, and remove records, that nobody needs: of jobs that have ended, or were run again since."""
+        print(cleaning_text(clean_home(self._session().home, really=args.yes), args.yes))
 
     @subcommand("%stratos jobs")
     def do_jobs(self, args: argparse.Namespace) -> None:

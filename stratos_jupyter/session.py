@@ -17,14 +17,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from .backend.driver import Driver
 from .backend.core.states import IN_FLIGHT
+from .backend.driver import Driver
 from .backend.engines.base import Engine
 from .backend.engines.local import LocalEngine, local_cpus
 from .backend.engines.loop import JobLoop
 from .backend.engines.machine import Machine, this_machine
 from .backend.engines.orphans import RUN
-from .backend.store.home import make_home, new_run, newest_run
+from .backend.store.home import make_home, new_run, newest_run, runs
 from .backend.store.journal import Journal, open_whole
 from .backend.store.lease import Holder, holder_of, is_wanted, release_lease, take_lease, want
 from .backend.store.progress import write_progress
@@ -32,6 +32,7 @@ from .commands import Commands, commands_from_record
 from .errors import EngineError, JobNotFound, SpecError
 from .job import Job
 from .keeper import start_keeper
+from .kept import Kept
 from .monitors import program, to_context
 from .parsing import Parser
 from .spec import JobSpec
@@ -275,6 +276,11 @@ class Session:
                 return
         driver.loop.call_later(LOOK_EVERY_S, self._look_after, job, driver)
 
+    def kept(self) -> list[Kept]:
+        """Return the newest run of every job that is kept, by job."""
+        newest = {name: (run, folder) for name, run, folder in runs(self.home)}
+        return [Kept.found(name, run, folder) for name, (run, folder) in sorted(newest.items())]
+
     # -- attaching --------------------------------------------------------------------------------------
 
     def attach(
@@ -338,9 +344,7 @@ class Session:
         if holder_of(folder)[1] == lease and holder is Holder.ALIVE:
             raise EngineError(f"{job_id}: {whose} does not let go of it within {LET_GO_S:g} s; end that process first")
 
-    def _restore(
-        self, run: int, folder: Path, make_parser: Callable[[JobSpec], Parser | None] | None
-    ) -> Job:
+    def _restore(self, run: int, folder: Path, make_parser: Callable[[JobSpec], Parser | None] | None) -> Job:
         journal = open_whole(folder)
         try:
             spec = JobSpec.from_record(journal.meta()["spec"])

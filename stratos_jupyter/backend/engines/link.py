@@ -30,6 +30,8 @@ from ..store.lease import boot_id, lives, process_start, write_private
 #: in an executor's folder: who it is, and results that may not be recorded yet
 INFO: Final = "executor.json"
 SPOOL: Final = "spool"
+#: what it prints itself
+LOG: Final = "log"
 #: the wire's version
 VERSION: Final = 1
 _BACKEND: Final = str(Path(__file__).resolve().parents[1])
@@ -138,7 +140,7 @@ class Link(asyncio.Protocol):
         self.pid, self._started = 0, ""
         self._note()  # before it runs: a kernel that dies now must not leave one behind that nobody finds
         path = str(self.folder / "sock")
-        log_fd = os.open(self.record / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        log_fd = os.open(self.record / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, open(log_fd, "ab") as log:
             listener.bind(path)
             listener.listen(4)

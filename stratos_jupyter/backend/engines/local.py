@@ -32,7 +32,7 @@ from ..core.resources import Resources
 from ..core.states import Reason
 from ..executor.spool import read_spool
 from .base import Result, Sink, Tail, Work
-from .link import SPOOL, Link
+from .link import LOG, SPOOL, Link
 from .machine import Machine
 from .orphans import end_orphans
 
@@ -452,6 +452,7 @@ class LocalEngine:
         attempts = [attempt for left in lost.values() for attempt in left]
         for attempt in attempts:
             del self._where[attempt]
+        why = _last_line(link.record / LOG)
         self._bury(link.record)  # before its batches are given up: what ended there has ended
         if link not in self._stopping:
             self._links.remove(link)
@@ -465,7 +466,7 @@ class LocalEngine:
                     self._sink.post(BatchLost(self._sink.now(), batch))
             else:  # it has not begun anything
                 self._hand_back(attempts)
-                self._rest(f"it ended at once; see {self._log_path}")
+                self._rest(f"it ended at once: {why}")
         for batch in batches:
             self._batch_done(batch)
         if link in self._attaching:
@@ -523,6 +524,15 @@ class LocalEngine:
             self._machine.leave(self)
             self._stop_links()
         return _all_done([link.gone for link in self._stopping])
+
+
+def _last_line(path: Path) -> str:
+    """Return the last line that an executor printed itself."""
+    try:
+        lines = path.read_text("utf-8", "backslashreplace")[-2000:].split("\n")
+    except OSError:
+        lines = []
+    return next((line for line in reversed(lines) if line.strip()), "it said nothing")
 
 
 def _all_done(futures: Sequence[Future[None]]) -> Future[None]:

@@ -108,9 +108,7 @@ class Machine:
     def seize(self, amount: Resources) -> None:
         """Note what a job has already, even where that is more than there is."""
         free = self._free
-        self._free = Resources(
-            free.cpus - amount.cpus, free.mem_mib - amount.mem_mib, free.disk_mib - amount.disk_mib
-        )
+        self._free = Resources(free.cpus - amount.cpus, free.mem_mib - amount.mem_mib, free.disk_mib - amount.disk_mib)
 
     @property
     def free(self) -> Resources:

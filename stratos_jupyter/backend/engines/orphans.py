@@ -50,8 +50,6 @@ def bearers(run: Path, watched: Collection[bytes] = ()) -> list[int]:
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             environment = (entry / "environ").read_bytes().split(b"\0")
-            if ours in environment and any(
-                line.startswith(_TASK) and line not in spared for line in environment
-            ):
+            if ours in environment and any(line.startswith(_TASK) and line not in spared for line in environment):
                 found.append(int(entry.name))
     return found

@@ -58,11 +58,8 @@ def new_run(home: Path, job_id: str) -> tuple[int, Path]:
 
 def runs(home: Path) -> list[tuple[str, int, Path]]:
     """Return every run that is kept: job, number and folder, by job and number."""
-    found = []
-    for folder in (home / "jobs").glob("*/*"):
-        if folder.name.isdecimal() and folder.is_dir():
-            found.append((folder.parent.name, int(folder.name), folder))
-    return sorted(found)
+    folders = [folder for folder in (home / "jobs").glob("*/*") if folder.name.isdecimal() and folder.is_dir()]
+    return sorted((folder.parent.name, int(folder.name), folder) for folder in folders)
 
 
 def newest_run(home: Path, job_id: str) -> tuple[int, Path]:

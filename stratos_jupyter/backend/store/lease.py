@@ -115,8 +115,8 @@ def read_lease(folder: Path) -> Lease | None:
     """Return who holds, or held, a run; None when nobody does, or when nobody can tell."""
     try:
         record: dict[str, Any] = json.loads((folder / LEASE).read_text("utf-8"))
-        names = (str(record[name]) for name in ("host", "boot_id"))
-        return Lease(*names, int(record["pid"]), str(record["started"]), bool(record["keeper"]))
+        host, boot = str(record["host"]), str(record["boot_id"])
+        return Lease(host, boot, int(record["pid"]), str(record["started"]), bool(record["keeper"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -1,0 +1,75 @@
+"""``python -m stratos_jupyter attach | status | clean``: the same without a notebook, for tmux and cron."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from . import session as sessions
+from .backend.store.lease import become_keeper
+from .cleaning import clean_home
+from .errors import StratosError
+from .job import Job
+from .magic_text import cleaning_text, runs_text, status_text
+from .report import clean, plain_text
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one of the subcommands; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m stratos_jupyter", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    attach = commands.add_parser("attach", help="go on with a job that a kernel began")
+    attach.add_argument("job", metavar="JOB")
+    attach.add_argument("--wait", action="store_true", help="until all of its tasks have ended, with its progress")
+    attach.add_argument("--steal", action="store_true", help="take it over from a process that still holds it")
+    attach.add_argument("--keep", action="store_true", help="wait in silence, and let go when somebody attaches it")
+    status = commands.add_parser("status", help="how far jobs are")
+    status.add_argument("job", metavar="JOB", nargs="?")
+    cleaning = commands.add_parser("clean", help="end executors, and remove records, that nobody needs")
+    cleaning.add_argument("--yes", action="store_true", help="do it; otherwise only say what would be done")
+    args = parser.parse_args(words)
+    try:
+        match args.command:
+            case "attach":
+                return _attach(args)
+            case "status":
+                print(runs_text([kept for kept in sessions.current().kept() if args.job in (None, kept.job_id)]))
+            case "clean":
+                print(cleaning_text(clean_home(sessions.current().home, really=args.yes), args.yes))
+    except StratosError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _attach(args: argparse.Namespace) -> int:
+    if args.keep:
+        become_keeper()
+    session = sessions.current()
+    job = session.attach(args.job, steal=args.steal)
+    if not (args.wait or args.keep):
+        print(status_text(job.view, job.failure_groups()))
+        session.let_go(job)
+        return 0
+    shown = ""
+
+    def show(view: object) -> None:
+        nonlocal shown
+        line = plain_text(job.view)
+        if line != shown and not args.keep:
+            shown = line
+            print(line, flush=True)
+
+    ended = job.wait(pump=show)
+    if args.wait and not ended:
+        print(f"{clean(args.job)}: another process has taken it over", file=sys.stderr)
+    return _exit_code(job) if ended else 0
+
+
+def _exit_code(job: Job) -> int:
+    return 0 if not job.view.failed else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
