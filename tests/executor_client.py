@@ -82,6 +82,8 @@ class Client:
         Python that the executor runs before it begins.
     options : sequence of str
         What else it is started with.
+    spool : bool or Path
+        Whether it keeps results on disk, or where: in its folder when that isn't said.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Client:
         inherit: Sequence[int] = (),
         prelude: str = "pass",
         options: Sequence[str] = (),
+        spool: bool | Path = False,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="stratos-test-"))
         self.ack = ack
@@ -102,16 +105,25 @@ class Client:
         self.ended: dict[tuple[int, int], Record] = {}
         self.started: dict[tuple[int, int], int] = {}
         self.replies: dict[int, Any] = {}
+        #: What the executor has, by its last word, with batch and slot of each attempt.
+        self.inventory: dict[tuple[int, int], tuple[int, int]] | None = None
+        self.notices: list[str] = []
+        #: The verbs of all messages of this connection.
+        self.verbs: list[str] = []
+        self.spool = spool if isinstance(spool, Path) else self.folder / "spool"
         self._buffer = bytearray()
         self._batches = 0
         address = str(self.folder / "link")
         program = f"{SETUP}{prelude}; sys.exit(main())"
+        spooling = ["--spool", str(self.spool)] if spool else []
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(address)
             listener.listen()
             self.process = subprocess.Popen(
-                [python, "-I", "-S", "-c", program, "--listen-fd", str(listener.fileno()), "--linger-s", str(linger_s),
-                 *options],
+                [
+                    *(python, "-I", "-S", "-c", program),
+                    *("--listen-fd", str(listener.fileno()), "--linger-s", str(linger_s), *spooling, *options),
+                ],
                 pass_fds=[listener.fileno(), *inherit],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
@@ -135,15 +147,17 @@ class Client:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def connect(self) -> None:
-        """Make a new connection and say hello."""
+        """Make a new connection, say hello and hear all that follows."""
         self.socket.close()
         self._buffer.clear()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(DEADLINE_S)
         self.socket.connect(self.address)
         self.hello = {}
+        self.inventory = None
+        self.verbs.clear()
         self.send(["hello", 1])
-        self.until(lambda: self.hello)
+        self.until(lambda: self.inventory is not None)
 
     def send(self, *messages: Message) -> None:
         """Send messages in one frame."""
@@ -256,6 +270,7 @@ class Client:
 
     def _handle(self, message: Message) -> None:
         verb, *args = message
+        self.verbs.append(verb)
         if verb == "ended":
             seq, rows = args
             self.seqs.append(seq)
@@ -272,6 +287,12 @@ class Client:
             self.replies[args[0]] = args[1]
         elif verb == "hello":
             self.hello = args[0]
+        elif verb == "inventory":
+            rows = [(tuple(key), (batch, slot)) for batch, slot, keys in args[0] for key in keys]
+            self.inventory = dict(rows)
+            assert len(self.inventory) == len(rows)
+        elif verb == "notice":
+            self.notices.append(args[0])
         else:
             raise AssertionError(message)
 

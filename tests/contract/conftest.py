@@ -20,6 +20,7 @@ from stratos_jupyter.backend.engines.base import Engine
 from stratos_jupyter.backend.engines.local import LocalEngine
 from stratos_jupyter.backend.engines.loop import JobLoop
 from stratos_jupyter.backend.engines.machine import this_machine
+from stratos_jupyter.backend.engines.orphans import RUN
 from stratos_jupyter.backend.engines.replay import replay
 from stratos_jupyter.backend.engines.scripted import Outcome, ScriptedEngine
 from stratos_jupyter.backend.store.journal import Journal
@@ -95,7 +96,7 @@ class Run:
     def context(self, call: int) -> Mapping[str, object]:
         return {
             "cwd": str(self.folder),
-            "env": dict(os.environ),
+            "env": {**os.environ, RUN: str(self.folder)},
             "output": "scheduler",
             "log_directory": "",
             "sandbox": str(self.folder / "sandbox"),

@@ -10,7 +10,7 @@ import pytest
 from stratos_jupyter.backend.core.events import KillAsked, PauseAsked, RelaunchAsked, ResumeAsked, RulesChanged
 from stratos_jupyter.backend.core.rules import Halt, Rules
 from stratos_jupyter.backend.core.states import IN_FLIGHT, TaskState
-from stratos_jupyter.backend.engines.orphans import _bearers
+from stratos_jupyter.backend.engines.orphans import bearers
 from stratos_jupyter.backend.store.journal import FILE_NAME
 from tests.contract.conftest import SLOTS, Run
 from tests.waiting import until
@@ -144,7 +144,7 @@ def test_a_kill_does_not_wait_for_the_disk(run: Run) -> None:
     run.post(KillAsked)
     until(lambda: run.state(3) is TaskState.KILLED)  # it was queued
     if run.kind == "local":
-        until(lambda: not _bearers({b"contract-1.0.1", b"contract-1.1.1"}), what="the running ones to be ended")
+        until(lambda: not bearers(run.folder), what="the running ones to be ended")
     assert run.rows() == []
     run.journal.add_results, run.journal.add_acts = add_results, add_acts
     run.wait()

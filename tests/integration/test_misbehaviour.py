@@ -13,7 +13,7 @@ import pytest
 from stratos_jupyter import Processor
 from stratos_jupyter.backend.core.rules import Cause, Halt, Rules
 from stratos_jupyter.backend.core.states import Reason, TaskState
-from stratos_jupyter.backend.engines.orphans import _bearers
+from stratos_jupyter.backend.engines.orphans import bearers
 from stratos_jupyter.commands import explicit_commands
 from stratos_jupyter.errors import SpecError
 from stratos_jupyter.job import Job
@@ -78,7 +78,7 @@ def test_a_lost_executor_spends_no_retry(submit: Submit) -> None:
     job = submit("sleep 1000", rules=Rules(retries=0))
     until(lambda: job.state(0) is TaskState.RUNNING)
     engine: Any = job._loop.engine
-    engine._links[0].process.kill()
+    engine._links[0].kill()
     until(lambda: job._loop.scheduler.table.attempt(0) == 2 and job.state(0) is TaskState.RUNNING)
     job.kill()
     assert job.wait(20)
@@ -223,10 +223,9 @@ def test_a_killed_executor_leaves_no_monitor_behind(submit: Submit, tmp_path: Pa
     job = submit("exec sleep 1000", monitor=hang, update_interval_s=0.3)
     until((tmp_path / "seen").exists)
     engine: Any = job._loop.engine
-    mark = f"{job.spec.job_id}-{job.run}.0.1".encode()
-    assert len(_bearers({mark})) == 2
-    engine._links[0].process.kill()
-    until(lambda: not _bearers({mark}))
+    assert len(bearers(job.folder)) == 2
+    engine._links[0].kill()
+    until(lambda: not bearers(job.folder))
     job.kill()
     assert job.wait(20)
 

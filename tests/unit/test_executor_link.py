@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stratos_jupyter.backend.executor.link import KEPT_LIMIT
+from stratos_jupyter.backend.executor.keep import MEMORY_LIMIT
 from tests.executor_client import START, Client
 from tests.waiting import until
 
@@ -32,30 +32,30 @@ def test_results_are_numbered_and_come_once(client: Client) -> None:
     assert len(client.records) == 101
 
 
-def test_unacknowledged_results_are_sent_again_in_order(client: Client) -> None:
+def test_results_are_sent_again_in_order_until_the_acknowledgement_after_next(client: Client) -> None:
     client.ack = False
     client.context()
-    for first in range(5):
+    for first in range(6):
         client.batch(["echo a"], first=first)
         client.wait(first)
-    seqs = list(client.seqs)
-    assert len(seqs) == 5
-    client.send(["ack", seqs[1]])
-    client.tail(0)  # a reply, so the acknowledgement has been read
-    client.seqs.clear()
-    client.records.clear()
-    client.connect()
-    client.until(lambda: len(client.seqs) == 3)
-    assert client.seqs == seqs[2:]
-    assert [record.task for record in client.records] == [2, 3, 4]
-    client.send(["ack", seqs[-1]])
-    client.tail(0)
-    client.seqs.clear()
-    client.connect()
-    client.context()
-    client.batch(["echo b"], first=9)
-    client.wait(9)
-    assert client.seqs == [seqs[-1] + 1]
+
+    def sent_again_after(*seqs: int) -> list[int]:
+        client.send(*[["ack", seq] for seq in seqs])
+        client.tail(0)  # a reply, so the acknowledgement has been read
+        client.seqs.clear()
+        client.connect()
+        return client.seqs
+
+    assert client.seqs == [1, 2, 3, 4, 5, 6]
+    assert sent_again_after(1) == [1, 2, 3, 4, 5, 6]
+    assert sent_again_after(3) == [1, 2, 3, 4, 5, 6]
+    assert sent_again_after(2, 3) == [1, 2, 3, 4, 5, 6]  # nothing that was not known
+    assert sent_again_after(4, 5) == [2, 3, 4, 5, 6]  # one transaction
+    assert sent_again_after(100) == [4, 5, 6]
+    client.ack = True
+    client.run("echo b")
+    assert client.seqs == [4, 5, 6, 7]
+    assert sent_again_after() == [6, 7]
 
 
 def test_tasks_go_on_without_a_kernel_and_are_found_again(client: Client) -> None:
@@ -175,7 +175,7 @@ def test_slow_kernel_blocks_nothing_and_bounds_what_waits(client: Client) -> Non
     for slot in range(2):
         client.batch([text] * 300, slot=slot, first=slot * 300)
     count = client.folder / "count"
-    limit = KEPT_LIMIT // (6 * 65536)
+    limit = MEMORY_LIMIT // (6 * 65536)
 
     def held() -> bool:
         return count.exists() and count.stat().st_size // 2 >= limit

@@ -136,7 +136,8 @@ class Link(asyncio.Protocol):
         connection.setblocking(False)
 
     def _start(self, connection: socket.socket, linger_s: float) -> None:
-        self.record.mkdir(mode=0o700, parents=True)
+        self.record.parent.mkdir(mode=0o700, exist_ok=True)
+        self.record.mkdir(mode=0o700)
         self.pid, self._started = 0, ""
         self._note()  # before it runs: a kernel that dies now must not leave one behind that nobody finds
         path = str(self.folder / "sock")

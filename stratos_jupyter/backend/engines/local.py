@@ -377,9 +377,15 @@ class LocalEngine:
 
     def _bury(self, record: Path) -> None:
         """Take in what an executor that has ended had not delivered, and forget it."""
-        for records in read_spool(str(record / SPOOL)):
-            self._deliver(records, lambda: None)
-        shutil.rmtree(record, ignore_errors=True)
+        try:
+            for records in read_spool(str(record / SPOOL)):
+                self._deliver(records, lambda: None)
+        except FileNotFoundError:
+            pass  # it had nothing to say, or all of it was acknowledged
+        except OSError as error:
+            self._sink.notice(f"results that an executor kept cannot be read, and stay there: {error}")
+            return
+        self._sink.post_results((), lambda: shutil.rmtree(record, ignore_errors=True))
 
     def _deliver(self, records: list[list[Any]], acknowledge: Callable[[], None]) -> None:
         """Hand over results, of launches that may be known to nobody here."""

@@ -1,8 +1,9 @@
 """The executor: a program on a node that runs commands and reports.
 
 It outlives the kernel that started it: when the link is lost it goes on for as long as it was told to linger, and
-tells the next kernel what it missed. Then, or when it is told to stop, it ends all tasks and exits. Interrupts and
-hang-ups are meant for others; SIGTERM means stop.
+tells the next kernel what it missed and what it has. Then, or when it is told to stop, it ends all tasks and exits;
+when nobody is there and nothing is left to be done it exits earlier. What was not acknowledged stays in the spool.
+Interrupts and hang-ups are meant for others; SIGTERM means stop.
 """
 
 import os
@@ -13,20 +14,24 @@ from time import monotonic
 from typing import Any, Dict, List, Optional
 
 from .cgroup import Cgroups
+from .keep import Keeper
 from .launch import Launcher
-from .link import Link
+from .link import VERSION, Link
 from .loop import Alarm, Loop
 from .procs import adopt_orphans
 from .runner import Runner
 from .spawn import Spawner, keep_descriptors_to_ourselves
+from .spool import Spool
 from .work import Context, Malformed, read_batch, read_kill, read_recall
-
-VERSION = 1
 
 #: The first kernel is given this long at least to connect.
 FIRST_LINK_S = 30.0
 #: Before we exit, the kernel is given this long to acknowledge the last results.
 FAREWELL_S = 2.0
+#: When the spool cannot be written, and nobody told us to stop, room for them is waited for so long.
+LAST_HOPE_S = 600.0
+#: With nothing to do and nobody connected we exit after this.
+QUIET_S = 60.0
 
 
 class Executor:
@@ -38,25 +43,33 @@ class Executor:
         Where kernels connect.
     linger_s : float
         How long to go on without a connection.
+    spool : Spool, optional
+        Where results are kept.
     use_cgroups : bool
         Let the kernel keep limits where we may make groups.
     """
 
-    def __init__(self, listener: socket.socket, linger_s: float, use_cgroups: bool = True) -> None:
+    def __init__(
+        self, listener: socket.socket, linger_s: float, spool: Optional[Spool] = None, use_cgroups: bool = True
+    ) -> None:
         self._linger_s = linger_s
+        self._quiet_s = min(QUIET_S, linger_s)
         self._loop = Loop(self._signalled)
-        self._link = Link(self._loop, listener, self._message, self._link_changed)
+        self._keeper = Keeper(spool)
+        self._link = Link(self._loop, listener, self._keeper, self._greet, self._message, self._link_lost, self._go_on)
         self._runner = Runner(self._loop, self._link, Launcher(Spawner()), Cgroups(self._loop, use_cgroups))
         self._contexts: Dict[int, Context] = {}
         self._lost_at = monotonic() + max(0.0, FIRST_LINK_S - linger_s)
+        self._busy_at = 0.0
         self._alone = Alarm(self._loop, self._check_link)
         self._stopping = False
+        self._told = False  # to stop, by somebody
 
     def run(self) -> None:
         """Serve until told to stop, or alone for too long."""
         loop = self._loop
         loop.catch_signals()
-        self._alone.by(self._lost_at + self._linger_s)
+        self._check_link()
         try:
             while not self._stopping:
                 loop.turn()
@@ -67,44 +80,58 @@ class Executor:
             self._runner.abort()
 
     def _farewell(self) -> None:
-        until = monotonic() + FAREWELL_S
-        self._loop.at(until, lambda: None)
+        """Get rid of the last results: to the kernel, or else to the disk."""
+        link = self._link
         self._runner.flush()
-        while self._link.connected and not self._link.settled and monotonic() < until:
+        since, connected = monotonic(), link.connected
+        while not link.settled:
+            now = monotonic()
+            if link.connected != connected:
+                since, connected = now, link.connected
+            until = since + (FAREWELL_S if connected or self._told else LAST_HOPE_S)
+            # Without a kernel only a disk is worth waiting for.
+            if until <= now or (not connected and (link.safe or not link.spooled)):
+                break
+            self._loop.at(min(until, now + 1.0), _nothing)
             self._loop.turn()
+        self._keeper.close()
 
-    def _stop(self) -> None:
+    def _stop(self, reason: str = "user") -> None:
+        self._told = self._told or reason == "user"
         if not self._stopping:
             self._stopping = True
-            self._runner.stop()
+            self._runner.stop(reason)
 
     def _signalled(self, numbers: bytes) -> None:
         self._runner.reap()
         if signal.SIGTERM in numbers:
             self._stop()
 
-    def _link_changed(self) -> None:
-        if self._link.connected:
-            self._contexts = {}  # the numbers were the other kernel's
-        else:
+    def _link_lost(self) -> None:
+        if not self._link.connected:
             self._lost_at = monotonic()
-            self._alone.by(self._lost_at + self._linger_s)
+            self._check_link()
 
     def _check_link(self) -> None:
-        if self._link.connected:
+        """Exit when nobody has been there for too long, or for a while in which there was nothing to do."""
+        if self._link.connected or self._stopping:
             return
+        now = monotonic()
+        if not self._runner.empty or not self._link.safe:
+            self._busy_at = now
         until = self._lost_at + self._linger_s
-        if until <= monotonic():
-            self._stop()
+        quiet_until = max(self._lost_at, self._busy_at) + self._quiet_s
+        if min(until, quiet_until) <= now:
+            self._stop("lost")
         else:
-            self._alone.by(until)
+            self._alone.by(min(until, quiet_until, max(now, self._lost_at) + self._quiet_s / 4))
 
     def _message(self, message: List[Any]) -> None:
         verb, args = message[0], message[1:]
         if verb == "batch":
             self._runner.add(*read_batch(args, self._contexts))
         elif verb == "ack" and len(args) == 1 and type(args[0]) is int:
-            self._acknowledged(args[0])
+            self._link.acknowledged(args[0])
         elif verb == "context" and len(args) == 2 and type(args[0]) is int and type(args[1]) is dict:
             self._contexts[args[0]] = Context(args[1])
         elif verb == "kill":
@@ -113,39 +140,44 @@ class Executor:
             self._runner.recall(read_recall(args))
         elif verb == "tail" and len(args) == 4 and all(type(arg) is int for arg in args):
             self._link.say(["tail", args[0], self._runner.tail(args[1], args[2], args[3])])
-        elif verb == "hello" and args[:1] == [VERSION]:
-            self._greet()
         elif verb == "stop":
             self._stop()
         else:
             raise Malformed("unknown message: {!r}".format(message)[:200])
 
-    def _acknowledged(self, seq: int) -> None:
-        was_congested = self._link.congested
-        self._link.acknowledged(seq)
-        if was_congested and not self._link.congested:
+    def _go_on(self) -> None:
+        if not self._link.congested:
             self._runner.resume()
 
     def _greet(self) -> None:
+        """Tell a kernel all that it has to know, in an order that it relies on."""
+        self._contexts = {}  # the numbers were the other kernel's
+        self._runner.flush()  # nobody listens in this moment: what gathers comes last of what is kept
         python = "{}.{}.{}".format(*sys.version_info[:3])
-        self._link.say(
+        self._link.welcome(
             ["hello", {"version": VERSION, "pid": os.getpid(), "python": python, "host": socket.gethostname()}]
         )
-        self._link.report_again()
+        self._link.say(["inventory", self._runner.inventory()])
         self._runner.announce()
+        self._link.warn()
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run the executor: ``--listen-fd N --linger-s S --no-cgroup``."""
+    """Run the executor: ``--listen-fd N --linger-s S --spool PATH --no-cgroup``."""
     given = sys.argv[1:] if argv is None else argv
     words = [word for word in given if word != "--no-cgroup"]
     options = dict(zip(words[::2], words[1::2]))
-    unknown = set(options) - {"--listen-fd", "--linger-s"}
+    unknown = set(options) - {"--listen-fd", "--linger-s", "--spool"}
     if len(words) % 2 or unknown or "--listen-fd" not in options:
-        sys.stderr.write("usage: --listen-fd N [--linger-s S] [--no-cgroup]\n")
+        sys.stderr.write("usage: --listen-fd N [--linger-s S] [--spool PATH] [--no-cgroup]\n")
         return 2
     keep_descriptors_to_ourselves()
     adopt_orphans()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, int(options["--listen-fd"]))
-    Executor(listener, float(options.get("--linger-s", "0")), words == given).run()
+    spool = Spool(os.path.abspath(options["--spool"])) if "--spool" in options else None
+    Executor(listener, float(options.get("--linger-s", "0")), spool, words == given).run()
     return 0
+
+
+def _nothing() -> None:
+    """Wake the loop."""

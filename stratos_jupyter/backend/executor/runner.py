@@ -16,7 +16,7 @@ import signal
 from collections import deque
 from functools import partial
 from time import monotonic, time
-from typing import Callable, Deque, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 
 from .cgroup import Cgroups
 from .exits import Exits, Outcome
@@ -90,6 +90,7 @@ class Runner:
         self._finished: List[Tuple[Task, Outcome]] = []
         self._books = Alarm(loop, self._close_books)
         self._dry = Alarm(loop, self._ran_dry)
+        self._missed: Set[Slot] = set()
         self._stopping = False
 
     # What the kernel asks for.
@@ -141,8 +142,24 @@ class Runner:
         return None
 
     def announce(self) -> None:
-        """Tell a new kernel what runs."""
+        """Tell a new kernel what runs; hand back to it what is late."""
         self._report.announce([task for task in self._running.values() if task.known and not task.exited])
+        late, self._missed = self._missed, set()
+        for slot in late:
+            self._late(slot)
+
+    def inventory(self) -> List[List[Any]]:
+        """Return what we have been given and have not reported: batch, slot, attempts."""
+        held: Dict[Tuple[int, int], List[List[int]]] = {}
+        tasks = [*self._running.values(), *self._relaunchers.waiting, *[task for task, _outcome in self._finished]]
+        for task in tasks:
+            held.setdefault((task.batch.id, task.slot), []).append([task.number, task.attempt])
+        for slot in self._slots.values():
+            for batch in slot.queue:
+                if batch.items:
+                    attempts = held.setdefault((batch.id, slot.number), [])
+                    attempts += [[number, attempt] for number, attempt, _command, _file in batch.items]
+        return [[batch_id, slot_number, attempts] for (batch_id, slot_number), attempts in held.items()]
 
     def resume(self) -> None:
         """Go on after the results were too many to be kept."""
@@ -150,20 +167,26 @@ class Runner:
             if slot.task is None and slot.queue:
                 self._next(slot)
 
-    def stop(self) -> None:
-        """End all that runs, hand back all that doesn't."""
+    def stop(self, reason: str) -> None:
+        """End all that runs for this reason, hand back all that doesn't run."""
         self._stopping = True
         for slot in self._slots.values():
             self._hand_back(slot)
         for task in list(self._running.values()):
             if not task.exited:
-                self._killer.end(task, "user")
+                self._killer.end(task, reason)
         self._relaunchers.stop()
 
     @property
     def idle(self) -> bool:
         """Whether nothing runs, and no record waits for a relauncher."""
         return not self._running and not self._relaunchers.waiting
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing runs or waits to be run or reported."""
+        queued = any(batch.items for slot in self._slots.values() for batch in slot.queue)
+        return self.idle and not self._finished and not queued
 
     def flush(self) -> None:
         """Report what has not been reported yet."""
@@ -371,6 +394,9 @@ class Runner:
         """Hand back what waits in a slot, if the batch that runs there is late."""
         batch = slot.batch
         if slot.task is None or batch is None:
+            return
+        if not self._link.connected:
+            self._missed.add(slot)  # there is nobody who could do better with it
             return
         # Where nothing is expected of what runs, the alarm was set for what waits behind it.
         if batch.overdue_at is None or batch.overdue_at <= monotonic():
