@@ -86,8 +86,11 @@ def cleaning_text(found: Sequence[Cleaned], done: bool) -> str:
     return f"{shown}\n{ending}"
 
 
-def status_text(view: JobView, groups: Sequence[Group] = ()) -> str:
-    """Return what there is to say of a job; `groups` are its failures, the largest first."""
+def status_text(view: JobView, groups: Sequence[Group] = (), lives_in: str = "") -> str:
+    """Return what there is to say of a job; `groups` are its failures, the largest first.
+
+    `lives_in` is what its tasks end with, beside this machine.
+    """
     counts = ", ".join(f"{view[state]:,} {state.name.lower()}" for state in TaskState if view[state])
     lines = [plain_text(view), f"{state_text(view)[0]}: {counts or 'no tasks'}"]
     reasons = failure_reasons(view)
@@ -99,6 +102,8 @@ def status_text(view: JobView, groups: Sequence[Group] = ()) -> str:
         lines.append(f"nothing more is launched; %stratos resume {clean(view.job_id)} goes on")
     if view.attempts_lost:
         lines.append(f"{counted(view.attempts_lost, 'attempt')} lost by the cluster")
+    if lives_in and view.unfinished:
+        lines.append(f"its tasks outlive this kernel, but not this {clean(lives_in)}")
     lines += [clean(notice) for notice in view.notices]
     return "\n".join(lines + _group_lines(groups))
 

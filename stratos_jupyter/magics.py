@@ -7,6 +7,7 @@ A magic reads its line, builds a spec and hands it to the session. Nothing in a 
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +25,7 @@ from .cleaning import clean_home
 from .commands import Commands, explicit_commands, glob_commands, template_commands
 from .completion import PARSERS, Completer
 from .errors import SpecError, UsageError
+from .habitat import habitat
 from .magic_arguments import HelpAsked, argument, near, overview, split, subcommand, subcommands
 from .magic_options import job_spec, submission_options, task_indices, tried, wrong_name
 from .magic_text import cleaning_text, jobs_text, log_text, preview_text, remains_text, runs_text, status_text, table
@@ -42,6 +44,10 @@ if TYPE_CHECKING:
 
 _JOB: Final = argument("JOB", "the job; the newest when left out", optional=True, complete="jobs")
 _NAMED_JOB: Final = argument("JOB", "the job", complete="jobs")
+
+
+#: who interrupts again within this time may want more than to stop waiting, in seconds
+TWICE_S: Final = 2.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -72,6 +78,7 @@ class StratosMagics(Magics):
         self._subcommands = subcommands(type(self))
         #: of the newest cell that shows a job, by name and run
         self._displays: dict[tuple[str, int], JobDisplay] = {}
+        self._interrupted_s = -TWICE_S
         self.bindings = Bindings(shell)
         self.completer = Completer(
             shell,
@@ -199,7 +206,7 @@ class StratosMagics(Magics):
     def do_status(self, args: argparse.Namespace) -> None:
         """Show how far a job is, and why tasks failed, those that failed alike together."""
         job = self._session().job(args.JOB)
-        print(status_text(job.view, job.failure_groups()))
+        print(status_text(job.view, job.failure_groups(), habitat() if job.spec.master.startswith("local") else ""))
 
     @subcommand("%stratos wait demo")
     @_JOB
@@ -364,12 +371,21 @@ class StratosMagics(Magics):
         self._displays[job.job_id, job.run] = display
         return display
 
+    def _interrupted(self, job: Job) -> Interrupted:
+        """Say what goes on; to who interrupts twice, offer the command that ends it."""
+        now_s = time.monotonic()
+        twice = now_s - self._interrupted_s < TWICE_S
+        self._interrupted_s = now_s
+        if twice and job.view.unfinished and self.shell is not None:
+            self.shell.set_next_input(f"%stratos kill {job.job_id}")
+        return Interrupted(f"interrupted: {remains_text(job.view)}")
+
     @contextmanager
     def _attending(self, job: Job) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt:
-            raise Interrupted(f"interrupted: {remains_text(job.view)}") from None
+            raise self._interrupted(job) from None
         finally:
             self.bindings.refresh()
 

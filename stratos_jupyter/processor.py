@@ -187,11 +187,44 @@ class Processor:
             "priority": priority,
         }
         spec = _spec(master, given, settings or {})
-        self._session: Session = current()
-        self._job = self._session.submit(spec, keep_open=True)
+        session = current()
+        self._begin(session, session.submit(spec, keep_open=True))
+
+    def _begin(self, session: Session, job: Job) -> None:
+        self._session = session
+        self._job = job
         self._stream: Stream | None = None
         self._streaming = False
-        self._outputs = Outputs(self._job)
+        self._outputs = Outputs(job)
+
+    @classmethod
+    def attach(cls, job_id: str, *, steal: bool = False) -> Processor:
+        """Go on with a job that another process began, by a Processor or a notebook's cell.
+
+        `wait` waits for all that has not ended, `get_results` returns all outputs by index.
+
+        Parameters
+        ----------
+        job_id : str
+            Its name; its newest run is meant.
+        steal : bool
+            Take it over from a living process that holds it.
+
+        Raises
+        ------
+        JobNotFound
+            There is none of that name.
+        EngineError
+            Another living process holds it; the message names it.
+        JournalError
+            Its record cannot be read.
+        """
+        session = current()
+        processor = cls.__new__(cls)
+        processor._begin(session, session.attach(job_id, steal=steal))
+        every = range(len(processor._job.commands))
+        processor._stream = Stream(processor._job, every, _explicit, processor._add)
+        return processor
 
     def __repr__(self) -> str:
         return f"<Processor {self._job.job_id} on {self._job.spec.master}: {self._job!r}>"

@@ -76,7 +76,7 @@ def test_nothing_is_lost_or_recorded_twice(mode: str, tmp_path: Path) -> None:
         assert kernel.stdout is not None
         assert kernel.stdout.readline() == "up\n"
         at_s = time.monotonic() + dice.uniform(0.05, 1.2)
-        until(lambda at_s=at_s: time.monotonic() >= at_s or kernel.poll() is not None)
+        until(lambda at_s=at_s, it=kernel: time.monotonic() >= at_s or it.poll() is not None)
         if mode != "kernel":
             for pid in executors(run):
                 kill(pid)

@@ -1,0 +1,303 @@
+"""A job goes on in another process: attached, detached, taken over, left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stratos_jupyter import Processor
+from stratos_jupyter import session as sessions
+from stratos_jupyter.backend.core.states import TaskState
+from stratos_jupyter.backend.engines.orphans import bearers
+from stratos_jupyter.backend.store.lease import WANTED, Holder, Lease, holder_of, ourselves, read_lease
+from stratos_jupyter.backend.store.progress import read_progress
+from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.errors import EngineError, JobNotFound
+from stratos_jupyter.habitat import habitat
+from stratos_jupyter.session import Session
+from stratos_jupyter.spec import JobSpec
+from tests.faults.kernels import start
+from tests.waiting import until
+
+SUBMIT = """
+from stratos_jupyter.session import current
+from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.spec import JobSpec
+job = current().submit(JobSpec("demo", master="local[2]"), explicit_commands({texts!r}))
+print("up", flush=True)
+"""
+STAY = "job.wait()\n"
+
+Kernel = subprocess.Popen[str]
+
+
+@pytest.fixture
+def kernel(state_home: Path, tmp_path: Path) -> Iterator[Callable[..., Kernel]]:
+    """Starts kernels that submit `demo` and stay, or go."""
+    kernels: list[Kernel] = []
+
+    def make(*texts: str, more: str = STAY, **env: str) -> Kernel:
+        made = start(SUBMIT.format(texts=list(texts)) + more, state_home, env)
+        kernels.append(made)
+        assert made.stdout is not None
+        assert made.stdout.readline() == "up\n"
+        return made
+
+    yield make
+    for one in kernels:
+        one.kill()
+        one.communicate()
+
+
+@pytest.fixture
+def folder(state_home: Path) -> Path:
+    return state_home / "jobs" / "demo" / "1"
+
+
+def waiting(go: Path) -> str:
+    return f"touch {go}.up; while ! test -e {go}; do sleep 0.02; done; echo late"
+
+
+def test_what_runs_goes_on_and_what_is_queued_is_launched(
+    session: Session, kernel: Callable[..., Kernel], tmp_path: Path, folder: Path
+) -> None:
+    first = kernel("echo early", waiting(tmp_path / "a"), waiting(tmp_path / "b"), "echo queued")
+    until((tmp_path / "b.up").exists)
+    first.kill()
+    first.wait()
+    (tmp_path / "a").touch()  # ends while nobody looks
+    until(lambda: len(bearers(folder)) <= 2)
+    job = session.attach("demo")
+    assert (job.job_id, job.run) == ("demo", 1)
+    until(lambda: job.state(2) is TaskState.RUNNING)
+    (tmp_path / "b").touch()
+    assert job.wait(20)
+    frame = job.df
+    assert frame.stdout.tolist() == ["early\n", "late\n", "late\n", "queued\n"]
+    assert frame.attempt.tolist() == [1, 1, 1, 1]
+    assert job.view.attempts_lost == 0
+    assert session.attach("demo") is job
+
+
+def test_a_job_that_has_ended_can_be_attached(session: Session, kernel: Callable[..., Kernel], folder: Path) -> None:
+    kernel("echo a", "exit 3", more="job.wait()\n").wait()
+    job = session.attach("demo")
+    assert job.wait(10)
+    assert job.df.state.tolist() == ["FINISHED", "FAILED"]
+    assert job.relaunch() == 1
+    assert job.wait(10)
+    assert job.df.attempt.tolist() == [1, 2]
+
+
+def test_what_is_attached_can_be_killed(session: Session, kernel: Callable[..., Kernel], folder: Path) -> None:
+    first = kernel("sleep 1000", "sleep 1000", "sleep 1000")
+    until(lambda: len(bearers(folder)) == 2)
+    first.kill()
+    first.wait()
+    job = session.attach("demo")
+    job.kill()
+    assert job.wait(20)
+    assert job.df.reason.tolist() == ["user"] * 3
+    assert not bearers(folder)
+
+
+def test_an_interrupt_of_the_kernel_reaches_no_task(
+    session: Session, kernel: Callable[..., Kernel], tmp_path: Path, folder: Path
+) -> None:
+    first = kernel(waiting(tmp_path / "a"))
+    until((tmp_path / "a.up").exists)
+    first.send_signal(signal.SIGINT)
+    _, err = first.communicate(timeout=20)
+    assert "KeyboardInterrupt" in err
+    assert "1 running go on, 0 wait; python -m stratos_jupyter attach demo --wait" in err
+    assert len(bearers(folder)) >= 1
+    job = session.attach("demo")
+    (tmp_path / "a").touch()
+    assert job.wait(20)
+    assert job.df.attempt.tolist() == [1]
+
+
+def test_a_job_that_is_held_is_refused_and_stolen(
+    session: Session, kernel: Callable[..., Kernel], tmp_path: Path, folder: Path
+) -> None:
+    first = kernel(waiting(tmp_path / "a"))
+    until((tmp_path / "a.up").exists)
+    with pytest.raises(EngineError, match=f"held by process {first.pid} on .*--steal"):
+        session.attach("demo")
+    job = session.attach("demo", steal=True)
+    assert read_lease(folder) == ourselves()
+    (tmp_path / "a").touch()
+    assert job.wait(20)
+    assert job.df.attempt.tolist() == [1]
+    first.communicate(timeout=20)  # it waits no longer
+
+
+def test_a_holder_that_does_not_answer_is_named(
+    session: Session, kernel: Callable[..., Kernel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    first = kernel(waiting(tmp_path / "a"))
+    first.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(sessions, "LET_GO_S", 0.2)
+    with pytest.raises(EngineError, match=f"process {first.pid} .* does not let go"):
+        session.attach("demo", steal=True)
+    first.send_signal(signal.SIGCONT)
+    (tmp_path / "a").touch()
+    monkeypatch.undo()
+    job = session.attach("demo", steal=True)
+    assert job.wait(20)
+
+
+def test_a_lease_of_another_host_is_never_judged_dead(
+    session: Session, kernel: Callable[..., Kernel], folder: Path
+) -> None:
+    kernel("echo a").wait()
+    elsewhere = '{"host": "foam03", "boot_id": "x", "pid": 7, "started": "1", "keeper": false}'
+    (folder / "lease.json").write_text(elsewhere)
+    assert holder_of(folder)[0] is Holder.ELSEWHERE
+    with pytest.raises(EngineError, match="process 7 on foam03, if that still runs"):
+        session.attach("demo")
+
+
+def test_a_process_of_the_same_number_is_not_the_holder() -> None:
+    us = ourselves()
+    assert us.holder() is Holder.US
+    assert Lease(us.host, us.boot_id, us.pid, "1").holder() is Holder.DEAD
+    assert Lease(us.host, "another boot", us.pid, us.started).holder() is Holder.DEAD
+    assert Lease(us.host, us.boot_id, os.getppid(), "").holder() is Holder.ALIVE
+
+
+def test_a_name_that_is_not_kept(session: Session, kernel: Callable[..., Kernel]) -> None:
+    with pytest.raises(JobNotFound, match="no job 'demo' is kept"):
+        session.attach("demo")
+    kernel("true").wait()
+    with pytest.raises(JobNotFound, match=r"no job 'other' is kept in .*; there is demo"):
+        session.attach("other")
+
+
+def test_detached_it_goes_on_and_is_taken_back(session: Session, tmp_path: Path, folder: Path) -> None:
+    texts = [waiting(tmp_path / "a"), waiting(tmp_path / "b"), "echo queued", waiting(tmp_path / "c")]
+    job = session.submit(JobSpec("demo", master="local[2]"), explicit_commands(texts))
+    until((tmp_path / "b.up").exists)
+    pid = session.detach(job)
+    assert session.jobs() == []
+    until(lambda: (lease := read_lease(folder)) is not None and lease.pid == pid)
+    (tmp_path / "a").touch()
+    until((tmp_path / "c.up").exists, what="the keeper to launch what was queued")
+    until(lambda: (progress := read_progress(folder)) is not None and progress.done == 2)
+    job = session.attach("demo")  # politely: no --steal is needed
+    assert not (folder / WANTED).exists()
+    (tmp_path / "b").touch()
+    (tmp_path / "c").touch()
+    assert job.wait(20)
+    assert job.df.attempt.tolist() == [1] * 4
+    assert job.view.attempts_lost == 0
+
+
+@pytest.mark.parametrize(
+    ("on_exit", "says"),
+    [("leave", "1 running go on"), ("kill", "end with this process"), ("detach", "go on in the background")],
+)
+def test_what_becomes_of_a_job_when_its_process_ends(
+    session: Session, kernel: Callable[..., Kernel], tmp_path: Path, folder: Path, on_exit: str, says: str
+) -> None:
+    first = kernel(
+        waiting(tmp_path / "a"),
+        more=f"import pathlib, time\nwhile not pathlib.Path('{tmp_path}/a.up').exists(): time.sleep(0.01)\n",
+        STRATOS_ON_EXIT=on_exit,
+    )
+    _, err = first.communicate(timeout=30)
+    assert says in err
+    if on_exit == "kill":
+        until(lambda: not bearers(folder))
+    else:
+        assert bearers(folder)
+        (tmp_path / "a").touch()
+    job = session.attach("demo")
+    assert job.wait(20)
+    assert job.df.reason.tolist() == ["user" if on_exit == "kill" else "exit"]
+
+
+def test_a_processor_is_attached(session: Session, kernel: Callable[..., Kernel], tmp_path: Path) -> None:
+    first = kernel("echo a", waiting(tmp_path / "b"))
+    until((tmp_path / "b.up").exists)
+    first.kill()
+    first.wait()
+    (tmp_path / "b").touch()
+    processor = Processor.attach("demo")
+    assert processor.wait()
+    assert processor.get_results() == ["a\n", "late\n"]
+
+
+def test_without_a_notebook(session: Session, kernel: Callable[..., Kernel], tmp_path: Path, state_home: Path) -> None:
+    first = kernel("echo a", waiting(tmp_path / "b"), "exit 3")
+    until((tmp_path / "b.up").exists)
+
+    def shell(*words: str) -> tuple[int, str, str]:
+        run = "import sys; from stratos_jupyter.__main__ import main; sys.exit(main(sys.argv[1:]))"
+        done = start(f"import sys; sys.argv[1:] = {list(words)!r}\n{run}", state_home)
+        out, err = done.communicate(timeout=60)
+        return done.returncode, out, err
+
+    code, _, err = shell("attach", "demo")
+    assert code == 1
+    assert f"held by process {first.pid}" in err
+    first.kill()
+    first.wait()
+    assert "unfinished" in shell("status")[1]
+    (tmp_path / "b").touch()
+    code, out, err = shell("attach", "demo", "--wait")
+    assert (code, err) == (2, "")  # one of them failed
+    assert "3/3 done (1 failed)" in out
+    assert "ended" in shell("status", "demo")[1]
+    assert "clean --yes removes" in shell("clean")[1]
+    assert "removed" in shell("clean", "--yes")[1]
+    assert not (state_home / "jobs" / "demo").exists()
+    code, _, err = shell("attach", "demo")
+    assert (code, "no job 'demo' is kept" in err) == (1, True)
+
+
+def test_cleaning_leaves_alone_what_somebody_needs(
+    session: Session, kernel: Callable[..., Kernel], tmp_path: Path, folder: Path
+) -> None:
+    from stratos_jupyter.cleaning import clean_home
+
+    held = session.submit(JobSpec("held"), explicit_commands(["true"]))
+    assert held.wait(20)
+    first = kernel(waiting(tmp_path / "a"))
+    until((tmp_path / "a.up").exists)
+    first.kill()
+    first.wait()
+    assert clean_home(session.home, really=True) == []
+    session.submit(JobSpec("demo"), explicit_commands(["true"]))  # run 2: nobody will attach run 1 any more
+    (found,) = clean_home(session.home, really=True)
+    assert (found.job_id, found.run, found.executors) == ("demo", 1, 1)
+    assert not folder.exists()
+    until(lambda: not bearers(folder), what="the executor and its task to be gone")
+
+
+@pytest.mark.parametrize(
+    ("env", "files", "says"),
+    [
+        ({"SLURM_JOB_ID": "12"}, {}, "Slurm job 12"),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, {}, "Kubernetes pod"),
+        ({}, {".dockerenv": ""}, "container"),
+        ({}, {"proc/self/cgroup": "0::/docker/abc\n"}, "container"),
+        ({}, {"proc/self/cgroup": "0::/system.slice/jupyter.service\n"}, "service jupyter.service"),
+        ({}, {"proc/self/cgroup": "0::/user.slice/user-1000.slice/user@1000.service\n"}, "login session"),
+        ({}, {"proc/self/cgroup": "0::/user.slice/user-1000.slice/session-2.scope\n"}, ""),
+        ({}, {}, ""),
+    ],
+)
+def test_what_takes_the_executor_along_is_found(
+    env: dict[str, str], files: dict[str, str], says: str, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert habitat(env, tmp_path) == says
