@@ -162,9 +162,7 @@ def test_eater_that_is_being_ended_has_no_grace_any_more(client: Client) -> None
 
 def test_child_that_the_kernel_ends(fenced: Client) -> None:
     """Whether that is the task's failure is said by the task's exit code."""
-    bad, good, fine = fenced.run(
-        f"{PYTHON} hog.py; exit 3", f"{PYTHON} hog.py; exit 0", "echo fine", limits=MEM
-    )
+    bad, good, fine = fenced.run(f"{PYTHON} hog.py; exit 3", f"{PYTHON} hog.py; exit 0", "echo fine", limits=MEM)
     note = "used all of its 64 MiB; ask for more with --mem"
     assert (bad.reason, bad.code, bad.note) == ("memory", 3, note)
     assert (good.reason, good.code, good.note) == ("exit", 0, "one of its processes was killed: " + note)
