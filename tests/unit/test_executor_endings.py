@@ -312,13 +312,17 @@ WAYS = {
     "stopped in a session": "setsid sh -c 'echo $$ > up; kill -STOP $$; sleep 1000' &",
     "other group": "set -m; sh -c 'echo $$ > up; exec sleep 1000' & set +m;",
     "other group, stopped": "set -m; sh -c 'echo $$ > up; kill -STOP $$; sleep 1000' & set +m;",
-    "tree": 'sh -c \'setsid sh -c "setsid sh -c \\"echo \\\\\\$\\\\\\$ > up; sleep 1000\\" & sleep 1000" & sleep 1000\' &',
+    "tree": "sh leaves.sh & sh tree.sh & (sh tree.sh) &",
 }
 
 
 def leave(client: Client, way: str) -> str:
     """Return a command that leaves something behind, and is over as soon as that is there."""
     (client.folder / "chain.py").write_text(CHAIN)
+    (client.folder / "tree.sh").write_text("sleep 1000 & setsid sh leaves.sh & sleep 1000")
+    (client.folder / "leaves.sh").write_text(
+        "sleep 1000 & setsid sleep 1000 & (setsid sleep 1000 &) ; echo $$ > up; wait"
+    )
     python = f"{shlex.quote(sys.executable)} -I -S"
     return WAYS[way].format(python=python) + " until test -s up; do sleep 0.01; done"
 
