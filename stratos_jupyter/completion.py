@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
+from .job import CHANGEABLE
 from .magic_arguments import Argument, Subcommand
 from .spec import OutputMode
 
@@ -112,6 +113,11 @@ class Completer:
                 return _beginning(word, self._variables(lambda value: hasattr(value, "columns")), "variable")
             case "parameters":
                 return _beginning(word, self._variables(_may_be_parameters), "variable")
+            case "monitors":
+                functions = _beginning(word, self._variables(inspect.isfunction), "function")
+                return functions + [(path, "path") for path in _paths(word)]
+            case "changeable":
+                return _beginning(word, (f"{name}=" for name in CHANGEABLE), "option")
             case "parsers":
                 functions = _beginning(word, self._variables(inspect.isfunction), "function")
                 return _beginning(word, PARSERS, "parser") + functions

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .backend.core.events import Closed, KillAsked, RelaunchAsked, TasksAdded
+from .backend.core.events import (
+    Closed,
+    KillAsked,
+    PauseAsked,
+    RelaunchAsked,
+    ResumeAsked,
+    RulesChanged,
+    TasksAdded,
+)
+from .backend.core.rules import Rules
 from .backend.core.states import TaskState
 from .backend.core.views import JobView
 from .backend.driver import Driver
+from .backend.engines.base import Tail
 from .backend.engines.loop import JobLoop
 from .backend.store.journal import Journal
-from .backend.store.outputs import bounded_text
+from .backend.store.outputs import bounded_text, last_text
 from .backend.store.rows import ResultRow
-from .commands import Commands
-from .errors import JobNotFound, StreamClosed
+from .commands import Commands, explicit_commands
+from .errors import JobNotFound, SpecError, StreamClosed
+from .failures import Failures, Group
+from .rule_values import parse_count, parse_halt, parse_rate, parse_retries
 from .spec import JobSpec, OutputMode
+from .values import parse_duration_s
 from .workload import Surroundings, Workload
 
 if TYPE_CHECKING:
@@ -31,8 +44,18 @@ if TYPE_CHECKING:
 
 #: how often a waiting cell looks at the newest view, in seconds
 PUMP_EVERY_S: Final = 0.1
+#: what `Job.set` can change, and how it is read
+CHANGEABLE: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
+    "max_tasks": ("max_tasks", parse_count),
+    "rate": ("rate_per_s", parse_rate),
+    "delay": ("delay_s", parse_duration_s),
+    "halt": ("halt", parse_halt),
+    "retries": ("retries", parse_retries),
+}
 #: what a log shows of a stream, in bytes
 LOG_BYTES: Final = 64 * 1024
+#: where the last line of a stderr is looked for, in bytes
+END_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +76,10 @@ class TaskLog:
         Of the attempt that runs, or else of the last one; each at most 64 KiB, its end when it runs.
     live : bool
         Whether the two are of an attempt that still runs.
+    attempt : int
+        Which attempt the two are of, from 1; 0 when none has begun.
+    note : str
+        What there is to say of the attempt that runs, as what its monitor said last.
     """
 
     task: int
@@ -62,6 +89,8 @@ class TaskLog:
     stdout: str
     stderr: str
     live: bool
+    attempt: int
+    note: str = ""
 
 
 class Job:
@@ -98,11 +127,15 @@ class Job:
         self._driver = driver
         self._parser = parser
         self._lock = threading.RLock()
+        self._numbering = threading.Lock()  # tasks are numbered in the order in which the driver hears of them
         self._closed = False
         self._subscribers: list[Callable[[JobView], None]] = []
         self._table: ResultTable | None = None
         self._table_seq = 0
         self._relaunched: set[int] = set()
+        self._failures = Failures()
+        self._failures_seq = 0
+        self._failures_lock = threading.Lock()
         self._loop = make_loop(self)
         self._view = self._loop.view()
 
@@ -151,13 +184,23 @@ class Job:
         with self._lock:
             if self._closed:
                 raise StreamClosed(f"{self.job_id} is closed: wait() has ended it; a new stream or job takes more")
-            tasks = self.commands.add(commands, surroundings)
-            event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority)
+            tasks = self._enter(commands, surroundings)
             counts = list(self._view.counts)
             counts[TaskState.QUEUED] += len(tasks)
             self._view = replace(self._view, counts=tuple(counts), ended_at=None)
-            self._driver.post(lambda: self._loop.add(event, tasks.start, commands.to_record))
         return tasks
+
+    def _enter(self, commands: Commands, surroundings: Surroundings, origin: tuple[int, int] | None = None) -> range:
+        with self._numbering:
+            tasks = self.commands.add(commands, surroundings, None if origin is None else origin[0])
+            event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority)
+            self._driver.post(lambda: self._loop.add(event, tasks.start, commands.to_record, origin))
+        return tasks
+
+    def adopt(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
+        """Add commands that an attempt's monitor asked for; the driver thread calls this."""
+        around = self.commands.surroundings(self.commands.call_of(origin[0]))
+        self._enter(explicit_commands(texts), around, origin)
 
     def close(self) -> None:
         """Say that no more commands will come."""
@@ -248,8 +291,13 @@ class Job:
         self._driver.post(lambda: self._loop.post(KillAsked(self._loop.now(), chosen)))
         return count
 
-    def relaunch(self, tasks: Iterable[int]) -> int:
+    def relaunch(self, tasks: Iterable[int] | None = None) -> int:
         """Run tasks once more; those that run now are ended first.
+
+        Parameters
+        ----------
+        tasks : iterable of int, optional
+            Which; all that failed or were lost when not given.
 
         Returns
         -------
@@ -261,11 +309,71 @@ class Job:
         JobNotFound
             There is no such task.
         """
-        chosen = tuple(dict.fromkeys(self._known(tasks)))
+        chosen = self.failed() if tasks is None else tuple(dict.fromkeys(self._known(tasks)))
         self._driver.call(lambda: self._loop.post_now(RelaunchAsked(self._loop.now(), chosen)))
         with self._lock:
             self._relaunched.update(chosen)
         return len(chosen)
+
+    def failed(self) -> tuple[int, ...]:
+        """Return the tasks that ended as FAILED or LOST."""
+        bad = (TaskState.FAILED, TaskState.LOST)
+        return tuple(task for task, state in enumerate(self.states()) if state in bad)
+
+    def pause(self) -> None:
+        """Launch nothing more for now. What runs goes on."""
+        self._driver.call(lambda: self._loop.post_now(PauseAsked(self._loop.now())))
+
+    def resume(self) -> None:
+        """Launch on, after `pause` or after failures have halted the job."""
+        self._driver.call(lambda: self._loop.post_now(ResumeAsked(self._loop.now())))
+
+    @property
+    def rules(self) -> Rules:
+        """Retries, limits and pace as they are now."""
+        return self._loop.scheduler.rules
+
+    def set(self, **values: object) -> Rules:
+        """Change the job's pace while it runs.
+
+        Parameters
+        ----------
+        **values
+            ``max_tasks``: how many commands may run at once; ``rate``: launches, as ``"10/s"``; ``delay``: seconds
+            between two launches; ``halt``: after how many failures, as ``5`` or ``"10%"``; ``retries``. None, or
+            ``"none"``, takes a bound away.
+
+        Returns
+        -------
+        Rules
+            As they are now.
+
+        Raises
+        ------
+        SpecError
+            A name or a value cannot be; nothing has changed.
+        """
+        changes: dict[str, Any] = {}
+        bad: list[str] = []
+        for name, value in values.items():
+            if name not in CHANGEABLE:
+                bad.append(f"{name} cannot be changed; {', '.join(CHANGEABLE)} can")
+                continue
+            field, parse = CHANGEABLE[name]
+            text = "none" if value is None else str(value)
+            try:
+                changes[field] = 0 if text == "none" and field in ("delay_s", "retries") else parse(text)
+            except SpecError as error:
+                bad.append(f"{name}: {error}")
+        if bad:
+            raise SpecError("; ".join(bad))
+
+        def change() -> None:
+            rules = replace(self._loop.scheduler.rules, **changes)
+            self._loop.post_now(RulesChanged(self._loop.now(), rules))
+
+        self._driver.call(change)
+        return self.rules
 
     # -- results ----------------------------------------------------------------------------------------
 
@@ -276,6 +384,26 @@ class Job:
     def failures(self, most: int) -> list[ResultRow]:
         """Return the first `most` results that did not finish well, by task."""
         return self._journal.failures(most)
+
+    def failure_groups(self) -> list[Group]:
+        """Return the tasks that did not finish well, grouped by what they have in common, the largest group first.
+
+        One that was relaunched is left out until it has ended. Only what is new since the last time is read.
+        """
+        with self._failures_lock:
+            failures = self._failures
+            for seq, rows in self._journal.endings(self._failures_seq, END_BYTES):
+                for row in rows:
+                    if row.state == TaskState.FINISHED:
+                        failures.forget(row.task)
+                    else:
+                        text = last_text(row.stderr_end, row.stderr_path, END_BYTES)
+                        failures.add(row.task, row.reason, row.exit_code, text if text.strip() else row.note)
+                self._failures_seq = seq  # only now: what an interrupt leaves half done comes again
+            # Asked after the rows: those that have begun again by now are left out, not forgotten, for the row of
+            # their new end may have been read while it was being made known.
+            states = self.states()
+            return failures.groups(without={task for task in failures if states[task] <= TaskState.FINISHED})
 
     def text_of(self, data: bytes | None, path: str, size: int) -> str:
         """Return a stream as text, bounded by the job's ``output_limit``; the path of its file where it stays there."""
@@ -312,19 +440,24 @@ class Job:
         self._known([task])
         attempts = tuple(self._journal.attempts(task))
         table = self._loop.scheduler.table
-        live: tuple[str, str] | None = None
+        live: Tail | None = None
+        attempt = attempts[-1].attempt if attempts else 0
         if task < len(table) and not table.ended(task):
-            attempt = table.attempt(task)
-            live = self._driver.call(lambda: self._loop.engine.tail(task, attempt, LOG_BYTES)).result(10.0)
+            now = table.attempt(task)
+            live = self._driver.call(lambda: self._loop.engine.tail(task, now, LOG_BYTES)).result(10.0)
         if live is not None:
-            stdout, stderr = live
+            stdout, stderr = live.stdout, live.stderr
+            attempt = now
         elif attempts:
             last = attempts[-1]
             stdout = bounded_text(last.stdout, last.stdout_path, last.stdout_size, LOG_BYTES)
             stderr = bounded_text(last.stderr, last.stderr_path, last.stderr_size, LOG_BYTES)
         else:
             stdout = stderr = ""
-        return TaskLog(task, self.commands.command(task), self.state(task), attempts, stdout, stderr, live is not None)
+        command, state = self.commands.command(task), self.state(task)
+        return TaskLog(
+            task, command, state, attempts, stdout, stderr, live is not None, attempt, live.note if live else ""
+        )
 
     @property
     def df(self) -> pd.DataFrame:
@@ -362,7 +495,8 @@ class Job:
             self._table_seq = rows[-1].seq  # only now: an interrupt in a user's parser must not lose rows
         for task in list(self._relaunched):
             if self.state(task) < TaskState.FINISHED:
-                self._table.forget(task)
+                # the row of its new end may have been read already, while that was being made known
+                self._table.forget(task, self._loop.scheduler.table.attempt(task))
             else:
                 self._relaunched.discard(task)
         return self._table

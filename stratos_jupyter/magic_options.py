@@ -14,8 +14,18 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
+from .backend.core.rules import Rules
 from .errors import SpecError, UsageError
 from .magic_arguments import Argument, group, near
+from .rule_values import (
+    parse_count,
+    parse_halt,
+    parse_memory,
+    parse_rate,
+    parse_retries,
+    parse_retry_on,
+    parse_timeout,
+)
 from .settings import Stratos
 from .spec import JobSpec, OutputMode
 from .values import parse_columns, parse_duration_s, parse_size_mib
@@ -30,12 +40,34 @@ name_options = group(
 )  # fmt: skip
 resource_options = group(
     Argument("--threads", "cores a task", "N"),
-    Argument("--mem", "memory a task: 512M, 2G; a bare number is MiB", "SIZE"),
-    Argument("--disk", "disk a task, as --mem", "SIZE"),
+    Argument("--mem", "memory a task, ended when it uses more: 512M, 2G; a bare number is MiB; 2G..16G doubles it for "
+             "each attempt that died of memory", "SIZE[..MOST]"),
+    Argument("--disk", "disk a task, as --mem; $STRATOS_SANDBOX is its own directory then", "SIZE"),
     Argument("--role", "the Mesos role", "NAME"),
     Argument("--where", "only on nodes with this attribute; may be repeated", "ATTR=VALUE", many=True),
+)  # fmt: skip
+pace_options = group(
     Argument("--priority", "tasks of higher priority are launched first", "N"),
+    Argument("--max-tasks", "how many tasks may run at once", "N"),
+    Argument("--rate", "how many tasks may be launched: 10/s, 30/m, 500/h", "N/TIME"),
+    Argument("--delay", "how long to wait between two launches: 0.5s", "TIME"),
 )
+failure_options = group(
+    Argument("--timeout", "the longest that a task may run: 90s, 10m, 2h, or 200% of the median of those that finished",
+             "TIME"),
+    Argument("--retries", "how often a task is tried again after failures of its own", "N"),
+    Argument("--retry-on", "which failures those are; all when not given: exit, exit:1,137, signal, signal:11, "
+             "timeout, memory, disk", "CAUSE,..."),
+    Argument("--retry-delay", "how long the first retry waits; each further one waits twice as long", "TIME"),
+    Argument("--halt", "stop launching after this many failed tasks: 5, or 10% of those that have ended", "N"),
+)  # fmt: skip
+watch_options = group(
+    Argument("--monitor", "a program, or the name of a Python function, that watches each task", "PROGRAM",
+             complete="monitors"),
+    Argument("--relauncher", "the program that says what runs instead of a task that its monitor ended", "PROGRAM",
+             complete="files"),
+    Argument("--update-interval", "how often the monitor looks", "TIME"),
+)  # fmt: skip
 result_options = group(
     Argument("--parse", "how a task's stdout becomes columns: lines, tsv, csv, json, float, regex:PATTERN, or the "
              "name of a Python function", "HOW", complete="parsers"),
@@ -47,7 +79,6 @@ environment_options = group(
     Argument("--cwd", "the directory in which commands run", "DIR", complete="directories"),
     Argument("--env", "set a variable for the tasks, or hand on this kernel's; may be repeated", "NAME[=VALUE]",
              many=True, complete="environment"),
-    Argument("--timeout", "the longest that a task may run: 90s, 10m, 2h", "TIME"),
 )  # fmt: skip
 run_options = group(
     Argument("--wait", "return when all tasks have ended"),
@@ -61,7 +92,11 @@ _TAKEN: Final = frozenset({"In", "Out", "exit", "quit", "get_ipython"})
 
 def submission_options(function: F) -> F:
     """Add the options that every submitting cell has."""
-    for add in (run_options, environment_options, result_options, resource_options, name_options):
+    groups = (
+        *(run_options, environment_options, watch_options, pace_options, failure_options),
+        *(result_options, resource_options, name_options),
+    )
+    for add in groups:
         function = add(function)
     return function
 
@@ -88,17 +123,31 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
         wrong.append(f"--into: {args.into!r} cannot be the name of a variable")
     elif args.into is not None and (args.into.startswith("_") or args.into in _TAKEN or hasattr(builtins, args.into)):
         wrong.append(f"--into: {args.into} has a meaning of its own already; choose another name")
-    timeout = given("timeout")
+    no_limit: tuple[float | None, float | None] = (None, None)
+    timeout_s, timeout_share = read("timeout", parse_timeout, given("timeout"), no_limit)
+    mem_mib, mem_most_mib = read("mem", parse_memory, given("mem"), (0.0, 0.0))
+    retry_on = given("retry_on")
+    rules = Rules(
+        retries=read("retries", parse_retries, given("retries"), 0),
+        retry_on=read("retry-on", parse_retry_on, retry_on, ()) if retry_on else (),
+        retry_delay_s=read("retry-delay", parse_duration_s, given("retry_delay"), 1.0),
+        mem_most_mib=mem_most_mib,
+        timeout_share=timeout_share,
+        halt=read("halt", parse_halt, given("halt"), None),
+        max_tasks=read("max-tasks", parse_count, given("max_tasks"), None),
+        rate_per_s=read("rate", parse_rate, given("rate"), None),
+        delay_s=read("delay", parse_duration_s, given("delay"), 0.0),
+    )
     spec = JobSpec(
         **({} if args.job is None else {"job_id": args.job}),
         master=settings.master,
         role=given("role"),
         threads=read("threads", _number, given("threads"), 1.0),
-        mem_mib=read("mem", parse_size_mib, given("mem"), 0.0),
+        mem_mib=mem_mib,
         disk_mib=read("disk", parse_size_mib, given("disk"), 0.0),
         output=read("output", _output_mode, given("output"), OutputMode.SCHEDULER),
         log_directory=settings.log_directory if args.log_dir is None else args.log_dir,
-        timeout_s=read("timeout", parse_duration_s, timeout, 1.0) if timeout else None,
+        timeout_s=timeout_s,
         priority=read("priority", _whole, given("priority"), 0),
         cwd=os.path.abspath(os.path.expanduser(args.cwd)) if args.cwd else "",
         env=tuple(_variable(text) for text in args.env),
@@ -106,6 +155,10 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
         parse=args.parse or "",
         columns=read("columns", parse_columns, args.columns, ()) if args.columns else (),
         output_limit=int(parse_size_mib(settings.output_limit) * 1024 * 1024),
+        monitor=args.monitor or "",
+        relauncher=args.relauncher or "",
+        update_interval_s=read("update-interval", parse_duration_s, given("update_interval"), 10.0),
+        rules=rules,
     )
     return spec, wrong
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from .backend.core.states import IN_FLIGHT, TaskState
 from .backend.core.views import JobView
+from .backend.store.outputs import last_text
 from .commands import Commands
+from .failures import Group, ending_text, last_line
 from .report import clean, duration_text, failure_reasons, plain_text, state_text
 from .spec import JobSpec, OutputMode
 
@@ -17,6 +20,12 @@ if TYPE_CHECKING:
 
 #: how many commands ``--dry-run`` shows
 SHOWN: Final = 3
+#: how many groups of failures a status shows, how much of what they say, and how many ranges of their tasks
+GROUPS: Final = 5
+LABEL: Final = 72
+RANGES: Final = 4
+#: where the last line of an earlier attempt's stderr is looked for, in bytes
+END_BYTES: Final = 4096
 
 
 def printable(text: str) -> str:
@@ -53,16 +62,50 @@ def jobs_text(jobs: Sequence[Job]) -> str:
     return table(("job", "run", "state", "done", "failed", "tasks", "time"), rows)
 
 
-def status_text(view: JobView) -> str:
-    """Return what there is to say of a job."""
+def status_text(view: JobView, groups: Sequence[Group] = ()) -> str:
+    """Return what there is to say of a job; `groups` are its failures, the largest first."""
     counts = ", ".join(f"{view[state]:,} {state.name.lower()}" for state in TaskState if view[state])
     lines = [plain_text(view), f"{state_text(view)[0]}: {counts or 'no tasks'}"]
     reasons = failure_reasons(view)
     if reasons:
         lines.append("why: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()))
+    if view.attempts_retried:
+        lines.append(f"{counted(view.attempts_retried, 'attempt')} failed and tried again")
+    if view.held and view.unfinished:
+        lines.append(f"nothing more is launched; %stratos resume {clean(view.job_id)} goes on")
     if view.attempts_lost:
         lines.append(f"{counted(view.attempts_lost, 'attempt')} lost by the cluster")
-    return "\n".join(lines + [clean(notice) for notice in view.notices])
+    lines += [clean(notice) for notice in view.notices]
+    return "\n".join(lines + _group_lines(groups))
+
+
+def _group_lines(groups: Sequence[Group]) -> list[str]:
+    shown = groups[:GROUPS]
+    counts = [f"{group.count:,}" for group in shown]
+    width = max(map(len, counts), default=0)
+    lines = []
+    for group, count in zip(shown, counts, strict=True):
+        lines.append(f"  {count:>{width}} × {clean(group.label, LABEL)}")
+        lines.append(f"  {'':{width}}   {'task' if group.count == 1 else 'tasks'} {ranges_text(group.tasks)}")
+    if len(groups) > GROUPS:
+        rest = groups[GROUPS:]
+        lines.append(f"  and {sum(group.count for group in rest):,} more in {counted(len(rest), 'group')}")
+    return lines
+
+
+def ranges_text(tasks: Iterable[int], most: int = RANGES) -> str:
+    """Return ascending task indices as ``%stratos relaunch`` reads them, the first `most` ranges: ``3-7,12 …``."""
+    ranges: list[tuple[int, int]] = []
+    more = ""
+    for task in tasks:
+        if ranges and ranges[-1][1] == task - 1:
+            ranges[-1] = ranges[-1][0], task
+        elif len(ranges) < most:
+            ranges.append((task, task))
+        else:
+            more = " …"
+            break
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges) + more
 
 
 def remains_text(view: JobView) -> str:
@@ -71,7 +114,10 @@ def remains_text(view: JobView) -> str:
     running = sum(view[state] for state in IN_FLIGHT)
     if not view.unfinished:
         return f"{name} has ended; %stratos results {name} returns its results"
-    return f"{running:,} running go on, {view[TaskState.QUEUED]:,} wait; %stratos kill {name} ends them"
+    waiting = f"{view[TaskState.QUEUED]:,} wait"
+    if view.held and view[TaskState.QUEUED]:
+        waiting += f" ({view.held}; %stratos resume {name} launches them)"
+    return f"{running:,} running go on, {waiting}; %stratos kill {name} ends them"
 
 
 def preview_text(spec: JobSpec, commands: Commands) -> str:
@@ -88,10 +134,24 @@ def log_text(job: Job, log: TaskLog) -> str:
     """Return a task's story: its command, its attempts, what it wrote."""
     lines = [f"{clean(job.job_id)} run {job.run}, task {log.task}: {log.state.name.lower()}"]
     lines += ["$ " + printable(log.command).replace("\n", "\n  ")]
-    lines += [_attempt_text(row) for row in log.attempts]
+    origin = job.commands.origin(log.task)
+    if origin is not None:
+        lines.append(f"runs because of task {origin}, which its monitor ended")
+    spawned = [task for tasks in job.commands.spawned_by(log.task) for task in tasks]
+    if spawned:
+        lines.append(f"its monitor ended it; instead of it: {ranges_text(spawned)}")
+    several = len({row.attempt for row in log.attempts} | {log.attempt}) > 1
+    for row in log.attempts:
+        lines.append(_attempt_text(row))
+        # below are the streams of one attempt only; a line of each tells them apart
+        said = last_line(last_text(row.stderr, row.stderr_path, END_BYTES)) if several else ""
+        lines += [f"    {clean(said)}"] if said else []
+    if log.note:
+        lines.append(f"so far: {clean(log.note)}")
+    which = (f" of attempt {log.attempt}" if several else "") + (", so far" if log.live else "")
     for name, text in (("stdout", log.stdout), ("stderr", log.stderr)):
         if text:
-            lines += [f"--- {name}{', so far' if log.live else ''} ---", printable(text).removesuffix("\n")]
+            lines += [f"--- {name}{which} ---", printable(text).removesuffix("\n")]
     if not log.stdout and not log.stderr:
         silent = "its output was discarded" if job.spec.output is OutputMode.NONE else "it has not written anything"
         lines.append(silent if log.attempts or log.live else "it has not started")
@@ -99,14 +159,22 @@ def log_text(job: Job, log: TaskLog) -> str:
 
 
 def _attempt_text(row: ResultRow) -> str:
-    how = row.reason if row.exit_code is None else f"{row.reason} {row.exit_code}"
-    took = "never started" if row.started_at is None else duration_text(row.finished_at - row.started_at)
-    parts = [
-        f"attempt {row.attempt}: {TaskState(row.state).name.lower()}, {how}, {took}"
-        + (f" on {clean(row.node)}" if row.node else "")
-    ]
+    parts = [f"attempt {row.attempt}: {TaskState(row.state).name.lower()}, {ending_text(row.reason, row.exit_code)}"]
+    if row.node:
+        parts[0] += f" on {clean(row.node)}"
+    if row.started_at is None:
+        parts[0] += ", never started"
+    else:
+        parts[0] += f", started {_local_time(row.started_at)}, ran {duration_text(row.finished_at - row.started_at)}"
     if row.note:
         parts.append(clean(row.note))
     parts += [f"{name} in {clean(path)}" for name, path in (("stdout", row.stdout_path), ("stderr", row.stderr_path))
               if path]  # fmt: skip
     return "; ".join(parts)
+
+
+def _local_time(at_s: float) -> str:
+    try:
+        return datetime.fromtimestamp(at_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError, OSError):  # the clock of its node is broken
+        return "at an unknown time"

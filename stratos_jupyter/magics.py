@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,7 @@ from .errors import SpecError, UsageError
 from .magic_arguments import HelpAsked, argument, near, overview, split, subcommand, subcommands
 from .magic_options import job_spec, submission_options, task_indices, tried
 from .magic_text import jobs_text, log_text, preview_text, remains_text, status_text, table
+from .monitors import function_source
 from .parsing import Parser, make_parser
 from .report import clean
 from .spec import JobSpec
@@ -151,8 +153,9 @@ class StratosMagics(Magics):
     @subcommand("%stratos status demo")
     @_JOB
     def do_status(self, args: argparse.Namespace) -> None:
-        """Show how far a job is, and why tasks failed."""
-        print(status_text(self._session().job(args.JOB).view))
+        """Show how far a job is, and why tasks failed, those that failed alike together."""
+        job = self._session().job(args.JOB)
+        print(status_text(job.view, job.failure_groups()))
 
     @subcommand("%stratos wait demo")
     @_JOB
@@ -194,12 +197,46 @@ class StratosMagics(Magics):
 
     @subcommand("%stratos relaunch demo 3-7 12")
     @_NAMED_JOB
-    @argument("TASK", "tasks, as 3, 3-7 or 3,9", many=True)
+    @argument("TASK", "tasks, as 3, 3-7 or 3,9", many=True, optional=True)
+    @argument("--failed", "all that failed or were lost")
     def do_relaunch(self, args: argparse.Namespace) -> None:
         """Run tasks of a job once more; those that still run are ended first."""
         job = self._session().job(args.JOB)
-        count = job.relaunch(self._tasks(args, args.TASK, job))
-        print(f"{clean(job.job_id)}: {count:,} of {job.view.total:,} tasks run once more")
+        if args.failed == bool(args.TASK):
+            raise args.made.error("relaunch which tasks? Name them, or say --failed")
+        count = job.relaunch(None if args.failed else self._tasks(args, args.TASK, job))
+        waits = f"; it is {job.view.held}: %stratos resume {clean(job.job_id)} launches them" if job.view.held else ""
+        print(f"{clean(job.job_id)}: {count:,} of {job.view.total:,} tasks run once more{waits}")
+
+    @subcommand("%stratos pause demo")
+    @_JOB
+    def do_pause(self, args: argparse.Namespace) -> None:
+        """Launch nothing more of a job for now; what runs goes on."""
+        job = self._session().job(args.JOB)
+        job.pause()
+        print(f"{clean(job.job_id)} is paused: {remains_text(job.view)}")
+
+    @subcommand("%stratos resume demo")
+    @_JOB
+    def do_resume(self, args: argparse.Namespace) -> None:
+        """Launch on after a pause, or after failures have halted a job."""
+        job = self._session().job(args.JOB)
+        held = job.view.held
+        job.resume()
+        print(f"{clean(job.job_id)} goes on" if held else f"{clean(job.job_id)} was not held; nothing changes")
+
+    @subcommand("%stratos set demo max_tasks=8 rate=10/s")
+    @_NAMED_JOB
+    @argument("NAME=VALUE", "max_tasks, rate, delay, halt or retries; none takes a bound away", many=True,
+              complete="changeable")  # fmt: skip
+    def do_set(self, args: argparse.Namespace) -> None:
+        """Change the pace of a job while it runs."""
+        pairs = [word.partition("=") for word in getattr(args, "NAME=VALUE")]
+        if wrong := [name for name, assigned, _ in pairs if not assigned]:
+            raise args.made.error(f"{', '.join(wrong)}: write NAME=VALUE, as max_tasks=8")
+        job = self._session().job(args.JOB)
+        job.set(**{name: value for name, _, value in pairs})
+        print(f"{clean(job.job_id)}: " + ", ".join(f"{name}={clean(value)}" for name, _, value in pairs))
 
     @subcommand("%stratos config")
     def do_config(self, args: argparse.Namespace) -> None:
@@ -221,6 +258,10 @@ class StratosMagics(Magics):
 
     def _submit(self, args: argparse.Namespace, make: Callable[[JobSpec], Commands]) -> None:
         spec, unread = job_spec(args, self._settings)
+        try:
+            spec = self._watched(spec)
+        except SpecError as error:
+            unread.append(f"--monitor: {error}")
         session = self._session()
         (parser, commands, _), refused = tried(
             lambda: self._parser(spec), lambda: make(spec), lambda: session.check(spec)
@@ -252,6 +293,11 @@ class StratosMagics(Magics):
     def _parser(self, spec: JobSpec) -> Parser | None:
         known = None if spec.parse in PARSERS else self._user_ns.get(spec.parse)
         return make_parser(spec.parse, spec.columns, known if callable(known) else None)
+
+    def _watched(self, spec: JobSpec) -> JobSpec:
+        """Put in the source of a monitor that is a function of the notebook."""
+        known = self._user_ns.get(spec.monitor)
+        return replace(spec, monitor_source=function_source(known)) if callable(known) else spec
 
     def _variable(self, name: str) -> Any:
         if name not in self._user_ns:

@@ -6,14 +6,25 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
+from .backend.core.rules import Rules
 from .backend.storage.local import expand_glob
 from .commands import Commands, explicit_commands, glob_commands, template_commands
 from .errors import SpecError
 from .job import Job
+from .monitors import function_source
+from .rule_values import (
+    parse_count,
+    parse_halt,
+    parse_memory,
+    parse_rate,
+    parse_retries,
+    parse_retry_on,
+    parse_timeout,
+)
 from .session import Session, current
 from .spec import JobSpec, OutputMode
 from .stream import Outputs, Stream
-from .values import as_number, split_explicit
+from .values import as_number, parse_duration_s, parse_size_mib, split_explicit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +51,15 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "output": _Unset("scheduler"),
     "log_directory": _Unset(""),
     "job_id": _Unset("untitled"),
+    "timeout": _Unset(""),
+    "retries": _Unset(0),
+    "retry_on": _Unset(""),
+    "retry_delay": _Unset("1s"),
+    "halt": _Unset(""),
+    "max_tasks": _Unset(""),
+    "rate": _Unset(""),
+    "delay": _Unset(0),
+    "priority": _Unset(0),
 }
 #: on this machine nobody else takes what is not reserved
 _LOCAL_DEFAULTS: Final[dict[str, Any]] = {"threads_per_task": 1, "mem_per_task": 0, "disk_per_task": 0}
@@ -60,11 +80,17 @@ class Processor:
     threads_per_task : int or str
         Processors that each task gets; 1 on a local engine, when not given.
     mem_per_task : int or str
-        Memory that each task gets, in MiB; none is reserved on a local engine, when not given.
+        Memory that each task gets, in MiB, or as ``"2G"``; one that uses more is ended. ``"2G..16G"`` doubles it for
+        each attempt that died of memory. No limit on a local engine, when not given.
     disk_per_task : int or str
-        Disk that each task gets, in MiB; none is reserved on a local engine, when not given.
-    monitor, relauncher : str
-        Programs that watch and relaunch tasks. This version runs none: anything but '' is refused.
+        Disk that each task gets, in MiB, likewise; ``$STRATOS_SANDBOX`` is a directory of its own then.
+    monitor : str or callable
+        A program that watches each task, called as ``monitor PID '<stdout>...</stdout><stderr>...</stderr>'`` on the
+        task's node, with what was written since the last call. A line that it prints which begins with
+        ``stratos_relaunch`` ends the task. Or a function ``def watch(pid, stdout, stderr)``, run by the node's python.
+    relauncher : str
+        A program, called as ``relauncher OUTPUT`` with what the monitor printed; it prints the commands to run
+        instead, one a line.
     update_interval : int or str
         Seconds between two calls of the monitor.
     output : {"scheduler", "disk", "mesos", "none"}
@@ -75,7 +101,25 @@ class Processor:
     job_id : str
         The job's name.
     settings : mapping, optional
-        Defaults for any of the above by name; arguments that are given win.
+        Defaults for any argument by name; arguments that are given win.
+    timeout : float or str
+        The longest that a task may run: seconds, ``"10m"``, or ``"200%"`` of the median of those that finished.
+    retries : int or str
+        How often a task is tried again after failures of its own.
+    retry_on : str
+        Which failures those are, as ``"exit:1,137,signal,timeout,memory,disk"``; all of them when ''.
+    retry_delay : float or str
+        How long the first retry waits; each further one waits twice as long.
+    halt : int or str
+        After how many failed tasks to stop launching: ``5``, or ``"10%"`` of those that have ended.
+    max_tasks : int or str
+        How many tasks may run at once.
+    rate : float or str
+        How many may be launched: ``"10/s"``, ``"500/h"``.
+    delay : float or str
+        How long to wait between two launches.
+    priority : int or str
+        Tasks of higher priority are launched first.
 
     Raises
     ------
@@ -103,13 +147,23 @@ class Processor:
         threads_per_task: float | str = _DEFAULTS["threads_per_task"],
         mem_per_task: float | str = _DEFAULTS["mem_per_task"],
         disk_per_task: float | str = _DEFAULTS["disk_per_task"],
-        monitor: str = _DEFAULTS["monitor"],
+        monitor: str | Callable[[int, str, str], object] = _DEFAULTS["monitor"],
         relauncher: str = _DEFAULTS["relauncher"],
         update_interval: float | str = _DEFAULTS["update_interval"],
         output: str = _DEFAULTS["output"],
         log_directory: str = _DEFAULTS["log_directory"],
         job_id: str = _DEFAULTS["job_id"],
         settings: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | str = _DEFAULTS["timeout"],
+        retries: int | str = _DEFAULTS["retries"],
+        retry_on: str = _DEFAULTS["retry_on"],
+        retry_delay: float | str = _DEFAULTS["retry_delay"],
+        halt: int | str = _DEFAULTS["halt"],
+        max_tasks: int | str = _DEFAULTS["max_tasks"],
+        rate: float | str = _DEFAULTS["rate"],
+        delay: float | str = _DEFAULTS["delay"],
+        priority: int | str = _DEFAULTS["priority"],
     ) -> None:
         given = {
             "role": role,
@@ -122,6 +176,15 @@ class Processor:
             "output": output,
             "log_directory": log_directory,
             "job_id": job_id,
+            "timeout": timeout,
+            "retries": retries,
+            "retry_on": retry_on,
+            "retry_delay": retry_delay,
+            "halt": halt,
+            "max_tasks": max_tasks,
+            "rate": rate,
+            "delay": delay,
+            "priority": priority,
         }
         spec = _spec(master, given, settings or {})
         self._session: Session = current()
@@ -262,9 +325,17 @@ class Processor:
         """
         return self._job.kill(tasks)
 
-    def relaunch(self, tasks: Iterable[int]) -> int:
-        """Run tasks once more, and return how many that is."""
+    def relaunch(self, tasks: Iterable[int] | None = None) -> int:
+        """Run tasks once more, all that failed when none are named, and return how many that is."""
         return self._job.relaunch(tasks)
+
+    def pause(self) -> None:
+        """Launch nothing more for now. What runs goes on."""
+        self._job.pause()
+
+    def resume(self) -> None:
+        """Launch on, after `pause` or after failures have halted the job."""
+        self._job.resume()
 
     def close(self) -> None:
         """Take no more commands. What runs goes on."""
@@ -316,6 +387,16 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
             values[name] = value.value
     bad: list[str] = []
 
+    def read(name: str, parse: Callable[[str], Any], otherwise: Any) -> Any:
+        text = "" if values[name] is None else str(values[name])
+        if not text:
+            return otherwise
+        try:
+            return parse(text)
+        except SpecError as error:
+            bad.append(f"{name}: {error}")
+            return otherwise
+
     def number(name: str) -> float:
         try:
             return as_number(name, values[name])
@@ -323,14 +404,35 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
             bad.append(str(error))
             return 1.0
 
-    threads, mem, disk = number("threads_per_task"), number("mem_per_task"), number("disk_per_task")
-    number("update_interval")
+    threads = number("threads_per_task")
+    mem_mib, mem_most_mib = read("mem_per_task", parse_memory, (0.0, 0.0))
+    disk_mib = read("disk_per_task", parse_size_mib, 0.0)
+    priority = int(number("priority"))
+    update_interval_s = read("update_interval", parse_duration_s, 10.0)
+    timeout_s, timeout_share = read("timeout", parse_timeout, (None, None))
+    rules = Rules(
+        retries=read("retries", parse_retries, 0),
+        retry_on=read("retry_on", parse_retry_on, ()),
+        retry_delay_s=read("retry_delay", parse_duration_s, 1.0),
+        mem_most_mib=mem_most_mib,
+        timeout_share=timeout_share,
+        halt=read("halt", parse_halt, None),
+        max_tasks=read("max_tasks", parse_count, None),
+        rate_per_s=read("rate", parse_rate, None),
+        delay_s=read("delay", parse_duration_s, 0.0),
+    )
+    monitor, source = values["monitor"], ""
+    if callable(monitor):
+        try:
+            source = function_source(monitor)
+        except SpecError as error:
+            bad.append(str(error))
+        monitor = getattr(monitor, "__name__", "monitor")
     try:
         output = OutputMode(values["output"])
     except ValueError:
         bad.append(f"output: {values['output']!r} is none of {', '.join(OutputMode)}")
         output = OutputMode.SCHEDULER
-    bad += [f"{name}: this version runs no {name}s; leave it out" for name in ("monitor", "relauncher") if values[name]]
     if bad:
         raise SpecError("; ".join(bad))
     return JobSpec(
@@ -338,8 +440,15 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         master=str(master),
         role=str(values["role"]),
         threads=threads,
-        mem_mib=mem,
-        disk_mib=disk,
+        mem_mib=mem_mib,
+        disk_mib=disk_mib,
         output=output,
         log_directory=str(values["log_directory"]),
+        timeout_s=timeout_s,
+        priority=priority,
+        monitor=str(monitor),
+        monitor_source=source,
+        relauncher=str(values["relauncher"]),
+        update_interval_s=update_interval_s,
+        rules=rules,
     )

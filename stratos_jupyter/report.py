@@ -34,6 +34,7 @@ REASON_TEXT: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.SIGNAL: "by signal",
         Reason.TIMEOUT: "timed out",
         Reason.MEMORY: "out of memory",
+        Reason.DISK: "wrote too much",
         Reason.MONITOR: "stopped by the monitor",
         Reason.USER: "killed",
         Reason.SPAWN: "could not start",
@@ -162,6 +163,8 @@ def state_text(view: JobView) -> tuple[str, str]:
         if view[TaskState.FAILED] or view[TaskState.LOST]:
             return "ended with failures", "bad"
         return ("stopped", "stopped") if view[TaskState.KILLED] else ("finished", "good")
+    if view.held and view[TaskState.QUEUED]:
+        return view.held, "idle" if view.held == "paused" else "bad"
     if not any(view[state] for state in IN_FLIGHT):
         return ("queued" if view.total else "no tasks yet"), "idle"
     if not view[TaskState.RUNNING] and not view[TaskState.STAGING]:

@@ -29,6 +29,8 @@ BEFORE: Final = ("state", "reason", "command")
 AFTER: Final = (
     "node",
     "attempt",
+    "losses",
+    "origin",
     "exit_code",
     "submitted_at",
     "started_at",
@@ -218,6 +220,8 @@ class ResultTable:
             "reason": _Texts(shared=True),
             "node": _Texts(shared=True),
             "attempt": _Ints(),
+            "losses": _Ints(),
+            "origin": _Ints(),
             "exit_code": _Ints(),
             "submitted_at": _Times(),
             "started_at": _Times(),
@@ -247,9 +251,9 @@ class ResultTable:
         while chunk := list(islice(left, CHUNK)):
             self._take(chunk)
 
-    def forget(self, task: int) -> None:
-        """Drop the row of a task that was relaunched; only a later attempt makes a new one."""
-        if task < len(self._state) - 1:
+    def forget(self, task: int, attempt: int) -> None:
+        """Drop the row of a task that was relaunched, unless it is of this `attempt`; only a later one makes a new."""
+        if task < len(self._state) - 1 and self._attempt[task] < attempt:
             self._state[task] = _NO_ROW
             for column in self._columns:
                 column.clear(task)
@@ -339,9 +343,7 @@ class ResultTable:
         started, finished = (self._as_in_row[name].cells(where) for name in ("started_at", "finished_at"))
         command, *values = self._ask(tasks, where)
         arrays = [pd.array(_STATES[codes], dtype=TEXT), taken["reason"], command, *values]
-        arrays += [
-            taken[name] for name in ("node", "attempt", "exit_code", "submitted_at", "started_at", "finished_at")
-        ]
+        arrays += [taken[name] for name in AFTER[: AFTER.index("wall_s")]]
         arrays += [np.maximum(finished - started, 0.0)]
         arrays += [taken[name] for name in ("cpu_s", "max_rss_mib", "local_fraction")]
         arrays += [column.taken(where) for column in (self._stdout, self._stderr, *self._parsed)]

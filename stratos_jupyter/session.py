@@ -6,6 +6,7 @@ import atexit
 import functools
 import logging
 import os
+import shlex
 import sys
 import threading
 import time
@@ -26,6 +27,7 @@ from .backend.store.journal import Journal
 from .commands import Commands
 from .errors import EngineError, JobNotFound, SpecError
 from .job import Job
+from .monitors import program, to_context
 from .parsing import Parser
 from .spec import JobSpec
 from .workload import Surroundings
@@ -117,12 +119,15 @@ class Session:
         EngineError
             The engine does not exist.
         """
-        spec.check()
+        bad: list[str] = []
+        try:
+            spec.check()
+        except SpecError as error:
+            bad.append(str(error))
         cwd = os.path.abspath(os.path.expanduser(spec.cwd or os.getcwd()))
         log_directory = os.path.join(cwd, os.path.expanduser(spec.log_directory)) if spec.log_directory else ""
         largest = self.machine(spec.master).largest
-        demand = spec.demand()
-        bad: list[str] = []
+        demand = spec.largest_demand()
         if commands is not None and not len(commands):
             bad.append("there is no command to run")
         if not demand.fits(largest.resources):
@@ -137,12 +142,19 @@ class Session:
             bad.append(f"the working directory {cwd} does not exist")
         if log_directory and not _can_be_made(log_directory):
             bad.append(f"the log directory {log_directory} cannot be made or written to")
+        programs = {"monitor": "" if spec.monitor_source else spec.monitor, "relauncher": spec.relauncher}
+        for what, text in programs.items():
+            try:
+                programs[what] = shlex.join(program(what, text, cwd)) if text else ""
+            except SpecError as error:
+                bad.append(str(error))
         absent = [name for name, value in spec.env if value is None and name not in os.environ]
         if absent:
             bad.append(f"{', '.join(absent)} is not set here; write --env NAME=value, or set it in os.environ first")
         if bad:
             raise SpecError("; ".join(bad))
-        return replace(spec, cwd=cwd, log_directory=log_directory)
+        monitor = spec.monitor if spec.monitor_source else programs["monitor"]
+        return replace(spec, cwd=cwd, log_directory=log_directory, monitor=monitor, relauncher=programs["relauncher"])
 
     def surroundings(self, spec: JobSpec) -> Surroundings:
         """Return what a command submitted now finds around it: this process's environment, and the job's own."""
@@ -209,6 +221,8 @@ class Session:
                         driver.loop,
                         time.time,
                         job.show,
+                        job.adopt,
+                        rules=spec.rules,
                         job_id=spec.job_id,
                         run=run,
                         engine_name=spec.master,
@@ -280,6 +294,7 @@ class _Work:
             "timeout_s": spec.timeout_s,
             "threads": f"{spec.threads:g}",
             "grace_s": GRACE_S,
+            **to_context(spec.monitor, spec.monitor_source, spec.relauncher, spec.update_interval_s),
         }
 
 

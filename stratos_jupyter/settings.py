@@ -15,6 +15,7 @@ from traitlets import All, CFloat, CInt, CUnicode, Enum, TraitError, Unicode, ob
 from traitlets.config import SingletonConfigurable
 
 from .errors import SpecError
+from .rule_values import parse_count, parse_halt, parse_memory, parse_rate, parse_retry_on, parse_timeout
 from .spec import OutputMode
 from .values import parse_duration_s, parse_size_mib
 
@@ -39,17 +40,31 @@ class Stratos(SingletonConfigurable):
     ).tag(config=True)
     role = Unicode("*", help="The Mesos role that asks for resources.").tag(config=True)
     threads = CFloat(1.0, help="Cores a task.").tag(config=True)
-    mem = CUnicode("0", help="Memory a task, as 512M or 2G; 0 reserves none.").tag(config=True)
-    disk = CUnicode("0", help="Disk a task, as 512M or 2G; 0 reserves none.").tag(config=True)
+    mem = CUnicode("0", help="Memory a task, as 512M, 2G or 2G..16G; 0 for no limit.").tag(config=True)
+    disk = CUnicode("0", help="Disk a task, as 512M or 2G; 0 for no limit.").tag(config=True)
     output = Enum([mode.value for mode in OutputMode], "scheduler", help="Where outputs go.").tag(config=True)
     log_directory = Unicode("", help="The directory for outputs when output is disk.").tag(config=True)
     output_limit = CUnicode("16M", help="The most of one stream that comes back; past it the middle is cut.").tag(
         config=True
     )
-    timeout = CUnicode("", help="The longest that a task may run, as 90s, 10m or 2h; empty for no limit.").tag(
+    timeout = CUnicode(
+        "", help="The longest that a task may run, as 90s, 10m, or 200% of the median; empty for no limit."
+    ).tag(config=True)
+    priority = CInt(0, help="Tasks of higher priority are launched first.").tag(config=True)
+    update_interval = CUnicode("10s", help="How often a monitor looks at a task.").tag(config=True)
+    retries = CInt(0, min=0, help="How often a task is tried again after failures of its own.").tag(config=True)
+    retry_on = CUnicode("", help="Which failures those are, as exit:1,137,signal,memory; empty for all.").tag(
         config=True
     )
-    priority = CInt(0, help="Tasks of higher priority are launched first.").tag(config=True)
+    retry_delay = CUnicode("1s", help="How long the first retry waits; each further one waits twice as long.").tag(
+        config=True
+    )
+    halt = CUnicode("", help="After how many failed tasks to stop launching, as 5 or 10%; empty for never.").tag(
+        config=True
+    )
+    max_tasks = CUnicode("", help="How many tasks of a job may run at once; empty for no bound.").tag(config=True)
+    rate = CUnicode("", help="How many tasks may be launched, as 10/s or 500/h; empty for no bound.").tag(config=True)
+    delay = CUnicode("0s", help="How long to wait between two launches.").tag(config=True)
 
     def __init__(self, **kwargs: Any) -> None:
         self._origins: dict[str, str] = {}
@@ -97,13 +112,37 @@ class Stratos(SingletonConfigurable):
         path: str = os.path.expanduser(proposal["value"])
         return os.path.abspath(path)
 
-    @validate("mem", "disk", "output_limit")
+    @validate("disk", "output_limit")
     def _size(self, proposal: Any) -> str:
         return self._readable(proposal, parse_size_mib)
 
-    @validate("timeout")
+    @validate("update_interval", "retry_delay", "delay")
     def _duration(self, proposal: Any) -> str:
-        return self._readable(proposal, parse_duration_s) if proposal["value"] else ""
+        return self._readable(proposal, parse_duration_s)
+
+    @validate("mem")
+    def _memory(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_memory)
+
+    @validate("timeout")
+    def _timeout(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_timeout)
+
+    @validate("retry_on")
+    def _retry_on(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_retry_on) if proposal["value"] else ""
+
+    @validate("halt")
+    def _halt(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_halt)
+
+    @validate("max_tasks")
+    def _count(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_count)
+
+    @validate("rate")
+    def _rate(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_rate)
 
     @staticmethod
     def _readable(proposal: Any, parse: Any) -> str:

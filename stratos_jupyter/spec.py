@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final
 
 from .backend.core.resources import Resources
+from .backend.core.rules import Rules
 from .errors import SpecError
 
 #: columns that every DataFrame of results has
 FIXED_COLUMNS: Final = (
-    *("state", "reason", "command", "node", "attempt", "exit_code"),
+    *("state", "reason", "command", "node", "attempt", "losses", "origin", "exit_code"),
     *("submitted_at", "started_at", "finished_at", "wall_s", "cpu_s", "max_rss_mib", "local_fraction"),
     *("stdout", "stderr", "parse_error"),
 )
 DTYPES: Final = ("int", "float", "str", "bool")
-
+#: attempts are counted in two bytes
+RETRIES_MOST: Final = 10_000
 
 _JOB_ID: Final = re.compile(r"[^\W_][\w.\-]{0,99}|_[\w.\-]{0,99}")
 
@@ -68,6 +70,16 @@ class JobSpec:
         Name and dtype of each parsed column.
     output_limit : int
         What comes back of a stream, in bytes; the middle of a longer one is cut.
+    monitor : str
+        The program, with its arguments as a shell splits them, that watches each task; or a function's name.
+    monitor_source : str
+        The function's source; '' when `monitor` is a program.
+    relauncher : str
+        The program that says what runs instead of a task that its monitor ended.
+    update_interval_s : float
+        Seconds between two looks of the monitor.
+    rules : Rules
+        Retries, limits that depend on other tasks, and the job's pace.
     """
 
     job_id: str = "untitled"
@@ -86,10 +98,19 @@ class JobSpec:
     parse: str = ""
     columns: tuple[tuple[str, str], ...] = ()
     output_limit: int = 16 * 1024 * 1024
+    monitor: str = ""
+    monitor_source: str = ""
+    relauncher: str = ""
+    update_interval_s: float = 10.0
+    rules: Rules = field(default_factory=Rules)
 
     def demand(self) -> Resources:
         """Return what a task asks for."""
         return Resources(self.threads, self.mem_mib, self.disk_mib)
+
+    def largest_demand(self) -> Resources:
+        """Return what a task may come to ask for."""
+        return Resources(self.threads, max(self.mem_mib, self.rules.mem_most_mib), self.disk_mib)
 
     def check(self) -> None:
         """Refuse what makes no sense on any engine.
@@ -118,6 +139,12 @@ class JobSpec:
             bad.append(f"output '{self.output}' sends nothing back that could be parsed: leave one of them out")
         if self.output_limit <= 0:
             bad.append(f"output limit must be above 0 bytes, got {self.output_limit}")
+        if not self.update_interval_s > 0:
+            bad.append(f"update interval must be above 0 s, got {self.update_interval_s:g}")
+        if self.relauncher and not self.monitor:
+            bad.append("a relauncher needs a monitor, which says when: --monitor PROGRAM, monitor=PROGRAM")
+        if not 0 <= self.rules.retries <= RETRIES_MOST:
+            bad.append(f"retries must be 0 to {RETRIES_MOST:,}, got {self.rules.retries:,}")
         bad += [f"environment variable {name!r}: not a name" for name, _ in self.env if not name.isidentifier()]
         names = [name for name, _ in self.columns]
         bad += [f"column {name!r} is there already" for name in names if name in FIXED_COLUMNS]
@@ -132,9 +159,10 @@ class JobSpec:
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it; of the environment only the names."""
-        record = {field.name: getattr(self, field.name) for field in fields(self)}
+        record = {one.name: getattr(self, one.name) for one in fields(self)}
         record["output"] = self.output.value
         record["env"] = [name for name, _ in self.env]
+        record["rules"] = self.rules.to_record()
         return record
 
     @staticmethod
@@ -142,6 +170,7 @@ class JobSpec:
         """Return the job of a record; its variables take their values from the kernel."""
         values = dict(record)
         values["output"] = OutputMode(values["output"])
+        values["rules"] = Rules.from_record(values["rules"])
         values["env"] = tuple((name, None) for name in values["env"])
         for name in ("where", "columns"):
             values[name] = tuple((first, second) for first, second in values[name])

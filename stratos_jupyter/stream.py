@@ -38,8 +38,13 @@ class Stream:
         self._closed = False
         self._outputs = Outputs(self._job, self._owns)
 
+    @property
+    def _all(self) -> list[range]:
+        """Its tasks, and those that their monitors asked for."""
+        return self._job.commands.with_spawned(self._ranges)
+
     def _owns(self, task: int) -> bool:
-        return any(task in tasks for tasks in self._ranges)
+        return any(task in tasks for tasks in self._all)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -97,7 +102,7 @@ class Stream:
     def _list(self, *states: TaskState) -> list[int]:
         every = self._job.states()
         wanted = frozenset(states)
-        return [task for tasks in self._ranges for task in tasks if every[task] in wanted]
+        return [task for tasks in self._all for task in tasks if every[task] in wanted]
 
     def list_completed_tasks(self) -> list[int]:
         """Return the indices of the tasks that ended with a result, good or bad."""
@@ -129,7 +134,7 @@ class Stream:
 
     def count_total_tasks(self) -> int:
         """Return how many tasks the stream has."""
-        return sum(map(len, self._ranges))
+        return sum(map(len, self._all))
 
     def count_unfinished_tasks(self) -> int:
         """Return how many tasks have not ended."""

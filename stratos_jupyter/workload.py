@@ -7,7 +7,7 @@ needs no lock; writers hold one of their own.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .commands import Commands
@@ -42,20 +42,40 @@ class Workload:
         self._firsts: list[int] = []
         self._calls: list[tuple[Commands, Surroundings]] = []
         self._length = 0
+        self._spawned: list[tuple[int, range]] = []
         self.placeholders: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self._length
 
-    def add(self, commands: Commands, surroundings: Surroundings) -> range:
-        """Append the commands of a call and return their indices."""
+    def add(self, commands: Commands, surroundings: Surroundings, origin: int | None = None) -> range:
+        """Append the commands of a call, which `origin`'s monitor may have asked for, and return their indices."""
         first = self._length
         new = tuple(name for name in commands.placeholders if name not in self.placeholders)
         self.placeholders += new
         self._calls.append((commands, surroundings))
         self._firsts.append(first)
         self._length = first + len(commands)
-        return range(first, self._length)
+        tasks = range(first, self._length)
+        if origin is not None:
+            self._spawned.append((origin, tasks))
+        return tasks
+
+    def origin(self, task: int) -> int | None:
+        """Return the task whose monitor asked for this one; None when the user did."""
+        return next((origin for origin, tasks in self._spawned if task in tasks), None)
+
+    def spawned_by(self, task: int) -> list[range]:
+        """Return the tasks that the monitor of this one asked for."""
+        return [tasks for origin, tasks in self._spawned if origin == task]
+
+    def with_spawned(self, ranges: Sequence[range]) -> list[range]:
+        """Return ranges of tasks, and those that the monitors of these tasks asked for, and so on."""
+        found = list(ranges)
+        for origin, tasks in list(self._spawned):  # in the order of their indices: each comes after its origin
+            if any(origin in mine for mine in found):
+                found.append(tasks)
+        return found
 
     def call_of(self, task: int) -> int:
         """Return which call a task belongs to, from 0."""

@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 import stratos_jupyter.backend.executor as package
 
 BACKEND = Path(package.__file__).resolve().parents[1]
-START = f"import sys; sys.path.insert(0, {str(BACKEND)!r}); from executor.main import main; sys.exit(main())"
+SETUP = f"import sys; sys.path.insert(0, {str(BACKEND)!r}); from executor.main import main; "
+START = SETUP + "sys.exit(main())"
 
 #: How long anything may take; generous, because machines that run tests are busy.
 DEADLINE_S = 20.0
@@ -48,6 +49,7 @@ class Record(NamedTuple):
     stdout: Any
     stderr: Any
     note: str
+    commands: Sequence[str] = ()
 
     def bytes(self, name: str = "stdout") -> bytes:
         """The whole stream, wherever it is."""
@@ -76,6 +78,8 @@ class Client:
         Acknowledge results as they arrive.
     inherit : sequence of int
         Descriptors that the executor is born with.
+    prelude : str
+        Python that the executor runs before it begins.
     options : sequence of str
         What else it is started with.
     """
@@ -86,6 +90,7 @@ class Client:
         linger_s: float = 0.0,
         ack: bool = True,
         inherit: Sequence[int] = (),
+        prelude: str = "pass",
         options: Sequence[str] = (),
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="stratos-test-"))
@@ -100,11 +105,12 @@ class Client:
         self._buffer = bytearray()
         self._batches = 0
         address = str(self.folder / "link")
+        program = f"{SETUP}{prelude}; sys.exit(main())"
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
             listener.bind(address)
             listener.listen()
             self.process = subprocess.Popen(
-                [python, "-I", "-S", "-c", START, "--listen-fd", str(listener.fileno()), "--linger-s", str(linger_s),
+                [python, "-I", "-S", "-c", program, "--listen-fd", str(listener.fileno()), "--linger-s", str(linger_s),
                  *options],
                 pass_fds=[listener.fileno(), *inherit],
                 stdin=subprocess.DEVNULL,
@@ -156,6 +162,9 @@ class Client:
             "timeout_s": None,
             "threads": "2",
             "grace_s": 5.0,
+            "monitor": None,
+            "relauncher": None,
+            "update_interval_s": 10.0,
         }
         assert set(fields) <= set(known)
         self.send(["context", number, {**known, **fields}])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from stratos_jupyter.backend.core.events import Closed, Event, TasksAdded
 from stratos_jupyter.backend.core.resources import Resources
+from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.core.views import JobView
 from stratos_jupyter.backend.driver import Driver
@@ -32,6 +33,8 @@ def shell_script(task: int, attempt: int, command: str) -> Outcome:
     """What a shell would do of the few commands that the contract uses."""
     word, _, rest = command.partition(" ")
     match word:
+        case "case":
+            return Outcome(code=3 if attempt == 1 else 0)
         case "echo":
             return Outcome(after_s=0.001, stdout=rest.encode() + b"\n")
         case "exit":
@@ -46,7 +49,7 @@ def shell_script(task: int, attempt: int, command: str) -> Outcome:
 class Run:
     """A run of a job on one engine."""
 
-    def __init__(self, kind: str, folder: Path, slots: int = SLOTS) -> None:
+    def __init__(self, kind: str, folder: Path, slots: int = SLOTS, rules: Rules | None = None) -> None:
         self.kind = kind
         self.machine = this_machine(slots, str(folder))
         self.folder = folder
@@ -61,6 +64,8 @@ class Run:
                 self.driver.loop,
                 time.time,
                 self.views.append,
+                self.adopt,
+                rules=rules,
                 job_id="contract",
                 run=1,
                 engine_name=kind,
@@ -106,6 +111,12 @@ class Run:
         self.driver.call(lambda: self.loop.add(event, tasks.start, made.to_record))
         return tasks
 
+    def adopt(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
+        made = explicit_commands(texts)
+        tasks = self.workload.add(made, Surroundings(str(self.folder), {}), origin[0])
+        event = TasksAdded(self.loop.now(), len(tasks), Resources(1.0))
+        self.driver.post(lambda: self.loop.add(event, tasks.start, made.to_record, origin))
+
     def post(self, make: Callable[[float], Event]) -> None:
         self.driver.call(lambda: self.loop.post_now(make(self.loop.now())))
 
@@ -117,6 +128,10 @@ class Run:
 
     def state(self, task: int) -> TaskState:
         return self.driver.call(lambda: self.loop.scheduler.table.state(task))
+
+    @property
+    def view(self) -> JobView:
+        return self.driver.call(self.loop.view)
 
     def rows(self) -> list[ResultRow]:
         return list(self.journal.rows())
@@ -131,8 +146,14 @@ class Run:
 
 
 @pytest.fixture(params=ENGINES)
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
-    run = Run(request.param, tmp_path)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest, engine: str, tmp_path: Path) -> Iterator[Run]:
+    """A run on each engine, under the rules that a test may be parametrised with."""
+    run = Run(engine, tmp_path, rules=getattr(request, "param", None))
     yield run
     run.check()
     run.end()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 
 import pytest
 
-from stratos_jupyter.backend.core.events import KillAsked, RelaunchAsked
-from stratos_jupyter.backend.core.states import TaskState
+from stratos_jupyter.backend.core.events import KillAsked, PauseAsked, RelaunchAsked, ResumeAsked, RulesChanged
+from stratos_jupyter.backend.core.rules import Halt, Rules
+from stratos_jupyter.backend.core.states import IN_FLIGHT, TaskState
 from stratos_jupyter.backend.engines.orphans import _bearers
 from stratos_jupyter.backend.store.journal import FILE_NAME
-from tests.contract.conftest import Run
+from tests.contract.conftest import SLOTS, Run
 from tests.waiting import until
 
 
@@ -183,3 +185,80 @@ def test_views_come_at_most_ten_times_a_second(run: Run) -> None:
     run.wait()
     spans = [after.at_s - before.at_s for before, after in zip(run.views, run.views[1:], strict=False)]
     assert all(span > 0.08 for span in spans[:-1])  # the last one, at the end, comes at once
+
+
+# --- under a user's rules ---
+
+#: fails on its first attempt only
+FLAKY = "case $STRATOS_TASK in *.1) exit 3;; esac"
+
+
+@pytest.mark.parametrize("run", [Rules(retries=1, retry_delay_s=0.01)], indirect=True)
+def test_a_failure_is_history_and_its_retry_the_result(run: Run) -> None:
+    run.add(FLAKY, "exit 3", "echo fine")
+    run.wait()
+    assert {(row.task, row.attempt, row.exit_code) for row in run.rows()} == {(0, 2, 0), (1, 2, 3), (2, 1, 0)}
+    assert [(row.attempt, row.exit_code) for row in run.journal.attempts(0)] == [(1, 3), (2, 0)]
+    assert run.view.attempts_retried == 2
+
+
+@pytest.mark.parametrize("run", [Rules(halt=Halt(3))], indirect=True)
+def test_failures_halt_and_a_resume_goes_on(run: Run) -> None:
+    run.add(*["exit 1"] * 40)
+    until(lambda: run.view.held)
+    until(lambda: not any(run.view[state] for state in IN_FLIGHT))
+    ended = run.view.done
+    assert 3 <= ended < 40
+    assert run.state(39) is TaskState.QUEUED
+    run.post(ResumeAsked)
+    until(lambda: run.view.done > ended)
+    run.post(lambda at_s: RulesChanged(at_s, Rules()))
+    run.post(ResumeAsked)
+    run.wait()
+    assert len(run.rows()) == 40
+    assert [act for _, act, _ in run.journal.acts() if act in ("resume", "rules")] == ["resume", "rules", "resume"]
+
+
+def test_a_pause_recalls_what_has_not_started(run: Run) -> None:
+    run.add(*["echo warm"] * 50)  # so that commands are known to be short, and bundled
+    run.wait()
+    run.add(*["sleep 1000"] * 40)
+    until(lambda: run.state(50) is TaskState.RUNNING)
+    run.post(PauseAsked)
+    until(lambda: not run.view[TaskState.STAGING])
+    view = run.view
+    assert 1 <= view[TaskState.RUNNING] <= SLOTS
+    assert view[TaskState.QUEUED] + view[TaskState.RUNNING] == 40
+    run.post(KillAsked)
+    run.wait()
+
+
+@pytest.mark.parametrize("run", [Rules(max_tasks=1)], indirect=True)
+def test_only_so_many_run_at_once(run: Run) -> None:
+    run.add(*["sleep 1000"] * 3)
+    until(lambda: run.state(0) is TaskState.RUNNING)
+    run.check()
+    assert [run.state(task) for task in (1, 2)] == [TaskState.QUEUED] * 2
+    run.post(lambda at_s: RulesChanged(at_s, Rules(max_tasks=2)))
+    until(lambda: run.state(1) is TaskState.RUNNING)
+    assert run.state(2) is TaskState.QUEUED
+    run.post(KillAsked)
+    run.wait()
+
+
+@pytest.mark.parametrize("run", [Rules(rate_per_s=50.0)], indirect=True)
+def test_a_rate_is_kept(run: Run) -> None:
+    begun = time.monotonic()
+    run.add(*["echo x"] * 20)
+    run.wait()
+    # 1 at once, 5 that have gathered at most, and one each 20 ms; a busy machine only makes it slower
+    assert time.monotonic() - begun >= (20 - 6) / 50.0
+
+
+@pytest.mark.parametrize("run", [Rules(timeout_share=1.5)], indirect=True)
+def test_who_runs_much_longer_than_the_others_is_ended(run: Run) -> None:
+    run.add(*["echo x"] * 6)
+    run.wait()
+    run.add("sleep 1000")
+    run.wait()
+    assert [(row.task, row.reason, row.state) for row in run.rows()][-1] == (6, "timeout", TaskState.FAILED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -339,6 +340,93 @@ def test_lines_tell_what_became_of_a_job(run: Run, capsys: pytest.CaptureFixture
     assert "%%stratos glob" in capsys.readouterr().out
 
 
+def test_a_status_says_what_failed_alike(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(12):
+        (tmp_path / f"snap_{number:03d}.dat").touch()
+    body = r"""
+case $STRATOS_FILE in
+snap_00[0-4].dat|snap_007.dat) printf '\033[31mcannot open header %s\033[0m\n' "$STRATOS_FILE" >&2; exit 1;;
+snap_005.dat) echo 'no memory for 12 halos' >&2; exit 1;;
+snap_006.dat) exec no_such_program;;
+snap_008.dat) kill -SEGV $$;;
+snap_009.dat) sleep 1000;;
+esac
+"""
+    run(f"%%stratos glob snap_*.dat --job demo\n{body}")
+    job = sessions.current().job("demo")
+    until(lambda: job.view.unfinished == 1)
+    run("%stratos kill demo 9")
+    run("%stratos wait demo")
+    run("pass")  # shows the end
+    capsys.readouterr()
+    run("%stratos status demo")
+    first, second, why, *groups = capsys.readouterr().out.splitlines()
+    assert "12/12 done (9 failed, 1 killed)" in first
+    assert (second, why[:5]) == ("ended with failures: 2 finished, 9 failed, 1 killed", "why: ")
+    assert groups[:6] == [
+        "  6 × exit 1: cannot open header <path>",
+        "      tasks 0-4,7",
+        "  1 × exit 1: no memory for # halos",
+        "      task 5",
+        groups[4],
+        "      task 6",
+    ]
+    assert "exit 127: " in groups[4]
+    assert "no_such_program: not found" in groups[4]
+    assert groups[6:] == ["  1 × signal 11 (SEGV)", "      task 8", "  1 × killed", "      task 9"]
+
+    for file in tmp_path.glob("snap_00[0-4].dat"):
+        file.unlink()
+    tasks = groups[1].split()[1]
+    monkeypatch.setattr("stratos_jupyter.magic_text.GROUPS", 2)
+    run(f"%stratos relaunch demo {tasks}")  # they fail again, in the same way
+    run("%stratos wait demo")
+    capsys.readouterr()
+    run("%stratos status demo")
+    shown = capsys.readouterr().out
+    assert "  6 × exit 1: cannot open header <path>\n      tasks 0-4,7\n" in shown
+    assert shown.endswith("      task 5\n  and 3 more in 3 groups\n")
+
+
+def test_a_log_tells_attempts_apart(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    body = "test -e go && { echo fine >&2; exit 0; }; echo first try >&2; kill -9 $$"
+    run(f"%%stratos explicit --job demo --wait\n{body}")
+    capsys.readouterr()
+    run("%stratos log demo 0")
+    shown = capsys.readouterr().out
+    assert re.search(
+        r"\nattempt 1: failed, signal 9 \(KILL\) on \S+, started 2\d{3}-\d\d-\d\d \d\d:\d\d:\d\d, ran \d+\.\d s\n"
+        r"--- stderr ---\nfirst try\n", shown
+    ), shown  # fmt: skip
+    open_gate()
+    run("%stratos relaunch demo 0")
+    run("%stratos wait demo")
+    capsys.readouterr()
+    run("%stratos log demo 0")
+    shown = capsys.readouterr().out
+    assert re.search(r"\nattempt 1: failed, signal 9 \(KILL\) [^\n]*\n    first try\n", shown), shown
+    assert re.search(r"\nattempt 2: finished, exit 0 [^\n]*\n    fine\n--- stderr of attempt 2 ---\nfine\n$", shown), (
+        shown
+    )
+
+
+def test_the_log_of_a_second_attempt_that_runs_is_not_taken_for_the_first(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(f"%%stratos explicit --job demo --wait\ntest -e again || {{ echo one >&2; exit 1; }}; touch begun; {GATE}")
+    Path("again").touch()
+    run("%stratos relaunch demo 0")
+    until(lambda: Path("begun").exists() and sessions.current().job("demo").view[TaskState.RUNNING])
+    capsys.readouterr()
+    run("%stratos log demo 0")
+    shown = capsys.readouterr().out
+    assert "\n    one\n" in shown
+    assert "---" not in shown
+    assert shown.endswith("\nit has not written anything\n")
+
+
 def test_some_tasks_or_all_are_killed(shell: InteractiveShell, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     submit_gated(run, tasks=10)
     job = sessions.current().job("demo")
@@ -382,7 +470,8 @@ def test_a_configuration_file_counts(shell: InteractiveShell, run: Run, capsys: 
     shell.update_config(Config({"Stratos": {"threads": 0.25, "mem": "2G"}}))
     run("%reload_ext stratos_jupyter")
     run("%stratos config")
-    assert "threads        0.25" in (shown := capsys.readouterr().out)
+    shown = capsys.readouterr().out
+    assert re.search(r"^threads +0\.25 +config file$", shown, re.MULTILINE)
     assert shown.count("config file") == 2
     run("%config Stratos.mem = 0")
     run("%%stratos explicit --dry-run\ntrue")
@@ -427,7 +516,7 @@ def test_unloading_leaves_nothing(shell: InteractiveShell) -> None:
     [
         ("%%stratos tem", ["template"]),
         ("%stratos st", ["status"]),
-        ("df = %stratos res", ["results"]),
+        ("df = %stratos resul", ["results"]),
         ("%%stratos glob da", ["data/"]),
         ("%%stratos glob data/*.txt --in", ["--into"]),
         ("x = 1\n%stratos status de", ["demo"]),

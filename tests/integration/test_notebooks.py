@@ -75,7 +75,12 @@ def snapshots(tmp_path_factory: pytest.TempPathFactory) -> Executed:
     return Executed("02_snapshots.ipynb", tmp_path_factory.mktemp("snapshots"))
 
 
-@pytest.fixture(params=["quickstart", "snapshots"])
+@pytest.fixture(scope="module")
+def monitors(tmp_path_factory: pytest.TempPathFactory) -> Executed:
+    return Executed("03_monitors.ipynb", tmp_path_factory.mktemp("monitors"))
+
+
+@pytest.fixture(params=["quickstart", "snapshots", "monitors"])
 def executed(request: pytest.FixtureRequest) -> Executed:
     notebook: Executed = request.getfixturevalue(request.param)
     return notebook
@@ -193,7 +198,24 @@ def test_a_frame_is_drawn_for_each_angle(snapshots: Executed) -> None:
     assert frames == sorted(f"{up}_{around}" for up in (80, 45, 10) for around in range(0, 192, 24))
 
 
-@pytest.mark.parametrize(("notebook", "cell"), [("quickstart", "plot"), ("snapshots", "plot"), ("snapshots", "strip")])
+def test_what_diverges_is_stopped_and_run_with_a_smaller_step(monitors: Executed) -> None:
+    assert monitors.text("nonsense").count("FINISHED") == 3
+    found = re.findall(r"decay.py (\S+) +(\S+) +(\S+)", monitors.text("results"))
+    assert {step: (state, reason) for step, state, reason in found} == {
+        **dict.fromkeys(("0.5", "0.3", "0.25"), ("KILLED", "monitor")),
+        **dict.fromkeys(("0.1", "0.15", "0.125"), ("FINISHED", "exit")),
+    }
+    assert "instead of it:" in monitors.text("log")
+    by_function = monitors.text("results2")
+    assert by_function.count("KILLED") == 2
+    assert by_function.count("FINISHED") == 3
+    assert "2 stopped by the monitor" in monitors.text("status")
+
+
+@pytest.mark.parametrize(
+    ("notebook", "cell"),
+    [("quickstart", "plot"), ("snapshots", "plot"), ("snapshots", "strip"), ("monitors", "plot")],
+)
 def test_plots_are_there(request: pytest.FixtureRequest, tmp_path: Path, notebook: str, cell: str) -> None:
     (picture,) = request.getfixturevalue(notebook).pictures(cell)
     assert picture_shows_something(picture, tmp_path)

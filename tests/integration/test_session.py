@@ -130,6 +130,58 @@ def test_subscribers_see_each_view_until_they_leave(session: Session) -> None:
     assert len(views) == count
 
 
+def test_failures_are_grouped_and_what_runs_again_is_left_out(session: Session, tmp_path: Path) -> None:
+    body = (
+        f"test -e {tmp_path}/go.%c1% && exit; test -e {tmp_path}/wait && sleep 1000;"
+        " echo cannot open /dfs/snap_%c1% >&2; exit 1"
+    )
+    job = session.submit(JobSpec(), template_commands(body, ["1", "2", "3"]))
+    assert job.wait(20)
+    assert [(group.label, group.tasks) for group in job.failure_groups()] == [
+        ("exit 1: cannot open <path>", (0, 1, 2)),
+    ]  # fmt: skip
+    (tmp_path / "wait").touch()
+    job.relaunch([1])
+    until(lambda: job.state(1) is TaskState.RUNNING)
+    assert [group.tasks for group in job.failure_groups()] == [(0, 2)]
+    job.kill([1])
+    assert job.wait(20)
+    assert [(group.label, group.tasks) for group in job.failure_groups()] == [
+        ("exit 1: cannot open <path>", (0, 2)),
+        ("killed", (1,)),
+    ]
+    for value in "13":
+        (tmp_path / f"go.{value}").touch()
+    job.relaunch([0, 2])
+    until(lambda: job.view[TaskState.FINISHED] == 2)
+    assert [(group.label, group.tasks) for group in job.failure_groups()] == [("killed", (1,))]
+
+
+def test_looking_while_tasks_run_again_loses_none(session: Session) -> None:
+    job = session.submit(JobSpec(), explicit_commands(["false"] * 200))
+    assert job.wait(20)
+    job.relaunch(range(200))
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # so that results are looked at between their commit and the scheduler's turn
+    try:
+        while not job.wait(0.0):
+            job.results()
+    finally:
+        sys.setswitchinterval(interval_s)
+    assert job.wait(20)
+    assert job.df.attempt.tolist() == [2] * 200
+    assert [group.count for group in job.failure_groups()] == [200]
+
+
+@pytest.mark.parametrize("output", list(OutputMode))
+def test_failures_say_what_is_kept_of_them(session: Session, tmp_path: Path, output: OutputMode) -> None:
+    spec = JobSpec(output=output, log_directory=str(tmp_path / "logs") if output is OutputMode.DISK else "")
+    job = session.submit(spec, explicit_commands(["echo bad; echo no header >&2; exit 3"] * 2))
+    assert job.wait(20)
+    said = "" if output is OutputMode.NONE else ": no header"
+    assert [(group.label, group.tasks) for group in job.failure_groups()] == [(f"exit 3{said}", (0, 1))]
+
+
 def test_a_wait_can_time_out(session: Session) -> None:
     job = session.submit(JobSpec(), explicit_commands(["sleep 1000"]))
     assert job.wait(0.05) is False

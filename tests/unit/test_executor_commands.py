@@ -289,7 +289,7 @@ def test_tail_shows_the_last_bytes_in_memory_and_in_a_file(client: Client) -> No
     client.wait_started(0)
     client.until(lambda: client.tail(0)["stdout"] == "aéz")
     assert client.tail(0, 2)["stdout"] == "z"  # no half character
-    assert client.tail(0, 0) == {"stdout": "", "stderr": ""}
+    assert client.tail(0, 0) == {"stdout": "", "stderr": "", "note": ""}
     (client.folder / "gate").write_text("")
     client.until(lambda: client.tail(0, 10)["stdout"] == "100000\nend\n"[-10:])
     (client.folder / "gate").write_text("")

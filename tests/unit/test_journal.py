@@ -10,7 +10,7 @@ import pytest
 
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.store.home import new_run, process_start
-from stratos_jupyter.backend.store.journal import FILE_NAME, Journal
+from stratos_jupyter.backend.store.journal import CHUNK, FILE_NAME, Journal
 from stratos_jupyter.errors import JournalError
 
 
@@ -18,7 +18,7 @@ def row(
     task: int, attempt: int = 1, state: TaskState = TaskState.FINISHED, counts: int = 1, out: bytes = b""
 ) -> tuple[Any, ...]:
     numbers = (1.0, 2.0, 3.0, 0.1, 5.0, None)
-    return (task, attempt, int(state), "exit", 0, "n", *numbers, out, b"", "", "", len(out), 0, "", counts)
+    return (task, attempt, int(state), "exit", 0, "n", *numbers, out, b"", "", "", len(out), 0, "", 0, None, counts)
 
 
 @pytest.fixture
@@ -52,6 +52,36 @@ def test_failures_are_those_of_the_last_attempts(journal: Journal) -> None:
     with journal.writing():
         journal.add_results([row(2, state=TaskState.FAILED), row(0, state=TaskState.FAILED), row(1), row(0, 2)])
     assert [one.task for one in journal.failures(10)] == [2]
+
+
+def ended_badly(task: int, err: bytes | None, path: str = "", attempt: int = 1) -> tuple[Any, ...]:
+    fields = list(row(task, attempt, TaskState.FAILED))
+    fields[13], fields[15] = err, path
+    return tuple(fields)
+
+
+def test_endings_hold_the_end_of_each_stderr_and_go_on_where_they_were(journal: Journal) -> None:
+    with journal.writing():
+        journal.add_results([row(0), ended_badly(1, b"0123456789"), ended_badly(2, b"ab"), ended_badly(3, None, "/f")])
+        journal.add_results([row(4, state=TaskState.LOST, counts=0), row(5)])
+    ((seq, rows),) = journal.endings(0, 4)
+    assert [(one.task, one.stderr_end, one.stderr_path) for one in rows] == [
+        (1, b"56789", ""), (2, b"ab", ""), (3, None, "/f"),
+    ]  # fmt: skip
+    assert seq == list(journal.rows())[-1].seq
+    assert list(journal.endings(seq)) == []
+    with journal.writing():
+        journal.add_results([row(6), row(1, attempt=2)])
+    ((_, rows),) = journal.endings(seq)
+    assert [(one.task, one.attempt, one.state) for one in rows] == [(1, 2, TaskState.FINISHED)]
+
+
+def test_endings_come_in_parts(journal: Journal) -> None:
+    with journal.writing():
+        journal.add_results([ended_badly(task, b"x") for task in range(CHUNK + 1)])
+    parts = list(journal.endings())
+    assert [seq for seq, _ in parts] == [CHUNK, CHUNK + 1]
+    assert [one.task for _, rows in parts for one in rows] == list(range(CHUNK + 1))
 
 
 def test_a_transaction_that_fails_leaves_nothing(journal: Journal) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stratos_jupyter.backend.store import outputs
-from stratos_jupyter.backend.store.outputs import bounded_text
+from stratos_jupyter.backend.store.outputs import bounded_text, last_text
 
 MARK = re.compile(r"\n\[\.\.\. ([\d,]+) bytes cut(?:; the whole of it: (.*))? \.\.\.\]\n")
 
@@ -135,3 +135,31 @@ def test_characters_are_never_torn(data: bytes, limit: int) -> None:
 @given(st.binary(max_size=200), st.integers(0, 100))
 def test_any_bytes_give_text_that_can_be_encoded(data: bytes, limit: int) -> None:
     bounded_text(data, "", len(data), limit).encode()
+
+
+def test_the_end_of_an_output_is_read_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "stderr"
+    with path.open("wb") as file:
+        file.seek(1 << 40)
+        file.write("the last é".encode())
+    read: list[int] = []
+    real = outputs._read
+
+    def count(file: FileIO, at: int, wanted: int) -> bytes:
+        read.append(wanted)
+        return real(file, at, wanted)
+
+    monkeypatch.setattr(outputs, "_read", count)
+    assert last_text(None, str(path), 7) == "last é"[-6:]
+    assert sum(read) <= 8
+    assert last_text(None, str(path), 1) == ""  # only a part of the é
+    assert last_text(b"caf\xe9", "", 10) == "caf\\xe9"
+    assert last_text("aéb".encode(), "", 2) == "b"
+
+
+def test_an_end_that_cannot_be_read_is_empty(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "empty").touch()
+    for path in ("", str(tmp_path / "gone"), str(tmp_path), str(tmp_path / "fifo"), str(tmp_path / "empty"), "a\0b"):
+        assert last_text(None, path, 10) == "", path
+    assert last_text(b"", "", 10) == ""

@@ -29,6 +29,8 @@ FIXED_DTYPES = {
     "file": "string",
     "node": "string",
     "attempt": "Int64",
+    "losses": "Int64",
+    "origin": "Int64",
     "exit_code": "Int64",
     "submitted_at": "datetime64[us, UTC]",
     "started_at": "datetime64[us, UTC]",
@@ -212,9 +214,11 @@ def test_an_earlier_attempt_changes_nothing_whenever_it_comes() -> None:
 def test_a_forgotten_task_comes_back_with_a_later_attempt_only() -> None:
     made = table(parsed("float"))
     made.update([row(0, b"1"), row(1, b"7")])
-    made.forget(0)
-    made.forget(0)
-    made.forget(99)
+    made.forget(0, 1)
+    assert made.frame().index.tolist() == [0, 1]  # it is of this attempt
+    made.forget(0, 2)
+    made.forget(0, 2)
+    made.forget(99, 2)
     assert made.frame().index.tolist() == [1]
     made.update([row(0, b"1")])
     assert made.frame().index.tolist() == [1]
@@ -232,7 +236,7 @@ def test_the_latest_attempt_counts_in_whatever_portions(events: list[tuple[int, 
         if forget:
             made.update(pending)
             pending.clear()
-            made.forget(task)
+            made.forget(task, 99)
             shown.pop(task, None)
             continue
         pending.append(row(task, str(number).encode(), attempt=attempt))

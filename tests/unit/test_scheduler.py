@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stratos_jupyter.backend.core.decisions import Decline, Finish, Kill, Launch, Revive, Settle, Suppress
+from stratos_jupyter.backend.core.decisions import Decline, Finish, Gone, Kill, Launch, Revive, Settle, Suppress
 from stratos_jupyter.backend.core.events import (
     BatchLost,
     Closed,
@@ -123,7 +123,9 @@ def test_a_place_behind_is_taken_by_short_commands_only(scheduler: Scheduler) ->
     assert scheduler.handle(offers(ONE, behind=1)) == (Decline(("o0",), 0.0),)
     launches(scheduler.handle(offers(Resources(5, 500))))
     scheduler.handle(ended(*range(5), wall_s=0.01))
-    assert len(launches(scheduler.handle(offers(ONE, behind=1)))) == 1
+    (first,) = launches(scheduler.handle(offers(ONE)))
+    assert len(launches(scheduler.handle(offers(ONE, behind=first.batch_id)))) == 1
+    assert scheduler.handle(offers(ONE, behind=first.batch_id)) == (Decline(("o0",), 0.0),)  # one behind another
 
 
 def test_states_follow_the_statuses(scheduler: Scheduler) -> None:
@@ -168,7 +170,7 @@ def test_killing_splits_what_is_queued_from_what_flies(scheduler: Scheduler) -> 
     scheduler.handle(TasksAdded(0.0, 2, ONE))
     decisions = scheduler.handle(KillAsked(0.0))
     assert decisions == (
-        Settle(((1, 1), (2, 1)), TaskState.KILLED, Reason.USER),
+        Settle((Gone(1, 1), Gone(2, 1)), TaskState.KILLED, Reason.USER),
         Kill(((0, 1),)),
         Suppress(),
     )
@@ -196,7 +198,7 @@ def test_relaunching_an_ended_task_makes_a_new_attempt(scheduler: Scheduler) -> 
 def test_relaunching_a_running_task_ends_it_first(scheduler: Scheduler) -> None:
     flying(scheduler, 1)
     assert scheduler.handle(RelaunchAsked(0.0, (0,))) == (Kill(((0, 1),)),)
-    assert scheduler.runs_again(0)
+    assert not scheduler.settles(0, 1, Reason.USER, None)  # it is history
     assert scheduler.handle(ended(0, reason=Reason.USER, code=None)) == (Revive(ONE),)
     assert scheduler.table.state(0) is TaskState.QUEUED
     assert scheduler.table.attempt(0) == 2
@@ -226,7 +228,7 @@ def test_a_task_the_cluster_keeps_losing_is_given_up(scheduler: Scheduler) -> No
     for _ in range(LOST_BOUND):
         batch = launches(scheduler.handle(offers(ONE)))[0]
         last = scheduler.handle(BatchLost(0.0, batch.batch_id))
-    assert Settle(((0, LOST_BOUND),), TaskState.LOST, Reason.LOST) in last
+    assert Settle((Gone(0, LOST_BOUND, "n1"),), TaskState.LOST, Reason.LOST) in last
     assert scheduler.table.state(0) is TaskState.LOST
 
 
@@ -289,7 +291,7 @@ def test_a_relaunch_of_what_is_handed_back_is_done_with_it(scheduler: Scheduler)
     flying(scheduler, 1)
     scheduler.handle(RelaunchAsked(0.0, (0,)))
     scheduler.handle(TasksReturned(0.0, ((0, 1),)))
-    assert not scheduler.runs_again(0)
+    assert scheduler.settles(0, 1, Reason.EXIT, 0)
 
 
 @pytest.mark.parametrize("lost", [False, True])
@@ -297,7 +299,7 @@ def test_what_was_asked_to_end_never_goes_back_to_the_queue(scheduler: Scheduler
     batch = flying(scheduler, 1)[0]
     scheduler.handle(KillAsked(0.0))
     event = BatchLost(0.0, batch.batch_id) if lost else TasksReturned(0.0, ((0, 1),))
-    assert scheduler.handle(event) == (Settle(((0, 1),), TaskState.KILLED, Reason.USER),)
+    assert scheduler.handle(event) == (Settle((Gone(0, 1, "n1"),), TaskState.KILLED, Reason.USER),)
     assert scheduler.table.state(0) is TaskState.KILLED
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+import os
+from dataclasses import replace
 
-from stratos_jupyter.backend.core.decisions import Finish, Kill, Launch, Settle
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from stratos_jupyter.backend.core.decisions import Finish, Kill, Launch, Recall, Settle
 from stratos_jupyter.backend.core.events import (
     BatchLost,
     Closed,
@@ -16,19 +20,38 @@ from stratos_jupyter.backend.core.events import (
     NodeUnreachable,
     Offer,
     OffersArrived,
+    PauseAsked,
     RelaunchAsked,
+    ResumeAsked,
+    RulesChanged,
     TasksAdded,
     TasksEnded,
     TasksReturned,
     TasksStarted,
+    Tick,
 )
 from stratos_jupyter.backend.core.placement import BatchPolicy
 from stratos_jupyter.backend.core.resources import Resources
+from stratos_jupyter.backend.core.rules import OWN_FAILURES, Cause, Halt, Rules
 from stratos_jupyter.backend.core.scheduler import Scheduler
 from stratos_jupyter.backend.core.states import TERMINAL, Reason, TaskState
 
 DEMANDS = [Resources(1.0), Resources(0.5, 10), Resources(2.0, 100, 5)]
-REASONS = [Reason.EXIT, Reason.SIGNAL, Reason.TIMEOUT, Reason.USER, Reason.SPAWN]
+REASONS = [reason for reason in Reason if reason is not Reason.LOST]
+RULES = st.builds(
+    Rules,
+    retries=st.integers(0, 3),
+    retry_on=st.lists(
+        st.builds(Cause, st.sampled_from(sorted(OWN_FAILURES)), st.none() | st.integers(0, 2)), max_size=2
+    ).map(tuple),
+    retry_delay_s=st.sampled_from([0.0, 0.1, 1.0]),
+    mem_most_mib=st.sampled_from([0.0, 15.0, 300.0]),
+    timeout_share=st.none() | st.sampled_from([1.5, 3.0]),
+    halt=st.none() | st.builds(Halt, st.integers(1, 4), st.sampled_from([0.0, 0.5])),
+    max_tasks=st.none() | st.integers(1, 4),
+    rate_per_s=st.none() | st.sampled_from([0.5, 5.0]),
+    delay_s=st.sampled_from([0.0, 0.0, 0.3]),
+)
 
 
 class SchedulerMachine(RuleBasedStateMachine):
@@ -43,11 +66,19 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.seen: list[Ending] = []
         self.closed = False
         self.finishes = 0
+        self.at_s = 0.0
+        self.relaunched: set[int] = set()
+
+    @initialize(rules=RULES)
+    def begin(self, rules: Rules) -> None:
+        self.scheduler = Scheduler(BatchPolicy(target_s=1.0, most=4), rules)
 
     def feed(self, event: Event) -> None:
+        held = self.scheduler.held
         for decision in self.scheduler.handle(event):
             match decision:
                 case Launch():
+                    assert not held, "nothing is launched while the job is held"
                     for attempt in decision.tasks:
                         assert attempt not in self.running, "one attempt runs once"
                         task = attempt[0]
@@ -58,24 +89,51 @@ class SchedulerMachine(RuleBasedStateMachine):
                 case Kill():
                     for attempt in decision.tasks:
                         assert attempt in self.running, "only what runs is killed"
+                case Recall():
+                    assert set(decision.batches) <= set(self.running.values())
                 case Settle():
                     assert decision.state in TERMINAL
+                    for gone in decision.tasks:
+                        final = self.scheduler.table.ended(gone.task)
+                        assert not decision.final or final or gone.task in self.relaunched
                 case Finish():
                     self.finishes += 1
 
     def lost(self, attempt: tuple[int, int]) -> bool:
         return attempt[1] < self.scheduler.table.attempt(attempt[0])
 
+    @rule(passed_s=st.sampled_from([0.0, 0.1, 1.0, 30.0]))
+    def let_time_pass(self, passed_s: float) -> None:
+        self.at_s += passed_s
+        self.feed(Tick(self.at_s))
+
+    @rule(which=st.sampled_from([PauseAsked, ResumeAsked]))
+    def hold(self, which: type[PauseAsked] | type[ResumeAsked]) -> None:
+        self.feed(which(self.at_s))
+
+    @rule(rules=RULES)
+    def change(self, rules: Rules) -> None:
+        now = self.scheduler.rules
+        self.feed(
+            RulesChanged(
+                self.at_s, replace(now, max_tasks=rules.max_tasks, rate_per_s=rules.rate_per_s, halt=rules.halt)
+            )
+        )
+
     @rule(count=st.integers(1, 5), demand=st.sampled_from(DEMANDS), priority=st.integers(0, 2))
     def add(self, count: int, demand: Resources, priority: int) -> None:
         if not self.closed:
-            self.feed(TasksAdded(0.0, count, demand, priority))
+            self.feed(TasksAdded(self.at_s, count, demand, priority))
 
     @rule(cpus=st.floats(0.1, 8), mem=st.floats(0, 500), node=st.sampled_from("ab"), behind=st.booleans())
     def offer(self, cpus: float, mem: float, node: str, behind: bool) -> None:
         before = set(self.nodes)
-        self.feed(OffersArrived(0.0, (Offer("o", node, Resources(cpus, mem, 50), 1 if behind else None),)))
-        assert not behind or len(set(self.nodes) - before) <= 1
+        most, running = self.scheduler.rules.max_tasks, self.scheduler._batches.at_once
+        last = max(self.nodes, default=1)
+        self.feed(OffersArrived(self.at_s, (Offer("o", node, Resources(cpus, mem, 50), last if behind else None),)))
+        new = len(set(self.nodes) - before)
+        assert not behind or new <= 1
+        assert behind or not new or most is None or running + new <= most
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), reason=st.sampled_from(REASONS), code=st.integers(0, 2), wall_s=st.floats(0, 2))
@@ -85,13 +143,17 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.started.discard(attempt)
         ending = Ending(*attempt, reason, code, wall_s)
         self.seen.append(ending)
-        self.feed(TasksEnded(0.0, (ending,)))
+        settles = self.scheduler.settles(*attempt, reason, code)
+        ended = self.scheduler.table.ended(attempt[0])
+        self.feed(TasksEnded(self.at_s, (ending,)))
+        # What was recorded as a result is one, and what was recorded as history is none.
+        assert self.scheduler.table.ended(attempt[0]) == (settles or ended)
 
     @precondition(lambda self: self.seen)
     @rule(data=st.data())
     def deliver_again(self, data: st.DataObject) -> None:
         before = self.scheduler.table.states()
-        self.feed(TasksEnded(0.0, (data.draw(st.sampled_from(self.seen)),)))
+        self.feed(TasksEnded(self.at_s, (data.draw(st.sampled_from(self.seen)),)))
         assert self.scheduler.table.states() == before
 
     @precondition(lambda self: self.running)
@@ -99,7 +161,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def start(self, data: st.DataObject) -> None:
         attempt = data.draw(st.sampled_from(sorted(self.running)))
         self.started.add(attempt)
-        self.feed(TasksStarted(0.0, (attempt,)))
+        self.feed(TasksStarted(self.at_s, (attempt,)))
 
     @precondition(lambda self: set(self.running) - self.started)
     @rule(data=st.data())
@@ -107,7 +169,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         attempt = data.draw(st.sampled_from(sorted(set(self.running) - self.started)))
         if not self.lost(attempt):
             del self.running[attempt]
-            self.feed(TasksReturned(0.0, (attempt,)))
+            self.feed(TasksReturned(self.at_s, (attempt,)))
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), silent=st.booleans())
@@ -115,29 +177,30 @@ class SchedulerMachine(RuleBasedStateMachine):
         batch = data.draw(st.sampled_from(sorted(set(self.running.values()))))
         if silent:  # it is gone for good; else it may yet report
             self.running = {one: of for one, of in self.running.items() if of != batch}
-        self.feed(BatchLost(0.0, batch))
+        self.feed(BatchLost(self.at_s, batch))
 
     @rule(node=st.sampled_from("ab"), back=st.booleans())
     def partition(self, node: str, back: bool) -> None:
-        self.feed(NodeBack(0.0, node) if back else NodeUnreachable(0.0, node))
+        self.feed(NodeBack(self.at_s, node) if back else NodeUnreachable(self.at_s, node))
 
     @precondition(lambda self: len(self.scheduler.table))
     @rule(data=st.data(), all_of_them=st.booleans())
     def kill(self, data: st.DataObject, all_of_them: bool) -> None:
         task = data.draw(st.integers(0, len(self.scheduler.table) - 1))
-        self.feed(KillAsked(0.0, None if all_of_them else (task,)))
+        self.feed(KillAsked(self.at_s, None if all_of_them else (task,)))
 
     @precondition(lambda self: len(self.scheduler.table))
     @rule(data=st.data())
     def relaunch(self, data: st.DataObject) -> None:
         task = data.draw(st.integers(0, len(self.scheduler.table) - 1))
         # A node that lost an attempt for good cannot report it later; one that only seemed lost still can.
-        self.feed(RelaunchAsked(0.0, (task,)))
+        self.relaunched.add(task)
+        self.feed(RelaunchAsked(self.at_s, (task,)))
 
     @rule()
     def close(self) -> None:
         self.closed = True
-        self.feed(Closed(0.0))
+        self.feed(Closed(self.at_s))
 
     @invariant()
     def books_agree(self) -> None:
@@ -153,17 +216,22 @@ class SchedulerMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Given a patient cluster, everything ends."""
         for attempt in list(self.running):
-            self.feed(TasksEnded(0.0, (Ending(*attempt, Reason.EXIT, 0, 0.1),)))
+            self.feed(TasksEnded(self.at_s, (Ending(*attempt, Reason.EXIT, 0, 0.1),)))
         self.running.clear()
-        for _ in range(200):
+        self.feed(ResumeAsked(self.at_s))
+        for _ in range(500):
             if not self.scheduler.table.unended:
                 break
-            self.feed(OffersArrived(0.0, (Offer("o", "a", Resources(8, 1000, 100)),)))
+            self.at_s = max(self.at_s, self.scheduler.wakes_at or 0.0)
+            self.feed(Tick(self.at_s))
+            self.feed(OffersArrived(self.at_s, (Offer("o", "a", Resources(8, 1000, 100)),)))
             for attempt in list(self.running):
                 del self.running[attempt]
-                self.feed(TasksEnded(0.0, (Ending(*attempt, Reason.EXIT, 0, 0.1),)))
+                self.feed(TasksEnded(self.at_s, (Ending(*attempt, Reason.EXIT, 0, 0.1),)))
         assert not self.scheduler.table.unended
         self.scheduler.check()
 
 
 TestSchedulerMachine = SchedulerMachine.TestCase
+#: in CI this many runs are made, each of up to fifty events; elsewhere a few new ones each time
+TestSchedulerMachine.settings = settings(max_examples=10_000 if os.environ.get("CI") else 100)

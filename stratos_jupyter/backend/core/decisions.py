@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from .resources import Resources
 from .states import Reason, TaskState
@@ -57,21 +57,40 @@ class Suppress:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """End attempts that have been launched; pairs of task and attempt."""
+    """End attempts that have been launched; pairs of task and attempt. `reason` is what they will end for."""
 
     tasks: tuple[tuple[int, int], ...]
+    reason: Reason = Reason.USER
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Hand back what has not been started of these batches; what runs goes on."""
+
+    batches: tuple[int, ...]
+
+
+class Gone(NamedTuple):
+    """An attempt of which no node will tell how it ended; where it was and since when, if anywhere."""
+
+    task: int
+    attempt: int
+    node: str = ""
+    started_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Attempts ended without any node's word: killed while they were queued, or lost once too often.
+    """Attempts ended without any node's word: killed while they were queued, or lost by the cluster.
 
-    Whoever performs it records it before anyone sees it.
+    Whoever performs it records it before anyone sees it. `final` is False for a lost attempt that is followed by
+    another one: it is history, and no result.
     """
 
-    tasks: tuple[tuple[int, int], ...]
+    tasks: tuple[Gone, ...]
     state: TaskState
     reason: Reason
+    final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +98,4 @@ class Finish:
     """The job is closed and its last task has ended."""
 
 
-Decision: TypeAlias = Launch | Decline | Revive | Suppress | Kill | Settle | Finish
+Decision: TypeAlias = Launch | Decline | Revive | Suppress | Kill | Recall | Settle | Finish

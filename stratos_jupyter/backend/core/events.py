@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from .resources import Resources
+from .rules import Rules
 from .states import Reason
 
 
@@ -136,6 +137,35 @@ class RelaunchAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseAsked:
+    """The user wants nothing more launched for now; what runs goes on."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeAsked:
+    """The user wants launching to go on, after a pause or a halt."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RulesChanged:
+    """The user has changed the rules of the job while it runs."""
+
+    at_s: float
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A moment has come that the scheduler asked for by `Scheduler.wakes_at`."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """No more tasks will be added."""
 
@@ -154,5 +184,9 @@ Event: TypeAlias = (
     | NodeBack
     | KillAsked
     | RelaunchAsked
+    | PauseAsked
+    | ResumeAsked
+    | RulesChanged
+    | Tick
     | Closed
 )

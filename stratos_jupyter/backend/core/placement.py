@@ -7,8 +7,10 @@ are ranges, so a million of them cost a few bytes; only what is queued a second 
 from __future__ import annotations
 
 import math
+from array import array
+from bisect import insort
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
@@ -76,6 +78,28 @@ class Average:
         return self._mean_s if self._seen >= KNOWN_AFTER else None
 
 
+class Median:
+    """The median of how long a command takes."""
+
+    __slots__ = ("_walls",)
+
+    def __init__(self) -> None:
+        self._walls = array("f")
+
+    def add(self, wall_s: float) -> None:
+        """Take in one more duration, in seconds."""
+        insort(self._walls, wall_s)
+
+    @property
+    def median_s(self) -> float | None:
+        """Seconds a command, or None until five have ended."""
+        walls = self._walls
+        middle = len(walls) // 2
+        if len(walls) < KNOWN_AFTER:
+            return None
+        return walls[middle] if len(walls) % 2 else (walls[middle - 1] + walls[middle]) / 2
+
+
 class TaskQueue:
     """Queued tasks of one priority and one demand, lowest index first.
 
@@ -97,6 +121,12 @@ class TaskQueue:
     def push(self, task: int) -> None:
         """Queue one task again."""
         heappush(self._again, task)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield all that wait, for who checks the books."""
+        yield from {task for task in self._again if self._waits(task)}
+        for first, after in self._fresh:
+            yield from filter(self._waits, range(first, after))
 
     def peek(self) -> int | None:
         """Return the task that goes next, or None when none waits."""

@@ -14,10 +14,12 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Final, assert_never
 
-from .decisions import Decision, Decline, Finish, Kill, Launch, Revive, Settle, Suppress
+from .batches import Batches
+from .decisions import Decision, Decline, Finish, Gone, Kill, Launch, Recall, Revive, Settle, Suppress
 from .events import (
     BatchLost,
     Closed,
+    Ending,
     Event,
     KillAsked,
     NodeBack,
@@ -25,14 +27,21 @@ from .events import (
     Offer,
     OffersArrived,
     OffersRescinded,
+    PauseAsked,
     RelaunchAsked,
+    ResumeAsked,
+    RulesChanged,
     TasksAdded,
     TasksEnded,
     TasksReturned,
     TasksStarted,
+    Tick,
 )
-from .placement import Average, BatchPolicy, TaskQueue
+from .gate import Gate
+from .placement import Average, BatchPolicy, Median, TaskQueue
 from .resources import Resources
+from .retries import Retries
+from .rules import Rules
 from .states import IN_FLIGHT, Cue, Reason, TaskState, ending
 from .table import TaskTable
 
@@ -40,16 +49,10 @@ from .table import TaskTable
 LOST_BOUND: Final = 10
 #: nobody wants this offer: don't hear of it for an hour
 USELESS_S: Final = 3600.0
-
-
-class _Batch:
-    """A launch in flight: where it is and which of its tasks have not been reported."""
-
-    __slots__ = ("node", "tasks")
-
-    def __init__(self, node: str, tasks: Iterable[int]) -> None:
-        self.node = node
-        self.tasks = set(tasks)
+#: how often it is looked who has run longer than his share of the median, in seconds
+LATE_EVERY_S: Final = 0.5
+#: nobody is late before this, in seconds: the median of very short commands says nothing
+LATE_LEAST_S: Final = 1.0
 
 
 class Scheduler:
@@ -59,40 +62,81 @@ class Scheduler:
     ----------
     policy : BatchPolicy, optional
         How the engine wants commands bundled.
+    rules : Rules, optional
+        What the user wants done when tasks fail, and how fast the job may go.
     """
 
-    def __init__(self, policy: BatchPolicy | None = None) -> None:
+    def __init__(self, policy: BatchPolicy | None = None, rules: Rules | None = None) -> None:
         self._policy = policy or BatchPolicy()
+        self._rules = rules or Rules()
+        self._gate = Gate(self._rules)
+        self._retries = Retries(self._rules)
         self.table = TaskTable()
-        self._firsts: list[int] = []  # each call's first task, for the bisection in _queue_of
-        self._call_queue: list[TaskQueue] = []
+        self._firsts: list[int] = []  # each call's first task, for the bisection in call_of
+        self._calls: list[tuple[int, Resources]] = []  # each call's priority and demand
         self._queues: dict[tuple[int, Resources], TaskQueue] = {}
         self._order: list[TaskQueue] = []  # highest priority first
-        self._batches: dict[int, _Batch] = {}
-        self._batch_of: dict[int, int] = {}
+        self._batches = Batches()
+        self._since: dict[int, float] = {}  # in flight and said to run: since when
+        self._late: set[int] = set()  # in flight, asked to end because it runs too long
         self._given_up: dict[int, set[int]] = {}  # by task: attempts lost by the cluster that may yet report
         self._again: set[int] = set()  # in flight, to be relaunched once ended
         self._doomed: set[int] = set()  # in flight, asked to end: they never go back to a queue
-        self._next_batch = 1
         self._average = Average()
+        self._median = Median()
+        self._at_s = 0.0
         self._suppressed = True
         self._asked: Resources | None = None  # the least demand when offers were last asked for
         self._closed = False
         self._finished = False
         self.attempts_lost = 0
+        self.attempts_retried = 0
 
     @property
     def nodes(self) -> int:
         """How many nodes have tasks of this job now."""
-        return len({batch.node for batch in self._batches.values()})
+        return self._batches.nodes
+
+    @property
+    def rules(self) -> Rules:
+        """The rules as they are now."""
+        return self._rules
+
+    @property
+    def held(self) -> str:
+        """Why nothing is launched although the queue may have tasks: ``paused``, or why it was halted; else ''."""
+        return self._gate.shut
+
+    @property
+    def wakes_at(self) -> float | None:
+        """When a `Tick` is wanted; None when only other events matter."""
+        times = []
+        if self._retries.next_s is not None:
+            times.append(self._retries.next_s)
+        if self._something_waits():
+            opens_at = self._gate.opens_at(self._at_s, self._batches.at_once)
+            if opens_at is not None:
+                times.append(opens_at)
+        if self._since and self._longest_s is not None:
+            times.append(self._at_s + LATE_EVERY_S)
+        return min(times, default=None)
 
     def call_of(self, task: int) -> int:
         """Return which call a task came with, from 0."""
         return bisect_right(self._firsts, task) - 1
 
-    def runs_again(self, task: int) -> bool:
-        """Say whether a task is in flight and to be relaunched once that has ended."""
-        return task in self._again
+    def settles(self, task: int, attempt: int, reason: Reason, code: int | None) -> bool:
+        """Say whether this ending would be its task's result, rather than history; changes nothing.
+
+        It is history when the task has its result already, or will be tried again. Of a lost attempt `Settle` tells.
+        """
+        if reason is Reason.LOST or self.table.ended(task) or task in self._again:
+            return False
+        return self._counts(task, attempt) and not self._tries_again(task, reason, code)
+
+    def gave_up(self, task: int, attempt: int) -> bool:
+        """Say whether an attempt was given up for lost, while its task has no result."""
+        return attempt in self._given_up.get(task, ())
 
     def handle(self, event: Event) -> tuple[Decision, ...]:
         """Take in one event and return what is to be done, in order.
@@ -107,6 +151,7 @@ class Scheduler:
         RefusedMove
             The event tells of something that cannot be.
         """
+        self._at_s = max(self._at_s, event.at_s)
         decisions: list[Decision] = []
         match event:
             case TasksAdded():
@@ -131,11 +176,20 @@ class Scheduler:
                 decisions = self._kill(event)
             case RelaunchAsked():
                 decisions = self._relaunch(event)
+            case PauseAsked():
+                self._gate.pause()
+                decisions = self._recall()
+            case ResumeAsked():
+                self._gate.resume()
+            case RulesChanged():
+                decisions = self._change(event.rules)
+            case Tick():
+                decisions = self._tick()
             case Closed():
                 self._closed = True
             case _:
                 assert_never(event)
-        self._settle_demand(decisions, event)
+        self._settle_demand(decisions)
         return tuple(decisions)
 
     # -- offers -----------------------------------------------------------------------------------------
@@ -143,47 +197,67 @@ class Scheduler:
     def _added(self, event: TasksAdded) -> None:
         first = len(self.table)
         self.table.extend(event.count)
-        key = (-event.priority, event.demand)
+        self._finished = False
+        self._firsts.append(first)
+        self._calls.append((event.priority, event.demand))
+        self._queue(event.priority, event.demand).extend(first, first + event.count)
+
+    def _queue(self, priority: int, demand: Resources) -> TaskQueue:
+        key = (-priority, demand)
         queue = self._queues.get(key)
         if queue is None:
-            queue = self._queues[key] = TaskQueue(event.demand, self.table.waits)
+            queue = self._queues[key] = TaskQueue(demand, self.table.waits)
             self._order = [self._queues[key] for key in sorted(self._queues, key=lambda key: key[0])]
-        queue.extend(first, first + event.count)
-        self._firsts.append(first)
-        self._call_queue.append(queue)
+        return queue
 
     def _offers(self, event: OffersArrived) -> list[Decision]:
         decisions: list[Decision] = []
         for offer in event.offers:
+            launches = self._fill(offer) if offer.behind is None else self._line_up(offer, offer.behind)
             refuse_s = USELESS_S if offer.behind is None else 0.0
-            decisions.extend(self._fill(offer) or [Decline((offer.offer_id,), refuse_s)])
+            decisions.extend(launches or [Decline((offer.offer_id,), refuse_s)])
         return decisions
 
     def _fill(self, offer: Offer) -> list[Launch]:
         """Launch what an offer has room for, highest priority first."""
         mean_s = self._average.mean_s
-        if offer.behind is not None and (mean_s is None or mean_s * 2 > self._policy.target_s):
-            return []  # lining up behind a long command would tie its successor to one slot
         room = offer.resources
         launches: list[Launch] = []
         for queue in self._order:
             while queue.demand.fits(room) and queue.peek() is not None:
-                size = self._policy.size(mean_s, self.table.counts[TaskState.QUEUED], len(self._batches) + 1)
-                launches.append(self._launch(offer, queue, size, mean_s))
-                room = room - queue.demand
-                if offer.behind is not None:
+                if self._gate.room(self._at_s, self._batches.at_once) == 0:
                     return launches
+                queued = self.table.counts[TaskState.QUEUED]
+                size = 1 if self._gate.spaced else self._policy.size(mean_s, queued, len(self._batches) + 1)
+                launches.append(self._launch(offer, queue, size, mean_s))
+                self._gate.launched(self._at_s)
+                room = room - queue.demand
         return launches
 
+    def _line_up(self, offer: Offer, behind: int) -> list[Launch]:
+        """Launch one batch behind another, where that is worth it."""
+        mean_s = self._average.mean_s
+        if mean_s is None or mean_s * 2 > self._policy.target_s:
+            return []  # lining up behind a long command would tie its successor to one slot
+        most = self._rules.max_tasks
+        if self._gate.shut or self._gate.spaced or (most is not None and self._batches.at_once > most):
+            return []
+        if not self._batches.can_line_up(behind):
+            return []
+        for queue in self._order:
+            if queue.demand.fits(offer.resources) and queue.peek() is not None:
+                queued = self.table.counts[TaskState.QUEUED]
+                size = self._policy.size(mean_s, queued, len(self._batches) + 1)
+                return [self._launch(offer, queue, size, mean_s)]
+        return []
+
     def _launch(self, offer: Offer, queue: TaskQueue, size: int, mean_s: float | None) -> Launch:
-        batch_id = self._next_batch
-        self._next_batch += 1
         tasks: list[tuple[int, int]] = []
         while len(tasks) < size and (task := queue.pop()) is not None:
             self.table.move(task, Cue.LAUNCHED)
-            self._batch_of[task] = batch_id
+            self._retries.wake(task)
             tasks.append((task, self.table.attempt(task)))
-        self._batches[batch_id] = _Batch(offer.node, (task for task, _ in tasks))
+        batch_id = self._batches.add(offer.node, (task for task, _ in tasks), offer.behind)
         expected_s = None if mean_s is None else mean_s * len(tasks)
         return Launch(offer.offer_id, offer.node, batch_id, queue.demand, tuple(tasks), expected_s)
 
@@ -194,38 +268,65 @@ class Scheduler:
             state = self.table.state(task)
             if attempt == self.table.attempt(task) and state in (TaskState.STAGING, TaskState.UNREACHABLE):
                 self.table.move(task, Cue.STARTED)
+                self._since.setdefault(task, event.at_s)
+
+    def _counts(self, task: int, attempt: int) -> bool:
+        """Say whether an attempt may give its task a result."""
+        return attempt == self.table.attempt(task) or self.gave_up(task, attempt)
+
+    def _tries_again(self, task: int, reason: Reason, code: int | None) -> bool:
+        return task not in self._doomed and self._retries.again(task, reason, code, self._base(task))
 
     def _ended(self, event: TasksEnded) -> list[Decision]:
-        table = self.table
         decisions: list[Decision] = []
         for end in event.endings:
-            task, attempt = end.task, end.attempt
-            if table.ended(task):
-                continue  # the first result won
-            if attempt != table.attempt(task):
-                if attempt not in self._given_up.get(task, ()):
-                    continue
-                if task in self._batch_of:  # its successor runs in vain
-                    decisions.append(Kill(((task, table.attempt(task)),)))
-            elif table.waits(task):
-                raise table.refused(task, "ended but was never launched")
-            if end.reason is Reason.LOST:
-                decisions += self._cluster_failed(task)
-                continue
-            if end.reason is Reason.EXIT or end.reason is Reason.SIGNAL:
-                self._average.add(end.wall_s)
-            self._close(task, ending(end.reason, end.code), end.reason)
+            if not self.table.ended(end.task) and self._counts(end.task, end.attempt):
+                decisions += self._end(end)
         return decisions
+
+    def _end(self, end: Ending) -> list[Decision]:
+        task, attempt, reason = end.task, end.attempt, end.reason
+        if reason is Reason.LOST:
+            return self._cluster_failed(task) if attempt == self.table.attempt(task) else []
+        again = self._tries_again(task, reason, end.code)
+        decisions: list[Decision] = []
+        if attempt != self.table.attempt(task):
+            if again:
+                return []  # it was given up for lost, and its successor is the retry
+            if task in self._batches:  # its successor runs in vain
+                decisions.append(Kill(((task, self.table.attempt(task)),)))
+        elif self.table.waits(task):
+            raise self.table.refused(task, "ended but was never launched")
+        if reason is Reason.EXIT or reason is Reason.SIGNAL:
+            self._average.add(end.wall_s)
+            if self._rules.timeout_share is not None and reason is Reason.EXIT and end.code == 0:
+                self._median.add(end.wall_s)
+        if again and task not in self._again:
+            self._retry(task, attempt, reason)
+        else:
+            decisions += self._close(task, ending(reason, end.code), reason)
+        return decisions
+
+    def _retry(self, task: int, attempt: int, reason: Reason) -> None:
+        due_s = self._retries.spend(task, attempt, reason, self._base(task), self._at_s)
+        self.attempts_retried += 1
+        self._leave(task)
+        self.table.move(task, Cue.RETRIED)
+        self.table.next_attempt(task)
+        if due_s > self._at_s:
+            self._retries.rest(task, due_s)
+        else:
+            self._queue_of(task).push(task)
 
     def _returned(self, event: TasksReturned) -> list[Decision]:
         decisions: list[Decision] = []
         for task, attempt in event.tasks:
-            if attempt != self.table.attempt(task) or task not in self._batch_of:
+            if attempt != self.table.attempt(task) or task not in self._batches:
                 continue
             if task in self._doomed:
-                decisions.append(self._settle_killed(task))
+                decisions += self._settle_killed(task)
                 continue
-            self._leave_batch(task)
+            self._leave(task)
             self._queue_again(task, Cue.RETURNED)
         return decisions
 
@@ -238,27 +339,26 @@ class Scheduler:
 
     def _node(self, node: str, among: Iterable[TaskState], cue: Cue) -> None:
         wanted = frozenset(among)
-        for batch in self._batches.values():
-            if batch.node == node:
-                for task in batch.tasks:
-                    if self.table.state(task) in wanted:
-                        self.table.move(task, cue)
+        for batch in self._batches.on(node):
+            for task in batch.tasks:
+                if self.table.state(task) in wanted:
+                    self.table.move(task, cue)
 
     # -- what the user asks -----------------------------------------------------------------------------
 
     def _kill(self, event: KillAsked) -> list[Decision]:
         tasks: Iterable[int] = range(len(self.table)) if event.tasks is None else event.tasks
-        queued: list[tuple[int, int]] = []
+        queued: list[Gone] = []
         flying: list[tuple[int, int]] = []
+        decisions: list[Decision] = []
         for task in tasks:
             self._again.discard(task)
             if self.table.waits(task):
-                queued.append((task, self.table.attempt(task)))
-                self._close(task, TaskState.KILLED, Reason.USER)
+                queued.append(Gone(task, self.table.attempt(task)))
+                decisions += self._close(task, TaskState.KILLED, Reason.USER)
             elif not self.table.ended(task):
                 flying.append((task, self.table.attempt(task)))
                 self._doomed.add(task)
-        decisions: list[Decision] = []
         if queued:
             decisions.append(Settle(tuple(queued), TaskState.KILLED, Reason.USER))
         if flying:
@@ -270,82 +370,129 @@ class Scheduler:
         for task in event.tasks:
             if self.table.ended(task):
                 self._begin_again(task)
-            elif not self.table.waits(task):
+            elif self.table.waits(task):
+                if self._retries.wake(task):  # the user will not wait
+                    self._queue_of(task).push(task)
+            else:
                 flying.append((task, self.table.attempt(task)))
                 self._again.add(task)
                 self._doomed.discard(task)
         return [Kill(tuple(flying))] if flying else []
 
+    def _change(self, rules: Rules) -> list[Decision]:
+        self._rules = self._gate.rules = self._retries.rules = rules
+        most = rules.max_tasks
+        return self._recall() if self._gate.spaced or (most is not None and self._batches.at_once > most) else []
+
+    def _recall(self) -> list[Decision]:
+        """Ask for what was launched and not started."""
+        return [Recall(tuple(self._batches))] if len(self._batches) else []
+
+    def _tick(self) -> list[Decision]:
+        for task in self._retries.rested(self._at_s):
+            self._queue_of(task).push(task)
+        longest_s = self._longest_s
+        if longest_s is None:
+            return []
+        late = [
+            task
+            for task, since_s in self._since.items()
+            if self._at_s - since_s > longest_s and task not in self._late and task not in self._doomed
+            and self.table.state(task) is TaskState.RUNNING
+        ]  # fmt: skip
+        self._late.update(late)
+        return [Kill(tuple((task, self.table.attempt(task)) for task in late), Reason.TIMEOUT)] if late else []
+
+    @property
+    def _longest_s(self) -> float | None:
+        """How long a command may run by the median; None while nobody can tell."""
+        share, median_s = self._rules.timeout_share, self._median.median_s
+        return None if share is None or median_s is None else max(LATE_LEAST_S, share * median_s)
+
     # -- moves ------------------------------------------------------------------------------------------
 
-    def _close(self, task: int, state: TaskState, reason: Reason) -> None:
+    def _close(self, task: int, state: TaskState, reason: Reason) -> list[Decision]:
         self.table.end(task, state, reason)
         self._doomed.discard(task)
         self._given_up.pop(task, None)  # a result is a result: what else its attempts report is history
-        self._leave_batch(task)
+        self._retries.wake(task)
+        self._leave(task)
         if task in self._again:
             self._again.discard(task)
             self._begin_again(task)
+            return []
+        halted = self._gate.ended(state in (TaskState.FAILED, TaskState.LOST))
+        return self._recall() if halted else []
 
-    def _settle_killed(self, task: int) -> Settle:
+    def _settle_killed(self, task: int) -> list[Decision]:
         """End a task that was asked to end and that no node will report."""
-        attempt = self.table.attempt(task)
-        self._close(task, TaskState.KILLED, Reason.USER)
-        return Settle(((task, attempt),), TaskState.KILLED, Reason.USER)
+        gone = self._gone(task)
+        more = self._close(task, TaskState.KILLED, Reason.USER)
+        return [Settle((gone,), TaskState.KILLED, Reason.USER), *more]
+
+    def _gone(self, task: int) -> Gone:
+        batch = self._batches.of(task)
+        return Gone(task, self.table.attempt(task), batch.node if batch else "", self._since.get(task))
 
     def _begin_again(self, task: int) -> None:
         self.table.begin_again(task)
+        self._retries.forget(task)
         self._finished = False
         self._queue_of(task).push(task)
 
     def _cluster_failed(self, task: int) -> list[Decision]:
         if task in self._doomed:
-            return [self._settle_killed(task)]
-        attempt = self.table.attempt(task)
+            return self._settle_killed(task)
+        gone = self._gone(task)
         self.attempts_lost += 1
-        self._given_up.setdefault(task, set()).add(attempt)
+        self._given_up.setdefault(task, set()).add(gone.attempt)
         if self.table.lose(task) >= LOST_BOUND:
-            self._close(task, TaskState.LOST, Reason.LOST)
-            return [Settle(((task, attempt),), TaskState.LOST, Reason.LOST)]
-        self._leave_batch(task)
+            more = self._close(task, TaskState.LOST, Reason.LOST)
+            return [Settle((gone,), TaskState.LOST, Reason.LOST), *more]
+        self._leave(task)
         self._queue_again(task, Cue.REQUEUED)
         self.table.next_attempt(task)
-        return []
+        return [Settle((gone,), TaskState.LOST, Reason.LOST, final=False)]
 
-    def _leave_batch(self, task: int) -> None:
-        batch_id = self._batch_of.pop(task, None)
-        if batch_id is not None:
-            batch = self._batches[batch_id]
-            batch.tasks.discard(task)
-            if not batch.tasks:
-                del self._batches[batch_id]
+    def _leave(self, task: int) -> None:
+        self._since.pop(task, None)
+        self._late.discard(task)
+        self._batches.leave(task)
 
     def _queue_again(self, task: int, cue: Cue) -> None:
         self.table.move(task, cue)
         self._again.discard(task)  # it runs once more as it is
         self._queue_of(task).push(task)
 
+    def _base(self, task: int) -> Resources:
+        return self._calls[self.call_of(task)][1]
+
     def _queue_of(self, task: int) -> TaskQueue:
-        return self._call_queue[self.call_of(task)]
+        priority, base = self._calls[self.call_of(task)]
+        return self._queue(priority, self._retries.demand(task, base))
 
     # -- demand -----------------------------------------------------------------------------------------
+
+    def _something_waits(self) -> bool:
+        return any(queue.peek() is not None for queue in self._order)
+
+    def _wants_offers(self) -> bool:
+        return self._something_waits() and self._gate.room(self._at_s, self._batches.at_once) != 0
 
     def _least_demand(self) -> Resources:
         waiting = [queue.demand for queue in self._queues.values() if queue.peek() is not None]
         return min(waiting, key=lambda demand: (demand.cpus, demand.mem_mib, demand.disk_mib))
 
-    def _settle_demand(self, decisions: list[Decision], event: Event) -> None:
+    def _settle_demand(self, decisions: list[Decision]) -> None:
         """Append what follows from the state that an event left: offers wanted or not, the job's end."""
-        if not self.table.counts[TaskState.QUEUED]:
-            if not self._suppressed:
-                self._suppressed = True
-                decisions.append(Suppress())
-        elif self._suppressed or isinstance(event, TasksAdded):
+        if self._wants_offers():
             least = self._least_demand()
-            if self._suppressed or self._asked is None or not self._asked.fits(least):
+            if self._suppressed or least != self._asked:
                 decisions.append(Revive(least))
-                self._asked = least
-            self._suppressed = False
+            self._suppressed, self._asked = False, least
+        elif not self._suppressed:
+            self._suppressed = True
+            decisions.append(Suppress())
         if self._closed and not self._finished and not self.table.unended:
             self._finished = True
             decisions.append(Finish())
@@ -353,13 +500,13 @@ class Scheduler:
     def check(self) -> None:
         """Assert that the books agree with each other."""
         self.table.check()
-        flying = {task for task in range(len(self.table)) if self.table.state(task) in IN_FLIGHT}
-        assert flying == set(self._batch_of), "a task in flight has a batch, and no other has"
-        assert {task for batch in self._batches.values() for task in batch.tasks} == flying
-        assert all(batch.tasks for batch in self._batches.values())
-        assert all(task in self._batches[batch].tasks for task, batch in self._batch_of.items())
-        assert self._again | self._doomed <= flying
+        every = range(len(self.table))
+        flying = {task for task in every if self.table.state(task) in IN_FLIGHT}
+        self._batches.check(flying)
+        assert self._again | self._doomed | set(self._since) | self._late <= flying
         assert not self._again & self._doomed
-        if self.table.counts[TaskState.QUEUED]:
-            assert not self._suppressed and any(queue.peek() is not None for queue in self._order)
+        waiting = {task for task in every if self.table.waits(task)}
+        queued = {task for queue in self._order for task in queue}
+        assert waiting == queued | self._retries.resting, "what waits is in a queue, or rests before a retry"
+        assert self._suppressed != self._wants_offers()
         assert not self._finished or not self.table.unended

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     SIGNAL = "signal"
     TIMEOUT = "timeout"
     MEMORY = "memory"
+    DISK = "disk"
     MONITOR = "monitor"
     USER = "user"
     SPAWN = "spawn"
@@ -55,6 +56,7 @@ class Cue(StrEnum):
     LOST = "lost"
     RETURNED = "returned"
     REQUEUED = "requeued"
+    RETRIED = "retried"
     AGENT_UNREACHABLE = "agent unreachable"
     AGENT_BACK = "agent back"
 
@@ -75,12 +77,14 @@ MOVES: Final[Mapping[tuple[TaskState, Cue], TaskState]] = MappingProxyType(
         (_S.STAGING, Cue.LOST): _S.LOST,
         (_S.STAGING, Cue.RETURNED): _S.QUEUED,  # a batch handed it back unstarted
         (_S.STAGING, Cue.REQUEUED): _S.QUEUED,  # its node was lost, the cluster's failure
+        (_S.STAGING, Cue.RETRIED): _S.QUEUED,  # it failed by itself, and the user wants it tried again
         (_S.STAGING, Cue.AGENT_UNREACHABLE): _S.UNREACHABLE,
         (_S.RUNNING, Cue.SUCCEEDED): _S.FINISHED,
         (_S.RUNNING, Cue.FAILED): _S.FAILED,
         (_S.RUNNING, Cue.KILLED): _S.KILLED,
         (_S.RUNNING, Cue.LOST): _S.LOST,
         (_S.RUNNING, Cue.REQUEUED): _S.QUEUED,
+        (_S.RUNNING, Cue.RETRIED): _S.QUEUED,
         (_S.RUNNING, Cue.RETURNED): _S.QUEUED,  # back after a partition, and never started
         (_S.RUNNING, Cue.AGENT_UNREACHABLE): _S.UNREACHABLE,
         (_S.UNREACHABLE, Cue.AGENT_BACK): _S.RUNNING,  # a partition can heal
@@ -91,6 +95,7 @@ MOVES: Final[Mapping[tuple[TaskState, Cue], TaskState]] = MappingProxyType(
         (_S.UNREACHABLE, Cue.LOST): _S.LOST,
         (_S.UNREACHABLE, Cue.RETURNED): _S.QUEUED,
         (_S.UNREACHABLE, Cue.REQUEUED): _S.QUEUED,
+        (_S.UNREACHABLE, Cue.RETRIED): _S.QUEUED,
     }
 )
 

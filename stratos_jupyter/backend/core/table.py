@@ -116,13 +116,17 @@ class TaskTable:
         self._attempt[task] += 1
         self._losses[task] = 0
 
+    def losses(self, task: int) -> int:
+        """Return how often the cluster has lost a task since the user launched it last."""
+        return self._losses[task]
+
     def lose(self, task: int) -> int:
         """Count one loss by the cluster and return how many this task has had."""
         self._losses[task] += 1
         return self._losses[task]
 
     def next_attempt(self, task: int) -> None:
-        """Number the attempt that a lost one is followed by."""
+        """Number the attempt that follows one which was lost or failed."""
         self._attempt[task] += 1
 
     def check(self) -> None:

@@ -45,6 +45,10 @@ class JobView:
         How many nodes have tasks of this job now.
     attempts_lost : int
         Attempts that the cluster lost, not the command.
+    attempts_retried : int
+        Attempts that failed by themselves and were followed by another one.
+    held : str
+        Why nothing is launched now: ``paused``, or ``halted after ...``; else ''.
     notices : tuple of str
         What the user should know, newest last.
     """
@@ -61,6 +65,8 @@ class JobView:
     eta_s: float | None = None
     nodes: int = 0
     attempts_lost: int = 0
+    attempts_retried: int = 0
+    held: str = ""
     notices: tuple[str, ...] = ()
 
     def __getitem__(self, state: TaskState) -> int:

@@ -45,6 +45,8 @@ class Result(NamedTuple):
         How many bytes the command wrote.
     note : str
         One line for a person, or ''.
+    commands : tuple of str
+        What is to run instead, where a monitor ended the attempt.
     """
 
     task: int
@@ -62,6 +64,15 @@ class Result(NamedTuple):
     stderr_path: str
     stdout_size: int
     stderr_size: int
+    note: str
+    commands: tuple[str, ...] = ()
+
+
+class Tail(NamedTuple):
+    """The end of what a running attempt has written so far, and its note: a line for a person, or ''."""
+
+    stdout: str
+    stderr: str
     note: str
 
 
@@ -107,8 +118,8 @@ class Engine(Protocol):
     def perform(self, decisions: Sequence[Decision]) -> None:
         """Perform all that followed from one event; launches on one offer belong together."""
 
-    def tail(self, task: int, attempt: int, nbytes: int) -> Future[tuple[str, str] | None]:
-        """Ask for the last bytes of stdout and stderr of a running attempt; None when it does not run."""
+    def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
+        """Ask for the last bytes of what a running attempt has written; None when it does not run."""
 
     def descriptors(self) -> list[int]:
         """Return the descriptors of connections that a forked child must not keep."""

@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import EngineError
-from ..core.decisions import Decision, Decline, Finish, Kill, Launch, Revive, Suppress
+from ..core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
 from ..core.events import BatchLost, Offer, OffersArrived, TasksReturned, TasksStarted
 from ..core.placement import BatchPolicy
 from ..core.resources import Resources
 from ..core.states import Reason
-from .base import Result, Sink, Work
+from .base import Result, Sink, Tail, Work
 from .link import Link
 from .machine import Machine
 from .orphans import end_orphans
@@ -115,7 +115,7 @@ class LocalEngine:
         self._slot_of: dict[int, _Slot] = {}  # by batch
         self._left: dict[int, set[tuple[int, int]]] = {}  # by batch: attempts not yet reported
         self._where: dict[tuple[int, int], int] = {}  # attempt -> batch
-        self._tails: dict[int, Future[tuple[str, str] | None]] = {}
+        self._tails: dict[int, Future[Tail | None]] = {}
         self._failures = 0
         self._closed = False
         machine.join(self)
@@ -144,9 +144,13 @@ class LocalEngine:
                     self._least = None
                     asks = True
                 case Kill():
-                    self._kill(decision.tasks)
+                    self._kill(decision.tasks, decision.reason)
+                case Recall():
+                    self._recall(decision.batches)
                 case Finish():
                     self._stop_links()
+                case Settle():
+                    pass  # nothing of it concerns a node
         for offer_id, amount in taken.items():
             self._machine.answer(offer_id, amount)
         # What came free while an offer was out has not been offered to anyone yet.
@@ -257,7 +261,10 @@ class LocalEngine:
                     known.add(call)
                     slot.link.send(["context", call, self._work.context(call)])
                 rows = []
-                slot.link.send(["batch", slot.number, launch.batch_id, call, launch.expected_s, rows])
+                demand = launch.demand
+                limits = {"mem_mib": demand.mem_mib, "disk_mib": demand.disk_mib}
+                watched = [limits] if demand.mem_mib or demand.disk_mib else []
+                slot.link.send(["batch", slot.number, launch.batch_id, call, launch.expected_s, rows, *watched])
             rows.append([task, attempt, self._work.command(task), self._work.file(task)])
 
     def _offer_behind(self, slot: _Slot) -> None:
@@ -269,14 +276,22 @@ class LocalEngine:
         self._behind[offer.offer_id] = slot.batches[0]
         self.offer(offer)
 
-    def _kill(self, attempts: Sequence[tuple[int, int]]) -> None:
+    def _recall(self, batches: Iterable[int]) -> None:
+        by_link: dict[Link, list[int]] = {}
+        for batch in batches:
+            if batch in self._slot_of:
+                by_link.setdefault(self._slot_of[batch].link, []).append(batch)
+        for link, those in by_link.items():
+            link.send(["recall", those])
+
+    def _kill(self, attempts: Sequence[tuple[int, int]], reason: Reason) -> None:
         by_link: dict[Link, list[tuple[int, int]]] = {}
         for attempt in attempts:
             batch = self._where.get(attempt)
             if batch is not None:
                 by_link.setdefault(self._slot_of[batch].link, []).append(attempt)
         for link, those in by_link.items():
-            link.send(["kill", those])
+            link.send(["kill", those, reason.value])
 
     # -- what the executor says -------------------------------------------------------------------------
 
@@ -289,7 +304,8 @@ class LocalEngine:
             case ["tail", request, answer]:
                 future = self._tails.pop(request, None)
                 if future is not None:
-                    future.set_result(None if answer is None else (answer["stdout"], answer["stderr"]))
+                    note = "" if answer is None else answer.get("note", "")
+                    future.set_result(None if answer is None else Tail(answer["stdout"], answer["stderr"], note))
             case ["hello", *_]:
                 link.up = True
                 self._failures = 0
@@ -338,12 +354,13 @@ class LocalEngine:
         self._machine.offer_round()
 
     def _result(self, record: list[Any]) -> Result:
-        task, attempt, _, reason, code, started_at, finished_at, cpu_s, max_rss_mib, stdout, stderr, note = record
+        task, attempt, _, reason, code, started_at, finished_at, cpu_s, max_rss_mib, stdout, stderr, note = record[:12]
+        commands = tuple(record[12]) if len(record) > 12 else ()
         out, out_path, out_size = _stream(stdout)
         err, err_path, err_size = _stream(stderr)
         return Result(
             task, attempt, self._machine.node, Reason(reason), code, started_at, finished_at, cpu_s, max_rss_mib,
-            out, err, out_path, err_path, out_size, err_size, _printable(note),
+            out, err, out_path, err_path, out_size, err_size, _printable(note), commands,
         )  # fmt: skip
 
     def _link_lost(self, link: Link) -> None:
@@ -374,9 +391,9 @@ class LocalEngine:
 
     # -- the rest ---------------------------------------------------------------------------------------
 
-    def tail(self, task: int, attempt: int, nbytes: int) -> Future[tuple[str, str] | None]:
-        """Ask for the last bytes of stdout and stderr of a running attempt; None when it does not run."""
-        future: Future[tuple[str, str] | None] = Future()
+    def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
+        """Ask for the last bytes of what a running attempt has written; None when it does not run."""
+        future: Future[Tail | None] = Future()
         batch = self._where.get((task, attempt))
         if batch is None:
             future.set_result(None)

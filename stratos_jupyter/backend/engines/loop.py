@@ -16,8 +16,23 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ...errors import JournalError
-from ..core.decisions import Decision, Launch, Settle
-from ..core.events import Ending, Event, KillAsked, OffersArrived, RelaunchAsked, TasksAdded, TasksEnded
+from ..core.decisions import Decision, Finish, Launch, Settle
+from ..core.events import (
+    Ending,
+    Event,
+    KillAsked,
+    OffersArrived,
+    PauseAsked,
+    RelaunchAsked,
+    ResumeAsked,
+    RulesChanged,
+    TasksAdded,
+    TasksEnded,
+    TasksReturned,
+    TasksStarted,
+    Tick,
+)
+from ..core.rules import Rules
 from ..core.scheduler import Scheduler
 from ..core.states import TERMINAL, Reason, ending
 from ..core.views import JobView, RateMeter
@@ -47,20 +62,35 @@ class _Added(NamedTuple):
     event: TasksAdded
     first: int
     record: Callable[[], dict[str, Any]]
+    origin: tuple[int, int] | None  # the attempt whose monitor asked for it
 
 
 #: when, what, and its detail, for the journal
 _Act: TypeAlias = tuple[float, str, Any]
 _Item: TypeAlias = Event | _Arrived | _Added
+#: adds the commands that an attempt's monitor asked for to the job, some time soon, by `JobLoop.add`
+Adopt: TypeAlias = Callable[[tuple[int, int], Sequence[str]], None]
+
+#: what cannot change whether a result that comes after it is its task's result
+_HARMLESS: Final = (_Arrived, _Added, OffersArrived, TasksStarted, TasksReturned)
+_ASKS: Final = (KillAsked, RelaunchAsked, PauseAsked, ResumeAsked, RulesChanged)
 
 
 class _Waiter:
-    """Somebody who waits until a range of tasks has ended. Its cursor moves on, so all looks cost O(n) together."""
+    """Somebody who waits until tasks have ended, and those that their monitors asked for.
+
+    Its cursor moves on, so all looks cost O(n) together.
+    """
 
     def __init__(self, tasks: range | None) -> None:
         self.future: Future[bool] = Future()
-        self._tasks = tasks
-        self._cursor = tasks.start if tasks is not None else 0
+        self._every = tasks is None
+        self._ranges = [] if tasks is None else [tasks]
+        self._cursor = 0 if tasks is None else tasks.start
+
+    def follow(self, origin: int, tasks: range) -> None:
+        if any(origin in mine for mine in self._ranges):
+            self._ranges.append(tasks)
 
     def answer(self, ended: bool) -> None:
         if self.future.set_running_or_notify_cancel():  # whoever waited may have given up
@@ -68,12 +98,14 @@ class _Waiter:
 
     def look(self, scheduler: Scheduler) -> bool:
         table = scheduler.table
-        if self._tasks is None:
+        if self._every:
             return table.unended == 0
-        while self._cursor < self._tasks.stop:
-            if not table.ended(self._cursor):
-                return False
-            self._cursor += 1
+        for tasks in self._ranges:
+            self._cursor = max(self._cursor, tasks.start)
+            while self._cursor < tasks.stop:
+                if self._cursor >= len(table) or not table.ended(self._cursor):
+                    return False
+                self._cursor += 1
         return True
 
 
@@ -92,6 +124,10 @@ class JobLoop:
         Seconds since the epoch.
     show : callable
         Takes each new `JobView`.
+    adopt : callable
+        Adds commands that a monitor asked for.
+    rules : Rules
+        Of the job.
     job_id, run, engine_name
         What the views are headed with.
     """
@@ -103,7 +139,9 @@ class JobLoop:
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
         show: Callable[[JobView], None],
+        adopt: Adopt,
         *,
+        rules: Rules | None = None,
         job_id: str,
         run: int,
         engine_name: str,
@@ -112,6 +150,9 @@ class JobLoop:
         self._loop = loop
         self._clock = clock
         self._show = show
+        self._adopt = adopt
+        self._adopted: set[tuple[int, int]] = set()  # attempts whose monitors' commands were taken in
+        self._adopting = 0  # of them, how many have not come back as calls
         self._titles = (job_id, run, engine_name)
         self._inbox: list[_Item] = []
         self._waiters: list[_Waiter] = []
@@ -119,6 +160,9 @@ class JobLoop:
         self._submitted_at = clock()
         self._ended_at: float | None = None
         self._call_times: list[float] = []
+        self._origins: list[int | None] = []  # by call
+        self._waking: asyncio.TimerHandle | None = None
+        self._finish: Finish | None = None
         self._turning: asyncio.Handle | None = None
         self._showing: asyncio.TimerHandle | None = None
         self._shown_at = 0.0
@@ -128,7 +172,7 @@ class JobLoop:
         self._closed = False
         self._acts: list[_Act] = []
         self.engine = make_engine(self)
-        self.scheduler = Scheduler(self.engine.policy)
+        self.scheduler = Scheduler(self.engine.policy, rules)
 
     # -- the engine's side (Sink) -----------------------------------------------------------------------
 
@@ -155,9 +199,15 @@ class JobLoop:
 
     # -- the session's side -----------------------------------------------------------------------------
 
-    def add(self, event: TasksAdded, first: int, record: Callable[[], dict[str, Any]]) -> None:
-        """Take in a call whose commands `record` describes."""
-        self._inbox.append(_Added(event, first, record))
+    def add(
+        self,
+        event: TasksAdded,
+        first: int,
+        record: Callable[[], dict[str, Any]],
+        origin: tuple[int, int] | None = None,
+    ) -> None:
+        """Take in a call whose commands `record` describes; `origin` is the attempt whose monitor asked for it."""
+        self._inbox.append(_Added(event, first, record, origin))
         self._wake()
 
     def post_now(self, event: Event) -> None:
@@ -185,7 +235,7 @@ class JobLoop:
             waiters, self._waiters = self._waiters, []
             for waiter in waiters:
                 waiter.answer(False)
-            for handle in (self._turning, self._showing):
+            for handle in (self._turning, self._showing, self._waking):
                 if handle is not None:
                     handle.cancel()
             closed.set_result(None)
@@ -202,7 +252,7 @@ class JobLoop:
     def _turn(self) -> None:
         self._turning = None
         while self._inbox or self._unwritten:
-            taken, self._inbox = self._inbox, []
+            taken = self._take()
             failed: JournalError | None = None
             try:
                 self._record(taken)
@@ -210,7 +260,7 @@ class JobLoop:
                 failed = error
                 taken, kept = self._set_aside(taken)
                 self._inbox = kept + self._inbox
-                self._acts += [(item.at_s, "kill", item.tasks) for item in taken if isinstance(item, KillAsked)]
+                self._acts += [_act(item) for item in taken if isinstance(item, _ASKS)]
             for item in taken:
                 try:
                     self._handle(item)
@@ -224,8 +274,42 @@ class JobLoop:
             if self._disk_notice:
                 self._notices = [notice for notice in self._notices if notice != self._disk_notice]
                 self._disk_notice = ""
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        finish, self._finish = self._finish, None
+        if finish is not None and not self.scheduler.table.unended:
+            if self._adopting:
+                self._finish = finish  # there is more to come
+            else:
+                self.engine.perform([finish])
         self._answer_waiters()
+        self._plan_tick()
         self._show_soon()
+
+    def _plan_tick(self) -> None:
+        if self._waking is not None:
+            self._waking.cancel()
+            self._waking = None
+        at_s = self.scheduler.wakes_at
+        if at_s is not None and not self._closed:
+            self._waking = self._loop.call_later(max(0.0, at_s - self.now()), self._tick)
+
+    def _tick(self) -> None:
+        self._waking = None
+        self.post(Tick(self.now()))
+
+    def _take(self) -> list[_Item]:
+        """Take what can be recorded together: no result after something that could make history of it."""
+        inbox = self._inbox
+        harmless = True
+        for place, item in enumerate(inbox):
+            if isinstance(item, _Arrived) and not harmless:
+                self._inbox = inbox[place:]
+                return inbox[:place]
+            harmless = harmless and isinstance(item, _HARMLESS)
+        self._inbox = []
+        return inbox
 
     def _set_aside(self, taken: Sequence[_Item]) -> tuple[list[_Item], list[_Item]]:
         """Part what can be handled without the journal from what must wait for it.
@@ -253,26 +337,35 @@ class JobLoop:
     def _record(self, taken: Sequence[_Item]) -> None:
         """Commit all of a turn that must survive."""
         rows = list(self._unwritten)
+        found: list[tuple[int, int]] = []
         calls: list[_Added] = []
         asked: list[_Act] = []
-        seen: set[tuple[int, int]] = set()
+        settled: set[int] = set()
         for item in taken:
-            match item:
-                case _Arrived():
-                    rows.extend(self._row(result, seen) for result in item.results)
-                case _Added():
-                    calls.append(item)
-                case KillAsked():
-                    asked.append((item.at_s, "kill", item.tasks))
-                case RelaunchAsked():
-                    asked.append((item.at_s, "relaunch", item.tasks))
+            if isinstance(item, _Arrived):
+                for result in item.results:
+                    if result.reason is Reason.LOST:
+                        continue  # the scheduler says what that means
+                    counts = self._settles(result) and result.task not in settled
+                    rows.append(self._row(result, counts))
+                    if self.scheduler.gave_up(result.task, result.attempt):
+                        found.append((result.task, result.attempt))
+                    if counts:
+                        settled.add(result.task)
+                        asked += self._wanted(result)
+            elif isinstance(item, _Added):
+                calls.append(item)
+            elif isinstance(item, _ASKS):
+                asked.append(_act(item))
         acts, self._acts = [*self._acts, *asked], []
         if not (rows or calls or acts):
             return
         try:
             with self._journal.writing():
                 for call in calls:
-                    self._journal.add_call(call.first, call.event.count, call.event.at_s, call.record())
+                    record = call.record() if call.origin is None else {**call.record(), "origin": call.origin}
+                    self._journal.add_call(call.first, call.event.count, call.event.at_s, record)
+                self._journal.forget_lost(found)
                 self._journal.add_results(rows)
                 self._journal.add_acts(acts)
         except JournalError:
@@ -280,11 +373,17 @@ class JobLoop:
             raise
         self._unwritten.clear()
 
-    def _row(self, result: Result, seen: set[tuple[int, int]]) -> tuple[Any, ...]:
+    def _settles(self, result: Result) -> bool:
+        return self.scheduler.settles(result.task, result.attempt, result.reason, result.code)
+
+    def _wanted(self, result: Result) -> list[_Act]:
+        """Return the act that says what a monitor wants to run, once; the call that it becomes may come later."""
+        if not result.commands or (result.task, result.attempt) in self._adopted:
+            return []
+        return [(self.now(), "spawn", [result.task, result.attempt, result.commands])]
+
+    def _row(self, result: Result, counts: bool) -> tuple[Any, ...]:
         task, attempt = result.task, result.attempt
-        table = self.scheduler.table
-        counts = not table.ended(task) and (task, attempt) not in seen and not self.scheduler.runs_again(task)
-        seen.add((task, attempt))
         code = result.code
         if result.reason is Reason.SIGNAL and code is not None:
             code = -code
@@ -308,15 +407,28 @@ class JobLoop:
             result.stdout_size,
             result.stderr_size,
             result.note,
+            self.scheduler.table.losses(task),
+            self._origins[self.scheduler.call_of(task)],
             int(counts),
         )
 
     def _submitted(self, task: int) -> float:
         return self._call_times[self.scheduler.call_of(task)]
 
+    def _take_in(self, result: Result) -> None:
+        """Have the commands added that a monitor asked for."""
+        attempt = (result.task, result.attempt)
+        if attempt not in self._adopted and self._settles(result):
+            self._adopted.add(attempt)
+            self._adopting += 1
+            self._adopt(attempt, result.commands)
+
     def _handle(self, item: _Item) -> None:
         match item:
             case _Arrived():
+                for result in item.results:
+                    if result.commands:
+                        self._take_in(result)
                 endings = tuple(
                     Ending(r.task, r.attempt, r.reason, r.code, r.finished_at - (r.started_at or r.finished_at))
                     for r in item.results
@@ -327,6 +439,12 @@ class JobLoop:
                 if not self._call_times:
                     self._submitted_at = item.event.at_s
                 self._call_times.append(item.event.at_s)
+                self._origins.append(None)
+                if item.origin is not None:
+                    self._adopting -= 1
+                    self._origins[-1] = item.origin[0]
+                    for waiter in self._waiters:
+                        waiter.follow(item.origin[0], range(item.first, item.first + item.event.count))
                 self._decide(item.event)
             case _:
                 self._decide(item)
@@ -340,6 +458,8 @@ class JobLoop:
             match decision:
                 case Settle():
                     self._settle(decision)
+                case Finish():
+                    self._finish = decision
                 case Launch():
                     self._acts.append((self.now(), "launch", [decision.batch_id, decision.node, decision.tasks]))
                     outward.append(decision)
@@ -353,17 +473,19 @@ class JobLoop:
         now = self.now()
         rows = [
             (
-                task, attempt, int(settle.state), settle.reason.value, None, "", self._submitted(task), None, now,
-                0.0, 0.0, None, None, None, "", "", 0, 0, "", 1,
+                gone.task, gone.attempt, int(settle.state), settle.reason.value, None, gone.node,
+                self._submitted(gone.task), gone.started_at, now, 0.0, 0.0, None, None, None, "", "", 0, 0, "",
+                self.scheduler.table.losses(gone.task), self._origins[self.scheduler.call_of(gone.task)],
+                int(settle.final),
             )
-            for task, attempt in settle.tasks
+            for gone in settle.tasks
         ]  # fmt: skip
         self._unwritten += rows  # the turn does not end before they are written
 
     # -- showing ----------------------------------------------------------------------------------------
 
     def _answer_waiters(self) -> None:
-        if self._waiters and not self._unwritten:
+        if self._waiters and not self._unwritten and not self._adopting:
             done = [waiter for waiter in self._waiters if waiter.future.cancelled() or waiter.look(self.scheduler)]
             if done:
                 self._show_now()  # who waited for the end must not see an older picture
@@ -414,5 +536,22 @@ class JobLoop:
             eta_s=left / rate if rate and left else None,
             nodes=self.scheduler.nodes,
             attempts_lost=self.scheduler.attempts_lost,
+            attempts_retried=self.scheduler.attempts_retried,
+            held=self.scheduler.held,
             notices=tuple(self._notices),
         )
+
+
+def _act(ask: KillAsked | RelaunchAsked | PauseAsked | ResumeAsked | RulesChanged) -> _Act:
+    """Return what the journal keeps of what the user asked."""
+    match ask:
+        case KillAsked():
+            return ask.at_s, "kill", ask.tasks
+        case RelaunchAsked():
+            return ask.at_s, "relaunch", ask.tasks
+        case PauseAsked():
+            return ask.at_s, "pause", None
+        case ResumeAsked():
+            return ask.at_s, "resume", None
+        case RulesChanged():
+            return ask.at_s, "rules", ask.rules.to_record()

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 _NAME: Final = b"STRATOS_TASK="
+#: what the mark of a task ends with in its own processes, in those of its monitor and of its relauncher
+_HELPERS: Final = (b"", b".monitor", b".relauncher")
 #: a process may fork while we look; after so many looks it is left alone
 LOOKS: Final = 10
 
@@ -37,6 +39,7 @@ def end_orphans(marks: Collection[bytes]) -> None:
 def _bearers(marks: Collection[bytes]) -> list[int]:
     """Return the processes that bear a mark; none where there is no /proc."""
     found = []
+    marks = {mark + helper for mark in marks for helper in _HELPERS}
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             environment = (entry / "environ").read_bytes().split(b"\0")

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
-from ..core.decisions import Decision, Decline, Finish, Kill, Launch, Revive, Suppress
-from ..core.events import BatchLost, Offer, OffersArrived, TasksStarted
+from ..core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
+from ..core.events import BatchLost, Offer, OffersArrived, TasksReturned, TasksStarted
 from ..core.placement import BatchPolicy
 from ..core.resources import Resources
 from ..core.states import Reason
-from .base import Result, Sink, Work
+from .base import Result, Sink, Tail, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class Outcome:
         Exit code or signal.
     stdout, stderr : bytes
         What it writes.
+    commands : tuple of str
+        What its monitor wants run instead.
     """
 
     after_s: float | None = 0.0
@@ -43,6 +45,7 @@ class Outcome:
     code: int | None = 0
     stdout: bytes = b""
     stderr: bytes = b""
+    commands: tuple[str, ...] = ()
 
 
 #: tells the outcome of a command, given its task, attempt and text
@@ -105,9 +108,11 @@ class ScriptedEngine:
                 case Suppress():
                     self._wants = False
                 case Kill():
-                    self._kill(decision.tasks)
-                case Finish():
-                    pass
+                    self._kill(decision.tasks, decision.reason)
+                case Recall():
+                    self._recall(decision.batches)
+                case Finish() | Settle():
+                    pass  # nothing of it concerns a node
         for offer_id in answered:
             node, room = self._offers.pop(offer_id)
             self._free[node] = self._free[node] + room
@@ -147,7 +152,7 @@ class ScriptedEngine:
         now = self._sink.now()
         result = Result(
             task, attempt, node, outcome.reason, outcome.code, now - (outcome.after_s or 0.0), now, 0.0, 1.0,
-            outcome.stdout, outcome.stderr, "", "", len(outcome.stdout), len(outcome.stderr), "",
+            outcome.stdout, outcome.stderr, "", "", len(outcome.stdout), len(outcome.stderr), "", outcome.commands,
         )  # fmt: skip
         self.unacknowledged.append(result)
         self._sink.post_results([result], partial(self.unacknowledged.remove, result))
@@ -157,13 +162,21 @@ class ScriptedEngine:
         for result in self.unacknowledged:
             self._sink.post_results([result], partial(self.unacknowledged.remove, result))
 
-    def _kill(self, attempts: Sequence[tuple[int, int]]) -> None:
+    def _recall(self, batches: Sequence[int]) -> None:
+        for batch_id in batches:
+            if batch_id in self._batches:
+                left = self._batches[batch_id][1]
+                unstarted = tuple(left[1:])
+                del left[1:]
+                self._sink.post(TasksReturned(self._sink.now(), unstarted))
+
+    def _kill(self, attempts: Sequence[tuple[int, int]], reason: Reason) -> None:
         for attempt in attempts:
             for batch_id, (launch, left) in list(self._batches.items()):
                 if attempt in left:
                     running = left[0] == attempt
                     left.remove(attempt)
-                    self._report(launch.node, *attempt, Outcome(reason=Reason.USER, code=None))
+                    self._report(launch.node, *attempt, Outcome(reason=reason, code=None))
                     if running:
                         timer = self._timers.pop(batch_id, None)
                         if timer is not None:
@@ -185,9 +198,9 @@ class ScriptedEngine:
         """The batches in flight."""
         return list(self._batches)
 
-    def tail(self, task: int, attempt: int, nbytes: int) -> Future[tuple[str, str] | None]:
+    def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
         """Answer None: nothing here writes as it goes."""
-        future: Future[tuple[str, str] | None] = Future()
+        future: Future[Tail | None] = Future()
         future.set_result(None)
         return future
 

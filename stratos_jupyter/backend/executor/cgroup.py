@@ -233,15 +233,15 @@ def places(cgroup: str, mountinfo: str) -> List[Place]:
         words, kind = left.split(" "), right.split(" ")
         root, mount = _plain(words[3]), _plain(words[4])
         if kind[0] == "cgroup" and "memory" in kind[-1].split(",") and "memory" in own:
-            path = _below(own["memory"], root, mount)
-            if path:
-                found.append(Place(1, path))
+            place = _below(own["memory"], root, mount)
+            if place:
+                found.append(Place(1, place))
         elif kind[0] == "cgroup2" and "" in own:
-            path = _below(own[""], root, mount)
-            if path:
-                found.append(Place(2, path))
-                if path != mount:
-                    found.append(Place(2, os.path.dirname(path), True))
+            place = _below(own[""], root, mount)
+            if place:
+                found.append(Place(2, place))
+                if place != mount:
+                    found.append(Place(2, os.path.dirname(place), True))
     return sorted(found, key=lambda place: (place.version, place.parent))
 
 

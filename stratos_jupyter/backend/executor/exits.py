@@ -7,8 +7,9 @@ A system without ``waitid`` reaps when it asks.
 """
 
 import os
-from typing import Any, Callable, Dict, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Optional, Set, Tuple, Union
 
+from .helpers import Helper, Helpers
 from .loop import Loop
 from .work import Task
 
@@ -33,12 +34,15 @@ class Exits:
         Calls us back.
     running : dict
         Tasks by the process id of their leader; :meth:`reap` removes them.
+    helpers : Helpers
+        Gets each helper that has exited.
     on_exit : callable
         Gets each task whose leader has exited; either reaps or holds it.
     """
 
-    def __init__(self, loop: Loop, running: Dict[int, Task], on_exit: Callable[[Task], None]) -> None:
+    def __init__(self, loop: Loop, running: Dict[int, Task], helpers: Helpers, on_exit: Callable[[Task], None]) -> None:
         self._loop = loop
+        self._helpers = helpers
         self._running = running
         self._on_exit = on_exit
         self._held: Set[int] = set()
@@ -59,15 +63,21 @@ class Exits:
             if found is None:
                 return
             task = running.get(found.si_pid)
-            if task is None:
-                os.waitpid(found.si_pid, os.WNOHANG)
+            if task is not None:
+                task.exited = True
+                self._on_exit(task)
+            elif found.si_pid in self._helpers.live:
+                self._helpers.exited(self._helpers.live[found.si_pid])
             else:
-                task.exited = True
-                self._on_exit(task)
+                os.waitpid(found.si_pid, os.WNOHANG)
         for task in list(running.values()):
-            if not task.exited and self._has_exited(task):
+            if not task.exited and self.has_exited(task):
                 task.exited = True
                 self._on_exit(task)
+        for helper in list(self._helpers.live.values()):
+            # One that has been dropped meanwhile is nobody's.
+            if self._helpers.live.get(helper.pid) is helper and self.has_exited(helper):
+                self._helpers.exited(helper)
 
     def hold(self, task: Task) -> None:
         """Leave the leader of `task` a zombie for a while."""
@@ -87,7 +97,10 @@ class Exits:
             return (status, usage) if found == pid else (None, None)
         return task.status
 
-    def _has_exited(self, task: Task) -> bool:
+    def has_exited(self, task: Union[Task, Helper]) -> bool:
+        """Ask whether a leader that has not been reaped has exited."""
+        if task.status is not None:
+            return True
         try:
             if _waitid:
                 return _waitid(_ONE, task.pid, _LOOK) is not None

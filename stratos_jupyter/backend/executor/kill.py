@@ -3,7 +3,8 @@
 A process belongs to a task when it descends from the task's leader, is in its group or session, or carries its mark.
 We adopt orphans (PR_SET_CHILD_SUBREAPER), so all that our tasks ever started stays below us: nothing else is looked
 at, let alone killed. An orphan without session and mark (``setsid``, double fork, ``env -i``) belongs to whichever
-running task was there before it; when only one was, it is that one's, when none is left, it is nobody's.
+running task was there before it; when only one was, it is that one's, when none is left, it is nobody's. What helpers
+(monitors, relaunchers) start is found in the same way and is never a task's.
 
 To end a task: TERM to all of it (and CONT, for a stopped process cannot obey); once only zombies are left it is over;
 after the grace time KILL, again and again at growing intervals, because processes fork while we look; after ten
@@ -18,12 +19,16 @@ import os
 import signal
 from contextlib import suppress
 from time import monotonic, sleep
-from typing import Callable, Dict, Iterable, List, Optional, Set, Tuple
+from typing import Callable, Dict, Iterable, List, Optional, Set, Tuple, Union
 
 from .cgroup import Cgroups
+from .helpers import Helper
 from .loop import Alarm, Loop
 from .procs import Census, Proc, census, children, mark, process
 from .work import Task
+
+#: Whose a process may be.
+Owner = Union[Task, Helper]
 
 #: How long processes that survive KILL are waited for.
 GIVE_UP_S = 10.0
@@ -50,15 +55,25 @@ class Killer:
         Calls us back.
     running : dict
         Tasks by the process id of their leader, which has not been reaped.
+    helpers : dict
+        Helpers that live, by the process id of their leader: they and what they start are no task's.
     over : callable
         Gets each task of which nothing is left.
     cgroups : Cgroups
         Whatever is in the group of a task belongs to it.
     """
 
-    def __init__(self, loop: Loop, running: Dict[int, Task], over: Callable[[Task], None], cgroups: Cgroups) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        running: Dict[int, Task],
+        helpers: Dict[int, Helper],
+        over: Callable[[Task], None],
+        cgroups: Cgroups,
+    ) -> None:
         self._loop = loop
         self._running = running
+        self._helpers = helpers
         self._over = over
         self._cgroups = cgroups
         self._next_sweep = 0.0
@@ -75,6 +90,8 @@ class Killer:
                 self._step(task)
             return
         task.reason = reason
+        if task.watch is not None:
+            task.watch.stop()
         task.hard_at = monotonic() + grace_s
         task.pause_s = _FIRST_PAUSE_S
         task.alarm = Alarm(self._loop, lambda: self._step(task))
@@ -136,7 +153,11 @@ class Killer:
 
     def _adopted(self, everybody: Census) -> List[Proc]:
         """Return the orphans that have just exited: whoever they left behind may be too young for this census."""
-        return [proc for proc in everybody.children(os.getpid()) if proc.zombie and proc.pid not in self._running]
+        return [
+            proc
+            for proc in everybody.children(os.getpid())
+            if proc.zombie and proc.pid not in self._running and proc.pid not in self._helpers
+        ]
 
     def shares(self, everybody: Census, tasks: Iterable[Task]) -> List[Tuple[Task, List[Proc]]]:
         """Return the live processes of each of these tasks."""
@@ -151,31 +172,33 @@ class Killer:
         """Return our children; zombies that we adopted are reaped on the way."""
         found = []
         for proc in everybody.children(os.getpid()):
-            if proc.zombie and proc.pid not in self._running:
+            if proc.zombie and proc.pid not in self._running and proc.pid not in self._helpers:
                 _reap(proc.pid)
             found.append(proc)
         return found
 
-    def _owners(self, proc: Proc, everybody: Census) -> List[Task]:
-        """Return whose a child of ours is: nobody's, one task's, or one of several."""
-        running = self._running
-        task = running.get(proc.pid) or running.get(proc.session) or running.get(proc.group)
-        if task is not None:
-            return [task]
-        owner = self._cgroups.owner(proc.pid)
-        if owner is not None:
-            return owner
-        found = mark(proc.pid)
-        if found is not None:
-            return [task for task in running.values() if task.mark == found]
-        # Unmarked: only a task that was there before it can have started it.
+    def _owners(self, proc: Proc, everybody: Census) -> List[Owner]:
+        """Return whose a child of ours is: nobody's, one task's or helper's, or one of several."""
+        running, helpers = self._running, self._helpers
+        for number in (proc.pid, proc.session, proc.group):
+            owner: Optional[Owner] = running.get(number) or helpers.get(number)
+            if owner is not None:
+                return [owner]
+        of_group = self._cgroups.owner(proc.pid)
+        if of_group is not None:
+            return list(of_group)
+        # Otherwise only one that was there before it can have started it.
         procs = everybody.procs
-        return [task for pid, task in running.items() if pid in procs and procs[pid].started <= proc.started]
+        owners: List[Owner] = [*running.values(), *helpers.values()]
+        owners = [one for one in owners if one.pid in procs and procs[one.pid].started <= proc.started]
+        found = mark(proc.pid)
+        return owners if found is None else [one for one in owners if one.mark == found]
 
     def _hunt(self, task: Optional[Task]) -> None:
         """KILL those orphans of `task`, or of no task, that fork and exit faster than a census can look."""
-        owners = [] if task is None else [task]
-        leaders = {pid: proc for pid, proc in ((pid, process(pid)) for pid in self._running) if proc is not None}
+        owners: List[Owner] = [] if task is None else [task]
+        known = [*self._running, *self._helpers]
+        leaders = {pid: proc for pid, proc in ((pid, process(pid)) for pid in known) if proc is not None}
         everybody = Census(leaders)
         seen: Set[int] = set()
         until = monotonic() + _HUNT_S
@@ -183,7 +206,7 @@ class Killer:
         while fresh and monotonic() < until:
             fresh = False
             for pid in children():
-                if pid in self._running or pid in seen:
+                if pid in leaders or pid in self._running or pid in self._helpers or pid in seen:
                     continue
                 proc = None if _reap(pid) else process(pid)
                 if proc is None:
@@ -206,7 +229,7 @@ class Killer:
 
     def sweep(self) -> bool:
         """Kill what belongs to no task that runs; True when there was something."""
-        if not self._running and not _have_children():
+        if not self._running and not self._helpers and not _have_children():
             return False
         before = monotonic()
         victims, unsure = self._look_for_orphans()
@@ -216,7 +239,7 @@ class Killer:
         now = monotonic()
         self._next_sweep = now + max(_SWEEP_EVERY_S, _SWEEP_RARITY * (now - before))
         # When nothing runs, the system itself knows whether anybody is left.
-        left = bool(victims) or unsure if self._running else _have_children()
+        left = bool(victims) or unsure if self._running or self._helpers else _have_children()
         if left:
             self._sweep.by(now + self._pause_s)
             self._pause_s = min(self._pause_s * _GROWTH, _LONGEST_PAUSE_S)

@@ -31,6 +31,11 @@ class Launcher:
     def __init__(self, spawner: Spawner) -> None:
         self._spawner = spawner
 
+    @property
+    def spawner(self) -> Spawner:
+        """What starts programs."""
+        return self._spawner
+
     def prepare(self, task: Task) -> Optional[Failure]:
         """Do what can be done before it is the turn of `task`; None when all is well."""
         _number, _attempt, command, file = task.item

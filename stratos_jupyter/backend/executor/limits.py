@@ -39,8 +39,7 @@ _PAUSE_S = 0.010
 _ENTRIES = 32
 
 #: In a group the kernel keeps the limit and ends what has to be ended, which may be one child only. What is in use may
-#: be more than the group knows of: pages from before, programs that others have read. This much more may not be.
-_SLACK = 1.25
+#: be more than the group knows of: pages from before, programs that others have read. More than this may not be.
 _SLACK_BYTES = 16 * MIB
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -95,7 +94,7 @@ class Limits:
             self._cgroups.enclose(task, task.batch.mem_mib, [proc.pid for proc in procs])
             limit = task.batch.mem_mib * MIB
             if task.cgroup:
-                limit = limit * _SLACK + _SLACK_BYTES
+                limit += _SLACK_BYTES
             if sum(proc.pages for proc in procs) * _PAGE > limit:
                 used = _shares(procs)
                 if used > limit:

@@ -19,6 +19,8 @@ WRITE = select.POLLOUT
 HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _NEVER = float("inf")
+# epoll and poll cannot count further than some weeks.
+_LONGEST_S = 3600.0
 
 
 class Loop:
@@ -77,7 +79,7 @@ class Loop:
         timers = self._timers
         wait = -1.0
         if timers:
-            wait = max(0.0, timers[0][0] - monotonic()) * self._unit
+            wait = min(max(0.0, timers[0][0] - monotonic()), _LONGEST_S) * self._unit
         calls = self._calls
         for fd, mask in self._poller.poll(wait):
             # Handling one event may have closed the descriptor of another one.
@@ -86,8 +88,12 @@ class Loop:
                 call(mask)
         if timers:
             now = monotonic()
+            due = []
             while timers and timers[0][0] <= now:
-                heapq.heappop(timers)[2]()
+                due.append(heapq.heappop(timers)[2])
+            # What these plan for now has to wait until descriptors have had their turn.
+            for timer in due:
+                timer()
 
     def _woken(self, _mask: int) -> None:
         try:

@@ -7,7 +7,7 @@ nothing is left to be run nothing is waited for.
 import os
 import sys
 from time import monotonic, time
-from typing import Any, List, Optional
+from typing import Any, List, Optional, Sequence
 
 from .exits import Outcome
 from .link import Link
@@ -41,8 +41,8 @@ class Reporter:
         self._new.append(task)
         self._alarm.by(monotonic() + FLUSH_S)
 
-    def ended(self, task: Task, outcome: Outcome) -> None:
-        """Tell how `task` ended."""
+    def ended(self, task: Task, outcome: Outcome, commands: Sequence[str] = ()) -> None:
+        """Tell how `task` ended, and which commands are to be started instead."""
         status, usage = outcome
         reason = task.reason
         code = None
@@ -61,10 +61,13 @@ class Reporter:
         if usage is not None:
             cpu_s = usage.ru_utime + usage.ru_stime
             rss_mib = usage.ru_maxrss / _RSS_UNIT
-        self._add(
-            [task.number, task.attempt, task.batch.id, reason or "exit", code, task.started_at, task.finished_at,
-             cpu_s, rss_mib, texts[0], texts[1], note]
-        )  # fmt: skip
+        record = [
+            task.number, task.attempt, task.batch.id, reason or "exit", code, task.started_at, task.finished_at,
+            cpu_s, rss_mib, texts[0], texts[1], note,
+        ]  # fmt: skip
+        if commands:
+            record.append(list(commands))
+        self._add(record)
 
     def not_started(self, task: Task, reason: str, code: Optional[int], note: str = "") -> None:
         """Tell that `task` could not be started."""

@@ -20,11 +20,15 @@ from typing import Callable, Deque, Dict, List, Optional, Set, Tuple
 
 from .cgroup import Cgroups
 from .exits import Exits, Outcome
+from .helpers import Helpers
 from .kill import Killer, send_group
 from .launch import Launcher
 from .limits import Limits
 from .link import Link
 from .loop import READ, Alarm, Loop
+from .monitor import Monitors
+from .notes import joined
+from .relaunch import Relaunchers
 from .report import Reporter
 from .streams import Stream
 from .work import Batch, Item, Key, Task
@@ -73,10 +77,13 @@ class Runner:
         self._slots: Dict[int, Slot] = {}
         self._running: Dict[int, Task] = {}
         self._report = Reporter(loop, link)
-        self._exits = Exits(loop, self._running, self._exited)
-        self._killer = Killer(loop, self._running, self._over, cgroups)
+        self._helpers = Helpers(loop, launcher.spawner, self._left_behind)
+        self._exits = Exits(loop, self._running, self._helpers, self._exited)
+        self._killer = Killer(loop, self._running, self._helpers.live, self._over, cgroups)
         self._cgroups = cgroups
         self._limits = Limits(loop, self._running, self._killer, cgroups)
+        self._monitors = Monitors(loop, self._helpers, self._read, self._end_for_monitor)
+        self._relaunchers = Relaunchers(loop, self._helpers, self._report_watched)
         self._young: Deque[Task] = deque()
         self._adult = Alarm(loop, self._grow_up)
         self._limit = Alarm(loop, self._check_limits)
@@ -107,10 +114,14 @@ class Runner:
             for batch in slot.queue:
                 if any((item[0], item[1]) in wanted for item in batch.items):
                     self._drop(slot, batch, reason, wanted)
-        for task in list(self._running.values()):
-            # One that has exited needs no more than its report.
-            if (task.number, task.attempt) in wanted and not task.exited:
-                self._killer.end(task, reason)
+        self._relaunchers.kill(wanted)
+        for task in [*self._running.values(), *[task for task, _outcome in self._finished]]:
+            if (task.number, task.attempt) in wanted:
+                if task.watch is not None:
+                    task.watch.renounce()
+                # One that has exited needs no more than its report.
+                if not task.exited:
+                    self._killer.end(task, reason)
 
     def recall(self, ids: Set[int]) -> None:
         """Hand back what has not been started of these batches."""
@@ -121,12 +132,12 @@ class Runner:
 
     def tail(self, number: int, attempt: int, nbytes: int) -> Optional[Dict[str, str]]:
         """Return the last bytes of the streams of a running task."""
-        for task in self._running.values():
+        for task in [*self._running.values(), *self._relaunchers.waiting]:
             if (task.number, task.attempt) == (number, attempt):
                 self._know(task)
-                for stream in (task.out, task.err):
-                    self._readable(task, stream)
-                return {"stdout": task.out.tail(nbytes), "stderr": task.err.tail(nbytes)}
+                self._read(task)
+                note = task.note if task.watch is None else joined(task.note, task.watch.notes.text())
+                return {"stdout": task.out.tail(nbytes), "stderr": task.err.tail(nbytes), "note": note}
         return None
 
     def announce(self) -> None:
@@ -147,11 +158,12 @@ class Runner:
         for task in list(self._running.values()):
             if not task.exited:
                 self._killer.end(task, "user")
+        self._relaunchers.stop()
 
     @property
     def idle(self) -> bool:
-        """Whether nothing runs."""
-        return not self._running
+        """Whether nothing runs, and no record waits for a relauncher."""
+        return not self._running and not self._relaunchers.waiting
 
     def flush(self) -> None:
         """Report what has not been reported yet."""
@@ -167,6 +179,7 @@ class Runner:
         for task in self._running.values():
             send_group(task, signal.SIGKILL)
         self._running.clear()
+        self._helpers.drop_all()
         self._killer.sweep_all()
         self._cgroups.close()
 
@@ -247,6 +260,9 @@ class Runner:
             task.deadline = task.started + timeout_s
             self._limit.by(task.deadline)
         self._limits.watch(task)
+        plan = task.batch.context.watch_plan
+        if plan is not None:
+            self._monitors.watch(task, plan)
 
     def _watch(self, task: Task) -> None:
         for stream in (task.out, task.err):
@@ -259,6 +275,11 @@ class Runner:
             quiet = task.out.fd < 0 and task.err.fd < 0
             if quiet and task.exited and not task.reason and self._running.get(task.pid) is task:
                 self._over(task)
+
+    def _read(self, task: Task) -> None:
+        """Read what a task that is known has written so far."""
+        for stream in (task.out, task.err):
+            self._readable(task, stream)
 
     def _close(self, stream: Stream) -> None:
         self._loop.unwatch(stream.fd)
@@ -277,6 +298,8 @@ class Runner:
     def _exited(self, task: Task) -> None:
         """Note that the leader of a task has exited; it is a zombie still."""
         task.finished_at = time()
+        if task.watch is not None:
+            task.watch.stop()
         out, err = task.out, task.err
         quiet = (out.fd < 0 or out.read()) and (err.fd < 0 or err.read())
         if task.reason:
@@ -314,10 +337,32 @@ class Runner:
                         stream.read()
                     self._close(stream)
             self._limits.ended(task, outcome)
-            self._report.ended(task, outcome)
+            if task.watch is None:
+                self._report.ended(task, outcome)
+            elif not self._relaunchers.ask(task.watch, outcome):
+                self._report_watched(task, outcome)
             if not task.known:
                 self._prepare(self._slots[task.slot])
         if finished:
+            self._killer.task_ended()
+
+    # Monitors.
+
+    def _end_for_monitor(self, task: Task) -> None:
+        if not self._exits.has_exited(task):
+            self._killer.end(task, "monitor")
+
+    def _report_watched(self, task: Task, outcome: Outcome) -> None:
+        task.note = joined(task.note, task.watch.notes.text())
+        self._report.ended(task, outcome, task.watch.commands)
+        if task.watch.commands:
+            self._report.flush()  # they may be many
+
+    def _left_behind(self, certain: bool) -> None:
+        """Look for what a helper has left behind."""
+        if certain:
+            self._killer.sweep_soon()
+        else:
             self._killer.task_ended()
 
     # Giving back.

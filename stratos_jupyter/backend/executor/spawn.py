@@ -65,14 +65,23 @@ class Spawner:
         return self._fork_exec is not None
 
     def start(
-        self, argv: List[bytes], programs: Tuple[bytes, ...], cwd: bytes, env: Sequence[bytes], out: int, err: int
+        self,
+        argv: List[bytes],
+        programs: Tuple[bytes, ...],
+        cwd: bytes,
+        env: Sequence[bytes],
+        out: int,
+        err: int,
+        stdin: int = -1,
     ) -> int:
         """Start the first of `programs` that exists; return its process id. Raises CannotStart."""
+        if stdin < 0:
+            stdin = self._null
         if self._fork_exec is None:
-            return self._popen(argv, programs, cwd, env, out, err)
+            return self._popen(argv, programs, cwd, env, stdin, out, err)
         try:
             pid: int = self._fork_exec(
-                argv, programs, False, (), cwd, env, self._null, -1, -1, out, -1, err, self._errors, self._errors_in,
+                argv, programs, False, (), cwd, env, stdin, -1, -1, out, -1, err, self._errors, self._errors_in,
                 True, True, -1, None, None, None, -1, None, True,
             )  # fmt: skip
         except OSError as error:
@@ -110,7 +119,14 @@ class Spawner:
         return 0, False
 
     def _popen(
-        self, argv: List[bytes], programs: Tuple[bytes, ...], cwd: bytes, env: Sequence[bytes], out: int, err: int
+        self,
+        argv: List[bytes],
+        programs: Tuple[bytes, ...],
+        cwd: bytes,
+        env: Sequence[bytes],
+        stdin: int,
+        out: int,
+        err: int,
     ) -> int:
         from subprocess import Popen, SubprocessError
 
@@ -118,7 +134,7 @@ class Spawner:
         program = programs[0] if b"/" in argv[0] or len(programs) == 1 else argv[0]
         try:
             child = Popen(
-                argv, executable=program, cwd=cwd, env=dict(line.split(b"=", 1) for line in env), stdin=self._null,
+                argv, executable=program, cwd=cwd, env=dict(line.split(b"=", 1) for line in env), stdin=stdin,
                 stdout=out, stderr=err, close_fds=False, start_new_session=True, restore_signals=True,
             )  # fmt: skip
         except OSError as error:

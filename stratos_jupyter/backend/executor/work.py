@@ -6,10 +6,12 @@ the locale of this process says (under ``python -I`` and Python 3.6 it may well 
 """
 
 from collections import deque
-from typing import Any, Deque, Dict, FrozenSet, List, Optional, Set, Tuple
+from typing import Any, Deque, Dict, FrozenSet, List, Optional, Set, Tuple, Type
 
+from .heard import HeardStream
 from .loop import Alarm
 from .streams import Stream
+from .watchplan import read_plan
 
 #: One command that has not been started: task, attempt, command, file.
 Item = Tuple[int, int, str, Optional[str]]
@@ -42,7 +44,8 @@ class Context:
     Parameters
     ----------
     fields : dict
-        As sent: cwd, env, output, log_directory, sandbox, label, timeout_s, threads, grace_s.
+        As sent: cwd, env, output, log_directory, sandbox, label, timeout_s, threads, grace_s,
+        monitor, relauncher, update_interval_s.
     """
 
     __slots__ = (
@@ -57,7 +60,9 @@ class Context:
         "output",
         "sandbox",
         "search",
+        "stream",
         "timeout_s",
+        "watch_plan",
     )
 
     def __init__(self, fields: Dict[str, Any]) -> None:
@@ -85,6 +90,9 @@ class Context:
             timeout_s = fields.get("timeout_s")
             self.timeout_s: Optional[float] = None if timeout_s is None else float(timeout_s)
             self.grace_s = float(fields.get("grace_s", 5.0))
+            self.watch_plan = read_plan(fields)
+            #: What gathers the output of a command; where nobody watches it has nothing to do for that.
+            self.stream: Type[Stream] = HeardStream if self.watch_plan else Stream
             encode(self.log_directory + self.sandbox)  # better now than at the first output
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise Malformed("context: {!r}".format(error)) from None
@@ -201,6 +209,8 @@ class Task:
     hard_at = 0.0
     alarm: Optional[Alarm] = None
     pause_s = 0.0
+    #: Its monitor (monitor.py), if it has one and runs for longer than a moment.
+    watch: Any = None
     #: Its memory cgroup and its scratch folder, where it has them (cgroup.py, limits.py).
     cgroup = ""
     scratch = ""
@@ -212,5 +222,6 @@ class Task:
         self.number, self.attempt, _command, _file = item
         #: Its processes are recognised by this, and by being below us.
         self.mark: bytes = b"%b%d.%d" % (batch.context.mark, item[0], item[1])
-        self.out = Stream(self, "stdout", batch.context.output)
-        self.err = Stream(self, "stderr", batch.context.output)
+        context = batch.context
+        self.out = context.stream(self, "stdout", context.output)
+        self.err = context.stream(self, "stderr", context.output)

@@ -11,9 +11,10 @@ A result is committed here before its status is acknowledged to the engine and b
   a status that is delivered again changes nothing.
 - Values of environment variables are never written here.
 
-Tables: ``meta`` (format, job, spec), ``calls`` (commands by call), ``results`` (one row an ended attempt;
-``counts`` is 0 for one whose task had its result already), ``acts`` (what else a replay needs: launches and what
-the user asked), in the order of ``seq``.
+Tables: ``meta`` (format, job, spec), ``calls`` (commands by call; ``origin`` is the task and attempt whose monitor
+asked for them), ``results`` (one row an ended attempt; ``counts`` is 0 for history: its task had its result already,
+or was tried again), ``acts`` (what else a replay needs: launches, commands that a monitor asked for, and what the user
+asked), in the order of ``seq``.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from typing import Any, Final
 
 from ...errors import JournalError
 from ..core.states import TaskState
-from .rows import ResultRow
+from .rows import EndingRow, ResultRow
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 FILE_NAME: Final = "journal.sqlite"
 #: rows that a reader takes at a time, so that the writer never waits long for the lock
 CHUNK: Final = 5000
@@ -48,7 +49,8 @@ CREATE TABLE results (
     reason TEXT NOT NULL, exit_code INTEGER, node TEXT NOT NULL, submitted_at REAL NOT NULL, started_at REAL,
     finished_at REAL NOT NULL, cpu_s REAL NOT NULL, max_rss_mib REAL NOT NULL, local_fraction REAL,
     stdout BLOB, stderr BLOB, stdout_path TEXT NOT NULL, stderr_path TEXT NOT NULL,
-    stdout_size INTEGER NOT NULL, stderr_size INTEGER NOT NULL, note TEXT NOT NULL, counts INTEGER NOT NULL
+    stdout_size INTEGER NOT NULL, stderr_size INTEGER NOT NULL, note TEXT NOT NULL,
+    losses INTEGER NOT NULL, origin INTEGER, counts INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX results_attempt ON results (task, attempt);
 CREATE TABLE acts (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL, act TEXT NOT NULL, detail TEXT NOT NULL);
@@ -140,6 +142,12 @@ class Journal:
         """Keep ended attempts: the fields of `ResultRow` after ``seq``, then whether the row counts."""
         self._db.executemany(_INSERT, rows)
 
+    def forget_lost(self, attempts: Iterable[tuple[int, int]]) -> None:
+        """Drop what was recorded of attempts that were given up for lost and have a result after all."""
+        self._db.executemany(
+            "DELETE FROM results WHERE task = ? AND attempt = ? AND NOT counts AND reason = 'lost'", attempts
+        )
+
     def add_acts(self, acts: Iterable[tuple[float, str, Any]]) -> None:
         """Keep acts: when, what, and its detail, which becomes JSON."""
         rows = [(at_s, act, json.dumps(detail, separators=(",", ":"))) for at_s, act, detail in acts]
@@ -185,6 +193,39 @@ class Journal:
         with self._lock:
             found = self._db.execute(query, (int(TaskState.FINISHED), most)).fetchall()
         return list(map(ResultRow._make, found))
+
+    def endings(self, after_seq: int = 0, nbytes: int = 4096) -> Iterator[tuple[int, list[EndingRow]]]:
+        """Yield what tells of failures among the results that count, a part at a time, in order of arrival.
+
+        These are the attempts that did not finish well, and the later attempts that did, of tasks that may have failed
+        before. No stdout is read, and of each stderr its last `nbytes` bytes, and one more where there is more.
+
+        Parameters
+        ----------
+        after_seq : int
+            The rows up to this one are known.
+        nbytes : int
+            How much of each stderr.
+
+        Yields
+        ------
+        seq : int
+            The rows up to this one are known now.
+        rows : list of EndingRow
+            Those of this part.
+        """
+        # `counts` comes after the outputs in a row: it is asked last, of few rows.
+        query = (
+            "SELECT seq, task, attempt, state, reason, exit_code, substr(stderr, ?), stderr_path, note FROM results"
+            " WHERE seq > ? AND seq <= ? AND (state != ? OR attempt > 1) AND counts ORDER BY seq"
+        )
+        with self._lock:
+            last = self._db.execute("SELECT max(seq) FROM results").fetchone()[0] or 0
+        while after_seq < last:
+            first, after_seq = after_seq, min(after_seq + CHUNK, last)
+            with self._lock:
+                found = self._db.execute(query, (-nbytes - 1, first, after_seq, int(TaskState.FINISHED))).fetchall()
+            yield after_seq, list(map(EndingRow._make, found))
 
     def attempts(self, task: int) -> list[ResultRow]:
         """Return every ended attempt of one task, first to last."""

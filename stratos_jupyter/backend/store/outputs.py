@@ -49,16 +49,48 @@ def bounded_text(data: bytes | None, path: str, size: int, limit: int) -> str:
         return f"[cannot read: {_shown(path)}: {reason}]"
 
 
+def last_text(data: bytes | None, path: str, nbytes: int) -> str:
+    """Return the end of an output as text; "" where there is none or it cannot be read.
+
+    Parameters
+    ----------
+    data : bytes or None
+        The output, or the end of it; None when it is in the file at `path`, or when there is none.
+    path : str
+        The file that holds the whole output; "" when there is none.
+    nbytes : int
+        How many bytes of it to take at most.
+    """
+    if data is None and path:
+        try:
+            with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
+                status = os.fstat(file.fileno())
+                # one byte more tells whether the rest begins within a character
+                data = _read(file, max(0, status.st_size - nbytes - 1), nbytes + 1) if _is_file(status) else b""
+        except (OSError, ValueError):  # ValueError: a NUL in the path
+            return ""
+    if not data:
+        return ""
+    if len(data) > nbytes:
+        data = data[len(data) - nbytes :]
+        data = data[_torn_at_start(data) :]
+    return data.decode("utf-8", "backslashreplace")
+
+
 def _file_text(path: str, limit: int) -> str:
     with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
+        if not _is_file(status):
             return f"[not a file: {_shown(path)}]"
         size = status.st_size
         if size <= limit:
             return _read(file, 0, size).decode("utf-8", "backslashreplace")
         head, tail = limit // 2, limit - limit // 2
         return _joined(_read(file, 0, head), _read(file, size - tail, tail), size, path)
+
+
+def _is_file(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode)
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

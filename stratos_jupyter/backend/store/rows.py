@@ -1,4 +1,4 @@
-"""ResultRow: what is recorded of one attempt that ended."""
+"""ResultRow: what is recorded of one attempt that ended; EndingRow: the little of it that tells why."""
 
 from __future__ import annotations
 
@@ -45,4 +45,23 @@ class ResultRow(NamedTuple):
     stdout_size: int
     stderr_size: int
     #: "" or one line for a person
+    note: str
+    #: how often the cluster lost the task before
+    losses: int = 0
+    #: the task whose monitor asked for this one; None: the user did
+    origin: int | None = None
+
+
+class EndingRow(NamedTuple):
+    """How one attempt ended: some fields of a `ResultRow`, and the end of what it wrote to stderr."""
+
+    seq: int
+    task: int
+    attempt: int
+    state: int
+    reason: str
+    exit_code: int | None
+    #: its last bytes; None: nothing was kept, or it is in the file below
+    stderr_end: bytes | None
+    stderr_path: str
     note: str

@@ -1,0 +1,105 @@
+"""Who is tried again after a failure of its own, when, and with how much memory.
+
+The wait before a retry grows twofold and is jittered, so that tasks which failed together don't come back together.
+The jitter is a hash of task and attempt: random enough for that, and the same when a journal is replayed.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from typing import Final
+
+from .resources import SLACK, Resources
+from .rules import Rules
+from .states import Reason
+
+#: the longest wait before a retry, in seconds
+RETRY_MOST_S: Final = 300.0
+
+
+class Retries:
+    """The books on failures of each task's own.
+
+    Parameters
+    ----------
+    rules : Rules
+        ``retries``, ``retry_on``, ``retry_delay_s`` and ``mem_most_mib`` of it are used.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self._failures: dict[int, int] = {}
+        self._doublings: dict[int, int] = {}
+        self._heap: list[tuple[float, int]] = []
+        self._until: dict[int, float] = {}
+
+    def demand(self, task: int, base: Resources) -> Resources:
+        """Return what a task asks for, whose call asked for `base`."""
+        doublings = self._doublings.get(task)
+        if not doublings:
+            return base
+        mem_mib = min(base.mem_mib * 2**doublings, self.rules.mem_most_mib)
+        return Resources(base.cpus, mem_mib, base.disk_mib)
+
+    def _grows(self, task: int, reason: Reason, base: Resources) -> bool:
+        return reason is Reason.MEMORY and self.demand(task, base).mem_mib + SLACK < self.rules.mem_most_mib
+
+    def again(self, task: int, reason: Reason, code: int | None, base: Resources) -> bool:
+        """Say whether a task that failed so is tried again; changes nothing."""
+        if self._grows(task, reason, base):
+            return True
+        return self._failures.get(task, 0) < self.rules.retries and self.rules.retry_for(reason, code)
+
+    def spend(self, task: int, attempt: int, reason: Reason, base: Resources, at_s: float) -> float:
+        """Book a failure after which the task is tried again; return when that may be, in seconds.
+
+        One that died of memory and gets more of it spends no retry, and need not wait.
+        """
+        if self._grows(task, reason, base):
+            self._doublings[task] = self._doublings.get(task, 0) + 1
+            return at_s
+        failures = self._failures[task] = self._failures.get(task, 0) + 1
+        longest_s = min(RETRY_MOST_S, self.rules.retry_delay_s * 2.0 ** min(failures - 1, 30))
+        return at_s + longest_s * (0.5 + 0.5 * _jitter(task, attempt))
+
+    def forget(self, task: int) -> None:
+        """Give a task all its retries again. Memory that it grew to stays."""
+        self._failures.pop(task, None)
+
+    def rest(self, task: int, until_s: float) -> None:
+        """Let a task wait."""
+        self._until[task] = until_s
+        heappush(self._heap, (until_s, task))
+
+    def wake(self, task: int) -> bool:
+        """Let a task wait no longer; False when it did not."""
+        return self._until.pop(task, None) is not None
+
+    def rested(self, at_s: float) -> list[int]:
+        """Return the tasks whose wait is over."""
+        found = []
+        while self.next_s is not None and self.next_s <= at_s:
+            task = heappop(self._heap)[1]
+            del self._until[task]
+            found.append(task)
+        return found
+
+    @property
+    def resting(self) -> set[int]:
+        """The tasks that wait."""
+        return set(self._until)
+
+    @property
+    def next_s(self) -> float | None:
+        """When the next wait is over; None when nobody waits."""
+        heap = self._heap
+        while heap and self._until.get(heap[0][1]) != heap[0][0]:
+            heappop(heap)  # it was woken
+        return heap[0][0] if heap else None
+
+
+def _jitter(task: int, attempt: int) -> float:
+    """Return a number from 0 to 1 that looks random."""
+    mixed = (task * 0x9E3779B97F4A7C15 + attempt * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    mixed = ((mixed ^ (mixed >> 31)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    return (mixed >> 11) / float(1 << 53)

@@ -1,0 +1,104 @@
+"""What a job wants done when tasks fail, hang or grow, and how fast it may go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from .states import Reason
+
+#: the reasons that are the command's own failure: they may spend the user's retries
+OWN_FAILURES: Final = frozenset({Reason.EXIT, Reason.SIGNAL, Reason.TIMEOUT, Reason.MEMORY, Reason.DISK})
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A kind of failure.
+
+    Attributes
+    ----------
+    reason : Reason
+        One of `OWN_FAILURES`.
+    code : int or None
+        The exit code or the signal's number; None for any.
+    """
+
+    reason: Reason
+    code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """How many failed tasks stop the launching.
+
+    Attributes
+    ----------
+    count : int
+        This many, at least.
+    share : float
+        And at least this part of those that have ended, 0 to 1.
+    """
+
+    count: int
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of one job; what can be changed while it runs is replaced as a whole.
+
+    Attributes
+    ----------
+    retries : int
+        How often a task is tried again after failures of its own.
+    retry_on : tuple of Cause
+        Which failures those are; empty for all of its own.
+    retry_delay_s : float
+        How long the first retry waits at most; each further one twice as long, up to `RETRY_MOST_S`.
+    mem_most_mib : float
+        A task that died of memory gets twice as much, up to this; 0: as much as before.
+    timeout_share : float or None
+        A task may run this many times as long as the median of those that finished.
+    halt : Halt or None
+        When to stop launching.
+    max_tasks : int or None
+        How many commands may run at once.
+    rate_per_s : float or None
+        How many may be launched a second.
+    delay_s : float
+        How long to wait between two launches.
+    """
+
+    retries: int = 0
+    retry_on: tuple[Cause, ...] = ()
+    retry_delay_s: float = 1.0
+    mem_most_mib: float = 0.0
+    timeout_share: float | None = None
+    halt: Halt | None = None
+    max_tasks: int | None = None
+    rate_per_s: float | None = None
+    delay_s: float = 0.0
+
+    def retry_for(self, reason: Reason, code: int | None) -> bool:
+        """Say whether this failure is one that the user wants tried again."""
+        if reason not in OWN_FAILURES or (reason is Reason.EXIT and code == 0):
+            return False
+        return not self.retry_on or any(
+            cause.reason is reason and cause.code in (None, code) for cause in self.retry_on
+        )
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        record = {field.name: getattr(self, field.name) for field in fields(self)}
+        record["retry_on"] = [[cause.reason.value, cause.code] for cause in self.retry_on]
+        record["halt"] = None if self.halt is None else [self.halt.count, self.halt.share]
+        return record
+
+    @staticmethod
+    def from_record(record: Mapping[str, Any]) -> Rules:
+        """Return the rules of a record."""
+        values = dict(record)
+        values["retry_on"] = tuple(Cause(Reason(reason), code) for reason, code in values["retry_on"])
+        values["halt"] = None if values["halt"] is None else Halt(*values["halt"])
+        return Rules(**values)

@@ -1,0 +1,48 @@
+"""What a person is told of the helpers of a task: each trouble once, how often, and the last word of the monitor."""
+
+from typing import Dict
+
+# All together stays a line that can be read.
+_LIMIT = 800
+_DISTINCT = 8
+
+
+class Notes:
+    """Gathers remarks."""
+
+    #: The last line that the monitor has printed.
+    said = ""
+
+    def __init__(self) -> None:
+        self._counts: Dict[str, int] = {}
+        self._more = 0
+
+    def add(self, text: str) -> None:
+        """Remark something, perhaps again."""
+        if text in self._counts or len(self._counts) < _DISTINCT:
+            self._counts[text] = self._counts.get(text, 0) + 1
+        else:
+            self._more += 1
+
+    def text(self) -> str:
+        """Return all in one line."""
+        parts = []
+        left = _LIMIT
+        more = self._more
+        for text, count in self._counts.items():
+            part = text if count == 1 else "{} ({:,} times)".format(text, count)
+            if len(part) > left:
+                more += count
+            else:
+                left -= len(part) + 2
+                parts.append(part)
+        if more:
+            parts.append("and {:,} more troubles of the monitor".format(more))
+        if self.said:
+            parts.append("monitor: " + self.said)
+        return "; ".join(parts)
+
+
+def joined(*texts: str) -> str:
+    """Return notes as one."""
+    return "; ".join(filter(None, texts))

@@ -1,0 +1,151 @@
+"""Retries, limits and paces as users write them. PURE."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from .backend.core.rules import OWN_FAILURES, Cause, Halt
+from .backend.core.states import Reason
+from .errors import SpecError
+from .values import parse_duration_s, parse_size_mib
+
+#: with ``--halt 10%``, this many must have failed before a part of them says anything
+LEAST_FAILED: Final = 3
+
+_PERCENT: Final = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*", re.ASCII)
+_RATE: Final = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:/\s*(s|m|h|d))?\s*", re.ASCII)
+_PER_S: Final = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_retry_on(text: str) -> tuple[Cause, ...]:
+    """Return the failures that ``exit:1,137,signal,timeout,memory,disk`` names.
+
+    ``exit`` is any exit code but 0, ``signal:9`` one signal; a bare number is one more code of what stands before it.
+
+    Raises
+    ------
+    SpecError
+        It names something else.
+    """
+    causes: list[Cause] = []
+    coded = Reason.EXIT
+    for word in (part.strip() for part in text.split(",")):
+        name, colon, code = word.partition(":")
+        if word.isdecimal():
+            name, code = coded, word
+        reason = next((known for known in OWN_FAILURES if known == name), None)
+        plain = reason not in (Reason.EXIT, Reason.SIGNAL)
+        if reason is None or (colon and (plain or not code.isdecimal())):
+            known = "exit, exit:1, signal, signal:9, timeout, memory, disk"
+            raise SpecError(f"{word!r} is no failure to retry on; write one or more of {known}, with commas between")
+        coded = coded if plain else reason
+        causes.append(Cause(reason, int(code) if code else None))
+    return tuple(causes)
+
+
+def parse_halt(text: str) -> Halt | None:
+    """Return after how many failures to halt: ``5``, or ``10%`` of those that have ended; ``none`` for never.
+
+    Raises
+    ------
+    SpecError
+        It is neither.
+    """
+    if text.strip() in ("", "none"):
+        return None
+    percent = _PERCENT.fullmatch(text)
+    if percent is not None and 0 < float(percent[1]) <= 100:
+        return Halt(LEAST_FAILED, float(percent[1]) / 100.0)
+    if percent is None and text.strip().isdecimal() and int(text) > 0:
+        return Halt(int(text))
+    raise SpecError(f"{text!r} is no number of failures: write 5, or 10% of those that have ended")
+
+
+def parse_rate(text: str) -> float | None:
+    """Return launches a second of ``10/s``, ``30/m`` or ``500/h``; ``none`` for as many as there is room for.
+
+    Raises
+    ------
+    SpecError
+        It is no rate.
+    """
+    if text.strip() in ("", "none"):
+        return None
+    found = _RATE.fullmatch(text)
+    if found is None or not float(found[1]):
+        raise SpecError(f"{text!r} is no rate: write 10/s, 30/m or 500/h")
+    return float(found[1]) / _PER_S[found[2]]
+
+
+def parse_count(text: str) -> int | None:
+    """Return a whole number of 1 or more; ``none`` for no bound.
+
+    Raises
+    ------
+    SpecError
+        It is neither.
+    """
+    if text.strip() in ("", "none"):
+        return None
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise SpecError(f"{text!r} is no number of tasks: write 1 or more, or none")
+    return int(text)
+
+
+def parse_retries(text: str) -> int:
+    """Return how often to try again, 0 or more.
+
+    Raises
+    ------
+    SpecError
+        It is no such number.
+    """
+    if not text.strip().isdecimal():
+        raise SpecError(f"{text!r} is no number of retries: write 0 or more")
+    return int(text)
+
+
+def parse_timeout(text: str) -> tuple[float | None, float | None]:
+    """Return a time limit as seconds, or as a multiple of the median: ``90s``, or ``200%``; '' for neither.
+
+    Returns
+    -------
+    seconds, share : float or None
+        At most one of them is not None.
+
+    Raises
+    ------
+    SpecError
+        It is neither.
+    """
+    if not text.strip():
+        return None, None
+    percent = _PERCENT.fullmatch(text)
+    if percent is None:
+        return parse_duration_s(text), None
+    if float(percent[1]) <= 100:
+        raise SpecError(f"{text!r} of the median would end half of the tasks: write more than 100%")
+    return None, float(percent[1]) / 100.0
+
+
+def parse_memory(text: str) -> tuple[float, float]:
+    """Return memory in MiB, and the most that it may grow to: ``2G`` or ``2G..16G``.
+
+    Returns
+    -------
+    mem_mib, most_mib : float
+        The second is 0 when there is no range.
+
+    Raises
+    ------
+    SpecError
+        It is no size, or a range that begins with 0 or does not rise.
+    """
+    least, dots, most = text.partition("..")
+    if not dots:
+        return parse_size_mib(text), 0.0
+    mem_mib, most_mib = parse_size_mib(least), parse_size_mib(most)
+    if not 0 < mem_mib < most_mib:
+        raise SpecError(f"{text!r} is no range of memory: write the less before the more, as 2G..16G")
+    return mem_mib, most_mib
