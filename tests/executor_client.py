@@ -80,6 +80,8 @@ class Client:
         Descriptors that the executor is born with.
     prelude : str
         Python that the executor runs before it begins.
+    options : sequence of str
+        What else it is started with.
     spool : bool or Path
         Whether it keeps results on disk, or where: in its folder when that isn't said.
     """
@@ -91,6 +93,7 @@ class Client:
         ack: bool = True,
         inherit: Sequence[int] = (),
         prelude: str = "pass",
+        options: Sequence[str] = (),
         spool: bool | Path = False,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="stratos-test-"))
@@ -119,7 +122,7 @@ class Client:
             self.process = subprocess.Popen(
                 [
                     *(python, "-I", "-S", "-c", program),
-                    *("--listen-fd", str(listener.fileno()), "--linger-s", str(linger_s), *spooling),
+                    *("--listen-fd", str(listener.fileno()), "--linger-s", str(linger_s), *spooling, *options),
                 ],
                 pass_fds=[listener.fileno(), *inherit],
                 stdin=subprocess.DEVNULL,
@@ -189,18 +192,28 @@ class Client:
         expected_s: float | None = None,
         context: int = 1,
         files: Sequence[str | None] | None = None,
+        limits: dict[str, float] | None = None,
     ) -> int:
         """Send a batch; returns its id."""
         self._batches += 1
         rows = [[first + i, attempt, text, files[i] if files else None] for i, text in enumerate(commands)]
-        self.send(["batch", slot, self._batches, context, expected_s, rows])
+        more = [] if limits is None else [limits]
+        self.send(["batch", slot, self._batches, context, expected_s, rows, *more])
         return self._batches
 
-    def run(self, *commands: str, **fields: Any) -> list[Record]:
+    def kill(self, *tasks: int, reason: str | None = None) -> None:
+        """End first attempts of tasks."""
+        self.send(["kill", [[task, 1] for task in tasks], *([] if reason is None else [reason])])
+
+    def recall(self, *batches: int) -> None:
+        """Ask for what has not been started of batches."""
+        self.send(["recall", list(batches)])
+
+    def run(self, *commands: str, limits: dict[str, float] | None = None, **fields: Any) -> list[Record]:
         """Run commands one after another in slot 0 and wait for their records."""
         first = 1 + max((task for task, _attempt in self.ended), default=-1)
         self.context(**fields)
-        self.batch(commands, first=first)
+        self.batch(commands, first=first, limits=limits)
         return [self.wait(first + i) for i in range(len(commands))]
 
     def wait(self, task: int, attempt: int = 1, timeout_s: float = DEADLINE_S) -> Record:

@@ -28,11 +28,12 @@ def files(tmp_path: Path) -> Path:
 
 
 def test_the_signature_is_the_documented_one() -> None:
-    assert str(inspect.signature(Processor)).replace("'", '"').split(" -> ")[0] == (
+    assert str(inspect.signature(Processor)).replace("'", '"').split(", timeout")[0] == (
         '(master: "str", role: "str" = "*", threads_per_task: "float | str" = 2, mem_per_task: "float | str" = 1024, '
-        'disk_per_task: "float | str" = 2048, monitor: "str" = "", relauncher: "str" = "", '
+        'disk_per_task: "float | str" = 2048, monitor: "str | Callable[[int, str, str], object]" = "", '
+        'relauncher: "str" = "", '
         'update_interval: "float | str" = 10, output: "str" = "scheduler", log_directory: "str" = "", '
-        'job_id: "str" = "untitled", settings: "Mapping[str, Any] | None" = None)'
+        'job_id: "str" = "untitled", settings: "Mapping[str, Any] | None" = None, *'
     )
 
 
@@ -164,7 +165,10 @@ def test_nothing_is_reserved_on_this_machine_unless_asked() -> None:
         ({"mem_per_task": 1e9}, "has .* MiB memory"),
         ({"job_id": "../up"}, "job name"),
         ({"settings": {"thread": 1}}, "unknown 'thread'"),
-        ({"monitor": "./watch"}, "runs no monitors"),
+        ({"monitor": "./no_such_watch"}, "there is no monitor"),
+        ({"relauncher": "/bin/true"}, "a relauncher needs a monitor"),
+        ({"monitor": lambda pid, stdout, stderr: None}, "write it as a function"),
+        ({"retry_on": "spawn", "halt": "x", "rate": "y"}, "retry_on: .*; halt: .*; rate: "),
     ],
 )
 def test_bad_arguments_are_refused_with_the_cure(arguments: dict[str, object], message: str, state_home: Path) -> None:

@@ -18,12 +18,13 @@ over /proc: at once when the task's pipes were still held, otherwise at most eac
 import os
 import signal
 from contextlib import suppress
-from time import monotonic
-from typing import Callable, Dict, Iterable, List, Optional, Union
+from time import monotonic, sleep
+from typing import Callable, Dict, Iterable, List, Optional, Set, Tuple, Union
 
+from .cgroup import Cgroups
 from .helpers import Helper
 from .loop import Alarm, Loop
-from .procs import Census, Proc, census, mark
+from .procs import Census, Proc, census, children, mark, process
 from .work import Task
 
 #: Whose a process may be.
@@ -38,6 +39,11 @@ _GROWTH = 1.5
 #: Between sweeps while tasks end; a slow sweep (many processes) is made rarer, to cost at most 2 %.
 _SWEEP_EVERY_S = 0.5
 _SWEEP_RARITY = 50
+#: A look that sees only orphans that have just exited is repeated so often, ...
+_LOOKS = 4
+#: ... and whoever forks and exits all the time is hunted for so long before others have their turn.
+_HUNT_S = 0.020
+_LAST_SWEEP_S = 2.0
 
 
 class Killer:
@@ -53,30 +59,43 @@ class Killer:
         Helpers that live, by the process id of their leader: they and what they start are no task's.
     over : callable
         Gets each task of which nothing is left.
+    cgroups : Cgroups
+        Whatever is in the group of a task belongs to it.
     """
 
     def __init__(
-        self, loop: Loop, running: Dict[int, Task], helpers: Dict[int, Helper], over: Callable[[Task], None]
+        self,
+        loop: Loop,
+        running: Dict[int, Task],
+        helpers: Dict[int, Helper],
+        over: Callable[[Task], None],
+        cgroups: Cgroups,
     ) -> None:
         self._loop = loop
         self._running = running
         self._helpers = helpers
         self._over = over
+        self._cgroups = cgroups
         self._next_sweep = 0.0
         self._sweep = Alarm(loop, self._sweep_now)
         self._pause_s = _FIRST_PAUSE_S
 
-    def end(self, task: Task, reason: str) -> None:
-        """Begin to end a running task; `over` is called when it is done."""
+    def end(self, task: Task, reason: str, grace_s: Optional[float] = None) -> None:
+        """Begin to end a running task; `over` is called when it is done. Without grace, a grace that it has is over."""
+        if grace_s is None:
+            grace_s = task.batch.context.grace_s
         if task.reason:
+            if not grace_s and monotonic() < task.hard_at:
+                task.hard_at = monotonic()
+                self._step(task)
             return
         task.reason = reason
         if task.watch is not None:
             task.watch.stop()
-        task.hard_at = monotonic() + task.batch.context.grace_s
+        task.hard_at = monotonic() + grace_s
         task.pause_s = _FIRST_PAUSE_S
         task.alarm = Alarm(self._loop, lambda: self._step(task))
-        if task.batch.context.grace_s > 0:
+        if grace_s > 0:
             self._ask(task)
             task.alarm.by(task.hard_at)
         else:
@@ -89,9 +108,9 @@ class Killer:
     def _step(self, task: Task) -> None:
         if self._running.get(task.pid) is not task or task.alarm is None:
             return
-        left = self._belongings(task)
+        left, unsure = self._look(task)
         now = monotonic()
-        if task.exited and not left:
+        if task.exited and not left and not unsure:
             self._over(task)
             return
         if now < task.hard_at:
@@ -99,30 +118,55 @@ class Killer:
             task.alarm.by(min(task.hard_at, now + task.pause_s) if task.exited else task.hard_at)
         elif now < task.hard_at + GIVE_UP_S:
             send_group(task, signal.SIGKILL)
+            self._cgroups.kill(task)
             _send((proc.pid for proc in left), signal.SIGKILL)
-            task.alarm.by(now + task.pause_s)
+            if unsure or any(proc.group != task.pid for proc in left):
+                self._hunt(task)
+            task.alarm.by(monotonic() + task.pause_s)
         else:
-            pids = [proc.pid for proc in left] or [task.pid]
-            task.note = "could not be ended: process {}".format(", ".join(map(str, sorted(pids))))
+            pids = sorted(proc.pid for proc in left)
+            if pids or not task.exited:
+                task.note = "could not be ended: process {}".format(", ".join(map(str, pids or [task.pid])))
             self._over(task)
             return
         task.pause_s = min(task.pause_s * _GROWTH, _LONGEST_PAUSE_S)
 
     def _ask(self, task: Task) -> None:
         """Send TERM, once to each: programs take a second one for impatience."""
-        others = [proc.pid for proc in self._belongings(task) if proc.group != task.pid]
+        others = [proc.pid for proc in self._look(task)[0] if proc.group != task.pid]
         for number in (signal.SIGTERM, signal.SIGCONT):
             send_group(task, number)
             _send(others, number)
 
-    def _belongings(self, task: Task) -> List[Proc]:
-        """Return the live processes of `task`, its leader included."""
-        everybody = census()
-        if everybody is None:
-            # All that we can know of is the group; once its leader has exited, it has to count as gone.
-            return []
-        children = self._beneath(everybody)
-        return everybody.family(proc.pid for proc in children if self._owners(proc, everybody) == [task])
+    def _look(self, task: Task) -> Tuple[List[Proc], bool]:
+        """Return the live processes of `task`, its leader included, and whether some may have been overlooked."""
+        procs: List[Proc] = []
+        for _again in range(_LOOKS):
+            everybody = census()
+            if everybody is None:
+                # All that we can know of is the group; once its leader has exited, it has to count as gone.
+                return [], False
+            ((_task, procs),) = self.shares(everybody, [task])
+            if procs or not any(task in self._owners(proc, everybody) for proc in self._adopted(everybody)):
+                return procs, False
+        return procs, True
+
+    def _adopted(self, everybody: Census) -> List[Proc]:
+        """Return the orphans that have just exited: whoever they left behind may be too young for this census."""
+        return [
+            proc
+            for proc in everybody.children(os.getpid())
+            if proc.zombie and proc.pid not in self._running and proc.pid not in self._helpers
+        ]
+
+    def shares(self, everybody: Census, tasks: Iterable[Task]) -> List[Tuple[Task, List[Proc]]]:
+        """Return the live processes of each of these tasks."""
+        roots = {task.pid: self._cgroups.pids(task) for task in tasks}
+        for proc in self._beneath(everybody):
+            owners = self._owners(proc, everybody)
+            if len(owners) == 1 and owners[0].pid in roots:
+                roots[owners[0].pid].append(proc.pid)
+        return [(self._running[pid], everybody.family(found)) for pid, found in roots.items()]
 
     def _beneath(self, everybody: Census) -> List[Proc]:
         """Return our children; zombies that we adopted are reaped on the way."""
@@ -140,12 +184,37 @@ class Killer:
             owner: Optional[Owner] = running.get(number) or helpers.get(number)
             if owner is not None:
                 return [owner]
+        of_group = self._cgroups.owner(proc.pid)
+        if of_group is not None:
+            return list(of_group)
         # Otherwise only one that was there before it can have started it.
         procs = everybody.procs
         owners: List[Owner] = [*running.values(), *helpers.values()]
         owners = [one for one in owners if one.pid in procs and procs[one.pid].started <= proc.started]
         found = mark(proc.pid)
         return owners if found is None else [one for one in owners if one.mark == found]
+
+    def _hunt(self, task: Optional[Task]) -> None:
+        """KILL those orphans of `task`, or of no task, that fork and exit faster than a census can look."""
+        owners: List[Owner] = [] if task is None else [task]
+        known = [*self._running, *self._helpers]
+        leaders = {pid: proc for pid, proc in ((pid, process(pid)) for pid in known) if proc is not None}
+        everybody = Census(leaders)
+        seen: Set[int] = set()
+        until = monotonic() + _HUNT_S
+        fresh = True
+        while fresh and monotonic() < until:
+            fresh = False
+            for pid in children():
+                if pid in leaders or pid in self._running or pid in self._helpers or pid in seen:
+                    continue
+                proc = None if _reap(pid) else process(pid)
+                if proc is None:
+                    fresh = True  # it has just exited: perhaps its own child is next
+                elif self._owners(proc, everybody) == owners:
+                    _send([pid], signal.SIGKILL)
+                    seen.add(pid)
+                    fresh = True
 
     def task_ended(self) -> None:
         """Note that a task has ended by itself and may have left something behind."""
@@ -163,20 +232,39 @@ class Killer:
         if not self._running and not self._helpers and not _have_children():
             return False
         before = monotonic()
-        everybody = census()
-        if everybody is None:
-            return False
-        children = self._beneath(everybody)
-        victims = everybody.family(proc.pid for proc in children if not self._owners(proc, everybody))
-        _send((proc.pid for proc in victims), signal.SIGKILL)
+        victims, unsure = self._look_for_orphans()
+        if victims or unsure:
+            _send((proc.pid for proc in victims), signal.SIGKILL)
+            self._hunt(None)
         now = monotonic()
         self._next_sweep = now + max(_SWEEP_EVERY_S, _SWEEP_RARITY * (now - before))
-        if victims:
+        # When nothing runs, the system itself knows whether anybody is left.
+        left = bool(victims) or unsure if self._running or self._helpers else _have_children()
+        if left:
             self._sweep.by(now + self._pause_s)
             self._pause_s = min(self._pause_s * _GROWTH, _LONGEST_PAUSE_S)
         else:
             self._pause_s = _FIRST_PAUSE_S
-        return bool(victims)
+        return left
+
+    def sweep_all(self) -> None:
+        """Sweep until nothing is left, for a while: this process is about to exit."""
+        until = monotonic() + _LAST_SWEEP_S
+        while self.sweep() and monotonic() < until:
+            sleep(_FIRST_PAUSE_S)
+
+    def _look_for_orphans(self) -> Tuple[List[Proc], bool]:
+        """Return the live processes that belong to no task, and whether some may have been overlooked."""
+        victims: List[Proc] = []
+        for _again in range(_LOOKS):
+            everybody = census()
+            if everybody is None:
+                return [], False
+            orphans = self._beneath(everybody)
+            victims = everybody.family(proc.pid for proc in orphans if not self._owners(proc, everybody))
+            if victims or all(self._owners(proc, everybody) for proc in self._adopted(everybody)):
+                return victims, False
+        return victims, True
 
 
 def send_group(task: Task, number: int) -> None:
@@ -193,14 +281,17 @@ def _send(pids: Iterable[int], number: int) -> None:
             os.kill(pid, number)
 
 
-def _reap(pid: int) -> None:
-    with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+def _reap(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
 
 
 def _have_children() -> bool:
     try:
-        os.waitpid(-1, os.WNOHANG)  # nothing runs, so whatever this reaps was an orphan
+        while os.waitpid(-1, os.WNOHANG)[0]:  # nothing runs, so whatever this reaps was an orphan
+            pass
     except ChildProcessError:
         return False
     return True

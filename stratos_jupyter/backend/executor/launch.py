@@ -10,6 +10,7 @@ import os
 from typing import Iterable, List, Optional, Tuple
 
 from .command import SHELL, arguments, shell_arguments
+from .scratch import make_scratch, remove_scratch, scratch_folder
 from .spawn import CannotStart, Spawner, explain
 from .streams import explain as explain_file
 from .work import Task, encode
@@ -46,6 +47,9 @@ class Launcher:
             env = [*context.env, task.mark]
             if file is not None:
                 env.append(b"STRATOS_FILE=" + encode(file))
+            if task.batch.disk_mib:
+                task.scratch = scratch_folder(task)
+                env.append(b"STRATOS_SANDBOX=" + encode(task.scratch))
         except ValueError as error:
             return "spawn", None, "cannot start: the command is no text: {}".format(error)
         ends: Tuple[int, ...] = ()
@@ -72,6 +76,8 @@ class Launcher:
         context = task.batch.context
         out, err = task.ends
         try:
+            if task.scratch:
+                make_scratch(task)
             if context.files:
                 task.out.make_file()
                 task.err.make_file()
@@ -85,9 +91,11 @@ class Launcher:
                 task.pid = self._spawner.start(argv, programs, context.cwd, env, out, err)
         except OSError as error:
             self.discard(task)
+            remove_scratch(task)
             return "spawn", None, explain_file(error)
         except CannotStart as error:
             self.discard(task)
+            remove_scratch(task)
             return self._failure(task, argv, error)
         task.plan = None
         os.close(out)

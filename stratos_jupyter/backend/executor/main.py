@@ -13,6 +13,7 @@ import sys
 from time import monotonic
 from typing import Any, Dict, List, Optional
 
+from .cgroup import Cgroups
 from .keep import Keeper
 from .launch import Launcher
 from .link import VERSION, Link
@@ -21,7 +22,7 @@ from .procs import adopt_orphans
 from .runner import Runner
 from .spawn import Spawner, keep_descriptors_to_ourselves
 from .spool import Spool
-from .work import Context, Malformed, read_batch, read_keys
+from .work import Context, Malformed, read_batch, read_kill, read_recall
 
 #: The first kernel is given this long at least to connect.
 FIRST_LINK_S = 30.0
@@ -42,17 +43,21 @@ class Executor:
         Where kernels connect.
     linger_s : float
         How long to go on without a connection.
+    use_cgroups : bool
+        Let the kernel keep limits where we may make groups.
     spool : Spool, optional
         Where results are kept.
     """
 
-    def __init__(self, listener: socket.socket, linger_s: float, spool: Optional[Spool] = None) -> None:
+    def __init__(
+        self, listener: socket.socket, linger_s: float, use_cgroups: bool = True, spool: Optional[Spool] = None
+    ) -> None:
         self._linger_s = linger_s
         self._quiet_s = min(QUIET_S, linger_s)
         self._loop = Loop(self._signalled)
         self._keeper = Keeper(spool)
         self._link = Link(self._loop, listener, self._keeper, self._greet, self._message, self._link_lost, self._go_on)
-        self._runner = Runner(self._loop, self._link, Launcher(Spawner()))
+        self._runner = Runner(self._loop, self._link, Launcher(Spawner()), Cgroups(self._loop, use_cgroups))
         self._contexts: Dict[int, Context] = {}
         self._lost_at = monotonic() + max(0.0, FIRST_LINK_S - linger_s)
         self._busy_at = 0.0
@@ -130,7 +135,9 @@ class Executor:
         elif verb == "context" and len(args) == 2 and type(args[0]) is int and type(args[1]) is dict:
             self._contexts[args[0]] = Context(args[1])
         elif verb == "kill":
-            self._runner.kill(read_keys(args))
+            self._runner.kill(*read_kill(args))
+        elif verb == "recall":
+            self._runner.recall(read_recall(args))
         elif verb == "tail" and len(args) == 4 and all(type(arg) is int for arg in args):
             self._link.say(["tail", args[0], self._runner.tail(args[1], args[2], args[3])])
         elif verb == "stop":
@@ -156,18 +163,19 @@ class Executor:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run the executor: ``--listen-fd N --linger-s S --spool PATH``."""
-    words = sys.argv[1:] if argv is None else argv
+    """Run the executor: ``--listen-fd N --linger-s S --spool PATH --no-cgroup``."""
+    given = sys.argv[1:] if argv is None else argv
+    words = [word for word in given if word != "--no-cgroup"]
     options = dict(zip(words[::2], words[1::2]))
     unknown = set(options) - {"--listen-fd", "--linger-s", "--spool"}
     if len(words) % 2 or unknown or "--listen-fd" not in options:
-        sys.stderr.write("usage: --listen-fd N [--linger-s S] [--spool PATH]\n")
+        sys.stderr.write("usage: --listen-fd N [--linger-s S] [--spool PATH] [--no-cgroup]\n")
         return 2
     keep_descriptors_to_ourselves()
     adopt_orphans()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, int(options["--listen-fd"]))
     spool = Spool(os.path.abspath(options["--spool"])) if "--spool" in options else None
-    Executor(listener, float(options.get("--linger-s", "0")), spool).run()
+    Executor(listener, float(options.get("--linger-s", "0")), words == given, spool).run()
     return 0
 
 

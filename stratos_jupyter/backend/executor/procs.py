@@ -18,6 +18,8 @@ class Proc(NamedTuple):
     started: int
     #: It has exited, and its parent has not looked yet.
     zombie: bool
+    #: Pages of memory that it has in use, shared ones included.
+    pages: int
 
 
 class Census:
@@ -60,15 +62,30 @@ def census() -> Optional[Census]:
         return None
     for name in names:
         if name.isdigit():
-            data = _read("/proc/" + name + "/stat", 1024)
-            # The name of the program stands in parentheses and may hold anything, even a parenthesis.
-            words = data[data.rfind(b")") + 2 :].split(None, 20)
-            if len(words) > 19:
-                pid = int(name)
-                procs[pid] = Proc(
-                    pid, int(words[1]), int(words[2]), int(words[3]), int(words[19]), words[0] in (b"Z", b"X")
-                )
+            proc = process(int(name))
+            if proc is not None:
+                procs[proc.pid] = proc
     return Census(procs) if procs else None
+
+
+def process(pid: int) -> Optional[Proc]:
+    """Look at one process; None when there is none."""
+    data = _read("/proc/{}/stat".format(pid), 1024)
+    # The name of the program stands in parentheses and may hold anything, even a parenthesis.
+    words = data[data.rfind(b")") + 2 :].split(None, 22)
+    if len(words) < 22:
+        return None
+    exited = words[0] in (b"Z", b"X")
+    return Proc(pid, int(words[1]), int(words[2]), int(words[3]), int(words[19]), exited, int(words[21]))
+
+
+def children() -> List[int]:
+    """Return our own children, zombies too, much sooner than a census could; none where the system cannot tell."""
+    try:
+        with open("/proc/self/task/{}/children".format(os.getpid()), "rb", buffering=0) as file:
+            return [int(word) for word in file.readall().split()]
+    except OSError:
+        return []
 
 
 def mark(pid: int) -> Optional[bytes]:
@@ -76,6 +93,20 @@ def mark(pid: int) -> Optional[bytes]:
     for line in _read("/proc/{}/environ".format(pid), 4 * 1024 * 1024).split(b"\0"):
         if line.startswith(b"STRATOS_TASK="):
             return line
+    return None
+
+
+def start_time(pid: int) -> Optional[int]:
+    """Return when `pid` was started, in clock ticks since boot; None when there is no such process."""
+    proc = process(pid)
+    return None if proc is None else proc.started
+
+
+def share(pid: int) -> Optional[int]:
+    """Return the bytes of memory of `pid`, shared pages by its share of them; None where that cannot be read."""
+    for line in _read("/proc/{}/smaps_rollup".format(pid), 4096).splitlines():
+        if line.startswith(b"Pss:"):
+            return int(line.split()[1]) * 1024
     return None
 
 

@@ -18,10 +18,12 @@ from functools import partial
 from time import monotonic, time
 from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 
+from .cgroup import Cgroups
 from .exits import Exits, Outcome
 from .helpers import Helpers
 from .kill import Killer, send_group
 from .launch import Launcher
+from .limits import Limits
 from .link import Link
 from .loop import READ, Alarm, Loop
 from .monitor import Monitors
@@ -64,9 +66,11 @@ class Runner:
         Takes the reports.
     launcher : Launcher
         Starts commands.
+    cgroups : Cgroups
+        Keep limits of memory, where they can.
     """
 
-    def __init__(self, loop: Loop, link: Link, launcher: Launcher) -> None:
+    def __init__(self, loop: Loop, link: Link, launcher: Launcher, cgroups: Cgroups) -> None:
         self._loop = loop
         self._link = link
         self._launcher = launcher
@@ -75,7 +79,9 @@ class Runner:
         self._report = Reporter(loop, link)
         self._helpers = Helpers(loop, launcher.spawner, self._left_behind)
         self._exits = Exits(loop, self._running, self._helpers, self._exited)
-        self._killer = Killer(loop, self._running, self._helpers.live, self._over)
+        self._killer = Killer(loop, self._running, self._helpers.live, self._over, cgroups)
+        self._cgroups = cgroups
+        self._limits = Limits(loop, self._running, self._killer, cgroups)
         self._monitors = Monitors(loop, self._helpers, self._read, self._end_for_monitor)
         self._relaunchers = Relaunchers(loop, self._helpers, self._report_watched)
         self._young: Deque[Task] = deque()
@@ -102,13 +108,13 @@ class Runner:
         elif batch.limit_s is not None:
             slot.alarm.by(monotonic() + batch.limit_s)  # what runs there may be late already
 
-    def kill(self, keys: List[Key]) -> None:
+    def kill(self, keys: List[Key], reason: str) -> None:
         """End tasks, and drop those that have not been started."""
         wanted = set(keys)
         for slot in self._slots.values():
             for batch in slot.queue:
                 if any((item[0], item[1]) in wanted for item in batch.items):
-                    self._drop(batch, wanted)
+                    self._drop(slot, batch, reason, wanted)
         self._relaunchers.kill(wanted)
         for task in [*self._running.values(), *[task for task, _outcome in self._finished]]:
             if (task.number, task.attempt) in wanted:
@@ -116,7 +122,14 @@ class Runner:
                     task.watch.renounce()
                 # One that has exited needs no more than its report.
                 if not task.exited:
-                    self._killer.end(task, "user")
+                    self._killer.end(task, reason)
+
+    def recall(self, ids: Set[int]) -> None:
+        """Hand back what has not been started of these batches."""
+        for slot in self._slots.values():
+            for batch in slot.queue:
+                if batch.id in ids:
+                    self._drop(slot, batch, "returned")
 
     def tail(self, number: int, attempt: int, nbytes: int) -> Optional[Dict[str, str]]:
         """Return the last bytes of the streams of a running task."""
@@ -190,7 +203,8 @@ class Runner:
             send_group(task, signal.SIGKILL)
         self._running.clear()
         self._helpers.drop_all()
-        self._killer.sweep()
+        self._killer.sweep_all()
+        self._cgroups.close()
 
     def reap(self) -> None:
         """Look at who has exited."""
@@ -268,6 +282,7 @@ class Runner:
         if timeout_s is not None:
             task.deadline = task.started + timeout_s
             self._limit.by(task.deadline)
+        self._limits.watch(task)
         plan = task.batch.context.watch_plan
         if plan is not None:
             self._monitors.watch(task, plan)
@@ -344,6 +359,7 @@ class Runner:
                     if not stream.ended:
                         stream.read()
                     self._close(stream)
+            self._limits.ended(task, outcome)
             if task.watch is None:
                 self._report.ended(task, outcome)
             elif not self._relaunchers.ask(task.watch, outcome):
@@ -391,14 +407,17 @@ class Runner:
     def _hand_back(self, slot: Slot) -> None:
         for batch in slot.queue:
             if self._stopping or batch.limit_s is not None:
-                self._drop(batch, None)
+                self._drop(slot, batch, "returned")
 
-    def _drop(self, batch: Batch, wanted: Optional[Set[Key]]) -> None:
-        """Report commands of a batch as never started: the `wanted` ones as killed, or all as handed back."""
+    def _drop(self, slot: Slot, batch: Batch, reason: str, wanted: Optional[Set[Key]] = None) -> None:
+        """Report commands of a batch as never started: the `wanted` ones, or all."""
         kept: Deque[Item] = deque()
         for item in batch.items:
             if wanted is None or (item[0], item[1]) in wanted:
-                self._report.never_started(batch, item[0], item[1], "returned" if wanted is None else "user")
+                self._report.never_started(batch, item[0], item[1], reason)
+                if slot.ready is not None and slot.ready.item is item:
+                    self._launcher.discard(slot.ready)
+                    slot.ready = None
             else:
                 kept.append(item)
         batch.items = kept

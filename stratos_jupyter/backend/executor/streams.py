@@ -87,6 +87,12 @@ class Stream:
             return None
         return self._head.decode("utf-8", "surrogateescape")
 
+    def allocated(self) -> int:
+        """Return the bytes that its file takes on the disk, where that is the sandbox's."""
+        if self._file < 0 or self._mode == "disk":
+            return 0
+        return os.fstat(self._file).st_blocks * 512
+
     def tail(self, nbytes: int) -> str:
         """Return the last bytes so far as text, without half a character at its head."""
         if self._file >= 0:

@@ -6,7 +6,7 @@ the locale of this process says (under ``python -I`` and Python 3.6 it may well 
 """
 
 from collections import deque
-from typing import Any, Deque, Dict, FrozenSet, List, Optional, Tuple, Type
+from typing import Any, Deque, Dict, FrozenSet, List, Optional, Set, Tuple, Type
 
 from .heard import HeardStream
 from .loop import Alarm
@@ -25,6 +25,8 @@ DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 # A batch that is late is given this long at least before its commands are handed back.
 _LEAST_BATCH_S = 0.25
+# More than any machine has; what is above it is no limit that anybody means.
+_MOST_MIB = 1e12
 
 
 class Malformed(Exception):
@@ -69,6 +71,7 @@ class Context:
             threads = str(fields.get("threads") or "1")
             # What this process itself was started under must not leak into its commands.
             env.pop("STRATOS_FILE", None)
+            env.pop("STRATOS_SANDBOX", None)
             env.pop("STRATOS_TASK", None)
             env["STRATOS_THREADS"] = threads
             env.setdefault("OMP_NUM_THREADS", threads)
@@ -102,12 +105,21 @@ class Context:
 class Batch:
     """Commands that run one after another in one slot."""
 
-    __slots__ = ("context", "id", "items", "limit_s", "overdue_at")
+    __slots__ = ("context", "disk_mib", "id", "items", "limit_s", "mem_mib", "overdue_at")
 
-    def __init__(self, batch_id: int, context: Context, expected_s: Optional[float], items: Deque[Item]) -> None:
+    def __init__(
+        self,
+        batch_id: int,
+        context: Context,
+        expected_s: Optional[float],
+        items: Deque[Item],
+        limits: Tuple[float, float] = (0.0, 0.0),
+    ) -> None:
         self.id = batch_id
         self.context = context
         self.items = items
+        #: What each command by itself may use; 0: as much as there is.
+        self.mem_mib, self.disk_mib = limits
         #: How long it may take before what is unstarted goes back; None: as long as it likes.
         self.limit_s: Optional[float] = None if expected_s is None else max(2 * expected_s, _LEAST_BATCH_S)
         #: When that will be; known once the first command has started.
@@ -117,7 +129,7 @@ class Batch:
 def read_batch(args: List[Any], contexts: Dict[int, Context]) -> Tuple[int, Batch]:
     """Read the arguments of a "batch" message: the slot and the batch."""
     try:
-        slot, batch_id, context_id, expected_s, rows = args
+        slot, batch_id, context_id, expected_s, rows = args[:5]
         items: Deque[Item] = deque()
         for number, attempt, command, file in rows:
             known = type(number) is int and type(attempt) is int and type(command) is str
@@ -125,17 +137,39 @@ def read_batch(args: List[Any], contexts: Dict[int, Context]) -> Tuple[int, Batc
                 raise TypeError((number, attempt, command, file))
             items.append((number, attempt, command, file))
         expected = None if expected_s is None else float(expected_s)
-        return int(slot), Batch(int(batch_id), contexts[context_id], expected, items)
-    except (KeyError, TypeError, ValueError) as error:
+        limits = _read_limits(*args[5:])
+        return int(slot), Batch(int(batch_id), contexts[context_id], expected, items, limits)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Malformed("batch: {!r}".format(error)) from None
 
 
-def read_keys(args: List[Any]) -> List[Key]:
-    """Read the arguments of a "kill" message."""
+def _read_limits(limits: Optional[Dict[str, Any]] = None) -> Tuple[float, float]:
+    if limits is None:
+        return 0.0, 0.0
+    mem_mib, disk_mib = float(limits.get("mem_mib") or 0), float(limits.get("disk_mib") or 0)
+    if not (0 <= mem_mib < _MOST_MIB and 0 <= disk_mib < _MOST_MIB):
+        raise ValueError(limits)
+    return mem_mib, disk_mib
+
+
+def read_kill(args: List[Any]) -> Tuple[List[Key], str]:
+    """Read the arguments of a "kill" message: whom, and why."""
     try:
-        return [(int(number), int(attempt)) for number, attempt in args[0]]
+        reason = args[1] if len(args) > 1 else "user"
+        if len(args) > 2 or reason not in ("user", "timeout"):
+            raise ValueError(args[1:])
+        return [(int(number), int(attempt)) for number, attempt in args[0]], str(reason)
     except (IndexError, TypeError, ValueError) as error:
         raise Malformed("kill: {!r}".format(error)) from None
+
+
+def read_recall(args: List[Any]) -> Set[int]:
+    """Read the arguments of a "recall" message: ids of batches."""
+    try:
+        (ids,) = args
+        return {int(number) for number in ids}
+    except (TypeError, ValueError) as error:
+        raise Malformed("recall: {!r}".format(error)) from None
 
 
 class Task:
@@ -177,6 +211,9 @@ class Task:
     pause_s = 0.0
     #: Its monitor (monitor.py), if it has one and runs for longer than a moment.
     watch: Any = None
+    #: Its memory cgroup and its scratch folder, where it has them (cgroup.py, limits.py).
+    cgroup = ""
+    scratch = ""
 
     def __init__(self, slot: int, batch: Batch, item: Item) -> None:
         self.slot = slot

@@ -1,0 +1,431 @@
+"""Limits of memory and disk, kept by a real executor, with and without cgroups; what it is told to give back."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stratos_jupyter.backend.executor.cgroup import Place, _without_limits, counts, places
+from stratos_jupyter.backend.executor.scratch import measure
+from tests.executor_client import Client, alive
+from tests.waiting import until
+
+PYTHON = f"{shlex.quote(sys.executable)} -I -S"
+#: Takes 200 MiB and keeps them.
+HOG = f"exec {PYTHON} -c 'x = bytearray(200 << 20); import signal; signal.pause()'"
+#: Once it is in a group that we made, which only groups that are really made can end: takes 200 MiB.
+FENCED = """
+while "/stratos-" not in open("/proc/self/cgroup").read():
+    pass
+x = bytearray(200 << 20)
+"""
+MEM = {"mem_mib": 64.0}
+
+
+def groups(client: Client) -> list[Path]:
+    """What the client's executor has made among the memory groups of this machine."""
+    try:
+        found = places(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+    except OSError:
+        return []
+    folders = [path for place in found for path in Path(place.path).glob(f"stratos-{client.process.pid}-*")]
+    return folders + [path for folder in folders for path in folder.glob("t[0-9]*")]
+
+
+def watched(client: Client, slot: int = 9) -> None:
+    """Have the executor look at the memory of its tasks: one that takes too much is ended."""
+    number = 1000 + len(client.ended)
+    client.batch([HOG], slot=slot, first=number, limits={"mem_mib": 50.0})
+    assert client.wait(number).reason == "memory"
+
+
+def go_on(client: Client) -> None:
+    """Let a task go on that waits at the gate."""
+    until(lambda: (client.folder / "gate").exists())
+    (client.folder / "gate").write_text("")
+
+
+@pytest.fixture(params=["groups", "sampling"])
+def client(request: pytest.FixtureRequest) -> Iterator[Client]:
+    with Client(options=["--no-cgroup"] if request.param == "sampling" else []) as one:
+        yield one
+    assert not groups(one)
+
+
+@pytest.fixture
+def fenced() -> Iterator[Client]:
+    """An executor whose tasks have groups; skips where none can be made."""
+    with Client() as one:
+        one.context()
+        one.batch(["mkfifo gate; cat gate; rm gate"], first=500, limits=MEM)
+        watched(one)
+        watched(one)
+        have = bool(groups(one))
+        go_on(one)
+        one.wait(500)
+        if not have:
+            pytest.skip("no memory cgroups can be made here")
+        (one.folder / "hog.py").write_text(FENCED)
+        yield one
+    assert not groups(one)
+
+
+# Memory.
+
+
+def test_task_that_takes_too_much_memory(client: Client) -> None:
+    hog, following = client.run(HOG, "echo on", limits=MEM)
+    assert (hog.reason, hog.code) == ("memory", -signal.SIGKILL)
+    assert re.fullmatch(r"used (\d+ MiB of|all of its) 64 MiB; ask for more with --mem", hog.note)
+    assert (following.reason, following.stdout) == ("exit", "on\n")
+    assert not client.marked()
+
+
+def test_no_grace_for_it_and_nothing_of_it_is_left(client: Client) -> None:
+    (client.folder / "hog.py").write_text(
+        "import signal, os\nsignal.signal(15, lambda *_: open('asked', 'w'))\n"
+        "x = bytearray(200 << 20)\nopen('full', 'w')\nwhile True: signal.pause()\n"
+    )
+    client.context(grace_s=60.0)
+    client.batch([f"{DAEMON} & env -i setsid sh -c 'echo $$ > two; exec sleep 1000' & {PYTHON} hog.py"], limits=MEM)
+    assert client.wait(0).reason == "memory"
+    assert not (client.folder / "asked").exists()
+    pids = [int(path.read_text()) for path in (client.folder / "one", client.folder / "two") if path.exists()]
+    until(lambda: not client.marked() and not alive(pids), what="nothing left")
+
+
+#: Away from session and group, deaf to TERM.
+DAEMON = """setsid sh -c 'trap "" TERM; echo $$ > one; while :; do sleep 1000; done'"""
+
+
+def test_neighbours_go_on(client: Client) -> None:
+    client.context()
+    client.batch(["mkfifo gate; cat gate; echo fine"], slot=0, limits=MEM)
+    client.batch(["cat gate2; echo fine"], slot=1, first=10)
+    os.mkfifo(client.folder / "gate2")
+    client.wait_started(0)
+    client.wait_started(10)
+    watched(client)
+    go_on(client)
+    (client.folder / "gate2").write_text("")
+    assert [client.wait(task).stdout for task in (0, 10)] == ["fine\n"] * 2
+
+
+def test_children_count_together(client: Client) -> None:
+    child = f"{PYTHON} -c 'x = bytearray(60 << 20); import time; time.sleep(1000)'"
+    (record,) = client.run(f"({child}) & (setsid {child}) & ({child}) & wait %1 && wait %2 && wait %3", limits=MEM)
+    assert record.reason == "memory"
+    assert "64 MiB; ask for more with --mem" in record.note
+
+
+def test_shared_memory_counts_once(client: Client) -> None:
+    """One process and four copies of it: 40 MiB, though each of the five has 40 MiB in use."""
+    (client.folder / "copies.py").write_text(
+        "import os\nx = bytearray(40 << 20)\n"
+        "if all([os.fork() for i in range(4)]):\n"
+        "    os.mkfifo('gate'); open('gate').read(); os._exit(0)\n"
+        "while True: __import__('signal').pause()\n"
+    )
+    client.context()
+    client.batch([f"{PYTHON} copies.py; echo fine"], limits={"mem_mib": 120.0})
+    until(lambda: (client.folder / "gate").exists())
+    for _look in range(3):
+        watched(client)
+    go_on(client)
+    assert client.wait(0).stdout == "fine\n"
+
+
+def test_eater_that_is_being_ended_has_no_grace_any_more(client: Client) -> None:
+    (client.folder / "hog.py").write_text(
+        "import signal, os\ndef eat(*_):\n    global x\n    x = bytearray(200 << 20)\n"
+        "signal.signal(15, eat)\nopen('up', 'w')\nwhile True: signal.pause()\n"
+    )
+    client.context(grace_s=60.0)
+    client.batch([f"exec {PYTHON} hog.py"], limits=MEM)
+    client.wait_started(0)
+    until(lambda: (client.folder / "up").exists())
+    client.kill(0)
+    record = client.wait(0)
+    assert (record.reason, record.code) == ("user", -signal.SIGKILL)
+
+
+# Memory that the kernel watches.
+
+
+def test_child_that_the_kernel_ends(fenced: Client) -> None:
+    """Whether that is the task's failure is said by the task's exit code."""
+    bad, good, fine = fenced.run(f"{PYTHON} hog.py; exit 3", f"{PYTHON} hog.py; exit 0", "echo fine", limits=MEM)
+    note = "used all of its 64 MiB; ask for more with --mem"
+    assert (bad.reason, bad.code, bad.note) == ("memory", 3, note)
+    assert (good.reason, good.code, good.note) == ("exit", 0, "one of its processes was killed: " + note)
+    assert (fine.reason, fine.stdout, fine.note) == ("exit", "fine\n", "")
+
+
+def test_leader_that_the_kernel_ends(fenced: Client) -> None:
+    (record,) = fenced.run(f"exec {PYTHON} hog.py", limits=MEM)
+    assert (record.reason, record.code) == ("memory", -signal.SIGKILL)
+    assert record.note == "used all of its 64 MiB; ask for more with --mem"
+
+
+def test_group_is_gone_when_its_task_is(fenced: Client) -> None:
+    fenced.batch(["mkfifo gate; cat gate", "echo"], limits=MEM)
+    fenced.wait_started(0)
+    until(lambda: len(groups(fenced)) == 2, what="a group")
+    go_on(fenced)
+    fenced.wait(1)
+    until(lambda: len(groups(fenced)) == 1, what="no group")
+
+
+def test_who_sheds_everything_is_still_in_the_group(fenced: Client) -> None:
+    """Without a group it could as well be the neighbour's."""
+    fenced.batch(["mkfifo gate; cat gate; echo fine"])
+    fenced.wait_started(0)
+    waits = "while ! grep -q /stratos- /proc/self/cgroup; do :; done; "
+    shed = "env -i setsid sh -c 'echo $$ > pid; exec sleep 1000 >/dev/null 2>&1' & while ! test -s pid; do :; done"
+    fenced.batch([waits + shed], slot=1, first=10, limits=MEM)
+    assert fenced.wait(10).code == 0
+    pid = int((fenced.folder / "pid").read_text())
+    until(lambda: not alive([pid]), what="the daemon gone")
+    go_on(fenced)
+    assert fenced.wait(0).stdout == "fine\n"
+
+
+@pytest.mark.parametrize("how", ["stop", "SIGTERM", "connection"])
+def test_no_group_is_left_when_the_executor_ends(fenced: Client, how: str) -> None:
+    fenced.context(grace_s=0.1)
+    fenced.batch(["trap '' TERM; while :; do sleep 1000; done"], limits=MEM)
+    fenced.batch(["sleep 1000"], slot=1, first=10, limits=MEM)
+    until(lambda: len(groups(fenced)) == 3, what="two groups")
+    if how == "stop":
+        fenced.send(["stop"])
+    elif how == "SIGTERM":
+        fenced.process.terminate()
+    fenced.socket.close()
+    assert fenced.process.wait(20) == 0
+    assert not groups(fenced)
+    assert not fenced.marked()
+
+
+def test_groups_of_dead_executors_are_removed(fenced: Client) -> None:
+    (folder,) = groups(fenced)
+    with subprocess.Popen(["true"]) as dead:
+        pass
+    left = folder.with_name(f"stratos-{dead.pid}-1")
+    (left / "t1").mkdir(parents=True)
+    try:
+        with Client() as another:
+            another.context()
+            watched(another)
+            assert not left.exists()
+            assert folder.exists()
+    finally:
+        for path in (left / "t1", left):
+            if path.exists():
+                path.rmdir()
+
+
+OWN_1 = "12:pids:/user\n4:cpu,memory:/process api/7\n1:name=systemd:/user\n0::/user\n"
+MOUNTS_1 = (
+    "31 23 0:28 / /sys/fs/cgroup rw shared:9 - tmpfs tmpfs rw,mode=755\n"
+    "32 31 0:29 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n"
+    r"35 31 0:32 / /sys/fs/c\040group/memory rw shared:10 master:2 - cgroup cgroup rw,cpu,memory" + "\n"
+    "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+)
+OWN_2 = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/jupyter.service\n"
+MOUNTS_2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n"
+
+
+def test_places_of_version_1_come_first() -> None:
+    assert places(OWN_1, MOUNTS_1) == [
+        Place(1, "/sys/fs/c group/memory/process api/7"),
+        Place(2, "/sys/fs/cgroup/unified/user"),
+        Place(2, "/sys/fs/cgroup/unified", True),
+    ]
+
+
+def test_places_of_version_2() -> None:
+    app = "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice"
+    assert places(OWN_2, MOUNTS_2) == [Place(2, app + "/jupyter.service"), Place(2, app, True)]
+
+
+@pytest.mark.parametrize(
+    ("own", "root", "expected"),
+    [
+        ("/", "/", ["/cg"]),  # in a namespace of its own
+        ("/docker/ab", "/docker/ab", ["/cg"]),
+        ("/docker/ab/x", "/docker/ab", ["/cg/x", "/cg"]),
+        ("/docker/ab", "/docker/a", []),
+        ("/", "/docker/ab", []),
+        ("/../x", "/", []),
+    ],
+)
+def test_place_in_a_container(own: str, root: str, expected: list[str]) -> None:
+    found = places(f"0::{own}\n", f"30 23 0:26 {root} /cg ro - cgroup2 cgroup rw\n")
+    assert [place.path for place in found] == expected
+
+
+def test_no_places_without_cgroups() -> None:
+    assert places("", MOUNTS_1) == []
+    assert places(OWN_1, "") == []
+
+
+def test_what_limits_nothing_may_be_left(tmp_path: Path) -> None:
+    assert _without_limits(str(tmp_path))
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert _without_limits(str(tmp_path))
+    (tmp_path / "pids.max").write_text("4915\n")
+    assert not _without_limits(str(tmp_path))
+
+
+def test_counts_of_events() -> None:
+    events = "low 0\nhigh 0\nmax 12\noom 2\noom_kill 1\noom_group_kill 0\n"
+    assert counts(events) == {"low": 0, "high": 0, "max": 12, "oom": 2, "oom_kill": 1, "oom_group_kill": 0}
+    assert counts("oom_kill_disable 0\nunder_oom 0\n").get("oom_kill") is None
+
+
+# Disk.
+
+
+def test_task_that_writes_too_much(client: Client) -> None:
+    late, following = client.run(
+        "trap 'echo bye; exit 5' TERM; head -c 30000000 /dev/zero > $STRATOS_SANDBOX/big; mkfifo gate; cat gate & wait",
+        "echo on",
+        limits={"disk_mib": 20.0},
+    )
+    assert (late.reason, late.code, late.stdout) == ("disk", 5, "bye\n")
+    assert late.note == "wrote 29 MiB of 20 MiB; ask for more with --disk"
+    assert following.stdout == "on\n"
+    folder = client.folder / "sandbox/0/0.1.scratch"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "big").exists()
+    assert not (client.folder / "sandbox/0/1.1.scratch").exists()
+
+
+def test_output_in_the_sandbox_counts(client: Client) -> None:
+    (record,) = client.run("yes | head -c 30000000; sleep 1000", limits={"disk_mib": 20.0})
+    assert record.reason == "disk"
+    assert record.note.endswith("MiB of 20 MiB; ask for more with --disk")
+    assert len(record.bytes()) == 30_000_000
+
+
+def test_scratch_folder_of_its_own(client: Client) -> None:
+    limited, other = client.run("cd $STRATOS_SANDBOX && pwd", "exit 0", limits={"disk_mib": 1.0})
+    assert limited.stdout == f"{client.folder}/sandbox/0/0.1.scratch\n"
+    assert other.reason == "exit"
+    assert list((client.folder / "sandbox").rglob("*.scratch")) == []
+    (free,) = client.run("echo ${STRATOS_SANDBOX-none}", env={"STRATOS_SANDBOX": "/old"})
+    assert free.stdout == "none\n"
+
+
+def test_scratch_folder_that_cannot_be_made(client: Client) -> None:
+    (client.folder / "file").touch()
+    (record,) = client.run("echo", limits={"disk_mib": 1.0}, sandbox=str(client.folder / "file"))
+    assert (record.reason, record.code) == ("spawn", None)
+    assert "cannot start" in record.note
+
+
+def test_sizes_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "outside").write_bytes(b"x" * 4_000_000)
+    folder = tmp_path / "folder"
+    (folder / "a/b").mkdir(parents=True)
+    (folder / "a/b/file").write_bytes(b"x" * 1_000_000)
+    os.link(folder / "a/b/file", folder / "again")
+    os.symlink(tmp_path, folder / "link")
+    with (folder / "sparse").open("wb") as file:
+        file.truncate(1 << 40)
+    assert 1_000_000 <= sum(measure(os.fsencode(folder))) < 1_200_000
+    assert sum(measure(os.fsencode(tmp_path / "none"))) == 0
+
+
+def test_folder_of_many_files_is_walked_in_turns(client: Client) -> None:
+    """What is wanted of the executor meanwhile is done; and in the end all has been seen."""
+    folder = client.folder / "sandbox/0/0.1.scratch"
+    folder.mkdir(parents=True)
+    for i in range(8000):
+        (folder / str(i)).touch()
+    (folder / "8000").write_bytes(b"x" * 30_000_000)
+    client.context()
+    client.batch(["sleep 1000"], limits={"disk_mib": 20.0})
+    client.batch(["echo a"] * 100, slot=1, first=10)
+    assert client.wait(109).stdout == "a\n"
+    assert client.wait(0).reason == "disk"
+
+
+# What is asked for.
+
+
+def test_recall_hands_back_what_has_not_started(client: Client) -> None:
+    client.context()
+    first = client.batch(["mkfifo gate; cat gate; echo done", "touch ran", "touch ran"])
+    other = client.batch(["echo other"], first=10)
+    third = client.batch(["touch ran"], first=20)
+    client.recall(first, third, 999)
+    for task, batch in ((1, first), (2, first), (20, third)):
+        record = client.wait(task)
+        assert (record.batch, record.reason, record.code, record.started_at) == (batch, "returned", None, None)
+    go_on(client)
+    assert client.wait(0).stdout == "done\n"
+    assert client.wait(10)[2:4] == (other, "exit")
+    assert not (client.folder / "ran").exists()
+
+
+def test_what_was_prepared_is_let_go(client: Client) -> None:
+    """While short commands run, the next one is prepared: its pipes must not stay open when it is recalled."""
+    folder = Path(f"/proc/{client.process.pid}/fd")
+    client.run("echo")
+    before = len(list(folder.iterdir()))
+    client.context()
+    batch = client.batch(["true", "true", "mkfifo gate; cat gate", "touch ran", "touch ran"], first=10)
+    client.wait_started(12)
+    running = len(list(folder.iterdir()))
+    client.recall(batch)
+    assert [client.wait(task).reason for task in (13, 14)] == ["returned"] * 2
+    assert len(list(folder.iterdir())) <= running
+    go_on(client)
+    assert client.wait(12).reason == "exit"
+    until(lambda: len(list(folder.iterdir())) == before, what="the descriptors from before")
+    assert not (client.folder / "ran").exists()
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "user"), ("user", "user"), ("timeout", "timeout")])
+def test_kill_says_why(client: Client, given: str | None, expected: str) -> None:
+    client.context()
+    client.batch(["sleep 1000", "touch ran", "echo on"])
+    client.wait_started(0)
+    client.kill(0, 1, reason=given)
+    assert (client.wait(0).reason, client.wait(0).code) == (expected, -signal.SIGTERM)
+    assert client.wait(1)[3:6] == (expected, None, None)
+    assert client.wait(2).stdout == "on\n"
+    assert not (client.folder / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ["kill", [[0, 1]], "memory"],
+        ["kill", [[0, 1]], "user", 1],
+        ["kill", [[0, 1]], ["user"]],
+        ["recall"],
+        ["recall", 1],
+        ["recall", ["x"]],
+        ["batch", 0, 1, 1, None, [], {"mem_mib": -1}],
+        ["batch", 0, 1, 1, None, [], {"disk_mib": float("nan")}],
+        ["batch", 0, 1, 1, None, [], {"mem_mib": "much"}],
+        ["batch", 0, 1, 1, None, [], [1, 2]],
+        ["batch", 0, 1, 1, None, [], None, None],
+    ],
+)
+def test_who_asks_for_nonsense_is_not_understood(message: list[object]) -> None:
+    with Client(linger_s=20.0) as client:
+        client.context()
+        client.send(message)
+        assert client.lost()
