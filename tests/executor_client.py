@@ -127,7 +127,7 @@ class Client:
                 pass_fds=[listener.fileno(), *inherit],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-            )  # fmt: skip
+            )
         self.address = address
         self.socket = socket.socket()
         self.connect()

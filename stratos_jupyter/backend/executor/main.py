@@ -43,14 +43,14 @@ class Executor:
         Where kernels connect.
     linger_s : float
         How long to go on without a connection.
-    spool : Spool, optional
-        Where results are kept.
     use_cgroups : bool
         Let the kernel keep limits where we may make groups.
+    spool : Spool, optional
+        Where results are kept.
     """
 
     def __init__(
-        self, listener: socket.socket, linger_s: float, spool: Optional[Spool] = None, use_cgroups: bool = True
+        self, listener: socket.socket, linger_s: float, use_cgroups: bool = True, spool: Optional[Spool] = None
     ) -> None:
         self._linger_s = linger_s
         self._quiet_s = min(QUIET_S, linger_s)
@@ -175,7 +175,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     adopt_orphans()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, int(options["--listen-fd"]))
     spool = Spool(os.path.abspath(options["--spool"])) if "--spool" in options else None
-    Executor(listener, float(options.get("--linger-s", "0")), spool, words == given).run()
+    Executor(listener, float(options.get("--linger-s", "0")), words == given, spool).run()
     return 0
 
 
