@@ -10,12 +10,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .backend.engines.link import INFO
+from .backend.core.scheduler import Scheduler
+from .backend.engines.link import INFO, SPOOL
 from .backend.engines.local import EXECUTORS
 from .backend.engines.orphans import end_orphans
+from .backend.engines.replay import replay
 from .backend.store.home import runs
-from .backend.store.lease import Holder, boot_id, lives
+from .backend.store.journal import open_whole
+from .backend.store.lease import Holder, boot_id, lives, release_lease, take_lease
+from .errors import JournalError, StratosError
 from .kept import Kept
+from .spec import JobSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +69,12 @@ def clean_home(home: Path, *, really: bool) -> list[Cleaned]:
     for kept in every:
         if kept.holder not in (Holder.NOBODY, Holder.DEAD):
             continue
-        if kept.ended and kept.total:
-            why = "all of it has ended"
-        elif kept.run < newest[kept.job_id]:
+        if kept.run < newest[kept.job_id]:
             why = f"run {newest[kept.job_id]} followed"
-        elif not kept.total:
-            why = "it has no tasks"
-        else:
+        elif _has_tasks_to_go(kept.folder):
             continue
+        else:
+            why = "all of it has ended"
         pids = _executors(kept.folder)
         cleaned.append(Cleaned(kept.job_id, kept.run, why, _size(kept.folder), len(pids)))
         if really:
@@ -84,6 +87,25 @@ def clean_home(home: Path, *, really: bool) -> list[Cleaned]:
             with suppress(OSError):
                 kept.folder.parent.rmdir()
     return cleaned
+
+
+def _has_tasks_to_go(folder: Path) -> bool:
+    """Say whether a run that nobody holds has tasks that have not ended; one that cannot be read counts as such."""
+    try:
+        take_lease(folder)
+        journal = open_whole(folder, set_aside=False)
+    except JournalError:
+        return True
+    try:
+        spec = JobSpec.from_record(journal.meta()["spec"])
+        scheduler = Scheduler()
+        replayed = replay(journal, scheduler, spec.demand(), spec.priority)
+        return bool(scheduler.table.unended or replayed.spawned or any((folder / EXECUTORS).glob(f"*/{SPOOL}")))
+    except (StratosError, KeyError, TypeError):
+        return True
+    finally:
+        journal.close()
+        release_lease(folder)
 
 
 def _executors(folder: Path) -> list[int]:

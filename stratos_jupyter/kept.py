@@ -54,14 +54,14 @@ class Kept:
 
     @property
     def ended(self) -> bool:
-        """Whether all of its tasks had ended."""
-        return self.done == self.total
+        """Whether all of its tasks had ended, as far as is known."""
+        return bool(self.total) and self.done == self.total
 
     @property
     def state(self) -> str:
         """How it was, in a word or three."""
         if self.ended:
-            return "ended" if self.total else "no tasks"
+            return "ended"
         return self.held or ("running" if self.holder in (Holder.US, Holder.ALIVE) else "unfinished")
 
     @property

@@ -74,8 +74,8 @@ class Entry(NamedTuple):
     detail: Any
 
 
-def open_whole(folder: Path) -> Journal:
-    """Return the journal of a run that exists; one that cannot be read is set aside.
+def open_whole(folder: Path, *, set_aside: bool = True) -> Journal:
+    """Return the journal of a run that exists; one that is broken is set aside.
 
     Raises
     ------
@@ -98,6 +98,8 @@ def open_whole(folder: Path) -> Journal:
         if not broken:
             return journal
         journal.close()
+    if not set_aside:
+        raise JournalError(f"{path} is broken ({broken})")
     aside = f"{FILE_NAME}.broken-{time.strftime('%Y%m%d-%H%M%S')}"
     for ending in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
