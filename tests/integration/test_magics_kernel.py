@@ -92,6 +92,14 @@ def replies(client: BlockingKernelClient, count: int) -> dict[str, Any]:
     return {message["parent_header"]["msg_id"]: message["content"] for message in got}
 
 
+def until_shown(client: BlockingKernelClient, cell: str) -> None:
+    """Wait until a cell has displayed something."""
+    while True:
+        message = client.get_iopub_msg(timeout=TIMEOUT_S)
+        if message["parent_header"].get("msg_id") == cell and message["msg_type"] == "display_data":
+            return
+
+
 def test_an_interrupt_stops_run_all_and_leaves_the_tasks(
     kernel: tuple[KernelManager, BlockingKernelClient], tmp_path: Path
 ) -> None:
@@ -109,6 +117,45 @@ def test_an_interrupt_stops_run_all_and_leaves_the_tasks(
     (tmp_path / "go").touch()
     execute(client, "%stratos wait")
     assert execute(client, "print(df.stdout.tolist(), 'reached' in globals())") == "['passed\\n'] False\n"
+
+
+def test_a_second_interrupt_offers_the_kill_and_does_not_kill(
+    kernel: tuple[KernelManager, BlockingKernelClient], tmp_path: Path
+) -> None:
+    manager, client = kernel
+    execute(client, "%%stratos explicit --job demo\nwhile [ ! -e go ]; do touch started; sleep 0.01; done; echo passed")
+    until(lambda: (tmp_path / "started").exists(), TIMEOUT_S)
+    offered = []
+    for _ in range(2):
+        waiting = client.execute("%stratos wait demo")
+        until_shown(client, waiting)
+        manager.interrupt_kernel()
+        reply = replies(client, 1)[waiting]
+        assert reply["ename"] == "Interrupted"
+        offered.append([payload["text"] for payload in reply["payload"]])
+    assert offered == [[], ["%stratos kill demo"]]
+    (tmp_path / "go").touch()
+    execute(client, "%stratos wait")
+    assert execute(client, "r = %stratos results\nprint(r.state.tolist())") == ("['FINISHED']\n")
+
+
+def test_a_kernel_that_is_restarted_finds_its_job_again(
+    kernel: tuple[KernelManager, BlockingKernelClient], tmp_path: Path
+) -> None:
+    manager, client = kernel
+    gate = "while [ ! -e go ]; do touch started; sleep 0.01; done; echo passed"
+    execute(client, f"%%stratos explicit --job demo --parse lines\necho early\n{gate}\n{gate}")
+    until(lambda: (tmp_path / "started").exists(), TIMEOUT_S)
+    manager.restart_kernel(now=False)
+    client.wait_for_ready(timeout=TIMEOUT_S)
+    execute(client, "%load_ext stratos_jupyter")
+    assert "demo" in execute(client, "%stratos attach")
+    execute(client, "%stratos attach demo --into df")
+    (tmp_path / "go").touch()
+    execute(client, "%stratos wait")
+    assert execute(client, "print(df.lines.tolist(), df.attempt.tolist())") == (
+        "[['early'], ['passed'], ['passed']] [1, 1, 1]\n"
+    )
 
 
 @pytest.mark.parametrize(
