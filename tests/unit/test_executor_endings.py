@@ -276,6 +276,162 @@ def test_timeout(client: Client) -> None:
     gone(client)
 
 
+# Nothing is left, whatever they do and however they end.
+
+#: Each child forks another one and exits, without end (a test that fails must not leave it for ever, so: 30 s).
+CHAIN = """
+import os, sys, time
+end = time.monotonic() + 30
+for fd in (1, 2):
+    os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+with open("up.new", "w") as file:
+    file.write(str(os.getpid()))
+os.rename("up.new", "up")
+while time.monotonic() < end:
+    if os.fork():
+        os._exit(0)
+    if "setsid" in sys.argv:
+        os.setsid()
+"""
+
+#: Each leaves something behind, and has made the file "up" once that is there; "{python}" runs a script.
+WAYS = {
+    "deaf": "(trap '' TERM INT HUP; echo $$ > up; while :; do sleep 1000; done) &",
+    "setsid": "setsid sh -c 'echo $$ > up; exec sleep 1000' &",
+    "setsid, deaf": """setsid sh -c 'trap "" TERM; echo $$ > up; while :; do sleep 1000; done' &""",
+    "daemon": "{python} daemon.py up;",
+    "quiet daemon": "{python} daemon.py up quiet;",
+    "unmarked daemon": "env -i {python} daemon.py up;",
+    "nohup": "nohup sh -c 'echo $$ > up; exec sleep 1000' >/dev/null 2>&1 &",
+    "pipes": "sh -c 'echo $$ > up; exec sleep 1000' &",
+    "no mark": "env -i setsid sh -c 'echo $$ > up; exec sleep 1000' &",
+    "chain": "{python} chain.py &",
+    "chain with setsid": "{python} chain.py setsid &",
+    "chain without mark": "env -i {python} chain.py setsid &",
+    "stopped": "sh -c 'echo $$ > up; kill -STOP $$' & until grep -q '^State:.T' /proc/$!/status; do :; done;",
+    "stopped in a session": "setsid sh -c 'echo $$ > up; kill -STOP $$; sleep 1000' &",
+    "other group": "set -m; sh -c 'echo $$ > up; exec sleep 1000' & set +m;",
+    "other group, stopped": "set -m; sh -c 'echo $$ > up; kill -STOP $$; sleep 1000' & set +m;",
+    "tree": "sh leaves.sh & sh tree.sh & (sh tree.sh) &",
+}
+
+
+def leave(client: Client, way: str) -> str:
+    """Return a command that leaves something behind, and is over as soon as that is there."""
+    (client.folder / "chain.py").write_text(CHAIN)
+    (client.folder / "tree.sh").write_text("sleep 1000 & setsid sh leaves.sh & sleep 1000")
+    (client.folder / "leaves.sh").write_text(
+        "sleep 1000 & setsid sleep 1000 & (setsid sleep 1000 &) ; echo $$ > up; wait"
+    )
+    python = f"{shlex.quote(sys.executable)} -I -S"
+    return WAYS[way].format(python=python) + " until test -s up; do sleep 0.01; done"
+
+
+def left(client: Client) -> list[int]:
+    """Processes whose working directory is the client's folder: a way to find them that the executor doesn't know."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{name}/cwd") == str(client.folder):
+                found.append(int(name))
+        except OSError:
+            continue
+    return alive(found)
+
+
+def none_left(client: Client) -> bool:
+    """Whether nothing is left, looking often enough to meet those that fork all the time."""
+    return not any(left(client) for _look in range(5))
+
+
+@pytest.fixture(params=["groups", "no groups"])
+def limited(request: pytest.FixtureRequest) -> Iterator[Client]:
+    """Tasks with a memory limit may have a cgroup, which helps; without one nothing may be left either."""
+    with Client(options=["--no-cgroup"] if request.param == "no groups" else []) as one:
+        (one.folder / "daemon.py").write_text(DAEMON)
+        yield one
+    assert none_left(one)
+
+
+LIMITS = {"mem_mib": 500.0}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_kill_leaves_nothing(limited: Client, way: str) -> None:
+    limited.context(grace_s=0.1)
+    limited.batch([leave(limited, way) + "; sleep 1000"], limits=LIMITS)
+    pid = pid_in(limited.folder / "up")
+    limited.wait_started(0)
+    limited.kill(0)
+    record = limited.wait(0)
+    assert (record.reason, record.note) == ("user", "")
+    assert not alive([pid])
+    assert none_left(limited)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_task_that_ends_by_itself_leaves_nothing(limited: Client, way: str) -> None:
+    (record,) = limited.run(leave(limited, way), limits=LIMITS)
+    assert (record.reason, record.code) == ("exit", 0)
+    until(lambda: none_left(limited), what="nothing left")
+
+
+SOME = ["deaf", "quiet daemon", "no mark", "chain with setsid", "stopped in a session", "tree"]
+
+
+@pytest.mark.parametrize("way", SOME)
+def test_timeout_leaves_nothing(limited: Client, way: str) -> None:
+    (record,) = limited.run(leave(limited, way) + "; sleep 1000", limits=LIMITS, timeout_s=0.5, grace_s=0.1)
+    assert (record.reason, record.note) == ("timeout", "")
+    assert none_left(limited)
+
+
+@pytest.mark.parametrize("way", SOME)
+def test_too_much_memory_leaves_nothing(limited: Client, way: str) -> None:
+    eat = f"exec {shlex.quote(sys.executable)} -I -S -c 'x = bytearray(200 << 20); import signal; signal.pause()'"
+    (record,) = limited.run(f"{leave(limited, way)}; {eat}", limits={"mem_mib": 64.0}, grace_s=60.0)
+    assert record.reason == "memory"
+    until(lambda: none_left(limited), what="nothing left")
+
+
+@pytest.mark.parametrize("how", ["message", "SIGTERM", "connection"])
+@pytest.mark.parametrize("way", SOME)
+def test_end_of_the_executor_leaves_nothing(limited: Client, way: str, how: str) -> None:
+    limited.context(grace_s=0.1)
+    limited.batch([leave(limited, way) + "; sleep 1000"], limits=LIMITS)
+    limited.batch(["sleep 1000"], slot=1, first=10)
+    pid_in(limited.folder / "up")
+    limited.wait_started(0)
+    if how == "message":
+        limited.send(["stop"])
+    elif how == "SIGTERM":
+        limited.process.terminate()
+    limited.socket.close()
+    assert limited.process.wait(20) == 0
+    assert none_left(limited)
+
+
+@pytest.mark.parametrize("way", ["deaf", "setsid", "quiet daemon", "chain with setsid", "stopped in a session"])
+def test_neighbours_of_the_stubborn_go_on(limited: Client, way: str) -> None:
+    limited.context(grace_s=0.1)
+    limited.batch(["mkfifo gate; cat gate; echo fine"], slot=1, first=10)
+    limited.wait_started(10)
+    limited.batch([leave(limited, way) + "; sleep 1000"])
+    pid_in(limited.folder / "up")
+    limited.wait_started(0)
+    limited.kill(0)
+    assert limited.wait(0).note == ""
+    pids = left(limited)
+    assert set(pids) <= set(family(limited.started[10, 1]))
+    (limited.folder / "gate").write_text("")
+    assert limited.wait(10).stdout == "fine\n"
+
+
+def family(leader: int) -> list[int]:
+    """A process and its children."""
+    return [leader, *(int(line.split(maxsplit=1)[0]) for line in children(leader))]
+
+
 # Batches that are late.
 
 
