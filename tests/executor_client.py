@@ -107,6 +107,8 @@ class Client:
         self.replies: dict[int, Any] = {}
         #: What the executor has, by its last word, with batch and slot of each attempt.
         self.inventory: dict[tuple[int, int], tuple[int, int]] | None = None
+        #: What had ended before that word.
+        self.ended_before: set[tuple[int, int]] = set()
         self.notices: list[str] = []
         #: The verbs of all messages of this connection.
         self.verbs: list[str] = []
@@ -290,6 +292,7 @@ class Client:
         elif verb == "inventory":
             rows = [(tuple(key), (batch, slot)) for batch, slot, keys in args[0] for key in keys]
             self.inventory = dict(rows)
+            self.ended_before = set(self.ended)
             assert len(self.inventory) == len(rows)
         elif verb == "notice":
             self.notices.append(args[0])

@@ -59,8 +59,8 @@ def test_nothing_is_lost_however_often_the_connection_is(python: str, spool: boo
             client.until(lambda number=number: len(client.ended) >= 30 * number)
             client.connect()
             assert client.inventory is not None
-            assert not set(client.inventory) & set(client.ended)
-            assert len(client.inventory) + len(client.ended) == 300
+            assert not set(client.inventory) & client.ended_before
+            assert len(client.inventory) + len(client.ended_before) == 300
         client.ack = True
         client.until(lambda: len(client.ended) == 300)
         assert [client.ended[i, 1].stdout for i in range(300)] == [f"{i % 150}\n" for i in range(300)]
@@ -103,9 +103,9 @@ def test_a_result_that_is_held_back_comes_before_the_inventory(client: Client) -
         client.send(["hello", 1])
         client.until(lambda i=i: client.verbs.count("inventory") == i + 2)
         assert client.inventory is not None
-        known = {*client.inventory, *client.ended}
+        known = {*client.inventory, *client.ended_before}
         assert known == {(number, 1) for number in (*range(i + 1), *range(100, 101 + i))}
-        assert not set(client.inventory) & set(client.ended)
+        assert not set(client.inventory) & client.ended_before
 
 
 def test_a_task_that_waits_for_its_relauncher_is_in_the_inventory(client: Client) -> None:
@@ -204,11 +204,10 @@ def test_a_missing_folder_stops_launching_and_loses_nothing(python: str, tmp_pat
         client.batch(["touch ran"], first=200, slot=2)
         client.connect()
         assert client.inventory is not None
-        assert len(client.inventory) + len(client.ended) == 24
+        assert len(client.inventory) + len(client.ended_before) == 24
         client.until(lambda: len(client.notices) == 2)  # a new kernel is told, too
-        before = len(client.ended)
-        client.tail(0)
-        assert len(client.ended) == before < 20
+        assert len(client.ended) < 15
+        assert not (client.folder / "ran").exists()
         folder.mkdir()
         client.until(lambda: len(client.ended) == 24)
         assert client.notices[2:] == [""]
@@ -232,7 +231,7 @@ def test_a_full_disk_tears_no_frame(python: str) -> None:
         assert sum(len(json.dumps(record)) for record in spooled(client)) < client.spool.stat().st_size < 10000
         count = (client.folder / "count").stat().st_size
         client.tail(0)
-        assert count < 8
+        assert count < 12
         resource.prlimit(client.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
         client.until(lambda: len(client.ended) == 20)
         assert client.notices[1:] == [""]
@@ -329,7 +328,7 @@ def test_no_more_is_spooled_than_is_allowed() -> None:
 
 
 def test_when_lingering_is_over_all_is_in_the_spool(python: str) -> None:
-    with Client(python=python, linger_s=1.5, spool=True) as client:
+    with Client(python=python, linger_s=2.0, spool=True) as client:
         client.ack = False
         client.context(grace_s=0.2)
         client.batch(["echo a; trap '' TERM; while :; do sleep 1000; done", "echo never"])
@@ -404,7 +403,7 @@ def test_without_a_spool_it_stays_for_what_was_not_acknowledged() -> None:
         assert client.process.wait(DEADLINE_S) == 0
 
 
-def test_with_a_kernel_there_it_stays(client: Client) -> None:
+def test_with_a_kernel_there_it_stays() -> None:
     with Client(linger_s=0.1, prelude=quiet_after(0.05)) as client:
         began = time.monotonic()
         until(lambda: time.monotonic() > began + 0.5)
