@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.backend.store.home import new_run, process_start
+from stratos_jupyter.backend.store.home import new_run
 from stratos_jupyter.backend.store.journal import CHUNK, FILE_NAME, Journal
+from stratos_jupyter.backend.store.lease import process_start
 from stratos_jupyter.errors import JournalError
 
 
