@@ -206,11 +206,11 @@ class Killer:
         while fresh and monotonic() < until:
             fresh = False
             for pid in children():
-                if pid in leaders or pid in self._running or pid in self._helpers or pid in seen:
+                if pid in leaders or pid in self._running or pid in self._helpers:
                     continue
-                proc = None if _reap(pid) else process(pid)
+                proc = None if _reap(pid) or pid in seen else process(pid)
                 if proc is None:
-                    fresh = True  # it has just exited: perhaps its own child is next
+                    fresh = True  # it has just exited, or will at once: then its own child, if any, comes to us
                 elif self._owners(proc, everybody) == owners:
                     _send([pid], signal.SIGKILL)
                     seen.add(pid)
