@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import signal
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from .backend.core.scheduler import Scheduler
 from .backend.engines.link import INFO, SPOOL
@@ -21,6 +23,9 @@ from .backend.store.lease import Holder, boot_id, lives, release_lease, take_lea
 from .errors import JournalError, StratosError
 from .kept import Kept
 from .spec import JobSpec
+
+#: how long an executor may take to end what it runs, in seconds: the grace of its tasks, and more
+PATIENCE_S: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +83,7 @@ def clean_home(home: Path, *, really: bool) -> list[Cleaned]:
         pids = _executors(kept.folder)
         cleaned.append(Cleaned(kept.job_id, kept.run, why, _size(kept.folder), len(pids)))
         if really:
-            for pid in pids:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
-            if not pids:
-                end_orphans(kept.folder, ())
+            _end(kept.folder)
             shutil.rmtree(kept.folder, ignore_errors=True)
             with suppress(OSError):
                 kept.folder.parent.rmdir()
@@ -117,6 +118,18 @@ def _executors(folder: Path) -> list[int]:
             if info["boot_id"] == boot_id() and info["pid"] and lives(info["pid"], info["started"]):
                 found.append(int(info["pid"]))
     return found
+
+
+def _end(folder: Path) -> None:
+    """End a run's executors, with all that they run."""
+    for number, patience_s in ((signal.SIGTERM, PATIENCE_S), (signal.SIGKILL, 1.0)):
+        for pid in _executors(folder):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        until = time.monotonic() + patience_s
+        while _executors(folder) and time.monotonic() < until:
+            time.sleep(0.02)
+    end_orphans(folder, ())
 
 
 def _size(folder: Path) -> int:

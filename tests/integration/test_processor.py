@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -236,6 +237,9 @@ def test_relaunch_replaces_the_result(tmp_path: Path) -> None:
 
 def test_a_script_that_does_not_wait_is_told_what_that_costs(tmp_path: Path) -> None:
     code = "from stratos_jupyter import Processor; Processor('local').explicit_stream(['sleep 1000'] * 3)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    env = {**os.environ, "STRATOS_ON_EXIT": "kill"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=30
+    )
     assert done.returncode == 0
-    assert done.stderr == "stratos: untitled run 1: 3 unfinished tasks end with this process; wait() waits for them\n"
+    assert done.stderr == "stratos: untitled run 1: 3 unfinished tasks end with this process\n"

@@ -211,21 +211,6 @@ def test_closing_the_session_leaves_no_process(session: Session, tmp_path: Path)
     until(lambda: not marked(mark), what="every process of the job to be gone")
 
 
-def test_a_kernel_that_is_killed_leaves_no_process(tmp_path: Path, state_home: Path) -> None:
-    code = (
-        "from stratos_jupyter import Processor\n"
-        "p = Processor('local[2]')\n"
-        "p.explicit_stream(['echo > up; sleep 1000'])\n"
-        "p.wait()\n"
-    )
-    env = {**os.environ, "MARK": tmp_path.name}
-    kernel = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=env)
-    until(lambda: (tmp_path / "up").exists())
-    kernel.kill()
-    kernel.wait()
-    until(lambda: not marked(f"MARK={tmp_path.name}"), what="every process of the job to be gone")
-
-
 def test_an_executor_that_is_killed_costs_only_what_ran(session: Session, tmp_path: Path) -> None:
     body = f"echo >> {tmp_path}/ran.%c%; test -e {tmp_path}/go || sleep 1000"
     job = session.submit(JobSpec(master="local[2]"), template_commands(body, ["a", "b", "c"]))

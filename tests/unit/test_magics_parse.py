@@ -273,7 +273,7 @@ def completer() -> Completer:
         "angles": [1, 2], "frame": SimpleNamespace(columns=[]), "reader": lambda text: text, "number": 3, "_x": [],
     }  # fmt: skip
     shell: Any = SimpleNamespace(user_ns=variables, user_ns_hidden={})
-    return Completer(shell, KNOWN, lambda: ["demo", "other", "demo"])
+    return Completer(shell, KNOWN, lambda: ["demo", "other", "demo"], lambda: ["kept"])
 
 
 @pytest.mark.parametrize(
