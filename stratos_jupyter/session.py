@@ -10,7 +10,7 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import replace
@@ -357,8 +357,7 @@ class Session:
         for _, _, _, record in journal.calls():
             origin = record.get("origin")
             job.commands.add(commands_from_record(record), around, None if origin is None else origin[0])
-        absent = [name for name, _ in spec.env if name not in os.environ]
-        job.restore(f"held: {', '.join(absent)} is not set here; set os.environ[...] first" if absent else "")
+        job.restore(_why_held(job.absent()))
         return job
 
     def let_go(self, job: Job) -> None:
@@ -407,6 +406,14 @@ class Session:
             self._machines.clear()
 
 
+def _why_held(absent: Sequence[str]) -> str:
+    """Say why an attached job is held that names variables which have no value here; '' when there are none."""
+    if not absent:
+        return ""
+    each = ", ".join(f"os.environ[{name!r}]" for name in absent)
+    return f"held: {', '.join(absent)} is not set here; set {each}, then resume the job"
+
+
 def _can_be_made(folder: str) -> bool:
     """Say whether a folder is there and can be written to, or can be made."""
     try:
@@ -432,7 +439,7 @@ class _Work:
         around = self._job.commands.surroundings(call)
         return {
             "cwd": around.cwd,
-            "env": {**around.env, RUN: str(self._folder)},
+            "env": {**self._later(), **around.env, RUN: str(self._folder)},
             "output": spec.output.value,
             "log_directory": spec.log_directory,
             "sandbox": str(self._folder / "sandbox"),
@@ -442,6 +449,11 @@ class _Work:
             "grace_s": GRACE_S,
             **to_context(spec.monitor, spec.monitor_source, spec.relauncher, spec.update_interval_s),
         }
+
+
+    def _later(self) -> dict[str, str]:
+        """Return the variables that the job names, of those that are set now: after an attach they may come later."""
+        return {name: os.environ[name] for name, _ in self._job.spec.env if name in os.environ}
 
 
 _current: Session | None = None

@@ -518,6 +518,8 @@ class LocalEngine:
         if not self._closed:
             self._closed = True
             self._end_tails()
+            self._machine.release(self.held)  # whoever attaches it, maybe here, takes it anew
+            self.held = Resources()
             self._machine.leave(self)
             for link in (*self._links, *self._stopping):
                 link.let_go()
