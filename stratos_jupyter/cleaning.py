@@ -14,6 +14,7 @@ from .backend.engines.link import INFO
 from .backend.engines.local import EXECUTORS
 from .backend.engines.orphans import end_orphans
 from .backend.store.home import runs
+from .backend.store.journal import FILE_NAME
 from .backend.store.lease import Holder, boot_id, lives
 from .kept import Kept
 
@@ -44,7 +45,8 @@ class Cleaned:
 def clean_home(home: Path, *, really: bool) -> list[Cleaned]:
     """Find the runs that nobody needs, and with `really` end their executors and remove them.
 
-    A run is needed while somebody holds it, and while it is the newest of its job and has tasks to go.
+    A run is needed while somebody holds it, and while it is the newest of its job, has tasks to go
+    and a record that can be read.
 
     Parameters
     ----------
@@ -68,6 +70,8 @@ def clean_home(home: Path, *, really: bool) -> list[Cleaned]:
             why = "all of it has ended"
         elif kept.run < newest[kept.job_id]:
             why = f"run {newest[kept.job_id]} followed"
+        elif not (kept.folder / FILE_NAME).exists():
+            why = "its record was broken"
         elif not kept.total:
             why = "it has no tasks"
         else:
