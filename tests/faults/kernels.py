@@ -30,7 +30,8 @@ from stratos_jupyter.session import close, current
 job = current().attach("demo")
 before = job.view.done
 assert job.wait({wait_s}), job.view
-rows = [[row.task, row.attempt, row.reason, row.exit_code, (row.stdout or b"").decode()] for row in job.rows()]
+rows = [[row.task, row.attempt, row.reason, row.exit_code, (row.stdout or b"").decode(), row.finished_at]
+        for row in job.rows()]
 print(json.dumps({{"before": before, "rows": rows, "lost": job.view.attempts_lost, "notices": job.view.notices}}))
 close()
 """
