@@ -18,7 +18,7 @@ from .backend.engines.local import EXECUTORS
 from .backend.engines.orphans import end_orphans
 from .backend.engines.replay import replay
 from .backend.store.home import runs
-from .backend.store.journal import open_whole
+from .backend.store.journal import FILE_NAME, open_whole
 from .backend.store.lease import Holder, boot_id, lives, release_lease, take_lease
 from .errors import JournalError, StratosError
 from .kept import Kept
@@ -54,7 +54,8 @@ class Cleaned:
 def clean_home(home: Path, *, really: bool) -> list[Cleaned]:
     """Find the runs that nobody needs, and with `really` end their executors and remove them.
 
-    A run is needed while somebody holds it, and while it is the newest of its job and has tasks to go.
+    A run is needed while somebody holds it, and while it is the newest of its job, has tasks to go
+    and a record that can be read.
 
     Parameters
     ----------
@@ -76,6 +77,8 @@ def clean_home(home: Path, *, really: bool) -> list[Cleaned]:
             continue
         if kept.run < newest[kept.job_id]:
             why = f"run {newest[kept.job_id]} followed"
+        elif not (kept.folder / FILE_NAME).exists():
+            why = "its record was broken"
         elif _has_tasks_to_go(kept.folder):
             continue
         else:
@@ -94,7 +97,7 @@ def _has_tasks_to_go(folder: Path) -> bool:
     """Say whether a run that nobody holds has tasks that have not ended; one that cannot be read counts as such."""
     try:
         take_lease(folder)
-        journal = open_whole(folder, set_aside=False)
+        journal = open_whole(folder, aside=False)
     except JournalError:
         return True
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
@@ -159,9 +160,7 @@ class Job:
         """
 
         def bring_back() -> None:
-            self._loop.restore(self.spec.demand(), self.spec.priority)
-            if why_held:
-                self._loop.post(PauseAsked(self._loop.now(), why_held))
+            self._loop.restore(self.spec.demand(), self.spec.priority, why_held)
 
         self._driver.call(bring_back)
         self._closed = self._loop.scheduler.closed
@@ -362,8 +361,22 @@ class Job:
         """Launch nothing more for now. What runs goes on."""
         self._driver.call(lambda: self._loop.post_now(PauseAsked(self._loop.now())))
 
+    def absent(self) -> list[str]:
+        """Return the environment variables that the job names and that have no value here."""
+        given = self.commands.surroundings(0).env if len(self.commands) else {}
+        return [name for name, _ in self.spec.env if name not in given and name not in os.environ]
+
     def resume(self) -> None:
-        """Launch on, after `pause` or after failures have halted the job."""
+        """Launch on, after `pause` or after failures have halted the job.
+
+        Raises
+        ------
+        SpecError
+            A variable that the job names has no value here; nothing has changed.
+        """
+        if absent := self.absent():
+            each = ", ".join(f"os.environ[{name!r}]" for name in absent)
+            raise SpecError(f"{self.job_id} needs {', '.join(absent)}, which is not set here; set {each} first")
         self._driver.call(lambda: self._loop.post_now(ResumeAsked(self._loop.now())))
 
     @property

@@ -10,7 +10,7 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import replace
@@ -25,7 +25,7 @@ from .backend.engines.loop import JobLoop
 from .backend.engines.machine import Machine, this_machine
 from .backend.engines.orphans import RUN
 from .backend.store.home import make_home, new_run, newest_run, runs
-from .backend.store.journal import Journal, open_whole
+from .backend.store.journal import Journal, open_whole, set_aside
 from .backend.store.lease import Holder, holder_of, is_wanted, release_lease, take_lease, want
 from .backend.store.progress import write_progress
 from .commands import Commands, commands_from_record
@@ -347,18 +347,29 @@ class Session:
     def _restore(self, run: int, folder: Path, make_parser: Callable[[JobSpec], Parser | None] | None) -> Job:
         journal = open_whole(folder)
         try:
-            spec = JobSpec.from_record(journal.meta()["spec"])
+            facts, calls = journal.contents()
+            spec = JobSpec.from_record(facts["spec"])
+            given = [(commands_from_record(record), record.get("origin")) for _, _, _, record in calls]
+        except (KeyError, TypeError, ValueError) as error:
+            journal.close()
+            raise set_aside(folder, str(error)) from error
+        try:
             parser = make_parser(spec) if make_parser is not None else None
             job = self._open(spec, run, journal, parser)
         except BaseException:
             journal.close()
             raise
         around = self.surroundings(spec)
-        for _, _, _, record in journal.calls():
-            origin = record.get("origin")
-            job.commands.add(commands_from_record(record), around, None if origin is None else origin[0])
-        absent = [name for name, _ in spec.env if name not in os.environ]
-        job.restore(f"held: {', '.join(absent)} is not set here; set os.environ[...] first" if absent else "")
+        for commands, origin in given:
+            job.commands.add(commands, around, None if origin is None else origin[0])
+        try:
+            job.restore(_why_held(job.absent()))
+        except BaseException as error:
+            self._jobs.remove(job)
+            job.call(job.let_go)
+            if isinstance(error, TypeError | ValueError):  # an entry is not what it should be
+                raise set_aside(folder, str(error)) from error
+            raise
         return job
 
     def let_go(self, job: Job) -> None:
@@ -407,6 +418,14 @@ class Session:
             self._machines.clear()
 
 
+def _why_held(absent: Sequence[str]) -> str:
+    """Say why an attached job is held that names variables which have no value here; '' when there are none."""
+    if not absent:
+        return ""
+    each = ", ".join(f"os.environ[{name!r}]" for name in absent)
+    return f"held: {', '.join(absent)} is not set here; set {each}, then resume the job"
+
+
 def _can_be_made(folder: str) -> bool:
     """Say whether a folder is there and can be written to, or can be made."""
     try:
@@ -432,7 +451,7 @@ class _Work:
         around = self._job.commands.surroundings(call)
         return {
             "cwd": around.cwd,
-            "env": {**around.env, RUN: str(self._folder)},
+            "env": {**self._later(), **around.env, RUN: str(self._folder)},
             "output": spec.output.value,
             "log_directory": spec.log_directory,
             "sandbox": str(self._folder / "sandbox"),
@@ -442,6 +461,10 @@ class _Work:
             "grace_s": GRACE_S,
             **to_context(spec.monitor, spec.monitor_source, spec.relauncher, spec.update_interval_s),
         }
+
+    def _later(self) -> dict[str, str]:
+        """Return the variables that the job names, of those that are set now: after an attach they may come later."""
+        return {name: os.environ[name] for name, _ in self._job.spec.env if name in os.environ}
 
 
 _current: Session | None = None

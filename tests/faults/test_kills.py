@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,12 +12,10 @@ from pathlib import Path
 import pytest
 
 from stratos_jupyter.backend.engines.orphans import bearers
-from tests.faults.kernels import start
+from tests.faults.kernels import ROUNDS, executors, kill, start
 from tests.waiting import until
 
 TASKS = 300
-#: STRATOS_ROUNDS=50 is what `make faults` does
-ROUNDS = int(os.environ.get("STRATOS_ROUNDS", "5"))
 SEED = int(os.environ.get("STRATOS_SEED", "20260101"))
 MODES = ["kernel", "executor", "both"]
 
@@ -47,23 +44,6 @@ close()
 """
 
 
-def executors(folder: Path) -> list[int]:
-    found = []
-    for path in folder.glob("executors/*/executor.json"):
-        try:
-            found.append(int(json.loads(path.read_text())["pid"]))
-        except (OSError, ValueError):
-            continue  # it is going
-    return [pid for pid in found if pid]
-
-
-def kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-
-
 @pytest.mark.parametrize("mode", MODES)
 def test_nothing_is_lost_or_recorded_twice(mode: str, tmp_path: Path) -> None:
     dice = random.Random(f"{SEED} {mode}")
@@ -76,7 +56,7 @@ def test_nothing_is_lost_or_recorded_twice(mode: str, tmp_path: Path) -> None:
         assert kernel.stdout is not None
         assert kernel.stdout.readline() == "up\n"
         at_s = time.monotonic() + dice.uniform(0.05, 1.2)
-        until(lambda at_s=at_s, it=kernel: time.monotonic() >= at_s or it.poll() is not None)
+        until(lambda at_s=at_s, kernel=kernel: time.monotonic() >= at_s or kernel.poll() is not None)
         if mode != "kernel":
             for pid in executors(run):
                 kill(pid)

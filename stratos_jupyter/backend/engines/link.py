@@ -18,7 +18,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +32,8 @@ INFO: Final = "executor.json"
 SPOOL: Final = "spool"
 #: what it prints itself
 LOG: Final = "log"
+#: what says that an executor has ended, or can never be reached again
+GONE: Final = (ConnectionRefusedError, FileExistsError, FileNotFoundError)
 #: the wire's version
 VERSION: Final = 1
 _BACKEND: Final = str(Path(__file__).resolve().parents[1])
@@ -88,7 +90,7 @@ class Link(asyncio.Protocol):
     Raises
     ------
     OSError
-        It cannot be started, or the one that there was has ended.
+        It cannot be started, or it cannot be connected to; one of `GONE` where the one that there was has ended.
     """
 
     def __init__(
@@ -110,30 +112,38 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self.up = False
         self.gone: Future[None] = Future()
+        info = json.loads((record / INFO).read_text("utf-8")) if (record / INFO).exists() else None
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            if (record / INFO).exists():
-                self._find(connection)
-            else:
-                self.folder = socket_folder()
-                self._start(connection, linger_s)
-        except OSError:
+            self.folder = Path(info["folder"]) if info is not None else socket_folder()
+            try:
+                if info is not None:
+                    self._find(connection, info)
+                else:
+                    self._start(connection, linger_s)
+            except OSError as error:
+                if info is None or isinstance(error, GONE):
+                    self._remove_folder()
+                raise
+        except BaseException:
             connection.close()
-            self._remove_folder()
             raise
         #: of the connection, for a forked child to close
         self.descriptor = connection.fileno()
         self.send(["hello", VERSION])
         self._connecting = self._loop.create_task(self._connect(connection))
 
-    def _find(self, connection: socket.socket) -> None:
-        info = json.loads((self.record / INFO).read_text("utf-8"))
-        self.folder = Path(info["folder"])
+    def _find(self, connection: socket.socket, info: Mapping[str, Any]) -> None:
         self.pid, self._started = int(info["pid"]), str(info["started"])
         if info["boot_id"] != boot_id() or (self.pid and not lives(self.pid, self._started)):
             raise ConnectionRefusedError(f"executor {self.pid} has ended")
-        connection.connect(str(self.folder / "sock"))
-        connection.setblocking(False)
+        connection.setblocking(False)  # one that is stopped, and at whose door many wait, must not stop us too
+        try:
+            connection.connect(str(self.folder / "sock"))
+        except GONE:
+            if self.pid:
+                self.kill()  # it lives, and nobody can ever reach it
+            raise
 
     def _start(self, connection: socket.socket, linger_s: float) -> None:
         self.record.parent.mkdir(mode=0o700, exist_ok=True)
@@ -235,7 +245,8 @@ class Link(asyncio.Protocol):
 
     def kill(self) -> None:
         """Kill the executor's process."""
-        os.kill(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
 
     def _remove_folder(self) -> None:
         with suppress(OSError):  # whoever cleans up temporary files may have been here

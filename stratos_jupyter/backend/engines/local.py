@@ -32,7 +32,7 @@ from ..core.resources import Resources
 from ..core.states import Reason
 from ..executor.spool import read_spool
 from .base import Result, Sink, Tail, Work
-from .link import LOG, SPOOL, Link
+from .link import GONE, LOG, SPOOL, Link
 from .machine import Machine
 from .orphans import end_orphans
 
@@ -333,9 +333,14 @@ class LocalEngine:
         for record in sorted((self._folder / EXECUTORS).glob("[0-9]*"), key=lambda entry: int(entry.name)):
             try:
                 link = Link(record, self._receive, self._link_lost)
-            except (OSError, ValueError, KeyError):
+            except (*GONE, KeyError, TypeError, ValueError):
                 self._bury(record)
                 continue
+            except OSError as error:  # it lives: what it runs must not run beside it
+                raise EngineError(
+                    f"the executor of {record} cannot be connected to ({error.strerror}); attach again later, or end "
+                    "that process first"
+                ) from error
             self._links.append(link)
             self._contexts[link] = set()
             self._attaching.add(link)
@@ -518,6 +523,8 @@ class LocalEngine:
         if not self._closed:
             self._closed = True
             self._end_tails()
+            self._machine.release(self.held)  # whoever attaches it, maybe here, takes it anew
+            self.held = Resources()
             self._machine.leave(self)
             for link in (*self._links, *self._stopping):
                 link.let_go()

@@ -253,8 +253,10 @@ class JobLoop:
         self._inbox.append(_Added(event, first, record, origin))
         self._wake()
 
-    def restore(self, demand: Resources, priority: int) -> None:
+    def restore(self, demand: Resources, priority: int, why_held: str = "") -> None:
         """Bring back what is recorded, and find what an earlier process has left running.
+
+        `why_held` says why nothing may be launched here; that is not recorded, for it is no concern of the next kernel.
 
         Raises
         ------
@@ -265,6 +267,8 @@ class JobLoop:
         self._call_times, self._origins = replayed.call_times, replayed.origins
         self._adopted = replayed.adopted
         self._submitted_at = self._call_times[0] if self._call_times else self._submitted_at
+        if why_held:
+            self.scheduler.handle(PauseAsked(self.now(), why_held))
         for attempt, commands in replayed.spawned.items():  # their calls had not been recorded
             self._adopting += 1
             self._adopt(attempt, commands)

@@ -20,9 +20,11 @@ that are not ``told`` are no node's word but follow from what stands before them
 
 from __future__ import annotations
 
+import errno
 import heapq
 import itertools
 import json
+import logging
 import os
 import sqlite3
 import threading
@@ -32,10 +34,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 from ...errors import JournalError
 from ..core.states import TaskState
 from .rows import EndingRow, ResultRow
+
+log = logging.getLogger(__name__)
 
 FORMAT: Final = 2
 FILE_NAME: Final = "journal.sqlite"
@@ -74,7 +79,7 @@ class Entry(NamedTuple):
     detail: Any
 
 
-def open_whole(folder: Path, *, set_aside: bool = True) -> Journal:
+def open_whole(folder: Path, *, aside: bool = True) -> Journal:
     """Return the journal of a run that exists; one that is broken is set aside.
 
     Raises
@@ -98,13 +103,39 @@ def open_whole(folder: Path, *, set_aside: bool = True) -> Journal:
         if not broken:
             return journal
         journal.close()
-    if not set_aside:
-        raise JournalError(f"{path} is broken ({broken})")
+    raise set_aside(folder, broken) if aside else JournalError(f"{path} is broken ({broken})")
+
+
+def set_aside(folder: Path, why: str) -> JournalError:
+    """Give a broken journal, which nobody has open, another name; return what there is to say of it."""
+    path = folder / FILE_NAME
     aside = f"{FILE_NAME}.broken-{time.strftime('%Y%m%d-%H%M%S')}"
     for ending in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             os.replace(f"{path}{ending}", folder / f"{aside}{ending}")
-    raise JournalError(f"{path} is broken ({broken}); it is set aside as {aside}. Other jobs are not concerned")
+    return JournalError(
+        f"{path} is broken ({why}); it is set aside as {aside}. Other jobs are not concerned; what still runs of this "
+        "one is ended by %stratos clean, which removes its folder too"
+    )
+
+
+def _locks_work(folder: Path) -> bool:
+    """Say whether files can be locked there; on a network file system without a lock daemon they cannot."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    probe = folder / f"locks.{os.getpid()}"
+    try:
+        fd = os.open(probe, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            os.close(fd)
+            probe.unlink()
+    except OSError as error:
+        return error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+    return True
 
 
 class Journal:
@@ -128,9 +159,16 @@ class Journal:
         self._lock = threading.RLock()
         path = folder / FILE_NAME
         try:
-            # SQLite gives -wal the permissions of the file itself, so this makes both private.
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            # SQLite gives -wal the permissions of the file itself, so this makes both private. One that is there is
+            # not opened: closing it again would drop the locks that this process may have on it.
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            where = f"file:{quote(os.fsencode(path))}"
+            if not _locks_work(folder):
+                log.warning("%s: files here are not locked; the lease alone says who holds this run", folder)
+                where += "?vfs=unix-none"
+            # Whoever has it open keeps it so: there is nothing to wait for.
+            self._db = sqlite3.connect(where, 1.0, uri=True, isolation_level=None, check_same_thread=False)
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"{path}: {error}") from error
         try:
@@ -155,9 +193,12 @@ class Journal:
         with self._lock:
             try:
                 found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+                empty = self._db.execute("SELECT 1 FROM meta").fetchone() is None
             except sqlite3.Error as error:
                 return str(error)
-        return "" if found == "ok" else str(found)
+        if found != "ok":
+            return " ".join(str(found).split())
+        return "nothing is recorded in it" if empty else ""
 
     # -- writing ----------------------------------------------------------------------------------------
 
@@ -313,6 +354,13 @@ class Journal:
                 (task,),
             ).fetchall()
         return list(map(ResultRow._make, found))
+
+    def contents(self) -> tuple[dict[str, Any], list[tuple[int, int, float, dict[str, Any]]]]:
+        """Return all facts about the run, and every call; what cannot be read is a ValueError."""
+        try:
+            return self.meta(), self.calls()
+        except (sqlite3.Error, TypeError, zlib.error) as error:
+            raise ValueError(str(error)) from error
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,0 +1,54 @@
+"""A session of this test's own, ended with it; and kernels that are ended with their test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stratos_jupyter import session as sessions
+from stratos_jupyter.backend.engines.orphans import bearers
+from stratos_jupyter.session import Session
+from stratos_jupyter.settings import Stratos
+from tests.faults.kernels import executors, kill, start
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def session(state_home: Path) -> Iterator[Session]:
+    """The process's session, as magics and Processor use it."""
+    sessions.close()
+    Stratos.clear_instance()  # the environment is read once
+    yield sessions.current()
+    sessions.close()
+
+
+@pytest.fixture
+def run_kernel(state_home: Path) -> Iterator[Start]:
+    """Starts kernels; whatever is left of them, and of the executors in this test's home, ends with the test."""
+    kernels: list[subprocess.Popen[str]] = []
+
+    def run(code: str, env: dict[str, str] | None = None, home: Path = state_home) -> subprocess.Popen[str]:
+        kernels.append(start(code, home, env))
+        return kernels[-1]
+
+    yield run
+    for kernel in kernels:
+        if kernel.poll() is None:
+            kernel.kill()
+        kernel.communicate()
+    for run_folder in state_home.glob("jobs/*/*"):
+        for pid in (*executors(run_folder), *bearers(run_folder)):
+            kill(pid, signal.SIGCONT)
+            kill(pid)
+
+
+def needs_root() -> None:
+    """Skip what only root can set up: mounts, and being somebody else."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can set this up")
