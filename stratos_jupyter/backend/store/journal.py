@@ -303,6 +303,12 @@ class Journal:
                 found = self._db.execute(query, (-nbytes - 1, first, after_seq, int(TaskState.FINISHED))).fetchall()
             yield after_seq, list(map(EndingRow._make, found))
 
+    def starts(self) -> dict[int, float]:
+        """Return when the attempt began whose result each task has; a task without one is left out."""
+        query = "SELECT task, started_at FROM results WHERE counts AND started_at IS NOT NULL ORDER BY seq"
+        with self._lock:
+            return dict(self._db.execute(query).fetchall())
+
     def attempts(self, task: int) -> list[ResultRow]:
         """Return every ended attempt of one task, first to last."""
         with self._lock:
