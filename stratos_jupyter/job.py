@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
@@ -161,8 +162,8 @@ class Job:
 
         def bring_back() -> None:
             self._loop.restore(self.spec.demand(), self.spec.priority)
-            if why_held:
-                self._loop.post(PauseAsked(self._loop.now(), why_held))
+            if why_held and not self._loop.scheduler.held:
+                self._loop.post_now(PauseAsked(self._loop.now(), why_held))
 
         self._driver.call(bring_back)
         self._closed = self._loop.scheduler.closed
@@ -298,14 +299,15 @@ class Job:
         with self._lock:
             old = self.spec
             self.spec = replace(old, env=spec.env, rules=spec.rules, parse=spec.parse, columns=spec.columns)
-            # the rules that the run began with are what its record is read by
-            kept = replace(self.spec, rules=old.rules).to_record()
-            if kept != old.to_record():
+            kept = self._journal.meta()["spec"]  # with the rules that it began with, by which its record is read
+            record = {**self.spec.to_record(), "rules": kept["rules"]}
+            if json.loads(json.dumps(record)) != kept:
                 with self._journal.writing():
-                    self._journal.set_meta({"spec": kept})
+                    self._journal.set_meta({"spec": record})
             if parser is not None or (old.parse, old.columns) != (spec.parse, spec.columns):
                 self._parser, self._table = parser, None
-            self._driver.call(lambda: self._loop.post_now(RulesChanged(self._loop.now(), spec.rules)))
+            if self.rules != spec.rules:
+                self._driver.call(lambda: self._loop.post_now(RulesChanged(self._loop.now(), spec.rules)))
 
     def adopt(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
         """Add commands that an attempt's monitor asked for; the driver thread calls this."""

@@ -33,11 +33,12 @@ from .errors import EngineError, JobNotFound, SpecError
 from .job import Job
 from .keeper import start_keeper
 from .kept import Kept
+from .keys import env_key
 from .monitors import program, to_context
 from .parsing import Parser
 from .spec import JobSpec
 from .values import parse_duration_s
-from .workload import Surroundings
+from .workload import Keys, Surroundings, Workload
 
 log = logging.getLogger(__name__)
 
@@ -188,6 +189,7 @@ class Session:
         *,
         keep_open: bool = False,
         parser: Parser | None = None,
+        keys: Keys | None = None,
     ) -> Job:
         """Start a new run of a job.
 
@@ -201,6 +203,8 @@ class Session:
             Whether more commands may come.
         parser : Parser, optional
             Makes columns of each task's output.
+        keys : Keys, optional
+            What the commands were made of.
 
         Returns
         -------
@@ -225,7 +229,8 @@ class Session:
                 )
             job = self._open(spec, run, journal, parser)
         if commands is not None:
-            job.add(commands, self.surroundings(spec))
+            around = self.surroundings(spec)
+            job.add(commands, around, keys or Keys(env_key(self.home, spec, around.env)))
         if not keep_open:
             job.close()
         return job
@@ -289,6 +294,7 @@ class Session:
         *,
         steal: bool = False,
         make_parser: Callable[[JobSpec], Parser | None] | None = None,
+        hold: str = "",
     ) -> Job:
         """Go on with the newest run of a job that another process began.
 
@@ -302,6 +308,8 @@ class Session:
             Ask a living process that holds it to let go; without it, only one that keeps it in the background is.
         make_parser : callable, optional
             Makes the parser of a spec, where it is a function of the notebook.
+        hold : str
+            Why nothing may be launched yet; '' when it may.
 
         Raises
         ------
@@ -321,7 +329,7 @@ class Session:
             self._gain(job_id, folder, steal)
             take_lease(folder)
             try:
-                return self._restore(run, folder, make_parser)
+                return self._restore(run, folder, make_parser, hold)
             except BaseException:
                 release_lease(folder)
                 raise
@@ -344,7 +352,9 @@ class Session:
         if holder_of(folder)[1] == lease and holder is Holder.ALIVE:
             raise EngineError(f"{job_id}: {whose} does not let go of it within {LET_GO_S:g} s; end that process first")
 
-    def _restore(self, run: int, folder: Path, make_parser: Callable[[JobSpec], Parser | None] | None) -> Job:
+    def _restore(
+        self, run: int, folder: Path, make_parser: Callable[[JobSpec], Parser | None] | None, hold: str
+    ) -> Job:
         journal = open_whole(folder)
         try:
             spec = JobSpec.from_record(journal.meta()["spec"])
@@ -353,12 +363,10 @@ class Session:
         except BaseException:
             journal.close()
             raise
-        around = self.surroundings(spec)
-        for _, _, _, record in journal.calls():
-            origin = record.get("origin")
-            job.commands.add(commands_from_record(record), around, None if origin is None else origin[0])
+        restore_calls(journal, job.commands, self.surroundings(spec))
         absent = [name for name, _ in spec.env if name not in os.environ]
-        job.restore(f"held: {', '.join(absent)} is not set here; set os.environ[...] first" if absent else "")
+        missing = f"held: {', '.join(absent)} is not set here; set os.environ[...] first" if absent else ""
+        job.restore(hold or missing)
         return job
 
     def let_go(self, job: Job) -> None:
@@ -405,6 +413,18 @@ class Session:
                 self._driver.close()
                 self._driver = None
             self._machines.clear()
+
+
+def restore_calls(journal: Journal, workload: Workload, around: Surroundings) -> None:
+    """Bring back the commands that are recorded of a run."""
+    for _, _, _, record in journal.calls():
+        origin = record.get("origin")
+        workload.add(
+            commands_from_record(record),
+            replace(around, cwd=record.get("cwd", around.cwd)),
+            None if origin is None else origin[0],
+            Keys(record.get("env", ""), record.get("keys", "")),
+        )
 
 
 def _can_be_made(folder: str) -> bool:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from .commands import Commands
 
-
 #: characters of the key of one command's inputs
 KEY: Final = 32
 
