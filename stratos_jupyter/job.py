@@ -238,15 +238,22 @@ class Job:
         keys: Keys | None = None,
     ) -> range:
         with self._numbering:
-            tasks = self.commands.add(commands, surroundings, None if origin is None else origin[0], keys)
-            call = self.commands.call_of(tasks.start)
-            event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority)
-
-            def record() -> dict[str, Any]:
-                return self.commands.record(call, self.spec.cwd)
-
-            self._driver.post(lambda: self._loop.add(event, tasks.start, record, origin))
+            tasks, enter = self._number(commands, surroundings, origin, keys)
+            self._driver.post(enter)
         return tasks
+
+    def _number(
+        self, commands: Commands, surroundings: Surroundings, origin: tuple[int, int] | None, keys: Keys | None
+    ) -> tuple[range, Callable[[], None]]:
+        """Number commands, and return what makes them known on the driver thread; `_numbering` is held until then."""
+        tasks = self.commands.add(commands, surroundings, None if origin is None else origin[0], keys)
+        call = self.commands.call_of(tasks.start)
+        event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority)
+
+        def record() -> dict[str, Any]:
+            return self.commands.record(call, self.spec.cwd)
+
+        return tasks, lambda: self._loop.add(event, tasks.start, record, origin)
 
     def renew(
         self,
@@ -271,18 +278,23 @@ class Job:
         range
             The indices of the commands that were added.
         """
-        tasks = range(0)
         with self._lock:
-            if superseded or restored:
-                left_out = Superseded(self._loop.now(), tuple(superseded), tuple(restored))
-                self._driver.post(lambda: self._loop.post(left_out))
-            if added is not None:
-                tasks = self._enter(*added[:2], keys=added[2])
-            if again:
-                self._driver.post(lambda: self._loop.post(RelaunchAsked(self._loop.now(), tuple(again))))
-                self._relaunched.update(again)
-            # Returns when all of this is taken in, and the view shows it. What was held goes on.
-            self._driver.call(lambda: self._loop.post_now(ResumeAsked(self._loop.now())))
+            with self._numbering:
+                at_s = self._loop.now()
+                tasks, enter = (range(0), None) if added is None else self._number(*added[:2], None, added[2])
+
+                def take_in() -> None:  # in one turn of the loop, hence one transaction
+                    if superseded or restored:
+                        self._loop.post(Superseded(at_s, tuple(superseded), tuple(restored)))
+                    if enter is not None:
+                        enter()
+                    if again:
+                        self._loop.post(RelaunchAsked(at_s, tuple(again)))
+                    self._loop.post_now(ResumeAsked(at_s))  # what was held goes on
+
+                self._driver.post(take_in)
+            self._relaunched.update(again)
+            self._driver.call(lambda: None)  # that is done, and the view shows it
         return tasks
 
     @property

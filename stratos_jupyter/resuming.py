@@ -331,17 +331,18 @@ def resume(
     try:
         _refuse_others(job.spec, spec)
         work = _compare(_run_of(job), cell, env)
-    except BaseException:
         if attached:
+            _surround(job, around)
+        job.now_is(spec, parser)
+    except BaseException:
+        if attached:  # leave it as it was
             if job.view.held == COMPARING:
                 job.resume()
             session.let_go(job)
         raise
-    if attached:
-        _surround(job, around)
-    job.now_is(spec, parser)
-    picked = [inputs[place] for place in work.added]
-    added = (chosen(commands, work.added), around, keys_of(env, picked)) if work.added else None
+    added = None
+    if work.added:
+        added = chosen(commands, work.added), around, keys_of(env, [inputs[place] for place in work.added])
     job.renew(added, work.superseded, work.restored, work.again)
     return job, work.tally
 

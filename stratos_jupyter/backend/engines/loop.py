@@ -394,7 +394,7 @@ class JobLoop:
         now: list[_Item] = []
         kept: list[_Item] = []
         for item in taken:
-            waits = isinstance(item, _Arrived | _Added | OffersArrived | RelaunchAsked)
+            waits = isinstance(item, _Arrived | _Added | OffersArrived | RelaunchAsked | Superseded)
             waits = waits or (isinstance(item, KillAsked) and any(isinstance(one, _Added) for one in kept))
             (kept if waits else now).append(item)
         return now, kept
