@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from .errors import SpecError
@@ -256,6 +256,18 @@ def explicit_commands(commands: Sequence[str]) -> ExplicitCommands:
 
 def _is_text(command: object) -> bool:
     return isinstance(command, str) and bool(command.strip())
+
+
+def chosen(commands: Commands, indices: Sequence[int]) -> Commands:
+    """Return those commands of a call, in that order."""
+    match commands:
+        case GlobCommands():
+            return replace(commands, files=[commands.files[index] for index in indices])
+        case TemplateCommands():
+            return replace(commands, rows=[commands.rows[index] for index in indices])
+        case ExplicitCommands():
+            return replace(commands, texts=[commands.texts[index] for index in indices])
+    raise TypeError(f"cannot choose among {type(commands).__name__}")
 
 
 def commands_from_record(record: Mapping[str, Any]) -> Commands:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -19,6 +20,7 @@ from .backend.core.events import (
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
+    Superseded,
     TasksAdded,
 )
 from .backend.core.rules import Rules
@@ -36,7 +38,7 @@ from .failures import Failures, Group
 from .rule_values import parse_count, parse_halt, parse_rate, parse_retries
 from .spec import JobSpec, OutputMode
 from .values import parse_duration_s
-from .workload import Surroundings, Workload
+from .workload import Keys, Surroundings, Workload
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,7 +212,7 @@ class Job:
 
     # -- adding -----------------------------------------------------------------------------------------
 
-    def add(self, commands: Commands, surroundings: Surroundings) -> range:
+    def add(self, commands: Commands, surroundings: Surroundings, keys: Keys | None = None) -> range:
         """Add commands and return their indices.
 
         Raises
@@ -221,18 +223,102 @@ class Job:
         with self._lock:
             if self._closed:
                 raise StreamClosed(f"{self.job_id} is closed: wait() has ended it; a new stream or job takes more")
-            tasks = self._enter(commands, surroundings)
+            tasks = self._enter(commands, surroundings, keys=keys)
             counts = list(self._view.counts)
             counts[TaskState.QUEUED] += len(tasks)
             self._view = replace(self._view, counts=tuple(counts), ended_at=None)
         return tasks
 
-    def _enter(self, commands: Commands, surroundings: Surroundings, origin: tuple[int, int] | None = None) -> range:
+    def _enter(
+        self,
+        commands: Commands,
+        surroundings: Surroundings,
+        origin: tuple[int, int] | None = None,
+        keys: Keys | None = None,
+    ) -> range:
         with self._numbering:
-            tasks = self.commands.add(commands, surroundings, None if origin is None else origin[0])
-            event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority)
-            self._driver.post(lambda: self._loop.add(event, tasks.start, commands.to_record, origin))
+            tasks, enter = self._number(commands, surroundings, origin, keys)
+            self._driver.post(enter)
         return tasks
+
+    def _number(
+        self, commands: Commands, surroundings: Surroundings, origin: tuple[int, int] | None, keys: Keys | None
+    ) -> tuple[range, Callable[[], None]]:
+        """Number commands, and return what makes them known on the driver thread; `_numbering` is held until then."""
+        tasks = self.commands.add(commands, surroundings, None if origin is None else origin[0], keys)
+        call = self.commands.call_of(tasks.start)
+        event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority)
+
+        def record() -> dict[str, Any]:
+            return self.commands.record(call, self.spec.cwd)
+
+        return tasks, lambda: self._loop.add(event, tasks.start, record, origin)
+
+    def renew(
+        self,
+        added: tuple[Commands, Surroundings, Keys] | None,
+        superseded: Sequence[int] = (),
+        restored: Sequence[int] = (),
+        again: Sequence[int] = (),
+    ) -> range:
+        """Make it the job of a cell that was run again, in one go; it takes commands although it was closed.
+
+        Parameters
+        ----------
+        added : tuple, optional
+            Commands to run that are not among its tasks.
+        superseded, restored : sequence of int
+            Tasks that belong to the job no longer, and that do so again.
+        again : sequence of int
+            Tasks to run once more.
+
+        Returns
+        -------
+        range
+            The indices of the commands that were added.
+        """
+        with self._lock:
+            with self._numbering:
+                at_s = self._loop.now()
+                tasks, enter = (range(0), None) if added is None else self._number(*added[:2], None, added[2])
+
+                def take_in() -> None:  # in one turn of the loop, hence one transaction
+                    if superseded or restored:
+                        self._loop.post(Superseded(at_s, tuple(superseded), tuple(restored)))
+                    if enter is not None:
+                        enter()
+                    if again:
+                        self._loop.post(RelaunchAsked(at_s, tuple(again)))
+                    self._loop.post_now(ResumeAsked(at_s))  # what was held goes on
+
+                self._driver.post(take_in)
+            self._relaunched.update(again)
+            self._driver.call(lambda: None)  # that is done, and the view shows it
+        return tasks
+
+    @property
+    def superseded(self) -> frozenset[int]:
+        """Tasks that belong to the job no longer, because its cell was run again: no result shows them."""
+        return self._loop.scheduler.table.superseded
+
+    def starts(self) -> dict[int, float]:
+        """Return when the tasks began that have a result, in seconds since the epoch."""
+        return self._journal.starts()
+
+    def now_is(self, spec: JobSpec, parser: Parser | None) -> None:
+        """Take over what may change between two runs of a cell: rules, variables and how outputs are read."""
+        with self._lock:
+            old = self.spec
+            self.spec = replace(old, env=spec.env, rules=spec.rules, parse=spec.parse, columns=spec.columns)
+            kept = self._journal.meta()["spec"]  # with the rules that it began with, by which its record is read
+            record = {**self.spec.to_record(), "rules": kept["rules"]}
+            if json.loads(json.dumps(record)) != kept:
+                with self._journal.writing():
+                    self._journal.set_meta({"spec": record})
+            if parser is not None or (old.parse, old.columns) != (spec.parse, spec.columns):
+                self._parser, self._table = parser, None
+            if self.rules != spec.rules:
+                self._driver.call(lambda: self._loop.post_now(RulesChanged(self._loop.now(), spec.rules)))
 
     def adopt(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
         """Add commands that an attempt's monitor asked for; the driver thread calls this."""
@@ -347,6 +433,9 @@ class Job:
             There is no such task.
         """
         chosen = self.failed() if tasks is None else tuple(dict.fromkeys(self._known(tasks)))
+        if old := [task for task in chosen if task in self.superseded]:
+            shown = ", ".join(map(str, old[:5]))
+            raise JobNotFound(f"{shown} of {self.job_id}: superseded when its cell was run again; its record stays")
         self._driver.call(lambda: self._loop.post_now(RelaunchAsked(self._loop.now(), chosen)))
         with self._lock:
             self._relaunched.update(chosen)
@@ -355,7 +444,8 @@ class Job:
     def failed(self) -> tuple[int, ...]:
         """Return the tasks that ended as FAILED or LOST."""
         bad = (TaskState.FAILED, TaskState.LOST)
-        return tuple(task for task, state in enumerate(self.states()) if state in bad)
+        left_out = self.superseded
+        return tuple(task for task, state in enumerate(self.states()) if state in bad and task not in left_out)
 
     def pause(self) -> None:
         """Launch nothing more for now. What runs goes on."""
@@ -434,7 +524,9 @@ class Job:
 
     def failures(self, most: int) -> list[ResultRow]:
         """Return the first `most` results that did not finish well, by task."""
-        return self._journal.failures(most)
+        left_out, states = self.superseded, self.states()
+        among = sum(states[task] > TaskState.FINISHED for task in left_out)
+        return [row for row in self._journal.failures(most + among) if row.task not in left_out][:most]
 
     def failure_groups(self) -> list[Group]:
         """Return the tasks that did not finish well, grouped by what they have in common, the largest group first.
@@ -454,7 +546,8 @@ class Job:
             # Asked after the rows: those that have begun again by now are left out, not forgotten, for the row of
             # their new end may have been read while it was being made known.
             states = self.states()
-            return failures.groups(without={task for task in failures if states[task] <= TaskState.FINISHED})
+            begun = {task for task in failures if states[task] <= TaskState.FINISHED}
+            return failures.groups(without=begun | self.superseded)
 
     def text_of(self, data: bytes | None, path: str, size: int) -> str:
         """Return a stream as text, bounded by the job's ``output_limit``; the path of its file where it stays there."""
@@ -530,7 +623,8 @@ class Job:
         """
         with self._lock:
             table = self._results()
-            return table.frame_all(self.states()) if all else table.frame()
+            left_out = self.superseded
+            return table.frame_all(self.states(), left_out) if all else table.frame(left_out)
 
     def _results(self) -> ResultTable:
         from .results import ResultTable  # here, so that importing the package does not load pandas

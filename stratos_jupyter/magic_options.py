@@ -81,6 +81,7 @@ environment_options = group(
              many=True, complete="environment"),
 )  # fmt: skip
 run_options = group(
+    Argument("--resume", "go on with the newest run of the job: run only what is new, has changed or failed"),
     Argument("--wait", "return when all tasks have ended"),
     Argument("--dry-run", "show how many tasks there would be, and the first three; start nothing"),
 )

@@ -32,6 +32,7 @@ from .magic_text import cleaning_text, jobs_text, log_text, preview_text, remain
 from .monitors import function_source
 from .parsing import Parser, make_parser
 from .report import clean
+from .resuming import resume
 from .spec import JobSpec
 from .values import split_lines
 from .widgets import JobDisplay, first_failures
@@ -322,13 +323,28 @@ class StratosMagics(Magics):
             raise args.made.error(wrong)
         if refused:
             raise SpecError(wrong)
+        if args.resume:
+            self._resume(args, spec, commands, parser)
+            return
         if args.dry_run:
             session.check(spec, commands)
             print(preview_text(spec, commands))
             return
         if args.into:
             import_module(".results", __package__)  # pandas takes a while: an interrupt had better come before the job
-        job = session.submit(spec, commands, parser=parser)
+        self._follow(args, session.submit(spec, commands, parser=parser))
+
+    def _resume(self, args: argparse.Namespace, spec: JobSpec, commands: Commands, parser: Parser | None) -> None:
+        if args.job is None:
+            raise args.made.error("--resume goes on with a job: name it with --job")
+        if args.into and not args.dry_run:
+            import_module(".results", __package__)
+        job, tally = resume(self._session(), spec, commands, parser=parser, dry_run=args.dry_run)
+        print(tally if job is not None else f"{tally}\nnothing was started")
+        if job is not None:
+            self._follow(args, job)
+
+    def _follow(self, args: argparse.Namespace, job: Job) -> None:
         with self._attending(job):
             if args.into:
                 self.bindings.bind(args.into, job)
@@ -358,7 +374,7 @@ class StratosMagics(Magics):
 
     def _tasks(self, args: argparse.Namespace, words: list[str], job: Job) -> list[int]:
         try:
-            return task_indices(words, job.view.total)
+            return task_indices(words, len(job.commands))
         except ValueError as error:
             raise args.made.error(str(error)) from None
 

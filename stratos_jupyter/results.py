@@ -11,7 +11,7 @@ A placeholder or a parsed column whose name is taken gets a trailing ``_``: ``st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -306,28 +306,35 @@ class ResultTable:
 
     # -- giving DataFrames ------------------------------------------------------------------------------
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self, without: Collection[int] = ()) -> pd.DataFrame:
         """Return the tasks that have ended.
+
+        Parameters
+        ----------
+        without : collection of int
+            Tasks to leave out.
 
         Returns
         -------
         DataFrame, shape (n_ended, n_columns), index ``task``
             Sorted by task. The caller's own: changing it changes nothing here.
         """
-        tasks = np.flatnonzero(self._state != _NO_ROW)
+        tasks = _others(np.flatnonzero(self._state != _NO_ROW), without)
         return self._frame(tasks, tasks, self._state[tasks])
 
-    def frame_all(self, states: bytes) -> pd.DataFrame:
+    def frame_all(self, states: bytes, without: Collection[int] = ()) -> pd.DataFrame:
         """Return every task; one that has not ended has its command and missing values.
 
         Parameters
         ----------
         states : bytes
             The `TaskState` of each task by index; they count more than the rows do.
+        without : collection of int
+            Tasks to leave out.
 
         Returns
         -------
-        DataFrame, shape (len(states), n_columns), index ``task``
+        DataFrame, shape (n_tasks, n_columns), index ``task``
             The caller's own, as with `frame`.
         """
         codes = np.frombuffer(states, np.uint8)
@@ -335,7 +342,9 @@ class ResultTable:
         have = np.zeros(len(codes), np.bool_)
         rows = self._state[:-1][: len(codes)] != _NO_ROW
         have[: len(rows)] = rows
-        return self._frame(tasks, np.where(have & _ENDED[codes], tasks, -1), codes)
+        where = np.where(have & _ENDED[codes], tasks, -1)
+        tasks = _others(tasks, without)
+        return self._frame(tasks, where[tasks], codes[tasks])
 
     def _frame(self, tasks: Where, where: Where, codes: npt.NDArray[np.uint8]) -> pd.DataFrame:
         """Make a DataFrame of the cells at `where`, -1 being missing, for `tasks` in the states `codes`."""
@@ -369,6 +378,10 @@ class ResultTable:
                 cells[unknown] = np.array(new, object)
                 kept.put(where[unknown][ended], cells[unknown][ended].tolist())
         return (pd.array(cells, dtype=TEXT) for cells in columns)
+
+
+def _others(tasks: Where, without: Collection[int]) -> Where:
+    return tasks[~np.isin(tasks, np.fromiter(without, np.int64, len(without)))] if without else tasks
 
 
 def _column_of(dtype: str, parser: Parser) -> _Column:

@@ -15,7 +15,7 @@ from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from .backend.core.states import IN_FLIGHT
 from .backend.driver import Driver
@@ -33,11 +33,12 @@ from .errors import EngineError, JobNotFound, SpecError
 from .job import Job
 from .keeper import start_keeper
 from .kept import Kept
+from .keys import env_key
 from .monitors import program, to_context
 from .parsing import Parser
 from .spec import JobSpec
 from .values import parse_duration_s
-from .workload import Surroundings
+from .workload import Keys, Surroundings, Workload
 
 log = logging.getLogger(__name__)
 
@@ -188,6 +189,7 @@ class Session:
         *,
         keep_open: bool = False,
         parser: Parser | None = None,
+        keys: Keys | None = None,
     ) -> Job:
         """Start a new run of a job.
 
@@ -201,6 +203,8 @@ class Session:
             Whether more commands may come.
         parser : Parser, optional
             Makes columns of each task's output.
+        keys : Keys, optional
+            What the commands were made of.
 
         Returns
         -------
@@ -225,7 +229,8 @@ class Session:
                 )
             job = self._open(spec, run, journal, parser)
         if commands is not None:
-            job.add(commands, self.surroundings(spec))
+            around = self.surroundings(spec)
+            job.add(commands, around, keys or Keys(env_key(self.home, spec, around.env)))
         if not keep_open:
             job.close()
         return job
@@ -289,6 +294,7 @@ class Session:
         *,
         steal: bool = False,
         make_parser: Callable[[JobSpec], Parser | None] | None = None,
+        hold: str = "",
     ) -> Job:
         """Go on with the newest run of a job that another process began.
 
@@ -302,6 +308,8 @@ class Session:
             Ask a living process that holds it to let go; without it, only one that keeps it in the background is.
         make_parser : callable, optional
             Makes the parser of a spec, where it is a function of the notebook.
+        hold : str
+            Why nothing may be launched yet; '' when it may.
 
         Raises
         ------
@@ -321,7 +329,7 @@ class Session:
             self._gain(job_id, folder, steal)
             take_lease(folder)
             try:
-                return self._restore(run, folder, make_parser)
+                return self._restore(run, folder, make_parser, hold)
             except BaseException:
                 release_lease(folder)
                 raise
@@ -344,12 +352,14 @@ class Session:
         if holder_of(folder)[1] == lease and holder is Holder.ALIVE:
             raise EngineError(f"{job_id}: {whose} does not let go of it within {LET_GO_S:g} s; end that process first")
 
-    def _restore(self, run: int, folder: Path, make_parser: Callable[[JobSpec], Parser | None] | None) -> Job:
+    def _restore(
+        self, run: int, folder: Path, make_parser: Callable[[JobSpec], Parser | None] | None, hold: str
+    ) -> Job:
         journal = open_whole(folder)
         try:
             facts, calls = journal.contents()
             spec = JobSpec.from_record(facts["spec"])
-            given = [(commands_from_record(record), record.get("origin")) for _, _, _, record in calls]
+            given = [_recorded(record) for _, _, _, record in calls]
         except (KeyError, TypeError, ValueError) as error:
             journal.close()
             raise set_aside(folder, str(error)) from error
@@ -360,10 +370,10 @@ class Session:
             journal.close()
             raise
         around = self.surroundings(spec)
-        for commands, origin in given:
-            job.commands.add(commands, around, None if origin is None else origin[0])
+        for add in given:
+            add(job.commands, around)
         try:
-            job.restore(_why_held(job.absent()))
+            job.restore(hold or _why_held(job.absent()))
         except BaseException as error:
             self._jobs.remove(job)
             job.call(job.let_go)
@@ -424,6 +434,24 @@ def _why_held(absent: Sequence[str]) -> str:
         return ""
     each = ", ".join(f"os.environ[{name!r}]" for name in absent)
     return f"held: {', '.join(absent)} is not set here; set {each}, then resume the job"
+
+
+def restore_calls(journal: Journal, workload: Workload, around: Surroundings) -> None:
+    """Bring back the commands that are recorded of a run."""
+    for _, _, _, record in journal.calls():
+        _recorded(record)(workload, around)
+
+
+def _recorded(record: Mapping[str, Any]) -> Callable[[Workload, Surroundings], object]:
+    """Read the record of a call; return what adds it to a workload."""
+    commands, origin = commands_from_record(record), record.get("origin")
+    keys = Keys(record.get("env", ""), record.get("keys", ""))
+
+    def add(workload: Workload, around: Surroundings) -> None:
+        around = replace(around, cwd=record.get("cwd", around.cwd))
+        workload.add(commands, around, None if origin is None else origin[0], keys)
+
+    return add
 
 
 def _can_be_made(folder: str) -> bool:

@@ -164,4 +164,5 @@ class Outputs:
         for row in self._job.rows(self._seq):
             self._seq = row.seq
             self._texts[row.task] = self._job.output(row)
-        return [self._texts.get(task, "") for task in range(len(self._job.commands))]
+        left_out = self._job.superseded
+        return [self._texts.get(task, "") for task in range(len(self._job.commands)) if task not in left_out]

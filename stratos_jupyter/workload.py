@@ -7,10 +7,14 @@ needs no lock; writers hold one of their own.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 from .commands import Commands
+
+#: characters of the key of one command's inputs
+KEY: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,26 @@ class Surroundings:
     env: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What the commands of a call were made of, so that one can tell what has changed since.
+
+    Attributes
+    ----------
+    env : str
+        Of the variables that the user named, with their values, which cannot be told from it; '' when he named none.
+    inputs : str
+        Of the inputs of each command, `KEY` characters a command, one after another; '' when they were not looked at.
+    """
+
+    env: str = ""
+    inputs: str = ""
+
+    def of(self, index: int) -> str:
+        """Return the key of a command's inputs; '' when they were not looked at."""
+        return self.inputs[index * KEY : (index + 1) * KEY]
+
+
 class Workload:
     """All commands of one run, by task index.
 
@@ -40,7 +64,7 @@ class Workload:
 
     def __init__(self) -> None:
         self._firsts: list[int] = []
-        self._calls: list[tuple[Commands, Surroundings]] = []
+        self._calls: list[tuple[Commands, Surroundings, Keys]] = []
         self._length = 0
         self._spawned: list[tuple[int, range]] = []
         self.placeholders: tuple[str, ...] = ()
@@ -48,12 +72,14 @@ class Workload:
     def __len__(self) -> int:
         return self._length
 
-    def add(self, commands: Commands, surroundings: Surroundings, origin: int | None = None) -> range:
+    def add(
+        self, commands: Commands, surroundings: Surroundings, origin: int | None = None, keys: Keys | None = None
+    ) -> range:
         """Append the commands of a call, which `origin`'s monitor may have asked for, and return their indices."""
         first = self._length
         new = tuple(name for name in commands.placeholders if name not in self.placeholders)
         self.placeholders += new
-        self._calls.append((commands, surroundings))
+        self._calls.append((commands, surroundings, keys or Keys()))
         self._firsts.append(first)
         self._length = first + len(commands)
         tasks = range(first, self._length)
@@ -85,11 +111,31 @@ class Workload:
         """Return what the commands of a call find around them."""
         return self._calls[call][1]
 
+    def surround(self, call: int, surroundings: Surroundings) -> None:
+        """Let the commands of a call find something else around them from now on."""
+        commands, _, keys = self._calls[call]
+        self._calls[call] = commands, surroundings, keys
+
+    def calls(self) -> Iterator[tuple[int, Commands, Surroundings, Keys]]:
+        """Yield every call: its first task, its commands, what is around them, and their keys."""
+        for first, (commands, surroundings, keys) in zip(list(self._firsts), list(self._calls), strict=False):
+            yield first, commands, surroundings, keys
+
+    def spawned(self) -> list[tuple[int, range]]:
+        """Return the tasks that monitors asked for, each call of them with the task that was watched."""
+        return list(self._spawned)
+
     def _find(self, task: int) -> tuple[Commands, int]:
         if not 0 <= task < self._length:
             raise IndexError(task)
         call = bisect_right(self._firsts, task) - 1
         return self._calls[call][0], task - self._firsts[call]
+
+    def record(self, call: int, cwd: str) -> dict[str, Any]:
+        """Return a call as JSON can hold it; `cwd` is the run's, and goes without saying."""
+        commands, around, keys = self._calls[call]
+        more = {"cwd": around.cwd if around.cwd != cwd else "", "env": keys.env, "keys": keys.inputs}
+        return {**commands.to_record(), **{name: text for name, text in more.items() if text}}
 
     def command(self, task: int) -> str:
         """Return the shell text of a task."""

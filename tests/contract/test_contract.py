@@ -7,7 +7,14 @@ import time
 
 import pytest
 
-from stratos_jupyter.backend.core.events import KillAsked, PauseAsked, RelaunchAsked, ResumeAsked, RulesChanged
+from stratos_jupyter.backend.core.events import (
+    KillAsked,
+    PauseAsked,
+    RelaunchAsked,
+    ResumeAsked,
+    RulesChanged,
+    Superseded,
+)
 from stratos_jupyter.backend.core.rules import Halt, Rules
 from stratos_jupyter.backend.core.states import IN_FLIGHT, TaskState
 from stratos_jupyter.backend.engines.orphans import bearers
@@ -47,6 +54,21 @@ def test_killing_ends_what_runs_and_what_waits(run: Run) -> None:
     run.post(KillAsked)
     run.wait()
     assert {(row.state, row.reason) for row in run.rows()} == {(TaskState.KILLED, "user")}
+
+
+def test_what_is_superseded_ends_and_is_counted_no_longer(run: Run) -> None:
+    run.add("echo a", "exit 3", "sleep 1000", "sleep 1000", "sleep 1000")
+    run.wait(range(2))
+    until(lambda: run.state(2) is TaskState.RUNNING)
+    run.post(lambda at_s: Superseded(at_s, (1, 2, 4)))
+    run.wait(range(2, 3))
+    assert {row.task: row.reason for row in run.rows()} == {0: "exit", 1: "exit", 2: "user", 4: "user"}
+    assert (run.view.total, run.view.done, run.view.failed, dict(run.view.reasons)) == (2, 1, 0, {"exit": 1})
+    run.post(lambda at_s: RelaunchAsked(at_s, (1, 4)))
+    assert run.state(1) is TaskState.FAILED
+    run.post(lambda at_s: Superseded(at_s, (3,), (1,)))
+    run.wait()
+    assert (run.view.total, run.view.done, run.view.failed, run.view.ended_at is None) == (2, 2, 1, False)
 
 
 def test_killing_one_leaves_its_neighbours_alone(run: Run) -> None:

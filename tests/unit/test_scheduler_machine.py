@@ -24,6 +24,7 @@ from stratos_jupyter.backend.core.events import (
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
+    Superseded,
     TasksAdded,
     TasksEnded,
     TasksReturned,
@@ -196,6 +197,15 @@ class SchedulerMachine(RuleBasedStateMachine):
         # A node that lost an attempt for good cannot report it later; one that only seemed lost still can.
         self.relaunched.add(task)
         self.feed(RelaunchAsked(self.at_s, (task,)))
+
+    @precondition(lambda self: len(self.scheduler.table))
+    @rule(data=st.data(), back=st.booleans())
+    def supersede(self, data: st.DataObject, back: bool) -> None:
+        task = data.draw(st.integers(0, len(self.scheduler.table) - 1))
+        was = self.scheduler.table.superseded
+        self.feed(Superseded(self.at_s, (), (task,)) if back else Superseded(self.at_s, (task,)))
+        assert self.scheduler.table.superseded == (was - {task} if back else was | {task})
+        assert back or self.scheduler.table.ended(task) or task in self.scheduler._doomed
 
     @rule()
     def close(self) -> None:

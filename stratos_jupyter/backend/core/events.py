@@ -137,6 +137,18 @@ class RelaunchAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class Superseded:
+    """Tasks belong to the job no longer: others took their place, or nobody wants them. Those that run are ended.
+
+    `restored` were superseded before and belong to it again, as they are.
+    """
+
+    at_s: float
+    tasks: tuple[int, ...]
+    restored: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PauseAsked:
     """The user wants nothing more launched for now, or it cannot be, as `why` says; what runs goes on."""
 
@@ -207,6 +219,7 @@ Event: TypeAlias = (
     | NodeBack
     | KillAsked
     | RelaunchAsked
+    | Superseded
     | PauseAsked
     | ResumeAsked
     | RulesChanged

@@ -33,6 +33,7 @@ from .events import (
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
+    Superseded,
     TasksAdded,
     TasksEnded,
     TasksReturned,
@@ -183,6 +184,8 @@ class Scheduler:
                 decisions = self._kill(event)
             case RelaunchAsked():
                 decisions = self._relaunch(event)
+            case Superseded():
+                decisions = self._supersede(event)
             case PauseAsked():
                 self._gate.pause(event.why)
                 decisions = self._recall()
@@ -408,6 +411,8 @@ class Scheduler:
     def _relaunch(self, event: RelaunchAsked) -> list[Decision]:
         flying: list[tuple[int, int]] = []
         for task in event.tasks:
+            if task in self.table.superseded:
+                continue
             if self.table.ended(task):
                 self._begin_again(task)
             elif self.table.waits(task):
@@ -418,6 +423,10 @@ class Scheduler:
                 self._again.add(task)
                 self._doomed.discard(task)
         return [Kill(tuple(flying))] if flying else []
+
+    def _supersede(self, event: Superseded) -> list[Decision]:
+        self.table.supersede(event.tasks, event.restored)
+        return self._kill(KillAsked(event.at_s, tuple(task for task in event.tasks if not self.table.ended(task))))
 
     def _change(self, rules: Rules) -> list[Decision]:
         self._rules = self._gate.rules = self._retries.rules = rules
@@ -556,6 +565,7 @@ class Scheduler:
             "held": self.held,
             "rules": self._rules,
             "closed": self._closed,
+            "superseded": self.table.superseded,
             "lost, retried": (self.attempts_lost, self.attempts_retried),
         }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 from ...errors import RefusedMove
@@ -32,6 +33,8 @@ class TaskTable:
         How many tasks are in each state.
     reasons : Counter of str
         How many terminal tasks ended for each reason.
+    superseded : frozenset of int
+        Tasks that belong to the job no longer. They keep their states, and both sums count them.
     """
 
     def __init__(self) -> None:
@@ -42,6 +45,10 @@ class TaskTable:
         self._story: dict[int, list[str]] = {}
         self.counts = [0] * len(TaskState)
         self.reasons: Counter[str] = Counter()
+        self.superseded: frozenset[int] = frozenset()
+        self._leaving: set[int] = set()  # of them, those that had not ended when last looked at
+        self._left = [0] * len(TaskState)  # of the others, the sums
+        self._left_reasons: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._state)
@@ -116,6 +123,26 @@ class TaskTable:
         self._attempt[task] += 1
         self._losses[task] = 0
 
+    def supersede(self, tasks: Iterable[int], restored: Iterable[int]) -> None:
+        """Leave tasks out of `current` from now on, and take others in again. None of those left out begins again."""
+        self.superseded = (self.superseded | frozenset(tasks)) - frozenset(restored)
+        self._leaving = set(self.superseded)
+        self._left, self._left_reasons = [0] * len(TaskState), Counter()
+
+    def current(self) -> tuple[list[int], Counter[str]]:
+        """Return `counts` and `reasons` without the tasks that are superseded; those that ended are looked at once."""
+        if not self.superseded:
+            return self.counts, self.reasons
+        ended = [task for task in self._leaving if self.ended(task)]
+        self._leaving.difference_update(ended)
+        for task in ended:
+            self._left[self._state[task]] += 1
+            self._left_reasons[_REASONS[self._reason[task]]] += 1
+        counts = [count - left for count, left in zip(self.counts, self._left, strict=True)]
+        for task in self._leaving:
+            counts[self._state[task]] -= 1
+        return counts, self.reasons - self._left_reasons
+
     def losses(self, task: int) -> int:
         """Return how often the cluster has lost a task since the user launched it last."""
         return self._losses[task]
@@ -136,3 +163,7 @@ class TaskTable:
         assert min(self.reasons.values(), default=0) >= 0
         assert len(self._attempt) == len(self._losses) == len(self._reason) == len(self._state)
         assert all(not self.ended(task) for task in self._story)
+        counts, reasons = self.current()
+        others = [task for task in range(len(self)) if task not in self.superseded]
+        assert counts == [sum(self._state[task] == state for task in others) for state in TaskState]
+        assert sum(reasons.values()) == sum(counts[state] for state in TERMINAL)

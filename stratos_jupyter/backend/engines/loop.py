@@ -29,6 +29,7 @@ from ..core.events import (
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
+    Superseded,
     TasksAdded,
     TasksEnded,
     TasksReturned,
@@ -397,7 +398,7 @@ class JobLoop:
         now: list[_Item] = []
         kept: list[_Item] = []
         for item in taken:
-            waits = isinstance(item, _Arrived | _Added | OffersArrived | RelaunchAsked)
+            waits = isinstance(item, _Arrived | _Added | OffersArrived | RelaunchAsked | Superseded)
             waits = waits or (isinstance(item, KillAsked) and any(isinstance(one, _Added) for one in kept))
             (kept if waits else now).append(item)
         return now, kept
@@ -583,24 +584,25 @@ class JobLoop:
         """Return a snapshot of the run."""
         table = self.scheduler.table
         now = self.now()
-        done = sum(table.counts[state] for state in TERMINAL)
-        if len(table) and done == len(table):
+        counts, reasons = table.current()
+        done = sum(counts[state] for state in TERMINAL)
+        if len(table) and not table.unended:
             self._ended_at = self._ended_at or now
         else:
             self._ended_at = None
         self._meter.add(now, done)
         job_id, run, engine_name = self._titles
         rate = self._meter.rate_per_s
-        left = len(table) - done
+        left = sum(counts) - done
         return JobView(
             job_id=job_id,
             run=run,
             engine=engine_name,
-            counts=tuple(table.counts),
+            counts=tuple(counts),
             at_s=now,
             submitted_at=self._submitted_at,
             ended_at=self._ended_at,
-            reasons=MappingProxyType({str(reason): n for reason, n in table.reasons.items() if n}),
+            reasons=MappingProxyType({str(reason): n for reason, n in reasons.items() if n}),
             rate_per_s=rate,
             eta_s=left / rate if rate and left else None,
             nodes=self.scheduler.nodes,
@@ -618,6 +620,8 @@ def _acts_of(item: _Item) -> list[_Act]:
             return [(item.at_s, "kill", item.tasks)]
         case RelaunchAsked():
             return [(item.at_s, "relaunch", item.tasks)]
+        case Superseded():
+            return [(item.at_s, "superseded", [item.tasks, item.restored])]
         case PauseAsked():
             return [(item.at_s, "pause", item.why)]
         case ResumeAsked():

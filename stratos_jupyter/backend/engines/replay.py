@@ -22,6 +22,7 @@ from ..core.events import (
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
+    Superseded,
     TasksAdded,
     TasksEnded,
     TasksReturned,
@@ -117,6 +118,9 @@ def _event(entry: Entry) -> Event:
             return KillAsked(at_s, None if detail is None else tuple(detail))
         case "relaunch":
             return RelaunchAsked(at_s, tuple(detail))
+        case "superseded":
+            tasks, restored = detail
+            return Superseded(at_s, tuple(tasks), tuple(restored))
         case "pause":
             return PauseAsked(at_s, detail)
         case "resume":

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from ...errors import JobNotFound, JournalError
+
+#: the name of that file
+SECRET: Final = "secret"
 
 
 def make_home(home: Path) -> None:
@@ -19,6 +26,29 @@ def make_home(home: Path) -> None:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise JournalError(f"cannot keep jobs in {home}: {error.strerror}; set STRATOS_HOME to another") from error
+
+
+def secret_of(home: Path) -> bytes:
+    """Return what this user's keys are made with: 32 random bytes in a file of the home, outside of all runs.
+
+    Raises
+    ------
+    JournalError
+        It cannot be made or read.
+    """
+    path = home / SECRET
+    make_home(home)
+    try:
+        if not path.exists():
+            aside = path.with_name(f"{SECRET}.{os.getpid()}.{secrets.token_hex(4)}")
+            with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(secrets.token_bytes(32))
+            with suppress(FileExistsError):
+                os.link(aside, path)  # whoever is first has made it, whole
+            aside.unlink()
+        return path.read_bytes()
+    except OSError as error:
+        raise JournalError(f"cannot keep {path}: {error.strerror}") from error
 
 
 def new_run(home: Path, job_id: str) -> tuple[int, Path]:

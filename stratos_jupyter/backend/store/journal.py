@@ -11,11 +11,12 @@ A result is committed here before its status is acknowledged to the engine and b
   a status that is delivered again changes nothing.
 - Values of environment variables are never written here.
 
-Tables: ``meta`` (format, job, spec), ``calls`` (commands by call; ``origin`` is the task and attempt whose monitor
-asked for them), ``results`` (one row an ended attempt; ``counts`` is 0 for history: its task had its result already,
-or was tried again), ``acts`` (what else a replay needs: launches, commands that a monitor asked for, and what the user
-asked). ``seq`` is one order over calls, results and acts: in it, a replay tells the scheduler what it was told. Rows
-that are not ``told`` are no node's word but follow from what stands before them.
+Tables: ``meta`` (format, job, spec); ``calls`` (commands by call; with the task and attempt whose monitor asked for
+them, the directory they run in, and with the keys of what they were made of); ``results`` (one row an ended attempt;
+``counts`` is 0 for history: its task had its result already, or was tried again); ``acts`` (what else a replay needs:
+launches, commands that a monitor asked for, and what the user asked). ``seq`` is one order over calls, results and
+acts: in it, a replay tells the scheduler what it was told. Rows that are not ``told`` are no node's word but follow
+from what stands before them.
 """
 
 from __future__ import annotations
@@ -345,6 +346,12 @@ class Journal:
             with self._lock:
                 found = self._db.execute(query, (-nbytes - 1, first, after_seq, int(TaskState.FINISHED))).fetchall()
             yield after_seq, list(map(EndingRow._make, found))
+
+    def starts(self) -> dict[int, float]:
+        """Return when the attempt began whose result each task has; a task without one is left out."""
+        query = "SELECT task, started_at FROM results WHERE counts AND started_at IS NOT NULL ORDER BY seq"
+        with self._lock:
+            return dict(self._db.execute(query).fetchall())
 
     def attempts(self, task: int) -> list[ResultRow]:
         """Return every ended attempt of one task, first to last."""
