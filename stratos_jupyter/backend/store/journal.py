@@ -12,10 +12,11 @@ A result is committed here before its status is acknowledged to the engine and b
 - Values of environment variables are never written here.
 
 Tables: ``meta`` (format, job, spec), ``calls`` (commands by call; ``origin`` is the task and attempt whose monitor
-asked for them, ``cwd`` where they run when that is not the spec's, ``keys`` and ``env`` what they were made of), ``results`` (one row an ended attempt; ``counts`` is 0 for history: its task had its result already,
-or was tried again), ``acts`` (what else a replay needs: launches, commands that a monitor asked for, and what the user
-asked). ``seq`` is one order over calls, results and acts: in it, a replay tells the scheduler what it was told. Rows
-that are not ``told`` are no node's word but follow from what stands before them.
+asked for them, ``cwd`` where they run when that is not the spec's, ``keys`` and ``env`` what they were made of),
+``results`` (one row an ended attempt; ``counts`` is 0 for history: its task had its result already, or was tried
+again), ``acts`` (what else a replay needs: launches, commands that a monitor asked for, and what the user asked).
+``seq`` is one order over calls, results and acts: in it, a replay tells the scheduler what it was told. Rows that are
+not ``told`` are no node's word but follow from what stands before them.
 """
 
 from __future__ import annotations
