@@ -5,6 +5,7 @@ StratosError
 ├── UsageError                    a magic line that cannot be read
 ├── JobNotFound (LookupError)     no job, run or task of that name
 ├── StreamClosed                  commands added to a stream that was closed
+├── JobHalted                     failures have halted a job that somebody waits for
 ├── EngineError                   an engine cannot be reached or started
 ├── JournalError                  the record of a job cannot be read or written
 └── RefusedMove                   the scheduler was told something that cannot be (a fault of ours)
@@ -42,6 +43,10 @@ class JobNotFound(StratosError, LookupError):
 
 class StreamClosed(StratosError):
     """Commands were added to a stream after ``wait()`` had closed it."""
+
+
+class JobHalted(StratosError):
+    """So many tasks have failed that nothing more is launched; who waits would wait for ever."""
 
 
 class EngineError(StratosError):

@@ -189,6 +189,11 @@ class Job:
         """The newest snapshot."""
         return self._view
 
+    @property
+    def halted(self) -> bool:
+        """Whether failures have halted it and nothing of it runs: only `resume` makes it go on."""
+        return self._loop.scheduler.stuck and bool(self._view.unfinished)
+
     def state(self, task: int) -> TaskState:
         """Return the state of one task."""
         self._known([task])
@@ -359,7 +364,8 @@ class Job:
         Returns
         -------
         bool
-            True when they all have ended.
+            True when they all have ended; False when the time is over, another process has taken the job over, or
+            failures have halted it and nothing of it runs any more (`halted`).
         """
         future = self._ended(tasks)
         until_s = None if timeout_s is None else self._loop.now() + timeout_s

@@ -215,7 +215,7 @@ class StratosMagics(Magics):
         """Wait until all tasks of a job have ended, and show its progress."""
         job = self._session().job(args.JOB)
         with self._attending(job):
-            job.wait(pump=self._show(job).pump)
+            self._wait(job, self._show(job))
 
     @subcommand("df = %stratos results demo")
     @_JOB
@@ -256,9 +256,13 @@ class StratosMagics(Magics):
         job = self._session().job(args.JOB)
         if args.failed == bool(args.TASK):
             raise args.made.error("relaunch which tasks? Name them, or say --failed")
+        name = clean(job.job_id)
         count = job.relaunch(None if args.failed else self._tasks(args, args.TASK, job))
-        waits = f"; it is {job.view.held}: %stratos resume {clean(job.job_id)} launches them" if job.view.held else ""
-        print(f"{clean(job.job_id)}: {count:,} of {job.view.total:,} tasks run once more{waits}")
+        if not count:
+            print(f"{name}: no task has failed")
+            return
+        waits = f"; it is {job.view.held}: %stratos resume {name} launches them" if job.view.held else ""
+        print(f"{name}: {count:,} of {job.view.total:,} tasks run once more{waits}")
 
     @subcommand("%stratos pause demo")
     @_JOB
@@ -275,7 +279,11 @@ class StratosMagics(Magics):
         job = self._session().job(args.JOB)
         held = job.view.held
         job.resume()
-        print(f"{clean(job.job_id)} goes on" if held else f"{clean(job.job_id)} was not held; nothing changes")
+        name = clean(job.job_id)
+        if held and job.view.unfinished:
+            print(f"{name} goes on")
+        else:
+            print(f"{name} {'was not held' if job.view.unfinished else 'has ended'}; nothing changes")
 
     @subcommand("%stratos set demo max_tasks=8 rate=10/s")
     @_NAMED_JOB
@@ -286,6 +294,9 @@ class StratosMagics(Magics):
         pairs = [word.partition("=") for word in getattr(args, "NAME=VALUE")]
         if wrong := [name for name, assigned, _ in pairs if not assigned]:
             raise args.made.error(f"{', '.join(wrong)}: write NAME=VALUE, as max_tasks=8")
+        names = [name for name, _, _ in pairs]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise args.made.error(f"{', '.join(twice)}: given twice")
         job = self._session().job(args.JOB)
         job.set(**{name: value for name, _, value in pairs})
         print(f"{clean(job.job_id)}: " + ", ".join(f"{name}={clean(value)}" for name, _, value in pairs))
@@ -350,7 +361,11 @@ class StratosMagics(Magics):
                 self.bindings.bind(args.into, job)
             display = self._show(job)
             if args.wait:
-                job.wait(pump=display.pump)
+                self._wait(job, display)
+
+    def _wait(self, job: Job, display: JobDisplay) -> None:
+        if not job.wait(pump=display.pump) and job.halted:
+            print(f"{clean(job.job_id)}: {remains_text(job.view)}")
 
     def _session(self) -> Session:
         session = sessions.current()

@@ -8,19 +8,19 @@ from __future__ import annotations
 import builtins
 import dis
 import inspect
+import itertools
 import os
 import shlex
 import shutil
 import textwrap
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from .errors import SpecError
 
 #: what a function finds without importing it
 _GIVEN: Final = frozenset({"relaunch", *dir(builtins)})
-_PLAIN: Final = (bool, int, float, str, bytes, type(None))
 
 
 def program(what: str, text: str, cwd: str) -> tuple[str, ...]:
@@ -117,8 +117,8 @@ def function_source(function: Callable[..., Any]) -> str:
         value = function.__globals__[used]
         if isinstance(value, types.ModuleType):
             lines.append(f"import {value.__name__} as {used}" if value.__name__ != used else f"import {used}")
-        elif _is_constant(value):
-            lines.append(f"{used} = {value!r}")
+        elif (literal := _literal(value)) is not None:
+            lines.append(f"{used} = {literal}")
         else:
             unknown.append(used)
     if unknown:
@@ -143,12 +143,36 @@ def _globals(code: types.CodeType) -> Iterator[str]:
             yield from _globals(constant)
 
 
-def _is_constant(value: object) -> bool:
-    if isinstance(value, _PLAIN):
-        return not isinstance(value, float) or value - value == 0  # inf and nan have no literal
-    if type(value) in (tuple, list, set):
-        return all(map(_is_constant, value))  # type: ignore[call-overload]
-    return type(value) is dict and all(map(_is_constant, (*value, *value.values())))
+def _literal(value: object, depth: int = 0) -> str | None:
+    """Return Python that makes a plain constant, or None when it is none; a subclass gives what it is based on."""
+    if value is None:
+        return "None"
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()  # a scalar of NumPy
+    if isinstance(value, str):
+        return repr(str.__str__(value))
+    if isinstance(value, float):
+        return repr(float(value)) if value - value == 0 else f"float({str(float(value))!r})"  # inf has no literal
+    if isinstance(value, bool | bytes):
+        return repr(value)
+    if isinstance(value, int):
+        return repr(int(value))
+    if depth > 20 or type(value) not in (tuple, list, set, dict):
+        return None
+    pairs = list(value.items()) if isinstance(value, dict) else []
+    flat: Iterable[object] = itertools.chain.from_iterable(pairs) if isinstance(value, dict) else value  # type: ignore[assignment]
+    parts = [_literal(part, depth + 1) for part in flat]
+    if None in parts:
+        return None
+    texts = [str(part) for part in parts]
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {held}" for key, held in zip(texts[::2], texts[1::2], strict=True)) + "}"
+    inside = "".join(f"{text}, " for text in texts)
+    if isinstance(value, list):
+        return f"[{inside}]"
+    if isinstance(value, set):
+        return f"{{{inside}}}" if texts else "set()"
+    return f"({inside})"
 
 
 def to_context(monitor: str, source: str, relauncher: str, update_interval_s: float) -> Mapping[str, object]:

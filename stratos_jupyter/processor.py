@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .backend.core.rules import Rules
 from .backend.storage.local import expand_glob
 from .commands import Commands, explicit_commands, glob_commands, template_commands
-from .errors import SpecError
+from .errors import JobHalted, SpecError
 from .job import Job
 from .monitors import function_source
 from .rule_values import (
@@ -245,6 +245,8 @@ class Processor:
         ------
         SpecError
             Nothing matches, or the command has no ``%f%``; nothing has started.
+        JobHalted
+            So many tasks have failed that ``halt`` launches no more.
         """
         self._batch(self._glob(command, pattern))
 
@@ -278,7 +280,11 @@ class Processor:
     def _batch(self, commands: Commands) -> None:
         tasks = self._add(commands)
         self._streaming = False
-        self._job.wait(tasks=tasks)
+        if not self._job.wait(tasks=tasks) and self._job.halted:
+            view = self._job.view
+            raise JobHalted(
+                f"{self._job.job_id}: {view.held}, {view.unfinished:,} tasks are not launched; resume() launches them"
+            )
 
     # -- stream -----------------------------------------------------------------------------------------
 

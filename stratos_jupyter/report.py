@@ -197,6 +197,8 @@ def plain_text(view: JobView) -> str:
             line += f", {rate_text(view.rate_per_s)}"
         if view.eta_s is not None:
             line += f", {duration_text(view.eta_s)} left"
+        if view.held and view.unfinished:
+            line += f", {view.held}"
     filled = BAR_CELLS * view.done // view.total if view.total else 0
     return f"{line}  [{'#' * filled}{'.' * (BAR_CELLS - filled)}]"
 

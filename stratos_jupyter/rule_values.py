@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from .backend.core.rules import OWN_FAILURES, Cause, Halt
+from .backend.core.rules import OWN_FAILURES, RETRIES_MOST, Cause, Halt
 from .backend.core.states import Reason
 from .errors import SpecError
 from .values import parse_duration_s, parse_size_mib
@@ -36,7 +36,8 @@ def parse_retry_on(text: str) -> tuple[Cause, ...]:
             name, code = coded, word
         reason = next((known for known in OWN_FAILURES if known == name), None)
         plain = reason not in (Reason.EXIT, Reason.SIGNAL)
-        if reason is None or (colon and (plain or not code.isdecimal())):
+        nothing = reason is Reason.EXIT and code.isdecimal() and int(code) == 0  # that is no failure
+        if reason is None or nothing or (colon and (plain or not code.isdecimal())):
             known = "exit, exit:1, signal, signal:9, timeout, memory, disk"
             raise SpecError(f"{word!r} is no failure to retry on; write one or more of {known}, with commas between")
         coded = coded if plain else reason
@@ -101,8 +102,8 @@ def parse_retries(text: str) -> int:
     SpecError
         It is no such number.
     """
-    if not text.strip().isdecimal():
-        raise SpecError(f"{text!r} is no number of retries: write 0 or more")
+    if not text.strip().isdecimal() or int(text) > RETRIES_MOST:
+        raise SpecError(f"{text!r} is no number of retries: write 0 to {RETRIES_MOST:,}")
     return int(text)
 
 
@@ -119,7 +120,7 @@ def parse_timeout(text: str) -> tuple[float | None, float | None]:
     SpecError
         It is neither.
     """
-    if not text.strip():
+    if text.strip() in ("", "none"):
         return None, None
     percent = _PERCENT.fullmatch(text)
     if percent is None:
@@ -145,7 +146,10 @@ def parse_memory(text: str) -> tuple[float, float]:
     least, dots, most = text.partition("..")
     if not dots:
         return parse_size_mib(text), 0.0
-    mem_mib, most_mib = parse_size_mib(least), parse_size_mib(most)
+    try:
+        mem_mib, most_mib = parse_size_mib(least), parse_size_mib(most)
+    except SpecError as error:
+        raise SpecError(f"{text!r}: {error}") from None
     if not 0 < mem_mib < most_mib:
         raise SpecError(f"{text!r} is no range of memory: write the less before the more, as 2G..16G")
     return mem_mib, most_mib

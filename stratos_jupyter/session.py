@@ -471,7 +471,7 @@ class _Work:
         self._folder = folder
         self.command = job.commands.command
         self.file = job.commands.file
-        self.call_of = job.commands.call_of
+        self.call_of = job.commands.root_of
 
     def context(self, call: int) -> Mapping[str, object]:
         """Return what an executor must know of a call."""

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from .backend.core.resources import Resources
-from .backend.core.rules import Rules
+from .backend.core.rules import RETRIES_MOST, Rules
 from .errors import SpecError
 
 #: columns that every DataFrame of results has
@@ -19,9 +19,6 @@ FIXED_COLUMNS: Final = (
     *("stdout", "stderr", "parse_error"),
 )
 DTYPES: Final = ("int", "float", "str", "bool")
-#: attempts are counted in two bytes
-RETRIES_MOST: Final = 10_000
-
 _JOB_ID: Final = re.compile(r"[^\W_][\w.\-]{0,99}|_[\w.\-]{0,99}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .backend.core.ranges import TaskRanges
 from .backend.core.states import TaskState
 from .commands import Commands
 from .errors import SpecError, StreamClosed
@@ -36,15 +37,15 @@ class Stream:
         self._make = make
         self._add = add
         self._closed = False
-        self._outputs = Outputs(self._job, self._owns)
+        self._outputs = Outputs(self._job, lambda: self._all)
 
     @property
-    def _all(self) -> list[range]:
+    def _all(self) -> TaskRanges:
         """Its tasks, and those that their monitors asked for."""
         return self._job.commands.with_spawned(self._ranges)
 
     def _owns(self, task: int) -> bool:
-        return any(task in tasks for tasks in self._all)
+        return task in self._all
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
@@ -134,7 +135,7 @@ class Stream:
 
     def count_total_tasks(self) -> int:
         """Return how many tasks the stream has."""
-        return sum(map(len, self._all))
+        return len(self._all)
 
     def count_unfinished_tasks(self) -> int:
         """Return how many tasks have not ended."""
@@ -144,18 +145,20 @@ class Stream:
 class Outputs:
     """Outputs as text, read once from the journal as they arrive."""
 
-    def __init__(self, job: Job, owns: Callable[[int], bool] | None = None) -> None:
+    def __init__(self, job: Job, mine: Callable[[], TaskRanges] | None = None) -> None:
         self._job = job
-        self._owns = owns
+        self._mine = mine
         self._seq = 0
         self._texts: dict[int, str] = {}
 
     def arrived(self) -> list[str]:
         """Return those that are new."""
         texts: list[str] = []
-        for row in self._job.rows(self._seq):
+        rows = self._job.rows(self._seq)
+        mine = self._mine() if self._mine is not None else None  # after the rows: what they are of is known by then
+        for row in rows:
             self._seq = row.seq
-            if self._owns is None or self._owns(row.task):
+            if mine is None or row.task in mine:
                 texts.append(self._job.output(row))
         return texts
 

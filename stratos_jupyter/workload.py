@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from .backend.core.ranges import TaskRanges
 from .commands import Commands
 
 #: characters of the key of one command's inputs
@@ -64,6 +65,7 @@ class Workload:
 
     def __init__(self) -> None:
         self._firsts: list[int] = []
+        self._roots: list[int] = []
         self._calls: list[tuple[Commands, Surroundings, Keys]] = []
         self._length = 0
         self._spawned: list[tuple[int, range]] = []
@@ -80,6 +82,7 @@ class Workload:
         new = tuple(name for name in commands.placeholders if name not in self.placeholders)
         self.placeholders += new
         self._calls.append((commands, surroundings, keys or Keys()))
+        self._roots.append(len(self._roots) if origin is None else self._roots[self.call_of(origin)])
         self._firsts.append(first)
         self._length = first + len(commands)
         tasks = range(first, self._length)
@@ -95,17 +98,21 @@ class Workload:
         """Return the tasks that the monitor of this one asked for."""
         return [tasks for origin, tasks in self._spawned if origin == task]
 
-    def with_spawned(self, ranges: Sequence[range]) -> list[range]:
+    def with_spawned(self, ranges: Sequence[range]) -> TaskRanges:
         """Return ranges of tasks, and those that the monitors of these tasks asked for, and so on."""
-        found = list(ranges)
+        first, more = TaskRanges(ranges), TaskRanges()
         for origin, tasks in list(self._spawned):  # in the order of their indices: each comes after its origin
-            if any(origin in mine for mine in found):
-                found.append(tasks)
-        return found
+            if (origin in first or origin in more) and tasks.start not in first:
+                more.add(tasks)
+        return TaskRanges([*first, *more])
 
     def call_of(self, task: int) -> int:
         """Return which call a task belongs to, from 0."""
         return bisect_right(self._firsts, task) - 1
+
+    def root_of(self, task: int) -> int:
+        """Return the user's own call that a task goes back to: what is around that is around all that came of it."""
+        return self._roots[self.call_of(task)]
 
     def surroundings(self, call: int) -> Surroundings:
         """Return what the commands of a call find around them."""

@@ -129,6 +129,47 @@ def test_another_command_is_another_task(shell: InteractiveShell, again: Again) 
     assert results(shell)["a"] == "new\na"
 
 
+def test_one_text_for_all_files_is_a_task_for_each(shell: InteractiveShell, again: Again) -> None:
+    body = 'cat "$STRATOS_FILE"'
+    again(body=body)
+    write("c", "C", 1_000_000_001)
+    assert again(body=body) == "+0 new, 1 changed, 3 done"
+    assert results(shell) == {"a": "a", "b": "b", "c": "C", "d": "d"}
+
+
+def test_another_directory_is_remembered(shell: InteractiveShell, again: Again, tmp_path: Path) -> None:
+    again(body="pwd; cat %f%")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.dat").write_text("x")
+    there = f"--cwd {tmp_path}/other"
+    assert again(there, "pwd; cat %f%") == "+1 new, 0 changed, 0 done, 4 gone"
+    for between in (lambda: None, new_kernel):
+        between()
+        assert again(there, "pwd; cat %f%") == "+0 new, 0 changed, 1 done"
+    assert results(shell) == {"a": f"{tmp_path}/other\nx"}
+    job().relaunch([4])
+    assert job().wait(20)
+    assert job().outputs([4]) == [f"{tmp_path}/other\nx"]
+
+
+def test_it_is_recorded_at_once(shell: InteractiveShell, again: Again) -> None:
+    again(body="(test -e go || test %f% != a.dat) && cat %f%")
+    write("e", "e")
+    Path("d.dat").unlink()
+    Path("go").touch()
+    commits: list[str] = []
+    journal = job()._journal
+    journal._db.set_trace_callback(commits.append)
+    assert (
+        again(body="(test -e go || test %f% != a.dat) && cat %f%")
+        == "+1 new, 0 changed, 2 done, 1 failed run again, 1 gone"
+    )
+    journal._db.set_trace_callback(None)
+    (one,) = [text for text in "\n".join(commits).split("COMMIT") if "superseded" in text]
+    assert "INSERT INTO calls" in one
+    assert "relaunch" in one
+
+
 @pytest.mark.parametrize("first", ["--wait", "--wait --resume"])
 def test_another_value_of_a_variable_changes_all(
     shell: InteractiveShell, again: Again, state_home: Path, monkeypatch: pytest.MonkeyPatch, first: str

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.commands import chosen, commands_from_record, explicit_commands, glob_commands, template_commands
 from stratos_jupyter.keys import env_key, input_keys, keys_of
-from stratos_jupyter.resuming import Known, Plan, Tally, Wanted, plan
+from stratos_jupyter.resuming import Known, Plan, Tally, Wanted, _known, _Run, _Work, _work, plan
 from stratos_jupyter.spec import JobSpec
 from stratos_jupyter.workload import Surroundings, Workload
 
@@ -102,6 +103,22 @@ def test_many_equal_commands_are_matched_quickly() -> None:
 def test_a_tally_says_what_is_not_zero() -> None:
     assert str(Tally(120, 3, 4877)) == "+120 new, 3 changed, 4,877 done"
     assert str(Tally(0, 0, 1, 5, 12, 3)) == "+0 new, 0 changed, 1 done, 5 failed run again, 12 still to run, 3 gone"
+
+
+def test_what_a_monitor_asked_for_shares_the_fate_of_the_watched_task() -> None:
+    workload, around = Workload(), Surroundings("/w", {})
+    keys = keys_of("", ["k" * 32] * 3)
+    workload.add(explicit_commands(["stays", "goes", "alone"]), around, None, keys)
+    workload.add(explicit_commands(["instead of 0", "goes"]), around, 0)
+    workload.add(explicit_commands(["instead of 1"]), around, 1)
+    workload.add(explicit_commands(["instead of 3"]), around, 3)
+    states = [TaskState.KILLED, TaskState.KILLED, TaskState.KILLED]  # by their monitors, and the last by the user
+    states += [TaskState.FAILED, TaskState.FINISHED, TaskState.RUNNING, TaskState.FINISHED]
+    run = _Run(JobSpec(), workload, bytes(states), frozenset(), dict)
+    assert [task.task for task in _known(run)] == [0, 1, 2]
+    found = plan([wanted("stays", "k" * 32), wanted("alone", "k" * 32)], "", _known(run))
+    # 0 was replaced by 3 and 4, of which 3 failed although 6 ran after it; 2 nobody replaced; 5 goes with 1.
+    assert _work(run, found) == _Work(Tally(done=3, failed=2, gone=1), [], [1, 5], [], [2, 3])
 
 
 # -- keys --------------------------------------------------------------------------------------------------

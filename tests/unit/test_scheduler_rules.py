@@ -322,3 +322,25 @@ def test_failures_do_not_shorten_the_limit(drive: Callable[..., Driven]) -> None
     for task in range(6):
         it.end(task, code=1, wall_s=0.01)
     assert it.scheduler.wakes_at is None
+
+
+def test_an_open_gate_waits_for_no_clock(drive: Callable[..., Driven]) -> None:
+    it = drive(rate_per_s=10.0)
+    it.add(10)
+    it.offer(ONE)  # there is no room for another one
+    it.at_s += 5.0
+    it.scheduler.handle(Tick(it.at_s))
+    assert it.scheduler.wakes_at is None
+
+
+def test_failures_during_a_pause_count(drive: Callable[..., Driven]) -> None:
+    it = drive(halt=Halt(2))
+    it.add(4)
+    it.offer(Resources(2, 1_000_000))
+    it.scheduler.handle(PauseAsked(it.at_s))
+    it.end(0, code=1)
+    it.end(1, code=1)
+    assert it.scheduler.held == "halted after 2 failed"
+    assert it.scheduler.stuck
+    it.scheduler.handle(ResumeAsked(it.at_s))
+    assert not it.scheduler.stuck

@@ -35,11 +35,17 @@ class Gate:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.shut = ""
+        self._halted = False
         self._failed = 0
         self._ended = 0
         self._tokens = 1.0  # launches that the rate allows now
         self._counted_at: float | None = None
         self._last_at: float | None = None
+
+    @property
+    def halted(self) -> bool:
+        """Whether failures have shut it."""
+        return self._halted
 
     @property
     def spaced(self) -> bool:
@@ -60,7 +66,7 @@ class Gate:
         if self.shut or not self.spaced or (self.rules.max_tasks is not None and at_once >= self.rules.max_tasks):
             return None
         if self._due(at_s):
-            return at_s
+            return None
         when = at_s
         if self.rules.rate_per_s is not None:
             when = at_s + (1.0 - self._tokens) / self.rules.rate_per_s
@@ -92,11 +98,12 @@ class Gate:
         self._ended += 1
         self._failed += failed
         halt = self.rules.halt
-        if not failed or halt is None or self.shut:
+        if not failed or halt is None or self._halted:
             return ""
         if self._failed < halt.count or self._failed < halt.share * self._ended:
             return ""
         of = f" of {self._ended:,}" if halt.share else ""
+        self._halted = True
         self.shut = f"halted after {self._failed:,}{of} failed"
         return self.shut
 
@@ -105,6 +112,8 @@ class Gate:
         self.shut = self.shut or why
 
     def resume(self) -> None:
-        """Open it; failures are counted from here on."""
+        """Open it; after a halt, failures are counted from here on."""
         self.shut = ""
-        self._failed = self._ended = 0
+        if self._halted:
+            self._halted = False
+            self._failed = self._ended = 0

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from .states import Reason
 
+#: attempts are counted in two bytes
+RETRIES_MOST: Final = 10_000
 #: the reasons that are the command's own failure: they may spend the user's retries
 OWN_FAILURES: Final = frozenset({Reason.EXIT, Reason.SIGNAL, Reason.TIMEOUT, Reason.MEMORY, Reason.DISK})
 

@@ -50,6 +50,8 @@ from .table import TaskTable
 
 #: how often the cluster may lose a task before it is given up
 LOST_BOUND: Final = 10
+#: attempts are counted in two bytes; relaunches of a user's come on top
+ATTEMPTS_MOST: Final = 60_000
 #: nobody wants this offer: don't hear of it for an hour
 USELESS_S: Final = 3600.0
 #: how often it is looked who has run longer than his share of the median, in seconds
@@ -114,6 +116,20 @@ class Scheduler:
     def held(self) -> str:
         """Why nothing is launched although the queue may have tasks: ``paused``, or why it was halted; else ''."""
         return self._gate.shut
+
+    @property
+    def stuck(self) -> bool:
+        """Whether failures have halted the job and nothing of it runs: only the user can make it go on."""
+        return self._gate.halted and not len(self._batches)
+
+    @property
+    def resting(self) -> tuple[int, float | None]:
+        """How many tasks wait before a retry, and when the next of these waits is over."""
+        return len(self._retries.resting), self._retries.next_s
+
+    def is_doomed(self, task: int) -> bool:
+        """Say whether a task is in flight and asked to end."""
+        return task in self._doomed
 
     @property
     def wakes_at(self) -> float | None:
@@ -318,7 +334,9 @@ class Scheduler:
         return attempt == self.table.attempt(task) or self.gave_up(task, attempt)
 
     def _tries_again(self, task: int, reason: Reason, code: int | None) -> bool:
-        return task not in self._doomed and self._retries.again(task, reason, code, self._base(task))
+        if task in self._doomed or self.table.attempt(task) >= ATTEMPTS_MOST:
+            return False
+        return self._retries.again(task, reason, code, self._base(task))
 
     def _ended(self, event: TasksEnded) -> list[Decision]:
         decisions: list[Decision] = []

@@ -49,6 +49,8 @@ class JobView:
         Attempts that failed by themselves and were followed by another one.
     held : str
         Why nothing is launched now: ``paused``, or ``halted after ...``; else ''.
+    resting : tuple of int and (float or None)
+        How many tasks wait before they are tried again, and when the next of them is, in seconds since the epoch.
     notices : tuple of str
         What the user should know, newest last.
     """
@@ -67,6 +69,7 @@ class JobView:
     attempts_lost: int = 0
     attempts_retried: int = 0
     held: str = ""
+    resting: tuple[int, float | None] = (0, None)
     notices: tuple[str, ...] = ()
 
     def __getitem__(self, state: TaskState) -> int:

@@ -36,6 +36,7 @@ from ..core.events import (
     TasksStarted,
     Tick,
 )
+from ..core.ranges import TaskRanges
 from ..core.resources import Resources
 from ..core.rules import Rules
 from ..core.scheduler import Scheduler
@@ -77,8 +78,8 @@ _Item: TypeAlias = Event | _Arrived | _Added
 #: adds the commands that an attempt's monitor asked for to the job, some time soon, by `JobLoop.add`
 Adopt: TypeAlias = Callable[[tuple[int, int], Sequence[str]], None]
 
-#: what cannot change whether a result that comes after it is its task's result
-_HARMLESS: Final = (_Arrived, _Added, OffersArrived, TasksStarted, TasksReturned)
+#: what cannot change whether a result that comes after it is its task's result; another result of the task can
+_HARMLESS: Final = (_Arrived, _Added, OffersArrived, TasksStarted)
 
 
 class _Page:
@@ -125,12 +126,12 @@ class _Waiter:
     def __init__(self, tasks: range | None) -> None:
         self.future: Future[bool] = Future()
         self._every = tasks is None
-        self._ranges = [] if tasks is None else [tasks]
+        self._tasks = TaskRanges([] if tasks is None else [tasks])
         self._cursor = 0 if tasks is None else tasks.start
 
     def follow(self, origin: int, tasks: range) -> None:
-        if any(origin in mine for mine in self._ranges):
-            self._ranges.append(tasks)
+        if origin in self._tasks:
+            self._tasks.add(tasks)
 
     def answer(self, ended: bool) -> None:
         if self.future.set_running_or_notify_cancel():  # whoever waited may have given up
@@ -140,7 +141,7 @@ class _Waiter:
         table = scheduler.table
         if self._every:
             return table.unended == 0
-        for tasks in self._ranges:
+        for tasks in self._tasks:
             self._cursor = max(self._cursor, tasks.start)
             while self._cursor < tasks.stop:
                 if self._cursor >= len(table) or not table.ended(self._cursor):
@@ -192,7 +193,9 @@ class JobLoop:
         self._show = show
         self._adopt = adopt
         self._adopted: set[tuple[int, int]] = set()  # attempts whose monitors' commands were taken in
-        self._adopting = 0  # of them, how many have not come back as calls
+        self._adopting: set[tuple[int, int]] = set()  # of them, those that have not come back as calls
+        self._voided: set[tuple[int, int]] = set()  # of these, those that were killed meanwhile
+        self._spawned: list[tuple[int, range]] = []  # what they became: by the task whose monitor asked for it
         self._titles = (job_id, run, engine_name)
         self._inbox: list[_Item] = []
         self._waiters: list[_Waiter] = []
@@ -231,6 +234,9 @@ class JobLoop:
 
     def post_results(self, results: Sequence[Result], acknowledge: Callable[[], None]) -> None:
         """Take in results; `acknowledge` is called once they are on disk."""
+        if len({result.task for result in results}) < len(results):  # one after another: each may change the next
+            self._inbox += [_Arrived([result], _nothing) for result in results]
+            results = ()
         self._inbox.append(_Arrived(results, acknowledge))
         self._wake()
 
@@ -270,9 +276,9 @@ class JobLoop:
         self._submitted_at = self._call_times[0] if self._call_times else self._submitted_at
         if why_held:
             self.scheduler.handle(PauseAsked(self.now(), why_held))
+        self._spawned = replayed.became
         for attempt, commands in replayed.spawned.items():  # their calls had not been recorded
-            self._adopting += 1
-            self._adopt(attempt, commands)
+            self._have_adopted(attempt, commands)
         self.engine.attach()
         self._wake()
 
@@ -296,6 +302,8 @@ class JobLoop:
     def wait(self, tasks: range | None) -> Future[bool]:
         """Return a future that is done when those tasks have ended; None means all."""
         waiter = _Waiter(tasks)
+        for origin, spawned in self._spawned:
+            waiter.follow(origin, spawned)
         self._waiters.append(waiter)
         self._wake()
         return waiter.future
@@ -334,8 +342,8 @@ class JobLoop:
             failed: JournalError | None = None
             try:
                 self._record(taken)
-            except JournalError as error:
-                failed = error
+            except Exception as error:  # whatever it is: what cannot be recorded must not be lost
+                failed = error if isinstance(error, JournalError) else JournalError(f"cannot record: {error!r}")
                 taken, kept = self._set_aside(taken)
                 self._inbox = kept + self._inbox
                 self._acts += [act for item in taken for act in _acts_of(item)]
@@ -381,10 +389,14 @@ class JobLoop:
         """Take what can be recorded together: no result after something that could make history of it."""
         inbox = self._inbox
         harmless = True
+        told: set[int] = set()
         for place, item in enumerate(inbox):
-            if isinstance(item, _Arrived) and not harmless:
-                self._inbox = inbox[place:]
-                return inbox[:place]
+            if isinstance(item, _Arrived):
+                tasks = {result.task for result in item.results}
+                if not harmless or tasks & told:
+                    self._inbox = inbox[place:]
+                    return inbox[:place]
+                told |= tasks
             harmless = harmless and isinstance(item, _HARMLESS)
         self._inbox = []
         return inbox
@@ -393,13 +405,14 @@ class JobLoop:
         """Part what can be handled without the journal from what must wait for it.
 
         Results and calls wait, and so do offers: nothing is launched meanwhile. A kill does not wait, for what it
-        ends may be what fills the disk; but one that follows a call waits with it.
+        ends may be what fills the disk; but one that follows a call, or a relaunch, waits with it.
         """
         now: list[_Item] = []
         kept: list[_Item] = []
         for item in taken:
             waits = isinstance(item, _Arrived | _Added | OffersArrived | RelaunchAsked | Superseded)
-            waits = waits or (isinstance(item, KillAsked) and any(isinstance(one, _Added) for one in kept))
+            after = any(isinstance(one, _Added | RelaunchAsked | Superseded) for one in kept)
+            waits = waits or (isinstance(item, KillAsked) and after)
             (kept if waits else now).append(item)
         return now, kept
 
@@ -417,13 +430,12 @@ class JobLoop:
         page = _Page()
         page.acts(self._acts)
         page.rows(self._unwritten)
-        settled: set[int] = set()
         for item in taken:
             match item:
                 case _Arrived():
                     for result in item.results:
                         if result.reason is not Reason.LOST:  # the scheduler says what that means
-                            self._enter(page, result, settled)
+                            self._enter(page, result)
                 case _Added():
                     page.entries.append(item)
                 case _:
@@ -434,17 +446,22 @@ class JobLoop:
         self._acts.clear()
         self._unwritten.clear()
 
-    def _enter(self, page: _Page, result: Result, settled: set[int]) -> None:
+    def _enter(self, page: _Page, result: Result) -> None:
         """Enter a result, and what its monitor wants to run; the call that this becomes may come later."""
         attempt = (result.task, result.attempt)
-        counts = result.task not in settled and self._settles(result)
-        page.rows([self._row(result, counts)])
+        page.rows([self._row(result, self._settles(result))])
         if self.scheduler.gave_up(*attempt):
             page.found.append(attempt)
-        if counts:
-            settled.add(result.task)
-            if result.commands and attempt not in self._adopted:
-                page.acts([(self.now(), "spawn", [*attempt, result.commands])])
+        commands = self._wanted(result)
+        if commands:
+            page.acts([(self.now(), "spawn", [*attempt, commands])])
+
+    def _wanted(self, result: Result) -> list[str]:
+        """Return the commands that a monitor asks for, once, and not when the user wants the task ended."""
+        attempt = (result.task, result.attempt)
+        if not result.commands or attempt in self._adopted or self.scheduler.is_doomed(result.task):
+            return []
+        return [text for text in result.commands if text.strip()] if self._settles(result) else []
 
     def _settles(self, result: Result) -> bool:
         return self.scheduler.settles(result.task, result.attempt, result.reason, result.code)
@@ -483,25 +500,28 @@ class JobLoop:
     def _submitted(self, task: int) -> float:
         return self._call_times[self.scheduler.call_of(task)]
 
-    def _take_in(self, result: Result) -> None:
+    def _have_adopted(self, attempt: tuple[int, int], commands: Sequence[str]) -> None:
         """Have the commands added that a monitor asked for."""
-        attempt = (result.task, result.attempt)
-        if attempt not in self._adopted and self._settles(result):
+        try:
+            self._adopt(attempt, commands)
+        except Exception as error:  # the task whose monitor it was has ended all the same
+            log.exception("%s: commands of the monitor of task %d", self._titles[0], attempt[0])
+            self.notice(f"what the monitor of task {attempt[0]} asked for cannot run: {error}")
+        else:
             self._adopted.add(attempt)
-            self._adopting += 1
-            self._adopt(attempt, result.commands)
+            self._adopting.add(attempt)
 
     def _handle(self, item: _Item) -> None:
         match item:
             case _Arrived():
                 for result in item.results:
-                    if result.commands:
-                        self._take_in(result)
+                    if commands := self._wanted(result):
+                        self._have_adopted((result.task, result.attempt), commands)
                 endings = tuple(
                     Ending(r.task, r.attempt, r.reason, r.code, r.finished_at - (r.started_at or r.finished_at))
                     for r in item.results
                 )
-                self._decide(TasksEnded(self.now(), endings))
+                self._decide_endings(endings)
                 item.acknowledge()
             case _Added():
                 if not self._call_times:
@@ -509,13 +529,39 @@ class JobLoop:
                 self._call_times.append(item.event.at_s)
                 self._origins.append(None)
                 if item.origin is not None:
-                    self._adopting -= 1
-                    self._origins[-1] = item.origin[0]
-                    for waiter in self._waiters:
-                        waiter.follow(item.origin[0], range(item.first, item.first + item.event.count))
+                    self._arrive(item.origin, range(item.first, item.first + item.event.count))
                 self._decide(item.event)
             case _:
+                if isinstance(item, KillAsked):
+                    self._void(item.tasks)
                 self._decide(item)
+
+    def _arrive(self, origin: tuple[int, int], tasks: range) -> None:
+        """Note what the commands that a monitor asked for have become."""
+        self._adopting.discard(origin)
+        self._origins[-1] = origin[0]
+        self._spawned.append((origin[0], tasks))
+        for waiter in self._waiters:
+            waiter.follow(origin[0], tasks)
+        if origin in self._voided:
+            self._voided.discard(origin)
+            self._inbox.insert(0, KillAsked(self.now(), tuple(tasks)))
+
+    def _void(self, killed: Sequence[int] | None) -> None:
+        """Let a kill also concern what is about to become tasks."""
+        self._voided |= {attempt for attempt in self._adopting if killed is None or attempt[0] in killed}
+
+    def _decide_endings(self, endings: tuple[Ending, ...]) -> None:
+        try:
+            self._decide(TasksEnded(self.now(), endings))
+        except Exception:
+            if len(endings) == 1:
+                raise
+            # One that cannot be must not take the others with it; those that were handled are told again in vain.
+            for one in endings:
+                with suppress(Exception):
+                    self._decide(TasksEnded(self.now(), (one,)))
+            raise
 
     def _decide(self, event: Event) -> None:
         if isinstance(event, TasksAdded | RelaunchAsked):
@@ -562,6 +608,11 @@ class JobLoop:
             self._waiters = [waiter for waiter in self._waiters if waiter not in done]
             for waiter in done:
                 waiter.answer(True)
+            if self.scheduler.stuck:  # nothing will happen before the user acts, and who waits cannot
+                self._show_now()
+                waiters, self._waiters = self._waiters, []
+                for waiter in waiters:
+                    waiter.answer(False)
 
     def _show_soon(self) -> None:
         if self._showing is not None or self._closed:
@@ -604,13 +655,18 @@ class JobLoop:
             ended_at=self._ended_at,
             reasons=MappingProxyType({str(reason): n for reason, n in reasons.items() if n}),
             rate_per_s=rate,
-            eta_s=left / rate if rate and left else None,
+            eta_s=left / rate if rate and left and not self.scheduler.held else None,
             nodes=self.scheduler.nodes,
             attempts_lost=self.scheduler.attempts_lost,
             attempts_retried=self.scheduler.attempts_retried,
             held=self.scheduler.held,
+            resting=self.scheduler.resting,
             notices=tuple(self._notices),
         )
+
+
+def _nothing() -> None:
+    """Acknowledge nothing: what follows does."""
 
 
 def _acts_of(item: _Item) -> list[_Act]:

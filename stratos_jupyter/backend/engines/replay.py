@@ -45,7 +45,9 @@ class Replayed:
     origins : list of int or None
         By call: the task whose monitor asked for it.
     spawned : dict of (int, int) to list of str
-        Commands that an attempt's monitor asked for, which have not become a call.
+        Commands that an attempt's monitor asked for, which have not become a call and were not killed.
+    became : list of (int, range)
+        The tasks that such commands have become, each with the task whose monitor it was.
     adopted : set of (int, int)
         Attempts whose monitors asked for commands.
     """
@@ -53,6 +55,7 @@ class Replayed:
     call_times: list[float] = field(default_factory=list)
     origins: list[int | None] = field(default_factory=list)
     spawned: dict[tuple[int, int], list[str]] = field(default_factory=dict)
+    became: list[tuple[int, range]] = field(default_factory=list)
     adopted: set[tuple[int, int]] = field(default_factory=set)
 
 
@@ -83,6 +86,7 @@ def replay(journal: Journal, scheduler: Scheduler, demand: Resources, priority: 
             replayed.origins.append(None if origin is None else origin[0])
             if origin is not None:
                 replayed.spawned.pop((origin[0], origin[1]), None)
+                replayed.became.append((origin[0], range(first, first + count)))
             event: Event = TasksAdded(entry.at_s, count, demand, priority)
         elif entry.what == "spawn":
             task, attempt, commands = entry.detail
@@ -91,6 +95,10 @@ def replay(journal: Journal, scheduler: Scheduler, demand: Resources, priority: 
             continue
         else:
             event = _event(entry)
+            if isinstance(event, KillAsked):
+                for attempt in list(replayed.spawned):
+                    if event.tasks is None or attempt[0] in event.tasks:
+                        del replayed.spawned[attempt]
         try:
             scheduler.handle(event)
         except (RefusedMove, IndexError) as error:

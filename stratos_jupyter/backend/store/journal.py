@@ -11,12 +11,12 @@ A result is committed here before its status is acknowledged to the engine and b
   a status that is delivered again changes nothing.
 - Values of environment variables are never written here.
 
-Tables: ``meta`` (format, job, spec); ``calls`` (commands by call; with the task and attempt whose monitor asked for
-them, the directory they run in, and with the keys of what they were made of); ``results`` (one row an ended attempt;
-``counts`` is 0 for history: its task had its result already, or was tried again); ``acts`` (what else a replay needs:
-launches, commands that a monitor asked for, and what the user asked). ``seq`` is one order over calls, results and
-acts: in it, a replay tells the scheduler what it was told. Rows that are not ``told`` are no node's word but follow
-from what stands before them.
+Tables: ``meta`` (format, job, spec), ``calls`` (commands by call; ``origin`` is the task and attempt whose monitor
+asked for them, ``cwd`` where they run when that is not the spec's, ``keys`` and ``env`` what they were made of),
+``results`` (one row an ended attempt; ``counts`` is 0 for history: its task had its result already, or was tried
+again), ``acts`` (what else a replay needs: launches, commands that a monitor asked for, and what the user asked).
+``seq`` is one order over calls, results and acts: in it, a replay tells the scheduler what it was told. Rows that are
+not ``told`` are no node's word but follow from what stands before them.
 """
 
 from __future__ import annotations
@@ -65,9 +65,14 @@ CREATE TABLE results (
 CREATE UNIQUE INDEX results_attempt ON results (task, attempt);
 CREATE TABLE acts (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL, act TEXT NOT NULL, detail TEXT NOT NULL);
 """
+#: these may hold bytes that are no text: as a text of SQLite they can be looked at, and come back as they were
+_PATHS: Final = ("stdout_path", "stderr_path")
+_PLACES: Final = tuple(ResultRow._fields.index(name) for name in _PATHS)
 _FIELDS: Final = ", ".join(ResultRow._fields)
 _INSERT: Final = (
-    f"INSERT OR IGNORE INTO results ({_FIELDS}, counts, told) VALUES (?{', ?' * (len(ResultRow._fields) + 1)})"
+    f"INSERT OR IGNORE INTO results ({_FIELDS}, counts, told) VALUES ("
+    + ", ".join("CAST(? AS TEXT)" if name in _PATHS else "?" for name in (*ResultRow._fields, "counts", "told"))
+    + ")"
 )
 
 
@@ -78,6 +83,21 @@ class Entry(NamedTuple):
     at_s: float
     what: str
     detail: Any
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _with_bytes(row: Sequence[Any]) -> Sequence[Any]:
+    """Return a row whose paths are bytes, where they are no text that SQLite takes."""
+    first, second = _PLACES
+    if (row[first] + row[second]).isascii():
+        return row
+    made = list(row)
+    for place in _PLACES:
+        made[place] = made[place].encode("utf-8", "surrogateescape")
+    return made
 
 
 def open_whole(folder: Path, *, aside: bool = True) -> Journal:
@@ -170,6 +190,7 @@ class Journal:
                 where += "?vfs=unix-none"
             # Whoever has it open keeps it so: there is nothing to wait for.
             self._db = sqlite3.connect(where, 1.0, uri=True, isolation_level=None, check_same_thread=False)
+            self._db.text_factory = _text
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"{path}: {error}") from error
         try:
@@ -245,7 +266,7 @@ class Journal:
 
     def add_results(self, rows: Iterable[Sequence[Any]]) -> None:
         """Keep ended attempts: the fields of `ResultRow`, then whether the row counts, and is a node's word."""
-        self._db.executemany(_INSERT, rows)
+        self._db.executemany(_INSERT, map(_with_bytes, rows))
 
     def forget_lost(self, attempts: Iterable[tuple[int, int]]) -> None:
         """Drop what was recorded of attempts that were given up for lost and have a result after all."""
