@@ -92,7 +92,6 @@ def open_whole(folder: Path) -> Journal:
         raise JournalError(f"{path} is not there; this run cannot be attached")
     try:
         journal = Journal(folder)
-        broken = journal.broken()
     except JournalError as error:
         if not isinstance(error.__cause__, sqlite3.DatabaseError) or isinstance(
             error.__cause__, sqlite3.OperationalError
@@ -100,6 +99,11 @@ def open_whole(folder: Path) -> Journal:
             raise
         broken = str(error.__cause__)
     else:
+        try:
+            broken = journal.broken()
+        except JournalError:
+            journal.close()
+            raise
         if not broken:
             return journal
         journal.close()
@@ -194,6 +198,8 @@ class Journal:
             try:
                 found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
                 empty = self._db.execute("SELECT 1 FROM meta").fetchone() is None
+            except sqlite3.OperationalError as error:  # no room, a disk that fails: the file may be whole
+                raise JournalError(f"cannot read {self.folder / FILE_NAME}: {error}") from error
             except sqlite3.Error as error:
                 return str(error)
         if found != "ok":
