@@ -127,6 +127,7 @@ class LocalEngine:
         self._tails: dict[int, Future[Tail | None]] = {}
         self._troubles: dict[Link, str] = {}  # what an executor, or what is to be said of one, is in trouble with
         self._failures = 0
+        self._not_started = ""
         self._closed = False
         machine.join(self)
 
@@ -216,7 +217,9 @@ class LocalEngine:
         pause_s = min(REST_MOST_S, 2.0**self._failures)
         self._failures += 1
         self._resting = True
-        self._sink.notice(f"the executor cannot be started, tried again every {REST_MOST_S:g} s or sooner: {why}")
+        self._sink.withdraw(self._not_started)
+        self._not_started = f"the executor cannot be started, tried again every {REST_MOST_S:g} s or sooner: {why}"
+        self._sink.notice(self._not_started)
         asyncio.get_running_loop().call_later(pause_s, self._go_on)
 
     def _go_on(self) -> None:
@@ -316,6 +319,7 @@ class LocalEngine:
                     future.set_result(None if answer is None else Tail(answer["stdout"], answer["stderr"], note))
             case ["hello", *_]:
                 self._sink.withdraw(self._troubles.pop(link, ""))
+                self._sink.withdraw(self._not_started)
                 link.up = True
                 self._failures = 0
             case ["inventory", batches]:
