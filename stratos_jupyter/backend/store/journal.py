@@ -9,6 +9,7 @@ A result is committed here before its status is acknowledged to the engine and b
   was being synced, so that the delay of a result is one sync.
 - Parameters are stored once a call, compressed; rows come as tasks end. ``(task, attempt)`` is recorded once:
   a status that is delivered again changes nothing.
+- Where files cannot be locked (a network file system without a lock daemon) it is opened without locks.
 - Values of environment variables are never written here.
 
 Tables: ``meta`` (format, job, spec), ``calls`` (commands by call; ``origin`` is the task and attempt whose monitor
