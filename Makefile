@@ -16,12 +16,13 @@ CONVERT := $(RUN) -m nbconvert --log-level=ERROR
 DEMO := build/demo
 QUICKSTART := 01_quickstart
 
-.PHONY: help demo notebook test bench lint lint-style lint-types lint-walls lint-node check-install clean
+.PHONY: help demo notebook test faults bench lint lint-style lint-types lint-walls lint-node check-install clean
 
 help:
 	@echo 'make demo           execute notebooks/$(QUICKSTART).ipynb in a real kernel, and show it as HTML'
 	@echo 'make notebook       open JupyterLab on the notebooks'
 	@echo 'make test           run the tests'
+	@echo 'make faults         kill, stop and starve kernels, executors and disks, many times over (as root: more of it)'
 	@echo 'make bench          measure the local engine against others'
 	@echo 'make lint           check style, types, and the walls between modules'
 	@echo 'make check-install  install without extras, elsewhere, and run a task'
@@ -78,6 +79,9 @@ notebook: $(VENV)/.has-notebook
 
 test: $(VENV)/.has-test
 	$(RUN) -m pytest $(ARGS)
+
+faults: $(VENV)/.has-test
+	STRATOS_ROUNDS=$${STRATOS_ROUNDS:-50} $(RUN) -m pytest tests/faults -s $(ARGS)
 
 bench: $(VENV)/.has-notebook
 	$(RUN) benchmarks/local.py $(ARGS)

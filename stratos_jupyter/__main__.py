@@ -52,6 +52,11 @@ def _attach(args: argparse.Namespace) -> int:
         print(status_text(job.view, job.failure_groups()))
         session.let_go(job)
         return 0
+    if (absent := job.absent()) and job.view.unfinished:
+        # Nobody can set it in this process.
+        session.let_go(job)
+        print(f"{clean(args.job)} needs {', '.join(absent)}, which is not set here; set it before", file=sys.stderr)
+        return 1
     shown = ""
 
     def show(view: object) -> None:

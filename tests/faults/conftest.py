@@ -19,8 +19,18 @@ from tests.faults.kernels import executors, kill, start
 Start = Callable[..., subprocess.Popen[str]]
 
 
+@pytest.fixture(autouse=True)
+def nothing_stays(state_home: Path) -> Iterator[None]:
+    """End what a test has let go of: it would go on, or wait for its next kernel."""
+    yield
+    for run in state_home.glob("jobs/*/*"):
+        for pid in (*executors(run), *bearers(run)):
+            kill(pid, signal.SIGCONT)
+            kill(pid)
+
+
 @pytest.fixture
-def session(state_home: Path) -> Iterator[Session]:
+def session(state_home: Path, nothing_stays: None) -> Iterator[Session]:
     """The process's session, as magics and Processor use it."""
     sessions.close()
     Stratos.clear_instance()  # the environment is read once
@@ -29,8 +39,8 @@ def session(state_home: Path) -> Iterator[Session]:
 
 
 @pytest.fixture
-def run_kernel(state_home: Path) -> Iterator[Start]:
-    """Starts kernels; whatever is left of them, and of the executors in this test's home, ends with the test."""
+def run_kernel(state_home: Path, nothing_stays: None) -> Iterator[Start]:
+    """Starts kernels; whatever is left of them ends with the test."""
     kernels: list[subprocess.Popen[str]] = []
 
     def run(code: str, env: dict[str, str] | None = None, home: Path = state_home) -> subprocess.Popen[str]:
@@ -42,10 +52,6 @@ def run_kernel(state_home: Path) -> Iterator[Start]:
         if kernel.poll() is None:
             kernel.kill()
         kernel.communicate()
-    for run_folder in state_home.glob("jobs/*/*"):
-        for pid in (*executors(run_folder), *bearers(run_folder)):
-            kill(pid, signal.SIGCONT)
-            kill(pid)
 
 
 def needs_root() -> None:

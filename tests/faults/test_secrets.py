@@ -16,7 +16,7 @@ from stratos_jupyter.session import Session
 from stratos_jupyter.spec import JobSpec
 from stratos_jupyter.widgets import JobWidget
 from tests.faults.conftest import Start
-from tests.faults.kernels import is_up
+from tests.faults.kernels import is_up, start
 from tests.waiting import until
 
 SECRET = "s3cret-value"
@@ -84,7 +84,7 @@ def test_a_value_is_nowhere_and_is_asked_for_after_an_attach(
 
 
 def test_why_a_job_was_held_is_no_concern_of_the_next_kernel(
-    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    session: Session, state_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOKEN", "x")
     spec = JobSpec("demo", master="local[1]", cwd=str(tmp_path), env=(("TOKEN", None),))
@@ -96,6 +96,10 @@ def test_why_a_job_was_held_is_no_concern_of_the_next_kernel(
     held = session.attach("demo")
     assert "TOKEN is not set here" in held.view.held
     session.let_go(held)
+    attach = "from stratos_jupyter.__main__ import main; raise SystemExit(main(['attach', 'demo', '--wait']))"
+    waiting = start(attach, state_home)
+    _, err = waiting.communicate(timeout=30)
+    assert (waiting.returncode, "demo needs TOKEN, which is not set here" in err) == (1, True), err
     monkeypatch.setenv("TOKEN", "y")
     free = session.attach("demo")
     assert free.view.held == ""

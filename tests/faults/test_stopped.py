@@ -98,6 +98,7 @@ def test_an_attach_waits_for_an_executor_that_is_stopped(
     assert executors(run) == [pid]
     os.kill(pid, signal.SIGCONT)
     assert job.wait(30), job.view
+    assert not job.view.notices, "what is no longer so is not shown"
     assert set(times(tmp_path, 12).values()) == {1}
     assert sorted(row.task for row in job.rows()) == list(range(12))
     assert job.view.attempts_lost == 0

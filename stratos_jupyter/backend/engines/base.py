@@ -88,6 +88,9 @@ class Sink(Protocol):
     def notice(self, text: str) -> None:
         """Something that the user should know."""
 
+    def withdraw(self, text: str) -> None:
+        """What was said by that notice is so no longer."""
+
     def now(self) -> float:
         """Seconds since the epoch."""
 

@@ -54,7 +54,8 @@ def socket_folder() -> Path:
         Somebody else made the user's folder first.
     """
     base = Path(tempfile.gettempdir()) / f"stratos-{os.getuid()}"
-    base.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):  # whatever it is
+        base.mkdir(mode=0o700)
     found = base.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise EngineError(f"{base} is not a folder of yours alone; remove it, or set TMPDIR to a folder of your own")

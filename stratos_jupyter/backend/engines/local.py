@@ -125,7 +125,9 @@ class LocalEngine:
         self._left: dict[int, set[tuple[int, int]]] = {}  # by batch: attempts not yet reported
         self._where: dict[tuple[int, int], int] = {}  # attempt -> batch
         self._tails: dict[int, Future[Tail | None]] = {}
+        self._troubles: dict[Link, str] = {}  # what an executor, or what is to be said of one, is in trouble with
         self._failures = 0
+        self._not_started = ""
         self._closed = False
         machine.join(self)
 
@@ -215,7 +217,9 @@ class LocalEngine:
         pause_s = min(REST_MOST_S, 2.0**self._failures)
         self._failures += 1
         self._resting = True
-        self._sink.notice(f"the executor cannot be started, tried again every {REST_MOST_S:g} s or sooner: {why}")
+        self._sink.withdraw(self._not_started)
+        self._not_started = f"the executor cannot be started, tried again every {REST_MOST_S:g} s or sooner: {why}"
+        self._sink.notice(self._not_started)
         asyncio.get_running_loop().call_later(pause_s, self._go_on)
 
     def _go_on(self) -> None:
@@ -314,13 +318,17 @@ class LocalEngine:
                     note = "" if answer is None else answer.get("note", "")
                     future.set_result(None if answer is None else Tail(answer["stdout"], answer["stderr"], note))
             case ["hello", *_]:
+                self._sink.withdraw(self._troubles.pop(link, ""))
+                self._sink.withdraw(self._not_started)
                 link.up = True
                 self._failures = 0
             case ["inventory", batches]:
                 if link in self._attaching:
                     self._take_over(link, batches)
             case ["notice", text]:
+                self._sink.withdraw(self._troubles.pop(link, ""))
                 if text:
+                    self._troubles[link] = text
                     self._sink.notice(text)
             case _:
                 pass  # what a newer executor may say beyond this version
@@ -349,7 +357,8 @@ class LocalEngine:
 
     def _still_silent(self) -> None:
         for link in () if self._closed else self._attaching:
-            self._sink.notice(f"the executor (pid {link.pid}) does not answer; nothing is launched before it does")
+            self._troubles[link] = f"the executor (pid {link.pid}) does not answer; nothing is launched before it does"
+            self._sink.notice(self._troubles[link])
 
     def _take_over(self, link: Link, batches: list[Any]) -> None:
         """Take in what an executor still has."""
@@ -463,6 +472,7 @@ class LocalEngine:
         attempts = [attempt for left in lost.values() for attempt in left]
         for attempt in attempts:
             del self._where[attempt]
+        self._sink.withdraw(self._troubles.pop(link, ""))
         why = _last_line(link.record / LOG)
         self._bury(link.record)  # before its batches are given up: what ended there has ended
         if link not in self._stopping:

@@ -247,6 +247,12 @@ class JobLoop:
             log.warning("%s: %s", self._titles[0], text)
             self._show_soon()
 
+    def withdraw(self, text: str) -> None:
+        """Show a line no longer."""
+        if text in self._notices:
+            self._notices = [notice for notice in self._notices if notice != text]
+            self._show_soon()
+
     # -- the session's side -----------------------------------------------------------------------------
 
     def add(
@@ -358,7 +364,7 @@ class JobLoop:
                 self._wait_for_disk(str(failed))
                 return
             if self._disk_notice:
-                self._notices = [notice for notice in self._notices if notice != self._disk_notice]
+                self.withdraw(self._disk_notice)
                 self._disk_notice = ""
         self._end_turn()
 

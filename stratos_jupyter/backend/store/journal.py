@@ -9,6 +9,7 @@ A result is committed here before its status is acknowledged to the engine and b
   was being synced, so that the delay of a result is one sync.
 - Parameters are stored once a call, compressed; rows come as tasks end. ``(task, attempt)`` is recorded once:
   a status that is delivered again changes nothing.
+- Where files cannot be locked (a network file system without a lock daemon) it is opened without locks.
 - Values of environment variables are never written here.
 
 Tables: ``meta`` (format, job, spec), ``calls`` (commands by call; ``origin`` is the task and attempt whose monitor
@@ -113,7 +114,6 @@ def open_whole(folder: Path, *, aside: bool = True) -> Journal:
         raise JournalError(f"{path} is not there; this run cannot be attached")
     try:
         journal = Journal(folder)
-        broken = journal.broken()
     except JournalError as error:
         if not isinstance(error.__cause__, sqlite3.DatabaseError) or isinstance(
             error.__cause__, sqlite3.OperationalError
@@ -121,6 +121,11 @@ def open_whole(folder: Path, *, aside: bool = True) -> Journal:
             raise
         broken = str(error.__cause__)
     else:
+        try:
+            broken = journal.broken()
+        except JournalError:
+            journal.close()
+            raise
         if not broken:
             return journal
         journal.close()
@@ -216,6 +221,8 @@ class Journal:
             try:
                 found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
                 empty = self._db.execute("SELECT 1 FROM meta").fetchone() is None
+            except sqlite3.OperationalError as error:  # no room, a disk that fails: the file may be whole
+                raise JournalError(f"cannot read {self.folder / FILE_NAME}: {error}") from error
             except sqlite3.Error as error:
                 return str(error)
         if found != "ok":
