@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import (
     EngineError,
+    JobHalted,
     JobNotFound,
     JournalError,
     SpecError,
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = [
     "EngineError",
     "Job",
+    "JobHalted",
     "JobNotFound",
     "JournalError",
     "Processor",

@@ -13,6 +13,7 @@ import stratos_jupyter
 PROMISED = [
     "EngineError",
     "Job",
+    "JobHalted",
     "JobNotFound",
     "JournalError",
     "Processor",
