@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -243,5 +244,7 @@ class SchedulerMachine(RuleBasedStateMachine):
 
 
 TestSchedulerMachine = SchedulerMachine.TestCase
-#: in CI this many runs are made, each of up to fifty events; elsewhere a few new ones each time
-TestSchedulerMachine.settings = settings(max_examples=10_000 if os.environ.get("CI") else 100)
+#: in CI this many runs are made, each of up to thirty events; elsewhere a few new ones each time
+EXAMPLES = 10_000 if os.environ.get("CI") else 100
+TestSchedulerMachine.settings = settings(max_examples=EXAMPLES, stateful_step_count=30)
+TestSchedulerMachine.pytestmark = [pytest.mark.timeout(600)]  # type: ignore[attr-defined]

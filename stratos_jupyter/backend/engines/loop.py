@@ -10,33 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ...errors import JournalError
 from ..core.decisions import Decision, Finish, Launch, Settle
 from ..core.events import (
-    BatchLost,
-    Closed,
     Ending,
     Event,
     KillAsked,
-    OffersArrived,
     PauseAsked,
     RelaunchAsked,
-    ResumeAsked,
-    RulesChanged,
-    Superseded,
     TasksAdded,
     TasksEnded,
-    TasksReturned,
-    TasksStarted,
     Tick,
 )
-from ..core.ranges import TaskRanges
 from ..core.resources import Resources
 from ..core.rules import Rules
 from ..core.scheduler import Scheduler
@@ -44,7 +35,10 @@ from ..core.states import TERMINAL, Reason, ending
 from ..core.views import JobView, RateMeter
 from ..store.journal import Journal
 from .base import Engine, Result
+from .inbox import Act, Added, Arrived, Item, acts_of, set_aside, take_together
+from .page import Page
 from .replay import replay
+from .waiter import Waiter
 
 log = logging.getLogger(__name__)
 
@@ -56,98 +50,8 @@ RETRY_S: Final = 1.0
 NOTICES: Final = 5
 
 
-class _Arrived(NamedTuple):
-    """Results that wait for the journal."""
-
-    results: Sequence[Result]
-    acknowledge: Callable[[], None]
-
-
-class _Added(NamedTuple):
-    """A call that waits for the journal."""
-
-    event: TasksAdded
-    first: int
-    record: Callable[[], dict[str, Any]]
-    origin: tuple[int, int] | None  # the attempt whose monitor asked for it
-
-
-#: when, what, and its detail, for the journal
-_Act: TypeAlias = tuple[float, str, Any]
-_Item: TypeAlias = Event | _Arrived | _Added
 #: adds the commands that an attempt's monitor asked for to the job, some time soon, by `JobLoop.add`
 Adopt: TypeAlias = Callable[[tuple[int, int], Sequence[str]], None]
-
-#: what cannot change whether a result that comes after it is its task's result; another result of the task can
-_HARMLESS: Final = (_Arrived, _Added, OffersArrived, TasksStarted)
-
-
-class _Page:
-    """What one transaction of the journal holds, in the order in which the scheduler is told of it."""
-
-    def __init__(self) -> None:
-        self.entries: list[_Act | _Added | tuple[Any, ...]] = []
-        self.found: list[tuple[int, int]] = []
-        self._acts: set[int] = set()  # which of the entries are acts
-
-    def acts(self, acts: Iterable[_Act]) -> None:
-        for act in acts:
-            self._acts.add(len(self.entries))
-            self.entries.append(act)
-
-    def rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        self.entries.extend(rows)
-
-    def write(self, journal: Journal) -> None:
-        rows: list[tuple[Any, ...]] = []
-        acts: list[tuple[int, float, str, Any]] = []
-        with journal.writing():
-            for place, (seq, entry) in enumerate(zip(journal.numbers(), self.entries, strict=False)):
-                if isinstance(entry, _Added):
-                    origin = {} if entry.origin is None else {"origin": entry.origin}
-                    journal.add_call(
-                        seq, entry.first, entry.event.count, entry.event.at_s, {**entry.record(), **origin}
-                    )
-                elif place in self._acts:
-                    acts.append((seq, *entry))
-                else:
-                    rows.append((seq, *entry))
-            journal.forget_lost(self.found)
-            journal.add_results(rows)
-            journal.add_acts(acts)
-
-
-class _Waiter:
-    """Somebody who waits until tasks have ended, and those that their monitors asked for.
-
-    Its cursor moves on, so all looks cost O(n) together.
-    """
-
-    def __init__(self, tasks: range | None) -> None:
-        self.future: Future[bool] = Future()
-        self._every = tasks is None
-        self._tasks = TaskRanges([] if tasks is None else [tasks])
-        self._cursor = 0 if tasks is None else tasks.start
-
-    def follow(self, origin: int, tasks: range) -> None:
-        if origin in self._tasks:
-            self._tasks.add(tasks)
-
-    def answer(self, ended: bool) -> None:
-        if self.future.set_running_or_notify_cancel():  # whoever waited may have given up
-            self.future.set_result(ended)
-
-    def look(self, scheduler: Scheduler) -> bool:
-        table = scheduler.table
-        if self._every:
-            return table.unended == 0
-        for tasks in self._tasks:
-            self._cursor = max(self._cursor, tasks.start)
-            while self._cursor < tasks.stop:
-                if self._cursor >= len(table) or not table.ended(self._cursor):
-                    return False
-                self._cursor += 1
-        return True
 
 
 class JobLoop:
@@ -197,8 +101,8 @@ class JobLoop:
         self._voided: set[tuple[int, int]] = set()  # of these, those that were killed meanwhile
         self._spawned: list[tuple[int, range]] = []  # what they became: by the task whose monitor asked for it
         self._titles = (job_id, run, engine_name)
-        self._inbox: list[_Item] = []
-        self._waiters: list[_Waiter] = []
+        self._inbox: list[Item] = []
+        self._waiters: list[Waiter] = []
         self._notices: list[str] = []
         self._submitted_at = clock()
         self._ended_at: float | None = None
@@ -213,7 +117,7 @@ class JobLoop:
         self._disk_notice = ""
         self._unwritten: list[tuple[Any, ...]] = []  # endings that no node reports, to be recorded
         self._closed = False
-        self._acts: list[_Act] = []
+        self._acts: list[Act] = []
         self.engine = make_engine(self)
         self.scheduler = Scheduler(self.engine.policy, rules)
 
@@ -235,9 +139,9 @@ class JobLoop:
     def post_results(self, results: Sequence[Result], acknowledge: Callable[[], None]) -> None:
         """Take in results; `acknowledge` is called once they are on disk."""
         if len({result.task for result in results}) < len(results):  # one after another: each may change the next
-            self._inbox += [_Arrived([result], _nothing) for result in results]
+            self._inbox += [Arrived([result], _nothing) for result in results]
             results = ()
-        self._inbox.append(_Arrived(results, acknowledge))
+        self._inbox.append(Arrived(results, acknowledge))
         self._wake()
 
     def notice(self, text: str) -> None:
@@ -263,7 +167,7 @@ class JobLoop:
         origin: tuple[int, int] | None = None,
     ) -> None:
         """Take in a call whose commands `record` describes; `origin` is the attempt whose monitor asked for it."""
-        self._inbox.append(_Added(event, first, record, origin))
+        self._inbox.append(Added(event, first, record, origin))
         self._wake()
 
     def restore(self, demand: Resources, priority: int, why_held: str = "") -> None:
@@ -307,7 +211,7 @@ class JobLoop:
 
     def wait(self, tasks: range | None) -> Future[bool]:
         """Return a future that is done when those tasks have ended; None means all."""
-        waiter = _Waiter(tasks)
+        waiter = Waiter(tasks)
         for origin, spawned in self._spawned:
             waiter.follow(origin, spawned)
         self._waiters.append(waiter)
@@ -344,15 +248,15 @@ class JobLoop:
     def _turn(self) -> None:
         self._turning = None
         while self._inbox or self._unwritten:
-            taken = self._take()
+            taken, self._inbox = take_together(self._inbox)
             failed: JournalError | None = None
             try:
                 self._record(taken)
             except Exception as error:  # whatever it is: what cannot be recorded must not be lost
                 failed = error if isinstance(error, JournalError) else JournalError(f"cannot record: {error!r}")
-                taken, kept = self._set_aside(taken)
+                taken, kept = set_aside(taken)
                 self._inbox = kept + self._inbox
-                self._acts += [act for item in taken for act in _acts_of(item)]
+                self._acts += [act for item in taken for act in acts_of(item)]
             for item in taken:
                 try:
                     self._handle(item)
@@ -391,37 +295,6 @@ class JobLoop:
         self._waking = None
         self.post(Tick(self.now()))
 
-    def _take(self) -> list[_Item]:
-        """Take what can be recorded together: no result after something that could make history of it."""
-        inbox = self._inbox
-        harmless = True
-        told: set[int] = set()
-        for place, item in enumerate(inbox):
-            if isinstance(item, _Arrived):
-                tasks = {result.task for result in item.results}
-                if not harmless or tasks & told:
-                    self._inbox = inbox[place:]
-                    return inbox[:place]
-                told |= tasks
-            harmless = harmless and isinstance(item, _HARMLESS)
-        self._inbox = []
-        return inbox
-
-    def _set_aside(self, taken: Sequence[_Item]) -> tuple[list[_Item], list[_Item]]:
-        """Part what can be handled without the journal from what must wait for it.
-
-        Results and calls wait, and so do offers: nothing is launched meanwhile. A kill does not wait, for what it
-        ends may be what fills the disk; but one that follows a call, or a relaunch, waits with it.
-        """
-        now: list[_Item] = []
-        kept: list[_Item] = []
-        for item in taken:
-            waits = isinstance(item, _Arrived | _Added | OffersArrived | RelaunchAsked | Superseded)
-            after = any(isinstance(one, _Added | RelaunchAsked | Superseded) for one in kept)
-            waits = waits or (isinstance(item, KillAsked) and after)
-            (kept if waits else now).append(item)
-        return now, kept
-
     def _wait_for_disk(self, why: str) -> None:
         if not self._disk_notice:
             self._disk_notice = f"{why}; what runs goes on, results are kept and recorded once it can be written"
@@ -431,28 +304,28 @@ class JobLoop:
             self._turning.cancel()
         self._turning = self._loop.call_later(RETRY_S, self._turn)
 
-    def _record(self, taken: Sequence[_Item]) -> None:
+    def _record(self, taken: Sequence[Item]) -> None:
         """Commit all of a turn that must survive."""
-        page = _Page()
+        page = Page()
         page.acts(self._acts)
         page.rows(self._unwritten)
         for item in taken:
             match item:
-                case _Arrived():
+                case Arrived():
                     for result in item.results:
                         if result.reason is not Reason.LOST:  # the scheduler says what that means
                             self._enter(page, result)
-                case _Added():
+                case Added():
                     page.entries.append(item)
                 case _:
-                    page.acts(_acts_of(item))
+                    page.acts(acts_of(item))
         if not page.entries:
             return
         page.write(self._journal)
         self._acts.clear()
         self._unwritten.clear()
 
-    def _enter(self, page: _Page, result: Result) -> None:
+    def _enter(self, page: Page, result: Result) -> None:
         """Enter a result, and what its monitor wants to run; the call that this becomes may come later."""
         attempt = (result.task, result.attempt)
         page.rows([self._row(result, self._settles(result))])
@@ -517,9 +390,9 @@ class JobLoop:
             self._adopted.add(attempt)
             self._adopting.add(attempt)
 
-    def _handle(self, item: _Item) -> None:
+    def _handle(self, item: Item) -> None:
         match item:
-            case _Arrived():
+            case Arrived():
                 for result in item.results:
                     if commands := self._wanted(result):
                         self._have_adopted((result.task, result.attempt), commands)
@@ -529,7 +402,7 @@ class JobLoop:
                 )
                 self._decide_endings(endings)
                 item.acknowledge()
-            case _Added():
+            case Added():
                 if not self._call_times:
                     self._submitted_at = item.event.at_s
                 self._call_times.append(item.event.at_s)
@@ -673,27 +546,3 @@ class JobLoop:
 
 def _nothing() -> None:
     """Acknowledge nothing: what follows does."""
-
-
-def _acts_of(item: _Item) -> list[_Act]:
-    """Return what the journal keeps of an event beside results and calls: all that a replay cannot do without."""
-    match item:
-        case KillAsked():
-            return [(item.at_s, "kill", item.tasks)]
-        case RelaunchAsked():
-            return [(item.at_s, "relaunch", item.tasks)]
-        case Superseded():
-            return [(item.at_s, "superseded", [item.tasks, item.restored])]
-        case PauseAsked():
-            return [(item.at_s, "pause", item.why)]
-        case ResumeAsked():
-            return [(item.at_s, "resume", None)]
-        case RulesChanged():
-            return [(item.at_s, "rules", item.rules.to_record())]
-        case TasksReturned():
-            return [(item.at_s, "returned", item.tasks)]
-        case BatchLost():
-            return [(item.at_s, "lost", item.batch_id)]
-        case Closed():
-            return [(item.at_s, "closed", None)]
-    return []

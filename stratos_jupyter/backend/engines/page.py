@@ -1,0 +1,47 @@
+"""What one transaction of the journal holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..store.journal import Journal
+from .inbox import Act, Added
+
+
+class Page:
+    """What one transaction of the journal holds, in the order in which the scheduler is told of it."""
+
+    def __init__(self) -> None:
+        self.entries: list[Act | Added | tuple[Any, ...]] = []
+        self.found: list[tuple[int, int]] = []
+        self._acts: set[int] = set()  # which of the entries are acts
+
+    def acts(self, acts: Iterable[Act]) -> None:
+        """Add acts."""
+        for act in acts:
+            self._acts.add(len(self.entries))
+            self.entries.append(act)
+
+    def rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Add results, as `Journal.add_results` has them but for their number."""
+        self.entries.extend(rows)
+
+    def write(self, journal: Journal) -> None:
+        """Commit it; raises JournalError."""
+        rows: list[tuple[Any, ...]] = []
+        acts: list[tuple[int, float, str, Any]] = []
+        with journal.writing():
+            for place, (seq, entry) in enumerate(zip(journal.numbers(), self.entries, strict=False)):
+                if isinstance(entry, Added):
+                    origin = {} if entry.origin is None else {"origin": entry.origin}
+                    journal.add_call(
+                        seq, entry.first, entry.event.count, entry.event.at_s, {**entry.record(), **origin}
+                    )
+                elif place in self._acts:
+                    acts.append((seq, *entry))
+                else:
+                    rows.append((seq, *entry))
+            journal.forget_lost(self.found)
+            journal.add_results(rows)
+            journal.add_acts(acts)
