@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from . import session as sessions
 from .backend.store.lease import become_keeper
@@ -23,7 +24,7 @@ def main(words: Sequence[str] | None = None) -> int:
     attach.add_argument("job", metavar="JOB")
     attach.add_argument("--wait", action="store_true", help="until all of its tasks have ended, with its progress")
     attach.add_argument("--steal", action="store_true", help="take it over from a process that still holds it")
-    attach.add_argument("--keep", action="store_true", help="wait in silence, and let go when somebody attaches it")
+    attach.add_argument("--keep", metavar="HOME", help="wait in silence, and let go when somebody attaches it")
     status = commands.add_parser("status", help="how far jobs are")
     status.add_argument("job", metavar="JOB", nargs="?")
     cleaning = commands.add_parser("clean", help="end executors, and remove records, that nobody needs")
@@ -47,6 +48,8 @@ def _attach(args: argparse.Namespace) -> int:
     if args.keep:
         become_keeper()
     session = sessions.current()
+    if args.keep:
+        session.home = Path(args.keep)
     job = session.attach(args.job, steal=args.steal)
     if not (args.wait or args.keep):
         print(status_text(job.view, job.failure_groups()))
@@ -67,9 +70,13 @@ def _attach(args: argparse.Namespace) -> int:
             print(line, flush=True)
 
     ended = job.wait(pump=show)
-    if args.wait and not ended:
+    if ended or job.halted:
+        if job.halted and args.wait:
+            print(f"{clean(args.job)} is {job.view.held}, {job.view.unfinished:,} tasks wait", file=sys.stderr)
+        return _exit_code(job)
+    if args.wait:
         print(f"{clean(args.job)}: another process has taken it over", file=sys.stderr)
-    return _exit_code(job) if ended else 0
+    return 1 if args.wait else 0
 
 
 def _exit_code(job: Job) -> int:

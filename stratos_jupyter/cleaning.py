@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from .backend.engines.orphans import end_orphans
 from .backend.engines.replay import replay
 from .backend.store.home import runs
 from .backend.store.journal import FILE_NAME, open_whole
-from .backend.store.lease import Holder, boot_id, lives, release_lease, take_lease
+from .backend.store.lease import Holder, boot_id, lives
 from .errors import JournalError, StratosError
 from .kept import Kept
 from .spec import JobSpec
@@ -75,6 +76,8 @@ def clean_home(home: Path, *, really: bool) -> list[Cleaned]:
     for kept in every:
         if kept.holder not in (Holder.NOBODY, Holder.DEAD):
             continue
+        if _elsewhere(kept.folder):
+            continue
         if kept.run < newest[kept.job_id]:
             why = f"run {newest[kept.job_id]} followed"
         elif not (kept.folder / FILE_NAME).exists():
@@ -96,8 +99,7 @@ def clean_home(home: Path, *, really: bool) -> list[Cleaned]:
 def _has_tasks_to_go(folder: Path) -> bool:
     """Say whether a run that nobody holds has tasks that have not ended; one that cannot be read counts as such."""
     try:
-        take_lease(folder)
-        journal = open_whole(folder, aside=False)
+        journal = open_whole(folder, aside=False)  # which fails while somebody has it
     except JournalError:
         return True
     try:
@@ -109,7 +111,6 @@ def _has_tasks_to_go(folder: Path) -> bool:
         return True
     finally:
         journal.close()
-        release_lease(folder)
 
 
 def _executors(folder: Path) -> list[int]:
@@ -121,6 +122,15 @@ def _executors(folder: Path) -> list[int]:
             if info["boot_id"] == boot_id() and info["pid"] and lives(info["pid"], info["started"]):
                 found.append(int(info["pid"]))
     return found
+
+
+def _elsewhere(folder: Path) -> bool:
+    """Say whether a run has executors on another machine, of which nobody here can tell whether they live."""
+    for path in (folder / EXECUTORS).glob(f"*/{INFO}"):
+        with suppress(OSError, ValueError, KeyError):
+            if json.loads(path.read_text("utf-8"))["host"] != socket.gethostname():
+                return True
+    return False
 
 
 def _end(folder: Path) -> None:

@@ -133,6 +133,7 @@ class Job:
         self._lock = threading.RLock()
         self._numbering = threading.Lock()  # tasks are numbered in the order in which the driver hears of them
         self._closed = False
+        self._gone = False
         self._subscribers: list[Callable[[JobView], None]] = []
         self._table: ResultTable | None = None
         self._table_seq = 0
@@ -174,8 +175,17 @@ class Job:
 
     def let_go(self) -> None:
         """Drive the run no longer; what runs goes on. The driver thread calls this."""
+        self._gone = True
         self._loop.let_go()
         self._journal.close()
+
+    def _ours(self) -> None:
+        """Raise JobNotFound when this process does not hold the run any more."""
+        if self._gone:
+            raise JobNotFound(
+                f"{self.job_id} run {self.run} is not held by this process any more; %stratos attach {self.job_id}, or "
+                "Processor.attach, brings it back"
+            )
 
     @property
     def folder(self) -> Path:
@@ -225,6 +235,7 @@ class Job:
         StreamClosed
             The job takes no more.
         """
+        self._ours()
         with self._lock:
             if self._closed:
                 raise StreamClosed(f"{self.job_id} is closed: wait() has ended it; a new stream or job takes more")
@@ -282,6 +293,7 @@ class Job:
         range
             The indices of the commands that were added.
         """
+        self._ours()
         with self._lock:
             with self._numbering:
                 at_s = self._loop.now()
@@ -367,6 +379,7 @@ class Job:
             True when they all have ended; False when the time is over, another process has taken the job over, or
             failures have halted it and nothing of it runs any more (`halted`).
         """
+        self._ours()
         future = self._ended(tasks)
         until_s = None if timeout_s is None else self._loop.now() + timeout_s
         try:
@@ -413,6 +426,7 @@ class Job:
         JobNotFound
             There is no such task.
         """
+        self._ours()
         chosen = None if tasks is None else self._known(tasks)
         states = self.states()
         among = range(len(states)) if chosen is None else set(chosen)
@@ -438,6 +452,7 @@ class Job:
         JobNotFound
             There is no such task.
         """
+        self._ours()
         chosen = self.failed() if tasks is None else tuple(dict.fromkeys(self._known(tasks)))
         if old := [task for task in chosen if task in self.superseded]:
             shown = ", ".join(map(str, old[:5]))
@@ -455,6 +470,7 @@ class Job:
 
     def pause(self) -> None:
         """Launch nothing more for now. What runs goes on."""
+        self._ours()
         self._driver.call(lambda: self._loop.post_now(PauseAsked(self._loop.now())))
 
     def absent(self) -> list[str]:
@@ -470,6 +486,7 @@ class Job:
         SpecError
             A variable that the job names has no value here; nothing has changed.
         """
+        self._ours()
         if absent := self.absent():
             each = ", ".join(f"os.environ[{name!r}]" for name in absent)
             raise SpecError(f"{self.job_id} needs {', '.join(absent)}, which is not set here; set {each} first")
@@ -500,6 +517,7 @@ class Job:
         SpecError
             A name or a value cannot be; nothing has changed.
         """
+        self._ours()
         changes: dict[str, Any] = {}
         bad: list[str] = []
         for name, value in values.items():
@@ -526,10 +544,12 @@ class Job:
 
     def rows(self, after_seq: int = 0) -> list[ResultRow]:
         """Return committed results in order of arrival, after the one numbered `after_seq`."""
+        self._ours()
         return list(self._journal.rows(after_seq))
 
     def failures(self, most: int) -> list[ResultRow]:
         """Return the first `most` results that did not finish well, by task."""
+        self._ours()
         left_out, states = self.superseded, self.states()
         among = sum(states[task] > TaskState.FINISHED for task in left_out)
         return [row for row in self._journal.failures(most + among) if row.task not in left_out][:most]
@@ -539,6 +559,7 @@ class Job:
 
         One that was relaunched is left out until it has ended. Only what is new since the last time is read.
         """
+        self._ours()
         with self._failures_lock:
             failures = self._failures
             for seq, rows in self._journal.endings(self._failures_seq, END_BYTES):
@@ -571,6 +592,7 @@ class Job:
 
     def outputs(self, tasks: Iterable[int]) -> list[str]:
         """Return the stdout of each of those tasks; '' where none was sent back or it has not ended."""
+        self._ours()
         wanted = list(tasks)
         found: dict[int, ResultRow] = {}
         among = set(wanted)
@@ -587,6 +609,7 @@ class Job:
         JobNotFound
             There is no such task.
         """
+        self._ours()
         self._known([task])
         attempts = tuple(self._journal.attempts(task))
         table = self._loop.scheduler.table
@@ -627,6 +650,7 @@ class Job:
         DataFrame, shape (n_tasks, n_columns), index ``task``
             A snapshot: it does not change when more tasks end.
         """
+        self._ours()
         with self._lock:
             table = self._results()
             left_out = self.superseded

@@ -10,23 +10,26 @@ from typing import Final
 
 from .job import Job
 
+# its environment is that of tasks: the package is not found by what would be handed on to them
+_PACKAGE: Final = str(Path(__file__).resolve().parents[1])
+_START: Final = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from stratos_jupyter.__main__ import main; sys.exit(main(sys.argv[2:]))"
+)
 #: what it prints, in the run's folder
 LOG: Final = "keeper.log"
 
 
 def start_keeper(home: Path, job: Job) -> int:
-    """Start ``python -m stratos_jupyter attach JOB --keep`` for a job that nobody holds; return its process id.
+    """Start ``python -m stratos_jupyter attach JOB --keep HOME`` for a job that nobody holds; return its process id.
 
     The values of variables that the user gave for the job alone are handed on in its environment: nowhere else are
     they kept.
     """
     env = {**os.environ, **{name: value for name, value in job.spec.env if value is not None}}
-    env["STRATOS_HOME"] = str(home)
-    package = str(Path(__file__).resolve().parents[1])
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, [package, env.get("PYTHONPATH")]))
     with open(os.open(job.folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
         keeper = subprocess.Popen(
-            [sys.executable, "-m", "stratos_jupyter", "attach", job.job_id, "--keep"],
+            [sys.executable, "-c", _START, _PACKAGE, "attach", job.job_id, "--keep", str(home)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

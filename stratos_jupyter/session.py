@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import shlex
+import shutil
 import sys
 import threading
 import time
@@ -26,10 +27,21 @@ from .backend.engines.machine import Machine, this_machine
 from .backend.engines.orphans import RUN
 from .backend.store.home import make_home, new_run, newest_run, runs
 from .backend.store.journal import Journal, open_whole, set_aside
-from .backend.store.lease import Holder, holder_of, is_wanted, release_lease, take_lease, want
+from .backend.store.lease import (
+    Holder,
+    holder_of,
+    is_keeper,
+    is_wanted,
+    ourselves,
+    read_lease,
+    release_lease,
+    take_lease,
+    want,
+    want_no_longer,
+)
 from .backend.store.progress import write_progress
 from .commands import Commands, commands_from_record
-from .errors import EngineError, JobNotFound, SpecError
+from .errors import EngineError, JobNotFound, JournalError, SpecError
 from .job import Job
 from .keeper import start_keeper
 from .kept import Kept
@@ -75,7 +87,6 @@ class Session:
 
     def __init__(self, home: Path | None = None) -> None:
         self.home = home or default_home()
-        self.failover_timeout_s = default_failover_s()
         self._driver: Driver | None = None
         self._machines: dict[str, Machine] = {}
         self._jobs: list[Job] = []
@@ -222,12 +233,20 @@ class Session:
         with self._lock:
             run, folder = new_run(self.home, spec.job_id)
             take_lease(folder)
-            journal = Journal(folder)
-            with journal.writing():
-                journal.set_meta(
-                    {"job_id": spec.job_id, "run": run, "created_at": time.time(), "spec": spec.to_record()}
-                )
-            job = self._open(spec, run, journal, parser)
+            try:
+                journal = Journal(folder)
+                with journal.writing():
+                    journal.set_meta(
+                        {"job_id": spec.job_id, "run": run, "created_at": time.time(), "spec": spec.to_record()}
+                    )
+                job = self._open(spec, run, journal, parser)
+                write_progress(folder, job.view)
+            except OSError as error:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise JournalError(f"cannot keep {spec.job_id} in {folder}: {error.strerror}") from error
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
         if commands is not None:
             around = self.surroundings(spec)
             job.add(commands, around, keys or Keys(env_key(self.home, spec, around.env)))
@@ -245,9 +264,7 @@ class Session:
             work = _Work(job, folder)
 
             def make_engine(loop: JobLoop) -> Engine:
-                return LocalEngine(
-                    loop, work, machine, folder, priority=spec.priority, linger_s=self.failover_timeout_s
-                )
+                return LocalEngine(loop, work, machine, folder, priority=spec.priority, linger_s=default_failover_s())
 
             return driver.call(
                 lambda: JobLoop(
@@ -275,6 +292,8 @@ class Session:
             return
         with suppress(OSError):
             write_progress(job.folder, job.view)
+            if read_lease(job.folder) != ourselves():
+                take_lease(job.folder)  # somebody wrote his over it who does not have the journal
             if is_wanted(job.folder):
                 log.warning("%s: another process takes it over", job.job_id)
                 self._drop(job)
@@ -321,15 +340,21 @@ class Session:
             Its record cannot be read; it has been set aside.
         """
         with self._lock:
-            for job in reversed(self._jobs):
-                if job.job_id == job_id:
-                    return job
             make_home(self.home)
             run, folder = newest_run(self.home, job_id)
+            for job in reversed(self._jobs):
+                if job.job_id == job_id and job.run == run:
+                    return job
             self._gain(job_id, folder, steal)
-            take_lease(folder)
             try:
-                return self._restore(run, folder, make_parser, hold)
+                journal = open_whole(folder)
+            except JournalError as error:
+                if "locked" not in str(error):
+                    raise
+                raise EngineError(f"{job_id}: another process has just taken it; try again") from error
+            try:  # whoever has the journal open has the run; only then does it say so
+                take_lease(folder)
+                return self._restore(run, journal, make_parser, hold)
             except BaseException:
                 release_lease(folder)
                 raise
@@ -350,12 +375,13 @@ class Session:
         while holder_of(folder)[1] == lease and time.monotonic() < until:
             time.sleep(0.05)
         if holder_of(folder)[1] == lease and holder is Holder.ALIVE:
+            want_no_longer(folder)
             raise EngineError(f"{job_id}: {whose} does not let go of it within {LET_GO_S:g} s; end that process first")
 
     def _restore(
-        self, run: int, folder: Path, make_parser: Callable[[JobSpec], Parser | None] | None, hold: str
+        self, run: int, journal: Journal, make_parser: Callable[[JobSpec], Parser | None] | None, hold: str
     ) -> Job:
-        journal = open_whole(folder)
+        folder = journal.folder
         try:
             facts, calls = journal.contents()
             spec = JobSpec.from_record(facts["spec"])
@@ -375,8 +401,9 @@ class Session:
         try:
             job.restore(hold or _why_held(job.absent()))
         except BaseException as error:
-            self._jobs.remove(job)
-            job.call(job.let_go)
+            if job in self._jobs:
+                self._jobs.remove(job)
+                job.call(job.let_go)
             if isinstance(error, TypeError | ValueError):  # an entry is not what it should be
                 raise set_aside(folder, str(error)) from error
             raise
@@ -398,6 +425,8 @@ class Session:
 
     def detach(self, job: Job) -> int:
         """Hand a job to a process of its own, which goes on with it in the background; return that process's id."""
+        if job not in self._jobs:
+            raise JobNotFound(f"{job.job_id} is not held by this process; attach it first")
         self.let_go(job)
         return start_keeper(self.home, job)
 
@@ -545,7 +574,7 @@ def _leave(session: Session, job: Job) -> str:
     view = job.view
     running = sum(view[state] for state in IN_FLIGHT)
     again = f"python -m stratos_jupyter attach {job.job_id} --wait"
-    match settings().on_exit:
+    match "leave" if is_keeper() else settings().on_exit:
         case "kill":
             return f"{view.unfinished:,} unfinished tasks end with this process"
         case "detach":

@@ -72,6 +72,9 @@ def test_nothing_is_lost_or_recorded_twice(mode: str, tmp_path: Path) -> None:
         before, rows, losses = json.loads(out)
         assert [row[0] for row in sorted(rows)] == list(range(TASKS)), "each has one result"
         assert all(row[2:] == ["exit", 0, f"{row[0]}\n"] for row in rows)
+        if turn == 0:  # attaching once more changes nothing
+            second, err = start(ATTACH, home).communicate(timeout=90)
+            assert json.loads(second)[1] == rows, err
         times = Counter(len((work / f"ran.{task}").read_text().split()) for task in range(TASKS))
         again = sum(count for number, count in times.items() if number > 1)
         assert max(times) <= 2

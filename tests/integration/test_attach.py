@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,14 +16,15 @@ from stratos_jupyter import Processor
 from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.engines.orphans import bearers
-from stratos_jupyter.backend.store.lease import WANTED, Holder, Lease, holder_of, ourselves, read_lease
+from stratos_jupyter.backend.store.lease import WANTED, Holder, Lease, holder_of, lives, ourselves, read_lease
 from stratos_jupyter.backend.store.progress import read_progress
+from stratos_jupyter.cleaning import clean_home
 from stratos_jupyter.commands import explicit_commands
 from stratos_jupyter.errors import EngineError, JobNotFound
 from stratos_jupyter.habitat import habitat
 from stratos_jupyter.session import Session
 from stratos_jupyter.spec import JobSpec
-from tests.faults.kernels import start
+from tests.faults.kernels import executors, kill, start
 from tests.waiting import until
 
 SUBMIT = """
@@ -264,8 +267,6 @@ def test_without_a_notebook(session: Session, kernel: Callable[..., Kernel], tmp
 def test_cleaning_leaves_alone_what_somebody_needs(
     session: Session, kernel: Callable[..., Kernel], tmp_path: Path, folder: Path
 ) -> None:
-    from stratos_jupyter.cleaning import clean_home
-
     held = session.submit(JobSpec("held"), explicit_commands(["true"]))
     assert held.wait(20)
     first = kernel(waiting(tmp_path / "a"))
@@ -301,3 +302,128 @@ def test_what_takes_the_executor_along_is_found(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     assert habitat(env, tmp_path) == says
+
+
+# --- what an attack found ---
+
+
+def kill_all(folder: Path, first: Kernel) -> None:
+    first.kill()
+    first.wait()
+    for pid in executors(folder):
+        kill(pid)
+
+
+def test_what_ran_again_after_an_attach_does_not_run_at_every_later_one(
+    session: Session, kernel: Callable[..., Kernel], tmp_path: Path, folder: Path
+) -> None:
+    first = kernel(f"echo x >> {tmp_path}/ran; touch {tmp_path}/up; sleep 0.3")
+    until((tmp_path / "up").exists)
+    kill_all(folder, first)
+    for _ in range(3):
+        job = session.attach("demo")
+        assert job.wait(20)
+        assert job.df.attempt.tolist() == [2]
+        session.let_go(job)
+    assert (tmp_path / "ran").read_text() == "x\nx\n"
+
+
+def test_a_launch_that_only_the_executor_knew_is_known_from_then_on(
+    session: Session, kernel: Callable[..., Kernel], tmp_path: Path, folder: Path
+) -> None:
+    first = kernel(waiting(tmp_path / "a"))
+    until((tmp_path / "a.up").exists)
+    first.kill()
+    first.wait()
+    with sqlite3.connect(folder / "journal.sqlite") as journal:  # as when the kernel died before it was recorded
+        journal.execute("DELETE FROM acts WHERE act = 'launch'")
+    journal.close()
+    (tmp_path / "a").touch()
+    for _ in range(2):
+        job = session.attach("demo")
+        assert job.wait(20)
+        assert job.df.attempt.tolist() == [1]
+        session.let_go(job)
+
+
+def test_a_submission_that_was_cut_off_hides_no_run(
+    session: Session, kernel: Callable[..., Kernel], folder: Path
+) -> None:
+    kernel("echo a").wait()
+    (folder.parent / "2" / "sandbox").mkdir(parents=True)  # all that it had made
+    job = session.attach("demo")
+    assert job.run == 1
+    assert job.wait(20)
+
+
+def test_a_job_that_was_let_go_of_says_so_and_hangs_nobody(session: Session, tmp_path: Path) -> None:
+    job = session.submit(JobSpec("demo", master="local[1]"), explicit_commands([waiting(tmp_path / "a")]))
+    until((tmp_path / "a.up").exists)
+    session.let_go(job)
+    acts: list[Callable[[], object]] = [
+        *(job.wait, job.kill, job.relaunch, job.pause, job.resume, job.results, job.rows, job.failure_groups),
+        *(lambda: job.log(0), lambda: job.set(max_tasks=1), lambda: session.detach(job)),
+    ]
+    for act in acts:
+        with pytest.raises(JobNotFound, match="is not held by this process"):
+            act()
+    (tmp_path / "a").touch()
+    assert session.attach("demo").wait(20)
+
+
+def test_a_steal_that_failed_leaves_no_note(
+    session: Session, kernel: Callable[..., Kernel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    first = kernel(waiting(tmp_path / "a"))
+    first.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(sessions, "LET_GO_S", 0.2)
+    with pytest.raises(EngineError, match="does not let go"):
+        session.attach("demo", steal=True)
+    assert not (folder / WANTED).exists()
+    first.send_signal(signal.SIGCONT)
+
+
+def test_an_older_run_is_not_taken_for_the_newest(session: Session, kernel: Callable[..., Kernel]) -> None:
+    old = session.submit(JobSpec("demo"), explicit_commands(["echo old"]))
+    assert old.wait(20)
+    kernel("echo new").wait()
+    job = session.attach("demo")
+    assert job.run == 2
+    assert job.wait(20)
+    assert job.df.stdout.tolist() == ["new\n"]
+
+
+def test_an_executor_on_another_machine_is_not_taken_for_dead(
+    session: Session, kernel: Callable[..., Kernel], tmp_path: Path, folder: Path
+) -> None:
+    first = kernel(waiting(tmp_path / "a"))
+    until((tmp_path / "a.up").exists)
+    first.kill()
+    first.wait()
+    (path,) = folder.glob("executors/*/executor.json")
+    here = json.loads(path.read_text())
+    path.write_text(json.dumps({**here, "host": "foam03", "boot_id": "another"}))
+    with pytest.raises(EngineError, match="foam03"):
+        session.attach("demo")
+    assert clean_home(session.home, really=True) == []
+    path.write_text(json.dumps(here))
+    (tmp_path / "a").touch()
+    job = session.attach("demo")
+    assert job.wait(20)
+    assert job.df.attempt.tolist() == [1]
+
+
+def test_a_keeper_whose_job_is_halted_starts_no_other(
+    session: Session, kernel: Callable[..., Kernel], state_home: Path, folder: Path
+) -> None:
+    first = start(
+        "from stratos_jupyter import Processor\n"
+        "p = Processor('local[1]', job_id='demo', halt=1)\n"
+        "p.explicit_stream(['exit 1'] + ['echo 1'] * 30)\np.job.wait()\n",
+        state_home,
+        {"STRATOS_ON_EXIT": "detach"},
+    )
+    _, err = first.communicate(timeout=30)
+    pid = int(err.split()[-1])
+    until(lambda: not lives(pid, ""), what="the keeper to end")
+    assert "go on in the background" not in (folder / "keeper.log").read_text()

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ..core.events import (
+    Attached,
     BatchLost,
     Closed,
     Event,
     KillAsked,
+    LaunchKnown,
     OffersArrived,
     PauseAsked,
     RelaunchAsked,
@@ -97,4 +99,8 @@ def acts_of(item: Item) -> list[Act]:
             return [(item.at_s, "lost", item.batch_id)]
         case Closed():
             return [(item.at_s, "closed", None)]
+        case LaunchKnown():
+            return [(item.at_s, "launch", [item.batch_id, item.node, item.behind, item.tasks])]
+        case Attached():
+            return [(item.at_s, "attached", sorted(item.attempts))]
     return []

@@ -10,6 +10,7 @@ says what it is. Text that is not UTF-8 travels as surrogate escapes.
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -136,6 +137,8 @@ class Link(asyncio.Protocol):
 
     def _find(self, connection: socket.socket, info: Mapping[str, Any]) -> None:
         self.pid, self._started = int(info["pid"]), str(info["started"])
+        if info["host"] != socket.gethostname():
+            raise OSError(errno.EHOSTUNREACH, f"it is on {info['host']}: attach there")
         if info["boot_id"] != boot_id() or (self.pid and not lives(self.pid, self._started)):
             raise ConnectionRefusedError(f"executor {self.pid} has ended")
         connection.setblocking(False)  # one that is stopped, and at whose door many wait, must not stop us too
@@ -176,7 +179,13 @@ class Link(asyncio.Protocol):
 
     def _note(self) -> None:
         info = {"folder": str(self.folder), "pid": self.pid, "started": self._started, "boot_id": boot_id()}
-        write_private(self.record / INFO, info)
+        write_private(self.record / INFO, {**info, "host": socket.gethostname()})
+
+    def learn(self, pid: int) -> None:
+        """Take in which process it is, where an earlier kernel died before it could write that down."""
+        if not self.pid:
+            self.pid, self._started = pid, process_start(pid)
+            self._note()
 
     async def _connect(self, connection: socket.socket) -> None:
         await self._loop.create_unix_connection(lambda: self, sock=connection)

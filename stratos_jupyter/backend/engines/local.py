@@ -317,7 +317,8 @@ class LocalEngine:
                 if future is not None:
                     note = "" if answer is None else answer.get("note", "")
                     future.set_result(None if answer is None else Tail(answer["stdout"], answer["stderr"], note))
-            case ["hello", *_]:
+            case ["hello", facts, *_]:
+                link.learn(facts["pid"])
                 self._sink.withdraw(self._troubles.pop(link, ""))
                 self._sink.withdraw(self._not_started)
                 link.up = True

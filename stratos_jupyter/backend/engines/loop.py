@@ -214,6 +214,9 @@ class JobLoop:
         waiter = Waiter(tasks)
         for origin, spawned in self._spawned:
             waiter.follow(origin, spawned)
+        if self._closed:
+            waiter.answer(False)
+            return waiter.future
         self._waiters.append(waiter)
         self._wake()
         return waiter.future

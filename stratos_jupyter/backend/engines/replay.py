@@ -12,6 +12,7 @@ from typing import Any
 
 from ...errors import JournalError, RefusedMove
 from ..core.events import (
+    Attached,
     BatchLost,
     Closed,
     Ending,
@@ -135,6 +136,8 @@ def _event(entry: Entry) -> Event:
             return ResumeAsked(at_s)
         case "rules":
             return RulesChanged(at_s, Rules.from_record(detail))
+        case "attached":
+            return Attached(at_s, frozenset(_pairs(detail)))
         case "closed":
             return Closed(at_s)
     raise JournalError(f"an entry of the kind {entry.what!r} is of another version")

@@ -83,6 +83,11 @@ class Keeper:
         self.write()
         return not self.trouble
 
+    @property
+    def homeless(self) -> bool:
+        """Whether the folder of the spool is gone: nobody can come for what is kept."""
+        return self._spool is not None and not os.path.isdir(os.path.dirname(self._spool.path))
+
     def add(self, records: List[List[Any]]) -> Tuple[Kept, bytes]:
         """Keep results; return how they are kept, and their frame."""
         self._seq += 1

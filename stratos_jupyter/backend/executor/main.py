@@ -117,7 +117,7 @@ class Executor:
         if self._link.connected or self._stopping:
             return
         now = monotonic()
-        if not self._runner.empty or not self._link.safe:
+        if not self._runner.empty or not (self._link.safe or self._keeper.homeless):
             self._busy_at = now
         until = self._lost_at + self._linger_s
         quiet_until = max(self._lost_at, self._busy_at) + self._quiet_s

@@ -14,6 +14,10 @@ from ...errors import JobNotFound, JournalError
 SECRET: Final = "secret"
 
 
+#: in a run's folder, once its submission is recorded
+BEGUN: Final = "progress.json"
+
+
 def make_home(home: Path) -> None:
     """Make the folder that all runs are kept in.
 
@@ -87,8 +91,12 @@ def new_run(home: Path, job_id: str) -> tuple[int, Path]:
 
 
 def runs(home: Path) -> list[tuple[str, int, Path]]:
-    """Return every run that is kept: job, number and folder, by job and number."""
-    folders = [folder for folder in (home / "jobs").glob("*/*") if folder.name.isdecimal() and folder.is_dir()]
+    """Return every run that is kept: job, number and folder, by job and number.
+
+    A folder whose submission was cut off before it was recorded is none.
+    """
+    found = (home / "jobs").glob(f"*/*/{BEGUN}")
+    folders = [path.parent for path in found if path.parent.name.isdecimal()]
     return sorted((folder.parent.name, int(folder.name), folder) for folder in folders)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -68,6 +69,8 @@ class Lease:
 
 def lives(pid: int, started: str) -> bool:
     """Say whether the process `pid` lives and is the one that started then."""
+    if pid <= 0:
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -111,10 +114,19 @@ def become_keeper() -> None:
     _keeper = True
 
 
+def is_keeper() -> bool:
+    """Say whether this process keeps runs for others."""
+    return _keeper
+
+
 def read_lease(folder: Path) -> Lease | None:
     """Return who holds, or held, a run; None when nobody does, or when nobody can tell."""
+    return _read(folder / LEASE)
+
+
+def _read(path: Path) -> Lease | None:
     try:
-        record: dict[str, Any] = json.loads((folder / LEASE).read_text("utf-8"))
+        record: dict[str, Any] = json.loads(path.read_text("utf-8"))
         host, boot = str(record["host"]), str(record["boot_id"])
         return Lease(host, boot, int(record["pid"]), str(record["started"]), bool(record["keeper"]))
     except (OSError, ValueError, KeyError, TypeError):
@@ -128,10 +140,11 @@ def holder_of(folder: Path) -> tuple[Holder, Lease | None]:
 
 
 def take_lease(folder: Path) -> None:
-    """Write down that this process holds a run; raises JournalError when it cannot."""
+    """Write down that this process holds a run, which is so once it has the journal open; JournalError if it cannot."""
     try:
         write_private(folder / LEASE, asdict(ourselves()))
-        (folder / WANTED).unlink(missing_ok=True)
+        if not is_wanted(folder):
+            want_no_longer(folder)  # what is left of somebody who has gone, or has it now
     except OSError as error:
         raise JournalError(f"cannot write {folder / LEASE}: {error.strerror}") from error
 
@@ -147,14 +160,20 @@ def want(folder: Path) -> None:
     write_private(folder / WANTED, asdict(ourselves()))
 
 
+def want_no_longer(folder: Path) -> None:
+    """Take that back."""
+    (folder / WANTED).unlink(missing_ok=True)
+
+
 def is_wanted(folder: Path) -> bool:
-    """Say whether somebody has asked."""
-    return (folder / WANTED).exists()
+    """Say whether another process has asked, and still lives as far as this one can know."""
+    asks = _read(folder / WANTED)
+    return asks is not None and asks.holder() not in (Holder.DEAD, Holder.US)
 
 
 def write_private(path: Path, record: dict[str, Any]) -> None:
     """Write JSON aside and move it into place, readable by this user alone."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    aside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         json.dump(record, file)
     os.replace(aside, path)

@@ -9,9 +9,10 @@ from typing import Final
 
 from ..core.states import IN_FLIGHT, TaskState
 from ..core.views import JobView
+from .home import BEGUN
 from .lease import write_private
 
-PROGRESS: Final = "progress.json"
+PROGRESS: Final = BEGUN
 
 
 @dataclass(frozen=True, slots=True)
