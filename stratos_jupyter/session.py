@@ -354,6 +354,10 @@ class Session:
                 raise EngineError(f"{job_id}: another process has just taken it; try again") from error
             try:  # whoever has the journal open has the run; only then does it say so
                 take_lease(folder)
+            except BaseException:
+                journal.close()
+                raise
+            try:
                 return self._restore(run, journal, make_parser, hold)
             except BaseException:
                 release_lease(folder)
