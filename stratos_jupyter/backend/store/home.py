@@ -82,6 +82,10 @@ def new_run(home: Path, job_id: str) -> tuple[int, Path]:
                 folder.mkdir(mode=0o700)  # whoever makes it has the number
             except FileExistsError:
                 continue
+            except FileNotFoundError:  # somebody cleans up just now
+                jobs.mkdir(mode=0o700, parents=True, exist_ok=True)
+                run -= 1
+                continue
             (folder / "sandbox").mkdir(mode=0o700)
             return run, folder
     except OSError as error:
