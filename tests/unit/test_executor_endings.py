@@ -421,8 +421,8 @@ def test_neighbours_of_the_stubborn_go_on(limited: Client, way: str) -> None:
     limited.wait_started(0)
     limited.kill(0)
     assert limited.wait(0).note == ""
-    pids = left(limited)
-    assert set(pids) <= set(family(limited.started[10, 1]))
+    # A link of a chain may be born while its parent dies; on a busy machine the sweep ends it a moment later.
+    until(lambda: set(left(limited)) <= set(family(limited.started[10, 1])), what="nothing of the stubborn to be left")
     (limited.folder / "gate").write_text("")
     assert limited.wait(10).stdout == "fine\n"
 
