@@ -8,25 +8,26 @@ import shutil
 import signal
 import socket
 import time
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .backend.core.scheduler import Scheduler
 from .backend.engines.link import INFO, SPOOL
 from .backend.engines.local import EXECUTORS
 from .backend.engines.orphans import end_orphans
-from .backend.engines.replay import replay
-from .backend.store.home import runs
-from .backend.store.journal import FILE_NAME, open_whole
+from .backend.store.home import cut_off, runs
+from .backend.store.journal import FILE_NAME, Journal, open_whole
 from .backend.store.lease import Holder, boot_id, lives
-from .errors import JournalError, StratosError
+from .errors import JournalBusy, JournalError
 from .kept import Kept
-from .spec import JobSpec
+from .recorded import read_run
 
 #: how long an executor may take to end what it runs, in seconds: the grace of its tasks, and more
 PATIENCE_S: Final = 8.0
+
+#: why a run is not needed whose record has to be looked at once more before it goes
+ENDED: Final = "all of it has ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Cleaned:
 
     Attributes
     ----------
-    job_id, run
+    job_id, run, folder
         Which.
     why : str
         Why not.
@@ -47,6 +48,7 @@ class Cleaned:
 
     job_id: str
     run: int
+    folder: Path
     why: str
     size: int
     executors: int
@@ -68,49 +70,67 @@ def clean_home(home: Path, *, really: bool) -> list[Cleaned]:
     Returns
     -------
     list of Cleaned
-        What was found.
+        What was found; with `really`, what was removed of it.
     """
     every = [Kept.found(*found) for found in runs(home)]
     newest = {kept.job_id: kept.run for kept in every}
-    cleaned = []
-    for kept in every:
-        if kept.holder not in (Holder.NOBODY, Holder.DEAD):
-            continue
-        if _elsewhere(kept.folder):
-            continue
-        if kept.run < newest[kept.job_id]:
-            why = f"run {newest[kept.job_id]} followed"
-        elif not (kept.folder / FILE_NAME).exists():
-            why = "its record was broken"
-        elif _has_tasks_to_go(kept.folder):
-            continue
-        else:
-            why = "all of it has ended"
-        pids = _executors(kept.folder)
-        cleaned.append(Cleaned(kept.job_id, kept.run, why, _size(kept.folder), len(pids)))
-        if really:
-            _end(kept.folder)
-            shutil.rmtree(kept.folder, ignore_errors=True)
-            with suppress(OSError):
-                kept.folder.parent.rmdir()
-    return cleaned
+    cleaned = [_cut_off(*found) for found in cut_off(home)]
+    cleaned += [found for kept in every if (found := _unneeded(kept, newest[kept.job_id])) is not None]
+    return [found for found in cleaned if not really or _remove(found)]
+
+
+def _cut_off(job_id: str, run: int, folder: Path) -> Cleaned:
+    return Cleaned(job_id, run, folder, "its submission was cut off", _size(folder), 0)
+
+
+def _unneeded(kept: Kept, newest: int) -> Cleaned | None:
+    """Return a run if nobody needs it, and why."""
+    if kept.holder not in (Holder.NOBODY, Holder.DEAD) or _elsewhere(kept.folder):
+        return None
+    if kept.run < newest:
+        why = f"run {newest} followed"
+    elif not (kept.folder / FILE_NAME).exists():
+        why = "its record was broken"
+    elif _has_tasks_to_go(kept.folder):
+        return None
+    else:
+        why = ENDED
+    return Cleaned(kept.job_id, kept.run, kept.folder, why, _size(kept.folder), len(_executors(kept.folder)))
 
 
 def _has_tasks_to_go(folder: Path) -> bool:
     """Say whether a run that nobody holds has tasks that have not ended; one that cannot be read counts as such."""
     try:
-        journal = open_whole(folder, aside=False)  # which fails while somebody has it
+        with closing(open_whole(folder, aside=False)) as journal:
+            return _is_unfinished(journal)
     except JournalError:
         return True
-    try:
-        spec = JobSpec.from_record(journal.meta()["spec"])
-        scheduler = Scheduler()
-        replayed = replay(journal, scheduler, spec.demand(), spec.priority)
-        return bool(scheduler.table.unended or replayed.spawned or any((folder / EXECUTORS).glob(f"*/{SPOOL}")))
-    except (StratosError, KeyError, TypeError):
-        return True
-    finally:
-        journal.close()
+
+
+def _is_unfinished(journal: Journal) -> bool:
+    recorded = read_run(journal)
+    kept = any((journal.folder / EXECUTORS).glob(f"*/{SPOOL}"))  # results that are not recorded yet
+    return bool(recorded.scheduler.table.unended or recorded.replayed.spawned or kept)
+
+
+def _remove(found: Cleaned) -> bool:
+    """Remove a run, unless somebody has taken it meanwhile; nobody else can while it goes."""
+    with ExitStack() as held:
+        if (found.folder / FILE_NAME).exists():
+            try:
+                journal = held.enter_context(closing(open_whole(found.folder, aside=False)))
+                if found.why == ENDED and _is_unfinished(journal):
+                    return False
+            except JournalBusy:
+                return False
+            except JournalError:
+                if found.why == ENDED:
+                    return False
+        _end(found.folder)
+        shutil.rmtree(found.folder, ignore_errors=True)
+    with suppress(OSError):
+        found.folder.parent.rmdir()
+    return True
 
 
 def _executors(folder: Path) -> list[int]:

@@ -8,6 +8,7 @@ StratosError
 ├── JobHalted                     failures have halted a job that somebody waits for
 ├── EngineError                   an engine cannot be reached or started
 ├── JournalError                  the record of a job cannot be read or written
+│   └── JournalBusy               because another process has it open
 └── RefusedMove                   the scheduler was told something that cannot be (a fault of ours)
 
 Every one of them says what is wrong and what to do about it, and is shown in a notebook without our frames.
@@ -55,6 +56,10 @@ class EngineError(StratosError):
 
 class JournalError(StratosError):
     """The record of a job cannot be read or written."""
+
+
+class JournalBusy(JournalError):
+    """Another process has the record of a job open."""
 
 
 class RefusedMove(StratosError):

@@ -19,12 +19,11 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeAlias
 
-from .backend.core.scheduler import Scheduler
 from .backend.core.states import TaskState
-from .backend.engines.replay import replay
 from .backend.store.home import newest_run
 from .backend.store.journal import open_whole
 from .backend.store.lease import Holder, holder_of
@@ -33,6 +32,7 @@ from .errors import EngineError, JobNotFound, SpecError
 from .job import Job
 from .keys import env_key, input_keys, keys_of
 from .parsing import Parser
+from .recorded import read_run
 from .session import Session, restore_calls
 from .spec import JobSpec
 from .workload import Surroundings, Workload
@@ -335,9 +335,7 @@ def resume(
             _surround(job, around)
         job.now_is(spec, parser)
     except BaseException:
-        if attached:  # leave it as it was
-            if job.view.held == COMPARING:
-                job.resume()
+        if attached:  # leave it as it was: that it is held here is no matter of the next process
             session.let_go(job)
         raise
     added = None
@@ -372,16 +370,12 @@ def _peek(session: Session, job_id: str) -> _Run:
     holder, lease = holder_of(folder)
     if lease is not None and holder in (Holder.ALIVE, Holder.ELSEWHERE):
         raise EngineError(f"run {run} of {job_id} is held by process {lease.pid} on {lease.host}: nobody else can look")
-    journal = open_whole(folder)
-    try:
-        spec = JobSpec.from_record(journal.meta()["spec"])
-        workload, scheduler = Workload(), Scheduler(None, spec.rules)
-        restore_calls(journal, workload, Surroundings(spec.cwd, {}))
-        replay(journal, scheduler, spec.demand(), spec.priority)
-        starts = journal.starts()
-    finally:
-        journal.close()
-    return _Run(spec, workload, scheduler.table.states(), scheduler.table.superseded, lambda: starts)
+    with closing(open_whole(folder, aside=False)) as journal:
+        recorded = read_run(journal)
+        workload, starts = Workload(), journal.starts()
+        restore_calls(journal, workload, Surroundings(recorded.spec.cwd, {}))
+    table = recorded.scheduler.table
+    return _Run(recorded.spec, workload, table.states(), table.superseded, lambda: starts)
 
 
 def _surround(job: Job, around: Surroundings) -> None:

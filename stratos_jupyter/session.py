@@ -39,9 +39,9 @@ from .backend.store.lease import (
     want,
     want_no_longer,
 )
-from .backend.store.progress import write_progress
+from .backend.store.progress import begin_progress, write_progress
 from .commands import Commands, commands_from_record
-from .errors import EngineError, JobNotFound, JournalError, SpecError
+from .errors import EngineError, JobNotFound, JournalBusy, JournalError, SpecError
 from .job import Job
 from .keeper import start_keeper
 from .kept import Kept
@@ -58,6 +58,8 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 1.0
 #: how long another process may take to let go of a job, in seconds
 LET_GO_S: Final = 10.0
+#: how often it is looked whether it has, in seconds
+RETRY_S: Final = 0.05
 #: seconds between TERM and KILL
 GRACE_S: Final = 5.0
 
@@ -232,21 +234,17 @@ class Session:
         spec = self.check(spec, commands)
         with self._lock:
             run, folder = new_run(self.home, spec.job_id)
-            take_lease(folder)
             try:
-                journal = Journal(folder)
-                with journal.writing():
-                    journal.set_meta(
-                        {"job_id": spec.job_id, "run": run, "created_at": time.time(), "spec": spec.to_record()}
-                    )
-                job = self._open(spec, run, journal, parser)
-                write_progress(folder, job.view)
-            except OSError as error:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise JournalError(f"cannot keep {spec.job_id} in {folder}: {error.strerror}") from error
+                journal = _begin(folder, spec, run)
+                try:
+                    job = self._open(spec, run, journal, parser)
+                except BaseException:
+                    journal.close()
+                    raise
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
+            self._begin_looking(job)
         if commands is not None:
             around = self.surroundings(spec)
             job.add(commands, around, keys or Keys(env_key(self.home, spec, around.env)))
@@ -283,21 +281,26 @@ class Session:
 
         job = Job(spec, run, journal, driver, parser, make_loop)
         self._jobs.append(job)
-        driver.post(lambda: self._look_after(job, driver))
         return job
+
+    def _begin_looking(self, job: Job) -> None:
+        """Look after a job from now on; not while it is being brought back, when nobody can take it over."""
+        driver = self._driver
+        assert driver is not None
+        driver.post(lambda: self._look_after(job, driver))
 
     def _look_after(self, job: Job, driver: Driver) -> None:
         """Each second: write down how far a job is, and let go of it when another process asks."""
         if job not in self._jobs:
             return
-        with suppress(OSError):
+        if is_wanted(job.folder):
+            log.warning("%s: another process takes it over", job.job_id)
+            self._drop(job)
+            return
+        with suppress(OSError, JournalError):  # on a full disk it is done when there is room again
             write_progress(job.folder, job.view)
             if read_lease(job.folder) != ourselves():
                 take_lease(job.folder)  # somebody wrote his over it who does not have the journal
-            if is_wanted(job.folder):
-                log.warning("%s: another process takes it over", job.job_id)
-                self._drop(job)
-                return
         driver.loop.call_later(LOOK_EVERY_S, self._look_after, job, driver)
 
     def kept(self) -> list[Kept]:
@@ -345,26 +348,36 @@ class Session:
             for job in reversed(self._jobs):
                 if job.job_id == job_id and job.run == run:
                     return job
-            self._gain(job_id, folder, steal)
-            try:
-                journal = open_whole(folder)
-            except JournalError as error:
-                if "locked" not in str(error):
-                    raise
-                raise EngineError(f"{job_id}: another process has just taken it; try again") from error
+            journal = self._gain(job_id, folder, steal)
             try:  # whoever has the journal open has the run; only then does it say so
                 take_lease(folder)
             except BaseException:
                 journal.close()
                 raise
             try:
-                return self._restore(run, journal, make_parser, hold)
+                job = self._restore(run, journal, make_parser, hold)
             except BaseException:
                 release_lease(folder)
                 raise
+            self._begin_looking(job)
+            return job
 
-    def _gain(self, job_id: str, folder: Path, steal: bool) -> None:
-        """See to it that no other process holds a run."""
+    def _gain(self, job_id: str, folder: Path, steal: bool) -> Journal:
+        """Open the journal of a run, which nobody else can do then; see to it that its holder lets go first."""
+        until = time.monotonic() + LET_GO_S
+        while True:
+            self._ask_for(job_id, folder, steal, until)
+            try:
+                return open_whole(folder)
+            except JournalBusy as error:
+                # Somebody was faster. Who steals steals from him as well: all who want it have it one after another.
+                if not steal or time.monotonic() >= until:
+                    want_no_longer(folder)
+                    raise EngineError(f"{job_id}: another process has just taken it; try again") from error
+            time.sleep(RETRY_S)
+
+    def _ask_for(self, job_id: str, folder: Path, steal: bool, until: float) -> None:
+        """Ask a holder that lives to let go of a run, and wait for it."""
         holder, lease = holder_of(folder)
         if lease is None or holder in (Holder.NOBODY, Holder.DEAD, Holder.US):
             return
@@ -375,9 +388,8 @@ class Session:
                 f"{job_id} is held by {whose}{sure}; attach it with --steal (steal=True) to take it over from there"
             )
         want(folder)
-        until = time.monotonic() + LET_GO_S
         while holder_of(folder)[1] == lease and time.monotonic() < until:
-            time.sleep(0.05)
+            time.sleep(RETRY_S)
         if holder_of(folder)[1] == lease and holder is Holder.ALIVE:
             want_no_longer(folder)
             raise EngineError(f"{job_id}: {whose} does not let go of it within {LET_GO_S:g} s; end that process first")
@@ -405,9 +417,8 @@ class Session:
         try:
             job.restore(hold or _why_held(job.absent()))
         except BaseException as error:
-            if job in self._jobs:
-                self._jobs.remove(job)
-                job.call(job.let_go)
+            self._jobs.remove(job)
+            job.call(job.let_go)
             if isinstance(error, TypeError | ValueError):  # an entry is not what it should be
                 raise set_aside(folder, str(error)) from error
             raise
@@ -459,6 +470,24 @@ class Session:
                 self._driver.close()
                 self._driver = None
             self._machines.clear()
+
+
+def _begin(folder: Path, spec: JobSpec, run: int) -> Journal:
+    """Record a submission, and make a run of its folder; raises JournalError when it cannot."""
+    take_lease(folder)
+    journal = Journal(folder)
+    try:
+        now = time.time()
+        with journal.writing():
+            journal.set_meta({"job_id": spec.job_id, "run": run, "created_at": now, "spec": spec.to_record()})
+        begin_progress(folder, now)
+    except OSError as error:
+        journal.close()
+        raise JournalError(f"cannot keep {spec.job_id} in {folder}: {error.strerror}") from error
+    except BaseException:
+        journal.close()
+        raise
+    return journal
 
 
 def _why_held(absent: Sequence[str]) -> str:

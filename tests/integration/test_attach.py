@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter import Processor
+from stratos_jupyter import Processor, cleaning
 from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.engines.orphans import bearers
+from stratos_jupyter.backend.store import home
 from stratos_jupyter.backend.store.lease import WANTED, Holder, Lease, holder_of, lives, ourselves, read_lease
 from stratos_jupyter.backend.store.progress import read_progress
 from stratos_jupyter.cleaning import clean_home
@@ -24,7 +25,7 @@ from stratos_jupyter.errors import EngineError, JobNotFound
 from stratos_jupyter.habitat import habitat
 from stratos_jupyter.session import Session
 from stratos_jupyter.spec import JobSpec
-from tests.faults.kernels import executors, kill, start
+from tests.faults.kernels import executors, is_up, kill, start
 from tests.waiting import until
 
 SUBMIT = """
@@ -427,3 +428,122 @@ def test_a_keeper_whose_job_is_halted_starts_no_other(
     pid = int(err.split()[-1])
     until(lambda: not lives(pid, ""), what="the keeper to end")
     assert "go on in the background" not in (folder / "keeper.log").read_text()
+
+
+def test_a_task_that_waits_for_its_retry_keeps_its_record(
+    session: Session, kernel: Callable[..., Kernel], state_home: Path, folder: Path
+) -> None:
+    first = start(
+        "from stratos_jupyter import Processor\n"
+        "p = Processor('local[1]', job_id='demo', retries=5, retry_delay='1h')\n"
+        "p.explicit_stream(['exit 1'])\n"
+        "import time\n"
+        "while not p.job.view.attempts_retried: time.sleep(0.01)\n"
+        "print('up', flush=True)\np.wait()\n",
+        state_home,
+    )
+    is_up(first)
+    kill_all(folder, first)
+    session.let_go(session.attach("demo"))  # takes in all that the executor had kept
+    assert clean_home(session.home, really=True) == []
+    job = session.attach("demo")
+    assert job.view.resting[0] == 1
+    job.kill()
+    assert job.wait(20)
+
+
+def test_what_is_cleaned_cannot_be_taken_meanwhile(
+    session: Session, kernel: Callable[..., Kernel], monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    kernel("echo a").wait()
+    session.let_go(session.attach("demo"))
+    tried: list[str] = []
+
+    def try_to_attach(run: Path) -> None:
+        with pytest.raises(EngineError, match="has just taken it") as raised:
+            session.attach("demo")
+        tried.append(str(raised.value))
+
+    monkeypatch.setattr(cleaning, "_end", try_to_attach)
+    assert [found.job_id for found in clean_home(session.home, really=True)] == ["demo"]
+    assert tried
+    assert not folder.exists()
+
+
+def test_a_submission_that_was_cut_off_is_cleaned_in_time(
+    session: Session, monkeypatch: pytest.MonkeyPatch, state_home: Path
+) -> None:
+    begun = state_home / "jobs" / "demo" / "1"
+    begun.mkdir(parents=True)
+    assert clean_home(session.home, really=True) == []  # it may be about to record itself
+    monkeypatch.setattr(home, "SUBMITTING_S", -1.0)
+    assert [found.why for found in clean_home(session.home, really=True)] == ["its submission was cut off"]
+    assert not begun.exists()
+
+
+def test_a_full_disk_keeps_nobody_from_taking_a_job_over(
+    session: Session, kernel: Callable[..., Kernel], tmp_path: Path
+) -> None:
+    first = kernel(
+        waiting(tmp_path / "a"),
+        more="from stratos_jupyter import session\nfrom stratos_jupyter.errors import JournalError\n"
+        "def full(*_): raise OSError('full')\n"
+        "def fails(*_): full_disk.append(1); raise JournalError('full')\n"
+        "full_disk = []\nsession.read_lease = lambda _: None\nsession.take_lease = fails\n"
+        "import time\nwhile not full_disk: time.sleep(0.01)\n"
+        "session.write_progress = full\nprint('up', flush=True)\n" + STAY,
+    )
+    is_up(first)
+    job = session.attach("demo", steal=True)
+    (tmp_path / "a").touch()
+    assert job.wait(20)
+
+
+def test_a_keeper_hands_nothing_of_its_own_on(session: Session, tmp_path: Path, folder: Path) -> None:
+    show = "echo ${PYTHONPATH-unset} ${STRATOS_HOME-unset}"
+    given = f"{os.environ.get('PYTHONPATH', 'unset')} {os.environ['STRATOS_HOME']}\n"
+    texts = [waiting(tmp_path / "a"), show]
+    job = session.submit(JobSpec("demo", master="local[1]"), explicit_commands(texts))
+    until((tmp_path / "a.up").exists)
+    session.detach(job)
+    (tmp_path / "a").touch()
+    until(lambda: (progress := read_progress(folder)) is not None and progress.done == 2)
+    assert session.attach("demo").df.stdout[1] == given
+
+
+def test_an_executor_whose_number_was_not_written_down_is_known_by_its_hello(
+    session: Session, kernel: Callable[..., Kernel], tmp_path: Path, folder: Path
+) -> None:
+    first = kernel(waiting(tmp_path / "a"))
+    until((tmp_path / "a.up").exists)
+    (pid,) = executors(folder)
+    first.kill()
+    first.wait()
+    (path,) = folder.glob("executors/*/executor.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pid": 0, "started": ""}))
+    job = session.attach("demo")
+    until(lambda: executors(folder) == [pid])
+    (tmp_path / "a").touch()
+    assert job.wait(20)
+    assert job.df.attempt.tolist() == [1]
+
+
+def test_of_many_that_steal_at_once_one_has_it(
+    kernel: Callable[..., Kernel], tmp_path: Path, state_home: Path, folder: Path
+) -> None:
+    kernel(f"echo x >> {tmp_path}/ran; " + waiting(tmp_path / "a"))
+    until((tmp_path / "a.up").exists)
+    steal = (
+        "from stratos_jupyter.session import current\nfrom stratos_jupyter.errors import EngineError\n"
+        "try:\n    job = current().attach('demo', steal=True)\n"
+        "except EngineError as error:\n    print('refused', error)\n"
+        "else:\n    print('ended' if job.wait() else 'let go', job.view.attempts_lost)\n"
+    )
+    thieves = [start(steal, state_home) for _ in range(3)]
+    until(lambda: (lease := read_lease(folder)) is not None and lease.pid in [thief.pid for thief in thieves], 30)
+    (tmp_path / "a").touch()
+    said = [thief.communicate(timeout=60) for thief in thieves]
+    assert {out.split(" ")[0] for out, _ in said} <= {"ended", "refused", "let"}, said
+    assert any(out == "ended 0\n" for out, _ in said), said
+    assert (tmp_path / "ran").read_text() == "x\n"
+    assert read_progress(folder).done == 1  # type: ignore[union-attr]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from ...errors import JobNotFound, JournalError
 
-#: the name of that file
+#: in the home: what this user's keys are made with
 SECRET: Final = "secret"
-
-
+#: a submission takes no longer than this between making its folder and recording itself, in seconds
+SUBMITTING_S: Final = 60.0
 #: in a run's folder, once its submission is recorded
 BEGUN: Final = "progress.json"
 
@@ -102,6 +103,14 @@ def runs(home: Path) -> list[tuple[str, int, Path]]:
     found = (home / "jobs").glob(f"*/*/{BEGUN}")
     folders = [path.parent for path in found if path.parent.name.isdecimal()]
     return sorted((folder.parent.name, int(folder.name), folder) for folder in folders)
+
+
+def cut_off(home: Path) -> list[tuple[str, int, Path]]:
+    """Return the folders of submissions that were never recorded, long after they were made."""
+    old = time.time() - SUBMITTING_S
+    folders = [folder for folder in (home / "jobs").glob("*/*") if folder.name.isdecimal() and folder.is_dir()]
+    found = [folder for folder in folders if not (folder / BEGUN).exists() and folder.stat().st_mtime < old]
+    return sorted((folder.parent.name, int(folder.name), folder) for folder in found)
 
 
 def newest_run(home: Path, job_id: str) -> tuple[int, Path]:

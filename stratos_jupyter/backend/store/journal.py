@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-from ...errors import JournalError
+from ...errors import JournalBusy, JournalError
 from ..core.states import TaskState
 from .rows import EndingRow, ResultRow
 
@@ -204,7 +204,10 @@ class Journal:
             self._prepare()
         except (sqlite3.Error, JournalError) as error:
             self._db.close()
-            raise error if isinstance(error, JournalError) else JournalError(f"{path}: {error}") from error
+            if isinstance(error, JournalError):
+                raise
+            busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+            raise (JournalBusy if busy else JournalError)(f"{path}: {error}") from error
 
     def _prepare(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]

@@ -143,8 +143,7 @@ def take_lease(folder: Path) -> None:
     """Write down that this process holds a run, which is so once it has the journal open; JournalError if it cannot."""
     try:
         write_private(folder / LEASE, asdict(ourselves()))
-        if not is_wanted(folder):
-            want_no_longer(folder)  # what is left of somebody who has gone, or has it now
+        want_no_longer(folder)
     except OSError as error:
         raise JournalError(f"cannot write {folder / LEASE}: {error.strerror}") from error
 
@@ -161,8 +160,9 @@ def want(folder: Path) -> None:
 
 
 def want_no_longer(folder: Path) -> None:
-    """Take that back."""
-    (folder / WANTED).unlink(missing_ok=True)
+    """Take that back, or what somebody has left who has gone; not what another process asks."""
+    if not is_wanted(folder):
+        (folder / WANTED).unlink(missing_ok=True)
 
 
 def is_wanted(folder: Path) -> bool:

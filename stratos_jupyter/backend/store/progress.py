@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,11 @@ class Progress:
     failed: int
     running: int
     held: str
+
+
+def begin_progress(folder: Path, at_s: float) -> None:
+    """Write down that a run has begun, which makes it one; raises OSError."""
+    write_private(folder / PROGRESS, asdict(Progress(at_s, at_s, 0, 0, 0, 0, "")))
 
 
 def write_progress(folder: Path, view: JobView) -> None:

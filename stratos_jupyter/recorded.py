@@ -1,0 +1,47 @@
+"""What the record of a run tells while nobody drives it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .backend.core.scheduler import Scheduler
+from .backend.engines.replay import Replayed, replay
+from .backend.store.journal import Journal
+from .errors import JournalError
+from .spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A run as its journal has it.
+
+    Attributes
+    ----------
+    spec : JobSpec
+        What the job is.
+    scheduler : Scheduler
+        As it was, under the rules of the job.
+    replayed : Replayed
+        What else there is to know.
+    """
+
+    spec: JobSpec
+    scheduler: Scheduler
+    replayed: Replayed
+
+
+def read_run(journal: Journal) -> Recorded:
+    """Read a run, and leave it as it is.
+
+    Raises
+    ------
+    JournalError
+        It cannot be read, or cannot have happened.
+    """
+    try:
+        facts, _ = journal.contents()
+        spec = JobSpec.from_record(facts["spec"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise JournalError(f"the record in {journal.folder} cannot be read: {error}") from error
+    scheduler = Scheduler(rules=spec.rules)
+    return Recorded(spec, scheduler, replay(journal, scheduler, spec.demand(), spec.priority))
