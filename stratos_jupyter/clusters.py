@@ -124,7 +124,7 @@ class MesosSite:
         who = Who(spec.job_id, run, getpass.getuser(), spec.role)
         terms = Terms(
             who,
-            pack_executor(chosen.executor_uri).command,
+            mesos_command(chosen.executor_uri),
             cpus=spec.threads,
             where=spec.where,
             gpus=bool(spec.gpus),
@@ -139,6 +139,15 @@ class MesosSite:
             return MesosDriver(self._master, framework, tell, principal=chosen.principal, secret=chosen.secret)
 
         return MesosEngine(loop, work, terms, speak, journal.meta().get(KEPT, {}), _keeper(journal))
+
+
+def mesos_command(uri: str = "") -> dict[str, Any]:
+    """Return the ``CommandInfo`` that an agent starts the executor with, which it finds at `uri` if not in it."""
+    packed = pack_executor(uri)
+    command: dict[str, Any] = {"shell": True, "value": packed.command}
+    if packed.uris:
+        command["uris"] = [{"value": one, "extract": False} for one in packed.uris]
+    return command
 
 
 def _keeper(journal: Journal) -> Keep:

@@ -22,7 +22,7 @@ from stratos_jupyter.backend.engines.loop import JobLoop
 from stratos_jupyter.backend.engines.mesos import happenings as on
 from stratos_jupyter.backend.engines.mesos import wire
 from stratos_jupyter.backend.engines.mesos.engine import MesosEngine
-from stratos_jupyter.backend.engines.mesos.statuses import NO_PYTHON
+from stratos_jupyter.backend.engines.mesos.packing import NO_PYTHON
 from stratos_jupyter.backend.engines.mesos.terms import Terms
 from stratos_jupyter.backend.store.journal import Journal
 from stratos_jupyter.commands import explicit_commands

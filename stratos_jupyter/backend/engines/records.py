@@ -37,6 +37,9 @@ def _stream(sent: str | Mapping[str, Any] | None) -> tuple[bytes | None, str, in
     if isinstance(sent, str):
         data = sent.encode("utf-8", "surrogateescape")
         return data, "", len(data)
+    if "head" in sent:  # the file is on another node, and this is what of it comes back
+        data = (sent["head"] + sent["tail"]).encode("utf-8", "surrogateescape")
+        return data, sent["path"], sent["size"]
     return None, sent["path"], sent["size"]
 
 

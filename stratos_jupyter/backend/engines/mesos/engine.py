@@ -17,6 +17,7 @@ from typing import Any, Final
 from ...core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
 from ...core.events import Attached, Offer, OffersArrived, PauseAsked
 from ...core.placement import BatchPolicy
+from ...core.states import Reason
 from ..base import Sink, Tail, Work
 from . import happenings as on
 from . import wire
@@ -38,6 +39,8 @@ REST_REFUSE_S: Final = 5.0
 SOON_REFUSE_S: Final = 1.0
 #: a node of the wrong kind stays one
 USELESS_REFUSE_S: Final = 3600.0
+#: what runs may take so long to end when the job is closed, in seconds: a grace time, and more
+CLOSE_S: Final = 8.0
 #: the end of a running task's output is waited for so long, in seconds
 TAIL_S: Final = 5.0
 
@@ -82,7 +85,8 @@ class MesosEngine:
         self._tails: dict[int, Future[Tail | None]] = {}
         self._requests = count(1)
         self._finishing = False  # the job has ended, and the master has not been told
-        self._closed = False
+        self._closing = self._closed = False
+        self._gone: Future[None] = Future()
         self.page = ""
 
     # -- decisions --------------------------------------------------------------------------------------
@@ -101,6 +105,8 @@ class MesosEngine:
                     for offer_id in decision.offer_ids:
                         if self._offers.pop(offer_id, None) is not None:
                             declined.setdefault(decision.refuse_s, []).append(offer_id)
+                case Revive() if self._closing:
+                    pass
                 case Revive():
                     self._finishing = False
                     self._connection.want()
@@ -125,7 +131,7 @@ class MesosEngine:
 
     def _launch(self, offer_id: str, launches: Sequence[Launch]) -> None:
         offer, speaker = self._offers.pop(offer_id, None), self._connection.speaker
-        if offer is None or speaker is None:  # it was taken back, or the connection was lost
+        if offer is None or speaker is None or self._closing:  # it was taken back, or the connection was lost
             self._desk.hand_back(attempt for launch in launches for attempt in launch.tasks)
             return
         tasks = prepare(self._desk, self._work, offer, launches)
@@ -176,6 +182,8 @@ class MesosEngine:
             case _:
                 self._on_connection(happening)
         self._repeats.soon()
+        if self._closing and not len(self._desk.batches):
+            self._loop.call_soon(self._close_now)  # behind what has been told of it
 
     def _on_connection(self, happening: on.Happening) -> None:
         desk = self._desk
@@ -348,11 +356,27 @@ class MesosEngine:
         if not self._closed:
             self._shut()
             self._connection.stop()
+            self._gone.set_result(None)
 
     def close(self) -> Future[None]:
-        """End what runs and let go of everything."""
-        self._shut()
-        return self._connection.end()
+        """End what runs and let go of everything; what has not ended in time ends with the framework."""
+        batches = self._desk.batches
+        if not self._gone.done() and not self._closing:
+            self._closing = True
+            self._connection.want_none()
+            for batch in batches:
+                batches.kills.update(dict.fromkeys(batch.left, Reason.USER))
+            self._repeats.kills()
+            if len(batches) and self._connection.subscribed:
+                self._loop.call_later(CLOSE_S, self._close_now)
+            else:
+                self._close_now()
+        return self._gone
+
+    def _close_now(self) -> None:
+        if not self._closed:
+            self._shut()
+            self._connection.end().add_done_callback(lambda _: self._gone.set_result(None))
 
     def _shut(self) -> None:
         self._closed = True

@@ -17,10 +17,8 @@ from . import wire
 from .agents import Agent
 from .batches import Batch
 from .connection import Connection
+from .packing import NO_PYTHON
 from .terms import Desk
-
-#: what the command that starts an executor exits with when the node has no python3
-NO_PYTHON: Final = 69
 
 _RECONCILED: Final = "REASON_RECONCILIATION"
 _EXECUTOR_ENDED: Final = frozenset(
@@ -194,7 +192,7 @@ class Statuses:
         if agent.up or not status:
             agent.lose()
         elif NO_PYTHON in (status, status >> 8):
-            self._leave_out(agent, "there is no python3 on it; install Python 3.6 or later there")
+            self._leave_out(agent, "there is no python3 on it, or one that is too old; it needs 3.6 or later")
         else:
             self._leave_out(agent, f"it ended with status {status}; its sandbox in the master's pages says why")
 
