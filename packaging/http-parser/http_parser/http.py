@@ -82,11 +82,13 @@ class HttpParser:
         except h11.RemoteProtocolError as error:
             self._error = error
             return 0 if length else 1
-        return length - (len(self._connection.trailing_data[0]) if self._complete else 0)
+        return length - (len(self._connection.trailing_data[0]) if self.is_message_complete() else 0)
 
     def _events(self) -> None:
         while True:
             event = self._connection.next_event()
+            if event is h11.PAUSED:
+                raise h11.RemoteProtocolError("the answer is no HTTP from here on")
             if event is h11.NEED_DATA:
                 return
             if isinstance(event, h11.Data):
@@ -99,8 +101,6 @@ class HttpParser:
                 return
             elif isinstance(event, h11.ConnectionClosed):
                 raise h11.RemoteProtocolError("the connection was closed before an answer came")
-            elif not isinstance(event, h11.InformationalResponse):  # which only comes before the answer
-                raise h11.RemoteProtocolError("the answer is no HTTP from here on")
 
     # -- the head ---------------------------------------------------------------------------------------
 
