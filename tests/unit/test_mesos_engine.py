@@ -677,7 +677,7 @@ def test_a_framework_that_the_master_has_forgotten_begins_anew(rig: Rig) -> None
     rig.offer()
     for task in rig.launched():
         rig.status(task, "TASK_RUNNING")
-    rig.tell(on.FrameworkRefused("failover timeout passed", while_subscribed=False))
+    rig.tell(on.FrameworkRefused("failover timeout passed", None))
     until(lambda: len(rig.masters) == 2)
     assert "id" not in rig.master.framework
     assert rig.states() == [TaskState.QUEUED] * 2
@@ -688,7 +688,7 @@ def test_a_framework_that_the_master_has_forgotten_begins_anew(rig: Rig) -> None
 
 def test_a_framework_that_somebody_ended_is_not_brought_back_unasked(rig: Rig) -> None:
     rig.offer()
-    rig.tell(on.FrameworkRefused("Framework has been removed", while_subscribed=True))
+    rig.tell(on.FrameworkRefused("Framework has been removed", 0.0))
     view = rig.driver.call(rig.loop.view)
     assert "ended from outside" in view.held
     assert rig.states() == [TaskState.QUEUED] * 2

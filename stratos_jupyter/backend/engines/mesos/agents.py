@@ -16,6 +16,8 @@ from typing import Final
 OUT_S: Final = 300.0
 #: and at most
 OUT_MOST_S: Final = 6 * 3600.0
+#: how long after a launch that it could not take, in seconds
+MOMENT_S: Final = 1.0
 
 
 class Agent:
@@ -53,6 +55,10 @@ class Agent:
     def lose(self) -> None:
         """Note that none does."""
         self.executor_id, self.up = "", False
+
+    def pause(self, now_s: float) -> None:
+        """Leave it out for a moment, which counts as no failure."""
+        self.out_until_s = max(self.out_until_s, now_s + MOMENT_S)
 
     def fail(self, now_s: float) -> float:
         """Note that an executor ended before it had begun anything; return for how long the agent is left out."""

@@ -241,7 +241,8 @@ class MesosEngine:
         if self._finishing:
             self._finished()
             return
-        if happening.while_subscribed:  # somebody has done that, and would wonder
+        away_s = happening.away_s
+        if away_s is not None and away_s < desk.terms.failover_s:  # somebody has done that, and would wonder
             held = f"the framework was ended from outside ({happening.why}); resume goes on as a new one"
             self._sink.post(PauseAsked(self._sink.now(), held))
         else:

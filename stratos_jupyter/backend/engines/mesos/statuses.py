@@ -167,7 +167,9 @@ class Statuses:
     def _never_began(self, batch: Batch, agent: Agent, update: wire.Update) -> None:
         """Take back a batch that its executor never saw: nothing of it was lost."""
         why = update.message or update.reason or update.state
-        if update.state == "TASK_ERROR" and not batch.fresh:
+        if update.state == "TASK_DROPPED":
+            agent.pause(self._desk.sink.now())  # master and agent do not agree yet which executors there are
+        elif update.state == "TASK_ERROR" and not batch.fresh:
             agent.lose()  # its executor had exited, so that its share was missing in the offer
         elif update.state == "TASK_ERROR" or (update.reason in _EXECUTOR_ENDED and batch.fresh and not agent.up):
             self._leave_out(agent, why)
