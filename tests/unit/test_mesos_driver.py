@@ -39,7 +39,7 @@ ERROR_STATUS = {"agent_id": {"value": "a"}, "task_id": {"value": "t"}, "state": 
 @pytest.fixture(autouse=True)
 def no_thread_stays() -> Iterator[None]:
     yield
-    assert not threads()
+    until(lambda: not threads(), what="the end of all threads")
 
 
 def closed_port() -> int:
@@ -225,6 +225,26 @@ def test_masters_that_name_each_other() -> None:
     with one, two, Driven(one.address) as driven:
         assert "is not the leading master, which is" in driven.wait(Disconnected).why
         assert len(one.calls) + len(two.calls) <= 6  # and then it waits
+
+
+def test_a_leader_that_does_not_know_yet_that_it_leads() -> None:
+    answers = iter([answer("307 Temporary Redirect", "", f"Location: //127.0.0.1:{closed_port()}/api/v1/scheduler")])
+    with (
+        ScriptedMaster(lambda *_: next(answers, "")) as master,
+        Driven(f"zk://127.0.0.1:{closed_port()}/mesos") as driven,
+    ):
+        driven.driver._made.change_master(master.address)  # as pymesos does when ZooKeeper has told it
+        assert "connection refused" in driven.wait(Disconnected).why  # of the leader before
+        assert driven.wait(Subscribed).master["port"] == master.port
+        # ZooKeeper names another one, and then nobody, which is no reason to leave.
+        with ScriptedMaster() as other:
+            driven.driver._made.change_master(other.address)
+            assert driven.wait(Disconnected).why == f"the leading master is another one now: {other.address}"
+            assert driven.wait(Subscribed).master["port"] == other.port
+            driven.driver._made.change_master(None)
+            other.send({"type": "OFFERS", "offers": {}})
+            driven.wait(Offers)
+            assert len(driven.of(Disconnected)) == 2
 
 
 def test_a_leader_that_wants_tls() -> None:
