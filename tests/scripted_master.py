@@ -61,6 +61,15 @@ class ScriptedMaster:
             except OSError:
                 pass
 
+    def hang_up_calls(self) -> None:
+        """End the connections that calls came on, and wait until that is so."""
+        for connection in self._connections:
+            if connection not in self.streams:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
     def send(self, *events: Json) -> None:
         """Send events to whoever subscribed last, all of them in one go."""
         self.streams[-1].sendall(b"".join(chunk(event) for event in events))

@@ -101,7 +101,8 @@ class Cluster:
             self.start_master()
             for i in range(len(self._agents)):
                 self.start_agent(i)
-            self.wait_agents()
+            if self._agents:  # a master alone may be one that does not lead, and does not say
+                self.wait_agents()
         except BaseException:
             self.stop()
             raise

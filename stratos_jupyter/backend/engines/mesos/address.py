@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from ....errors import EngineError
 
 DEFAULT_PORT: Final = 5050
-_HOST_PORT: Final = re.compile(r"(?:\[([0-9A-Fa-f:.%]+)\]|([^\s/:@\[\]]+))(?::(\d{1,5}))?")
-_ZOOKEEPER: Final = re.compile(r"([^\s/@:,]+(?::\d{1,5})?(?:,[^\s/@:,]+(?::\d{1,5})?)*)((?:/[^\s/@]+)+)/?")
+_HOST_PORT: Final = re.compile(r"(?:\[([\w:.%]+)\]|([\w.-]+))(?::(\d{1,5}))?")
+_ZOOKEEPER: Final = re.compile(r"([\w.-]+(?::\d{1,5})?(?:,[\w.-]+(?::\d{1,5})?)*)((?:/[^\s/@]+)+)/?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-import warnings
+import time
 from typing import Any, Final
 
 from .address import ZooKeeper
 
 #: how long ZooKeeper may take to answer
 ANSWER_S: Final = 10.0
+#: how soon a stop is noticed meanwhile
+LOOK_S: Final = 0.1
 #: how long until it is asked again
 AGAIN_S: Final = 1.0
 
@@ -50,11 +52,16 @@ class Finder:
     def _ask(self) -> None:
         from pymesos.detector import MasterDetector
 
-        logging.getLogger("kazoo").addHandler(logging.NullHandler())  # else it prints into the notebook
-        warnings.filterwarnings("ignore", "No chroot path exists", module="kazoo")
+        if not (log := logging.getLogger("kazoo")).handlers:
+            log.addHandler(logging.NullHandler())  # else it prints into the notebook
         detector = MasterDetector(self._goal.hosts + self._goal.path, self._driver)
         try:
-            detector.zk.start(ANSWER_S)
+            connected, gives_up_at = detector.zk.start_async(), time.monotonic() + ANSWER_S
+            while not connected.wait(LOOK_S):
+                if self._over.is_set():
+                    return
+                if time.monotonic() > gives_up_at:
+                    raise TimeoutError("it does not answer")
             while not detector.zk.exists("/"):  # the detector would not notice when it appears
                 self._driver.no_leader(f"no master has been at {self._goal} yet")
                 if self._over.wait(AGAIN_S):

@@ -73,8 +73,9 @@ class Subscription:
         self._authorization = authorization  # a line of the head, or ''
         self._clock = clock
         self.suppressed = set(suppressed)
-        self._leader: Master | None = None  # who was named to us
-        self._no_leader = ""  # why nobody was
+        self._leader: Master | None = None  # whom ZooKeeper names
+        self._no_leader = ""  # why it names nobody
+        self._referred: Master | None = None  # whom a master has named, for one attempt: that may be out of date
         self._down = self._denied = False  # what has been told already
         self.torn_down: Future[None] | None = None  # of the call that ends the framework
         self._stop_by: float | None = None
@@ -197,11 +198,9 @@ class Subscription:
                     backoff.reset()
                     self._left_at = self._clock()
                 if lost.leader is not None and referrals < REFERRALS:
-                    self._leader, referrals = lost.leader, referrals + 1
+                    self._referred, referrals = lost.leader, referrals + 1
                     continue
-                referrals = 0
-                if isinstance(self._goal, Master):
-                    self._leader = None  # whoever was named may be gone: ask again where we were told to ask
+                self._referred, referrals = None, 0
                 if self._removed or self._torn_down():
                     return str(lost), True
                 self._lose(lost)
@@ -224,7 +223,8 @@ class Subscription:
     def _next_master(self) -> Master:
         """Return whom to ask; wait until ZooKeeper names somebody."""
         since = self._clock()
-        while (at := self._leader or (self._goal if isinstance(self._goal, Master) else None)) is None:
+        given = self._goal if isinstance(self._goal, Master) else None
+        while (at := self._referred or self._leader or given) is None:
             self._wait(None, 0, LOOK_S)
             if self._clock() - since > PATIENCE_S:
                 self._lose(Lost(self._no_leader or f"{self._goal} has not answered yet: does ZooKeeper run there?"))
@@ -232,7 +232,7 @@ class Subscription:
 
     def _converse(self, at: Master) -> None:
         """Subscribe, and take in what comes until the connection ends."""
-        self._at = at
+        self._at, leader = at, self._leader
         sock = connect(at, self._wait, lambda: self._watch(None, 0), PATIENCE_S)
         stream = Stream(at, sock, self.gen_request(), self._parser())
         try:
@@ -241,7 +241,7 @@ class Subscription:
             while True:
                 both = selectors.EVENT_READ | (selectors.EVENT_WRITE if stream.wants_to_write else 0)
                 ready = self._wait(sock, both, LOOK_S)
-                if self._leader not in (None, at):
+                if self._leader not in (None, leader):
                     raise Lost(f"the leading master is another one now: {self._leader}")
                 if ready & selectors.EVENT_WRITE:
                     stream.write()
