@@ -76,10 +76,10 @@ def test_one_of_a_batch_is_killed_one_is_late_one_is_watched(one: Job, tmp_path:
     monitor.write_text("#!/bin/sh\ncase $2 in *bad*) echo stratos_relaunch;; esac\n")
     monitor.chmod(0o755)
     one.run(
-        *("echo first", "sleep 60", "echo bad; sleep 61", "sleep 62", "echo last"),
-        timeout_s=2.0,
+        *("echo first", "sleep 60", "while :; do echo bad; sleep 0.1; done", "sleep 62", "echo last"),
+        timeout_s=3.0,
         monitor={"argv": [str(monitor)]},
-        update_interval_s=0.1,
+        update_interval_s=0.3,
     )
     one.pid(1)
     one.say(["kill", [[1, 1]], "user"])

@@ -474,6 +474,7 @@ def test_hello(make: MakeAgent, python: str) -> None:
     assert facts["version"] == 1
     assert facts["pid"] == executor_of(agent)
     assert agent.said("inventory") == [[[[3, "t3", [[1, 1], [2, 1]]]]]]
+    assert agent.said("started")[0][0][0][:3] == [1, 1, agent.started[1, 1]]
     ((kept,),) = agent.said("kept")
     assert [row[9] for row in kept] == ["a\n"]
     go.touch()
@@ -559,11 +560,11 @@ def test_a_monitor_in_a_batch(agent: FakeAgent) -> None:
     monitor.write_text("#!/bin/sh\ncase $2 in *bad*) echo stratos_relaunch;; esac\n")
     monitor.chmod(0o755)
     agent.launch(
-        "echo good; sleep 0.2",
-        "echo bad; sleep 60",
+        "echo good; sleep 0.4",
+        "while :; do echo bad; sleep 0.05; done",
         "echo good",
         monitor={"argv": [str(monitor)]},
-        update_interval_s=0.05,
+        update_interval_s=0.2,
     )
     agent.wait("t1")
     assert [agent.ended[i, 1].reason for i in range(3)] == ["exit", "monitor", "exit"]
@@ -580,7 +581,7 @@ def test_limits_of_a_batch(agent: FakeAgent) -> None:
 def test_when_too_much_waits_nothing_new_is_started(make: MakeAgent) -> None:
     agent = make(prelude="import executor.updates; executor.updates.WAITING_LIMIT = 2000")
     agent.ack = False
-    agent.launch(*[f"echo {i:01000}; touch {i}" for i in range(20)])
+    agent.launch(*[f"echo {i:01000}; touch {i}" for i in range(200)])
 
     def held() -> int:
         before = len(agent.said("inventory"))
@@ -591,16 +592,16 @@ def test_when_too_much_waits_nothing_new_is_started(make: MakeAgent) -> None:
     def done() -> int:
         return len(list(agent.sandbox.iterdir()))
 
-    agent.until(lambda: agent.updates and not agent.marked() and held() == 20 - done())
+    agent.until(lambda: agent.updates and not agent.marked() and held() == 200 - done())
     stuck_at = done()
-    assert 2 <= stuck_at < 15
+    assert 2 <= stuck_at < 150
     for _again in range(5):
-        assert held() == 20 - stuck_at
+        assert held() == 200 - stuck_at
     assert not agent.marked()
     agent.ack = True
     agent.acknowledge(agent.updates[0])
     agent.wait("t1")
-    assert len(agent.records) == 20
+    assert len(agent.records) == 200
 
 
 # -- where the agent is -------------------------------------------------------------------------------------

@@ -100,6 +100,7 @@ class Agent:
         self._error = bytearray()
         self._pause_s = FIRST_PAUSE_S
         self._since = 0.0
+        self._trouble = ""
         self._again = Alarm(loop, self._connect)
         self._closed = False
         #: Whether we are subscribed.
@@ -215,11 +216,12 @@ class Agent:
     def _failed(self, why: str) -> None:
         if self._closed or (self._events is None and not self.connected):
             return
-        if self.connected:
-            sys.stderr.write("connection to the agent lost: {}\n".format(why))
+        if self.connected or why != self._trouble:  # once, not each time that we try
+            sys.stderr.write("connection to the agent: {}\n".format(why))
             sys.stderr.flush()
-            if monotonic() > self._since + _STABLE_S:
-                self._pause_s = FIRST_PAUSE_S
+        self._trouble = why
+        if self.connected and monotonic() > self._since + _STABLE_S:
+            self._pause_s = FIRST_PAUSE_S
         self._hang_up()
         most = min(self._pause_s, self._place.backoff_s)
         self._pause_s = min(2 * self._pause_s, self._place.backoff_s / 4)

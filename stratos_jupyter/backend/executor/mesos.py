@@ -20,6 +20,7 @@ from .cgroup import Cgroups
 from .launch import Launcher
 from .loop import READ, Alarm, Loop
 from .procs import adopt_orphans, lines
+from .report import started
 from .runner import Runner
 from .spawn import Spawner, keep_descriptors_to_ourselves
 from .updates import Updates
@@ -248,7 +249,7 @@ class MesosExecutor:
         for batch_id, _slot, attempts in self._runner.inventory():
             held.setdefault(batch_id, []).extend(attempts)
         inventory = [[batch_id, task_ids.get(batch_id, ""), attempts] for batch_id, attempts in held.items()]
-        self._answer(["hello", facts], ["inventory", inventory])
+        self._answer(["hello", facts], ["inventory", inventory], ["started", started(self._runner.tasks())])
         texts: List[str] = []
         size = 0
         for text in self._updates.kept():

@@ -99,4 +99,9 @@ class Reporter:
     def announce(self, tasks: List[Task]) -> None:
         """Tell that `tasks` run."""
         if tasks:
-            self._link.say(["started", [[task.number, task.attempt, task.pid, task.started_at] for task in tasks]])
+            self._link.say(["started", started(tasks)])
+
+
+def started(tasks: List[Task]) -> List[List[Any]]:
+    """Return what is told of tasks that run."""
+    return [[task.number, task.attempt, task.pid, task.started_at] for task in tasks]

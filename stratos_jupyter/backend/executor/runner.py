@@ -143,8 +143,12 @@ class Runner:
 
     def announce(self) -> None:
         """Tell a new kernel what runs; hand back to it what is late."""
-        self._report.announce([task for task in self._running.values() if task.known and not task.exited])
+        self._report.announce(self.tasks())
         self.give_back()
+
+    def tasks(self) -> List[Task]:
+        """Return what runs and has been told of."""
+        return [task for task in self._running.values() if task.known and not task.exited]
 
     def give_back(self) -> None:
         """Hand back what is late and could not be handed back when it became so."""
