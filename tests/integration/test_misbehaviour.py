@@ -19,7 +19,9 @@ from stratos_jupyter.errors import SpecError
 from stratos_jupyter.job import Job
 from stratos_jupyter.magic_text import log_text
 from stratos_jupyter.session import Session
+from stratos_jupyter.settings import current as settings
 from stratos_jupyter.spec import JobSpec, OutputMode
+from tests.clusters.mesos.cluster import Cluster
 from tests.waiting import until
 
 #: takes so many MiB for good
@@ -30,10 +32,24 @@ FLAKY = "case $STRATOS_TASK in *.1) echo 'cannot open header' >&2; exit 3;; esac
 Submit = Callable[..., Job]
 
 
+#: of what a test looks at there is nothing on a cluster
+LOCAL = pytest.mark.parametrize("master", ["local[2]"], indirect=True)
+
+
+@pytest.fixture(params=["local[2]", pytest.param("mesos", marks=pytest.mark.mesos)])
+def master(request: pytest.FixtureRequest, session: Session) -> str:
+    """Two slots, here and on a cluster."""
+    if request.param != "mesos":
+        return str(request.param)
+    settings().max_cpus = "2"
+    cluster: Cluster = request.getfixturevalue("mesos")
+    return cluster.master
+
+
 @pytest.fixture
-def submit(session: Session) -> Submit:
+def submit(session: Session, master: str) -> Submit:
     def run(*commands: str, rules: Rules | None = None, keep_open: bool = False, **fields: Any) -> Job:
-        spec = replace(JobSpec("bad", master="local[2]"), rules=rules or Rules(), **fields)
+        spec = replace(JobSpec("bad", master=master), rules=rules or Rules(), **fields)
         return session.submit(spec, explicit_commands(commands), keep_open=keep_open)
 
     return run
@@ -74,6 +90,7 @@ def test_only_what_the_user_wants_is_tried_again(submit: Submit) -> None:
     assert [len(story(job, task)) for task in range(3)] == [2, 1, 2]
 
 
+@LOCAL
 def test_a_lost_executor_spends_no_retry(submit: Submit) -> None:
     job = submit("sleep 1000", rules=Rules(retries=0))
     until(lambda: job.state(0) is TaskState.RUNNING)
@@ -110,7 +127,7 @@ def test_one_that_takes_too_much_memory_ends_and_its_neighbours_do_not(submit: S
 
 
 def test_memory_is_doubled_until_it_is_enough(submit: Submit) -> None:
-    job = submit(HOG.format(150, 0.6), mem_mib=64.0, rules=Rules(mem_most_mib=1024.0))
+    job = submit(HOG.format(150, 2.0), mem_mib=64.0, rules=Rules(mem_most_mib=1024.0))
     assert job.wait(30)
     assert [reason for _, reason, _ in story(job, 0)] == ["memory", "memory", "exit"]
     assert job.df.state.tolist() == ["FINISHED"]
@@ -218,6 +235,7 @@ def _plain(folder: Path, name: str, text: str) -> str:
     return str(folder / name)
 
 
+@LOCAL
 def test_a_killed_executor_leaves_no_monitor_behind(submit: Submit, tmp_path: Path) -> None:
     hang = script(tmp_path, "hang", f"#!/bin/sh\ntouch {tmp_path}/seen\nexec sleep 1000\n")
     job = submit("exec sleep 1000", monitor=hang, update_interval_s=0.3)

@@ -58,7 +58,9 @@ def ask_master(where: Master | ZooKeeper, patience_s: float = PATIENCE_S) -> Fac
         raise EngineError(f"what answers at {where} is no Mesos master; is the port right? (5050 mostly)")
     try:
         found = _get(where, "/slaves", patience_s).get("slaves", [])
-    except EngineError:
+    except EngineError as error:
+        if "404" in str(error):
+            raise EngineError(f"what answers at {where} is a Mesos agent, and no master (5050 mostly)") from error
         found = None  # not everybody may see them
     return Facts(str(version["version"]), None if found is None else [_agent(one) for one in found if one["active"]])
 
