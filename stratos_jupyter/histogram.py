@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from html import escape
@@ -37,7 +38,18 @@ def edges(shortest: float, longest: float) -> list[float]:
     if high / low >= LOGARITHMIC:
         return [low * (high / low) ** (n / BINS) for n in range(BINS + 1)]
     low = 0.0 if high / low > 3 else low
-    return [low + (high - low) * n / BINS for n in range(BINS + 1)]
+    step = _round_step((high - low) / BINS)
+    first = math.floor(low / step)
+    if (first + BINS) * step < high:  # what was taken off below is missing above
+        step = _round_step(step * 1.01)
+        first = math.floor(low / step)
+    return [(first + n) * step for n in range(BINS + 1)]
+
+
+def _round_step(least: float) -> float:
+    """Return the smallest 1, 2, 2.5 or 5 times a power of ten that is not below `least`."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1.0, 2.0, 2.5, 5.0, 10.0, 20.0) if factor * power >= least)
 
 
 def histogram(spans: Sequence[Span]) -> str:

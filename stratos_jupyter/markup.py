@@ -50,10 +50,14 @@ _LONG = re.compile(r"\S{30}(?=\S)")
 
 def data(text: str, limit: int = MAX_TEXT) -> str:
     """Return what came from a user or a task as HTML: cleaned, cut, escaped, and free to break."""
-    # <bdi>: a right-to-left name must not turn the sentence around it. <wbr>: sanitizers leave a tag alone that
-    # says where a long word may break, and drop the style that says so.
-    marked = _LONG.sub(r"\g<0>\0", clean(text, limit))
-    return "<bdi>" + escape(marked).replace("\0", "<wbr>") + "</bdi>"
+    # A right-to-left name must not turn the sentence around it.
+    return f"<bdi>{breakable(clean(text, limit))}</bdi>"
+
+
+def breakable(text: str) -> str:
+    """Return cleaned text as HTML whose long words may break."""
+    # <wbr>: sanitizers leave a tag alone that says where, and drop the style that says so.
+    return escape(_LONG.sub(r"\g<0>\0", text)).replace("\0", "<wbr>")
 
 
 def image(svg: str, says: str, style: str = "", kind: str = "") -> str:

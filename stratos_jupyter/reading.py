@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,7 @@ from .backend.store.journal import FILE_NAME, Journal, open_whole
 from .backend.store.lease import Holder, holder_of
 from .backend.store.outputs import bounded_text, last_text
 from .backend.store.spans import heads, spans
-from .errors import JournalError
+from .errors import JournalError, StratosError
 from .failures import Failures, Group, first_line
 from .job import END_BYTES, Job
 from .recorded import Recorded, read_run
@@ -53,7 +54,14 @@ class _Run:
 
 
 def account_of(job: Job, view: JobView | None = None) -> Account:
-    """Return what a snapshot tells of a job, as of `view`; what is asked for is of now."""
+    """Return what a snapshot tells of a job, as of `view`; of a job that cannot be read any more, that alone."""
+    try:
+        return _short(job, view)
+    except (StratosError, sqlite3.Error):  # another process has it now; a display must not break a cell
+        return Account(view or job.view)
+
+
+def _short(job: Job, view: JobView | None) -> Account:
     run = _open(job, view)
     return Account(
         run.view, job.failure_groups(), _marked(run), run.commands.placeholders, _rows(run, _first(run, FEW))

@@ -49,15 +49,19 @@ BAR_ORDER: Final = (
 # control characters, marks that turn the direction of what follows them, and lone surrogates
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
+# more accents on a letter than any language puts there: a pile of them covers the lines above
+_MARK = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+_PILED = re.compile(f"({_MARK}{{3}}){_MARK}+")
+
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
     r"""Return `text` fit to be shown: one line, no controls, at most `limit` characters.
 
     A character that could move the cursor or turn the direction of writing is spelled out, and so is a byte
-    that was no text (``\xff``).
+    that was no text (``\xff``). Of many accents on one letter three remain.
     """
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return _UNSAFE.sub(_spell, cut)
+    return _UNSAFE.sub(_spell, _PILED.sub(r"\1", cut))
 
 
 def _spell(match: re.Match[str]) -> str:

@@ -20,7 +20,7 @@ from .backend.core.views import JobView
 from .errors import SpecError, StratosError
 from .gantt import gantt
 from .histogram import histogram, quantile, wall_times
-from .markup import SIGNS, bar_svg, cells, columns, counts_text, data, image
+from .markup import SIGNS, bar_svg, breakable, cells, columns, counts_text, data, image
 from .mosaic import mosaic, mosaic_text, sample
 from .report import BAR_ORDER, clean, duration_text, facts, length_text, moment_text, ranges_text, state_text
 from .snapshot import SIGN_OF_TONE
@@ -37,6 +37,7 @@ MOST_DOWN: Final = 40
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 _CELL: Final = 120
+_SETTING: Final = 500
 
 
 def report_html(account: Account, made_at_s: float) -> str:
@@ -83,7 +84,7 @@ def _head(view: JobView) -> str:
     return (
         f"<h1>{data(view.job_id)}</h1>"
         f'<div class="where">run {view.run} on {data(view.engine)} · '
-        f'<span class="state {tone}">{sign} {escape(state)}</span></div>'
+        f'<span class="state {tone}">{sign} {breakable(state)}</span></div>'
         f"{image(bar_svg(view), counts_text(view), kind='bar')}"
         f'<div class="legend">{legend}</div>'
     )
@@ -191,7 +192,7 @@ def _settings(account: Account) -> str:
     differ = {name: value for name, value in given.items() if value != usual.get(name) or name in ("master", "threads")}
     differ |= {name: value for name, value in rules.items() if value != usual_rules.get(name)}
     lines = "".join(
-        f"<tr><th>{data(name)}</th><td>{data(_value(value), 500)}</td></tr>" for name, value in differ.items()
+        f"<tr><th>{data(name)}</th><td>{data(_value(value), _SETTING)}</td></tr>" for name, value in differ.items()
     )
     says = "Where they differ from the default. Of the environment only the names of variables are kept."
     return _section("Settings", says, f'<table class="settings"><tbody>{lines}</tbody></table>')
@@ -205,6 +206,8 @@ def _value(value: Any) -> str:
             return ", ".join(map(_value, value))
         case float():
             return f"{value:g}"
+        case str():
+            return value[:_SETTING]
     return str(value)
 
 

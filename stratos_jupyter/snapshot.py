@@ -14,7 +14,7 @@ from typing import Final
 
 from .account import Account
 from .backend.core.views import JobView
-from .markup import COLOURS, SIGNS, bar_svg, cells, columns, counts_text, data, image
+from .markup import COLOURS, SIGNS, bar_svg, breakable, cells, columns, counts_text, data, image
 from .mosaic import mosaic, mosaic_text, sample
 from .report import BAR_ORDER, MAX_NOTICES, facts, moment_text, plain_text, ranges_text, state_text
 
@@ -65,9 +65,9 @@ def _html(account: Account, rows: int) -> str:
     bar = "display:block;width:100%;height:10px;margin:10px 0;border-radius:5px"
     parts = [
         '<details class="stratos-snapshot" style="margin:4px 0;font-size:13px;line-height:1.5">',
-        f'<summary style="cursor:pointer;{_TABULAR}">{sign} {escape(plain_text(view).split("  [")[0])}</summary>',
+        f'<summary style="cursor:pointer;{_TABULAR}">{sign} {breakable(plain_text(view).split("  [")[0])}</summary>',
         '<div style="margin:8px 0 4px;padding:12px 16px 14px;border:' + _RULE + ';border-radius:8px;max-width:960px">',
-        f"<div><strong>{data(view.job_id)}</strong> run {view.run} on {data(view.engine)}: {escape(state)}</div>",
+        f"<div><strong>{data(view.job_id)}</strong> run {view.run} on {data(view.engine)}: {breakable(state)}</div>",
         image(bar_svg(view), counts_text(view), bar),
         _legend(view),
         _mosaic(account),

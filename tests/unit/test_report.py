@@ -106,6 +106,7 @@ def test_cleaned_text_is_one_short_line_that_any_page_can_hold(text: str) -> Non
 
 
 def test_what_cannot_be_shown_is_spelled_out() -> None:
+    assert clean("e" + "\u0301" * 90) == "e" + "\u0301" * 3
     assert clean("a\nb\udcff\u202e\x1b") == "a↵b\\xff\\u202e\\x1b"
 
 

@@ -184,8 +184,13 @@ def test_bars_say_how_many_failed() -> None:
 def test_bars_are_in_order_and_hold_all(low: float, high: float) -> None:
     begins = edges(low, high)
     assert all(a < b for a, b in pairwise(begins))
-    assert begins[0] <= max(low, 0.0001)
+    assert begins[0] <= max(low, 0.0001) * 1.000001
     assert begins[-1] >= high or begins[-1] == pytest.approx(high)
+
+
+def test_bars_have_round_widths() -> None:
+    assert edges(0.031, 0.67)[::5] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
+    assert edges(99.0, 130.0)[::10] == pytest.approx([99, 109, 119, 129, 139])
 
 
 def test_quantiles() -> None:
