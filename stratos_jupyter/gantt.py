@@ -182,10 +182,10 @@ def _use(nodes: dict[str, list[Span]], axis: _Axis) -> tuple[str, str]:
     top = 6
     for node in kept:
         peak = max(used[node][0])
-        body.append(_label(node, top + high / 2 + 4, f"{len(nodes[node]):,} attempts, up to {peak:.1f} at a time"))
+        body.append(_label(node, top + high / 2 + 4, f"{len(nodes[node]):,} attempts, up to {peak:.3g} at a time"))
         body.append(_areas(used[node], top, high, most))
         top += high + 6
-    says = f"How many attempts ran at a time on each node; a full row is {most:.1f}. Orange is what failed."
+    says = f"How many attempts ran at a time on each node; a full row is {most:.3g}. Orange is what did not end well."
     if rest:
         both = running(rest, axis.first, axis.length)
         more = len(ranked) - len(kept)

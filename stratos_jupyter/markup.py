@@ -115,4 +115,4 @@ def cells(row: Row, placeholders: Sequence[str], limit: int) -> list[str]:
 def columns(placeholders: Sequence[str]) -> list[str]:
     """Return the heads of the columns of `cells`."""
     given = [data(name, 32) for name in placeholders] if 0 < len(placeholders) <= MOST_VALUES else ["Command"]
-    return ["Task", "State", *given, "Node", "Run time", "Ended by", "First line of output"]
+    return ["Task", "State", *given, "Node", "Run time", "Ended by", "Output"]

@@ -161,7 +161,7 @@ def _run_times(account: Account) -> str:
     drawn = histogram(account.spans)
     if not drawn:
         return ""
-    return _section("Run times", "How many attempts ran how long; orange is what failed.",
+    return _section("Run times", "How many attempts ran how long; orange is what did not end well.",
                     f'<div class="wide">{drawn}</div>')  # fmt: skip
 
 

@@ -118,7 +118,7 @@ def _table(heads: Sequence[str], lines: Sequence[Sequence[str]], right: Sequence
     head = "".join(f'<th style="{_HEAD};{place[n]};{padding}">{name}</th>' for n, name in enumerate(heads))
     cell = f"{padding};border-top:{_RULE};vertical-align:top"
     styles = [
-        f"{place[n]};{cell}" + (";font-family:monospace" if n in mono else ";white-space:nowrap")
+        f"{place[n]};{cell}" + (";font-family:monospace;min-width:12em" if n in mono else ";white-space:nowrap")
         for n in range(len(heads))
     ]
     body = "".join(
