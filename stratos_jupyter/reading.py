@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -223,7 +223,7 @@ def _copied(folder: Path) -> Iterator[Journal]:
             journal.close()
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, copy: Callable[[str, str], object] = shutil.copyfile) -> None:
     """Copy a database of SQLite that another process may be writing, as it was after one of its transactions.
 
     What is committed goes to the end of the -wal. From there it is moved into the file itself now and then, after which
@@ -233,10 +233,11 @@ def _copy(source: Path, target: Path) -> None:
     """
     wal = f"{source}-wal"
     for _ in range(TRIES):
+        Path(f"{target}-wal").unlink(missing_ok=True)
         before = _salts(wal), _stamp(source)
-        shutil.copyfile(source, target)
+        copy(str(source), str(target))
         if before[0]:
-            shutil.copyfile(wal, f"{target}-wal")
+            copy(wal, f"{target}-wal")
         if (_salts(wal), before[1] if before[0] else _stamp(source)) == before:
             return
         time.sleep(0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -273,6 +274,43 @@ def test_a_copy_is_whole_while_the_record_is_written(tmp_path: Path) -> None:
     finally:
         stop.set()
         writer.join()
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["with a log", "without one"])
+def test_a_log_that_begins_anew_between_two_copies_is_noticed(tmp_path: Path, begun: bool) -> None:
+    source, target = tmp_path / "journal.sqlite", tmp_path / "copy.sqlite"
+    copied: list[str] = []
+    with closing(sqlite3.connect(source, isolation_level=None)) as db:
+        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL" if begun else "journal_mode=TRUNCATE"):
+            db.execute(f"PRAGMA {pragma}")
+        db.executescript("CREATE TABLE one (n); CREATE TABLE two (n); INSERT INTO one VALUES (1)")
+
+        def copy(from_: str, to: str) -> None:
+            shutil.copyfile(from_, to)
+            copied.append(Path(from_).name)
+            if len(copied) == 1:  # what is in the log goes into the file, of which we have an older one
+                db.execute("PRAGMA journal_mode=WAL")
+                db.execute("PRAGMA wal_checkpoint(RESTART)")
+                db.execute("INSERT INTO two VALUES (2)")
+
+        _copy(source, target, copy)
+        with closing(sqlite3.connect(target)) as made:
+            assert made.execute("SELECT (SELECT sum(n) FROM one), (SELECT sum(n) FROM two)").fetchone() == (1, 2)
+    assert copied[-2:] == ["journal.sqlite", "journal.sqlite-wal"]
+
+
+def test_a_log_that_never_rests_is_said_to(tmp_path: Path) -> None:
+    source = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(source, isolation_level=None)) as db:
+        db.executescript("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; CREATE TABLE one (n)")
+
+        def copy(from_: str, to: str) -> None:
+            shutil.copyfile(from_, to)
+            db.execute("PRAGMA wal_checkpoint(RESTART)")
+            db.execute("INSERT INTO one VALUES (1)")
+
+        with pytest.raises(JournalError, match="changes too fast to be copied"):
+            _copy(source, tmp_path / "copy.sqlite", copy)
 
 
 def test_a_record_that_is_gone_is_named(tmp_path: Path, session: Session) -> None:
