@@ -116,7 +116,7 @@ check-install: $(VENV)/.place
 	@build/install/bin/python $(PIP) .
 	@build/install/bin/python -I -c 'from pathlib import Path; import stratos_jupyter; \
 		static = Path(stratos_jupyter.__file__).parent / "static"; \
-		missing = [name for name in ("job.js", "job.css") if not (static / name).is_file()]; \
+		missing = [name for name in ("job.js", "job.css", "report.css") if not (static / name).is_file()]; \
 		assert not missing, f"not in the wheel: {missing}"; \
 		job = stratos_jupyter.Processor(master="local", job_id="installed"); \
 		job.explicit_batch(["echo installed, and it works"]); \

@@ -1,9 +1,10 @@
-"""``python -m stratos_jupyter attach | status | clean``: the same without a notebook, for tmux and cron."""
+"""``python -m stratos_jupyter attach | status | report | clean``: the same without a notebook, for tmux and cron."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from .cleaning import clean_home
 from .errors import StratosError
 from .job import Job
 from .magic_text import cleaning_text, runs_text, status_text
+from .reading import full_account_of_record
 from .report import clean, plain_text
+from .report_page import write_report, written_text
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -27,6 +30,11 @@ def main(words: Sequence[str] | None = None) -> int:
     attach.add_argument("--keep", metavar="HOME", help="wait in silence, and let go when somebody attaches it")
     status = commands.add_parser("status", help="how far jobs are")
     status.add_argument("job", metavar="JOB", nargs="?")
+    report = commands.add_parser(
+        "report", help="write one page that tells all of a job, also while another process holds it"
+    )
+    report.add_argument("job", metavar="JOB")
+    report.add_argument("-o", dest="file", metavar="FILE", default="", help="where to; JOB-RUN.html here when left out")
     cleaning = commands.add_parser("clean", help="end executors, and remove records, that nobody needs")
     cleaning.add_argument("--yes", action="store_true", help="do it; otherwise only say what would be done")
     args = parser.parse_args(words)
@@ -36,6 +44,9 @@ def main(words: Sequence[str] | None = None) -> int:
                 return _attach(args)
             case "status":
                 print(runs_text([kept for kept in sessions.current().kept() if args.job in (None, kept.job_id)]))
+            case "report":
+                account = full_account_of_record(sessions.current().home, args.job)
+                print(written_text(*write_report(account, args.file, time.time())))
             case "clean":
                 print(cleaning_text(clean_home(sessions.current().home, really=args.yes), args.yes))
     except StratosError as error:

@@ -13,7 +13,7 @@ away, hence this ends.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -47,7 +47,7 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType({Reason.USER: "killed", Reas
 _LINE_END = re.compile(r"[\r\n]")  # what comes after a \r takes the place of what was before
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*+[ -/]*+[@-~]|\][^\x07\x1b]*+(?:\x07|\x1b\\)|[ -/]*+[0-Z\\^_])")
 # as report.clean has them: controls, marks that turn the direction of what follows, lone surrogates
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _DATA = (
     "avro|bak|bam|bed|bin|bmp|bz2|cat|cdf|cfg|cif|conf|csv|dat|data|db|dcd|err|fa|fasta|fastq|fit|fits|fq|gif|gro|gz|h5|"
@@ -89,12 +89,18 @@ def last_line(text: str) -> str:
     return _last(text)[:MOST_TEXT].rstrip()
 
 
+def first_line(text: str) -> str:
+    """Return the first line of `text` that is not blank, without what is no text, at most 200 characters of it."""
+    return next(_lines(_LINE_END.split(text)), "")[:MOST_TEXT].rstrip()
+
+
+def _lines(parts: Iterable[str]) -> Iterator[str]:
+    """Yield what is text of each part, where anything is."""
+    return filter(None, (_UNSAFE.sub(_blank, _ESCAPE.sub("", part)).strip() for part in parts))
+
+
 def _last(text: str) -> str:
-    for part in reversed(_LINE_END.split(text.rstrip())):
-        line = _UNSAFE.sub(_blank, _ESCAPE.sub("", part)).strip()
-        if line:
-            return line[:LINE]
-    return ""
+    return next(_lines(reversed(_LINE_END.split(text.rstrip()))), "")[:LINE]
 
 
 def _blank(match: re.Match[str]) -> str:

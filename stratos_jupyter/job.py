@@ -192,6 +192,12 @@ class Job:
         """The run's folder."""
         return self._journal.folder
 
+    @property
+    def journal(self) -> Journal:
+        """Its record, to be read."""
+        self._ours()
+        return self._journal
+
     # -- what it is -------------------------------------------------------------------------------------
 
     @property

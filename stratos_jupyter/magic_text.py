@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +11,7 @@ from .backend.core.views import JobView
 from .backend.store.outputs import last_text
 from .commands import Commands
 from .failures import Group, ending_text, last_line
-from .report import clean, duration_text, failure_reasons, plain_text, state_text
+from .report import clean, duration_text, failure_reasons, plain_text, ranges_text, state_text
 from .spec import JobSpec, OutputMode
 
 if TYPE_CHECKING:
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 
 #: how many commands ``--dry-run`` shows
 SHOWN: Final = 3
-#: how many groups of failures a status shows, how much of what they say, and how many ranges of their tasks
+#: how many groups of failures a status shows, and how much of what they say
 GROUPS: Final = 5
 LABEL: Final = 72
-RANGES: Final = 4
 #: where the last line of an earlier attempt's stderr is looked for, in bytes
 END_BYTES: Final = 4096
 
@@ -126,21 +125,6 @@ def _group_lines(groups: Sequence[Group]) -> list[str]:
         rest = groups[GROUPS:]
         lines.append(f"  and {sum(group.count for group in rest):,} more in {counted(len(rest), 'group')}")
     return lines
-
-
-def ranges_text(tasks: Iterable[int], most: int = RANGES) -> str:
-    """Return ascending task indices as ``%stratos relaunch`` reads them, the first `most` ranges: ``3-7,12 …``."""
-    ranges: list[tuple[int, int]] = []
-    more = ""
-    for task in tasks:
-        if ranges and ranges[-1][1] == task - 1:
-            ranges[-1] = ranges[-1][0], task
-        elif len(ranges) < most:
-            ranges.append((task, task))
-        else:
-            more = " …"
-            break
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges) + more
 
 
 def remains_text(view: JobView) -> str:

@@ -24,19 +24,21 @@ from .binding import Bindings
 from .cleaning import clean_home
 from .commands import Commands, explicit_commands, glob_commands, template_commands
 from .completion import PARSERS, Completer
-from .errors import SpecError, UsageError
+from .errors import JobNotFound, SpecError, UsageError
 from .habitat import habitat
 from .magic_arguments import HelpAsked, argument, near, overview, split, subcommand, subcommands
 from .magic_options import job_spec, submission_options, task_indices, tried, wrong_name
 from .magic_text import cleaning_text, jobs_text, log_text, preview_text, remains_text, runs_text, status_text, table
 from .monitors import function_source
 from .parsing import Parser, make_parser
+from .reading import account_of, full_account_of, full_account_of_record
 from .report import clean
+from .report_page import write_report, written_text
 from .resuming import resume
 from .sites import is_local
 from .spec import JobSpec
 from .values import split_lines
-from .widgets import JobDisplay, first_failures
+from .widgets import JobDisplay
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -241,6 +243,20 @@ class StratosMagics(Magics):
         for task in self._tasks(args, [args.TASK], job):
             print(log_text(job, job.log(task)))
 
+    @subcommand("%stratos report demo -o demo.html")
+    @_JOB
+    @argument("-o", "where to; JOB-RUN.html in the working directory when left out", "FILE", complete="files")
+    def do_report(self, args: argparse.Namespace) -> None:
+        """Write one page that tells all of a job, for whoever has no notebook: failures, nodes, run times, tasks."""
+        session = self._session()
+        try:
+            account = full_account_of(session.job(args.JOB))
+        except JobNotFound:
+            if args.JOB is None:
+                raise
+            account = full_account_of_record(session.home, args.JOB)
+        print(written_text(*write_report(account, args.o or "", time.time())))
+
     @subcommand("%stratos kill demo 3-7")
     @_NAMED_JOB
     @argument("TASK", "tasks, as 3, 3-7 or 3,9; all when left out", many=True, optional=True)
@@ -406,7 +422,7 @@ class StratosMagics(Magics):
         older = self._displays.get((job.job_id, job.run))
         if older is not None and older.widget is None:
             older.close()  # in a terminal each of them would print its line
-        display = JobDisplay(failures=lambda: first_failures(job), shell=self.shell)
+        display = JobDisplay(tell=lambda view: account_of(job, view), shell=self.shell)
         display.follow(job)
         self._displays[job.job_id, job.run] = display
         return display

@@ -1,29 +1,21 @@
-"""A job as text and as static HTML: pure functions of a snapshot.
-
-The HTML is what a saved notebook, nbconvert and a page without a kernel show. It needs no script and no style
-sheet, inherits the colours of the page around it, and keeps its bar in an image: sanitizers that drop inline
-SVG leave an image alone, and where even that is gone its alternative text remains. Everything that came from a
-user or a task is text: cleaned, cut and escaped.
-"""
+"""A job as text: pure functions of a snapshot. What came from a user or a task is cleaned and cut."""
 
 from __future__ import annotations
 
 import re
-from base64 import b64encode
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from html import escape
 from types import MappingProxyType
 from typing import Final
 
 from .backend.core.states import IN_FLIGHT, Reason, TaskState
 from .backend.core.views import JobView
 
-#: no report grows past these
-MAX_FAILURES = 10
+#: no report says more
 MAX_NOTICES = 5
 MAX_TEXT = 200
+#: how many ranges of tasks are named
+RANGES: Final = 4
 
 BAR_CELLS = 20
 
@@ -54,68 +46,22 @@ BAR_ORDER: Final = (
     TaskState.QUEUED,
 )
 
-# Okabe and Ito's colours, tuned to stand on white and on near-black alike; each state has a sign of its own too.
-_COLOURS: Final[Mapping[TaskState, str]] = MappingProxyType(
-    {
-        TaskState.FINISHED: "#009e73",
-        TaskState.FAILED: "#d55e00",
-        TaskState.KILLED: "#b8659a",
-        TaskState.LOST: "#6b7280",
-        TaskState.UNREACHABLE: "#c98a00",
-        TaskState.RUNNING: "#2a86c8",
-        TaskState.STAGING: "#6fb7e6",
-        TaskState.QUEUED: "#8b93a0",
-    }
-)
-_SIGNS: Final[Mapping[TaskState, str]] = MappingProxyType(
-    {
-        TaskState.FINISHED: "✓",
-        TaskState.FAILED: "✗",
-        TaskState.KILLED: "■",
-        TaskState.LOST: "?",
-        TaskState.UNREACHABLE: "≈",
-        TaskState.RUNNING: "▸",
-        TaskState.STAGING: "↑",
-        TaskState.QUEUED: "⋯",
-    }
-)
-
 # control characters, marks that turn the direction of what follows them, and lone surrogates
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-_LONG = re.compile(r"\S{30}(?=\S)")
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One task that ended otherwise than with exit code 0.
-
-    Attributes
-    ----------
-    task : int
-        Its index.
-    reason : str
-        Why it ended, a `Reason`.
-    exit_code : int or None
-        The exit code; a signal as its negative number.
-    text : str
-        The line of its stderr that says most.
-    """
-
-    task: int
-    reason: str
-    exit_code: int | None = None
-    text: str = ""
+# more accents on a letter than any language puts there: a pile of them covers the lines above
+_MARK = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+_PILED = re.compile(f"({_MARK}{{3}}){_MARK}+")
 
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
     r"""Return `text` fit to be shown: one line, no controls, at most `limit` characters.
 
     A character that could move the cursor or turn the direction of writing is spelled out, and so is a byte
-    that was no text (``\xff``).
+    that was no text (``\xff``). Of many accents on one letter three remain.
     """
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return _UNSAFE.sub(_spell, cut)
+    return _UNSAFE.sub(_spell, _PILED.sub(r"\1", cut))
 
 
 def _spell(match: re.Match[str]) -> str:
@@ -137,6 +83,13 @@ def duration_text(seconds: float) -> str:
     if whole < 86400:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
+
+
+def length_text(seconds: float) -> str:
+    """Return how long something took, so that short ones can be told apart: ``53.7 ms``, ``4.21 s``, ``42 s``."""
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.3g} ms" if seconds > 0 else "0"
+    return f"{seconds:.3g} s" if seconds < 9.95 else duration_text(seconds)
 
 
 def rate_text(per_s: float) -> str:
@@ -164,7 +117,7 @@ def state_text(view: JobView) -> tuple[str, str]:
             return "ended with failures", "bad"
         return ("stopped", "stopped") if view[TaskState.KILLED] else ("finished", "good")
     if view.held and view[TaskState.QUEUED]:
-        return view.held, "idle" if view.held == "paused" else "bad"
+        return clean(view.held), "idle" if view.held == "paused" else "bad"
     if not any(view[state] for state in IN_FLIGHT):
         return ("queued" if view.total else "no tasks yet"), "idle"
     if not view[TaskState.RUNNING] and not view[TaskState.STAGING]:
@@ -198,7 +151,7 @@ def plain_text(view: JobView) -> str:
         if view.eta_s is not None:
             line += f", {duration_text(view.eta_s)} left"
         if view.held and view.unfinished:
-            line += f", {view.held}"
+            line += f", {clean(view.held)}"
     filled = BAR_CELLS * view.done // view.total if view.total else 0
     return f"{line}  [{'#' * filled}{'.' * (BAR_CELLS - filled)}]"
 
@@ -207,148 +160,47 @@ def _title(view: JobView) -> str:
     return f"{clean(view.job_id)} run {view.run} on {clean(view.engine)}"
 
 
-_MUTED = "opacity:.72"
-_TABULAR = "font-variant-numeric:tabular-nums"
-_RULE = "1px solid rgba(128,128,128,.32)"
-_HEAD = f"text-align:left;vertical-align:top;white-space:nowrap;font-weight:normal;{_MUTED}"
-_TABLE = f"border:none;border-collapse:collapse;{_TABULAR}"
+def moment_text(at_s: float) -> str:
+    """Return a time as ``2026-11-21 09:25:18 UTC``; one that no calendar has as its number."""
+    try:
+        return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, OSError, ValueError):
+        return f"{at_s:g} s"
 
 
-def static_html(view: JobView, failures: Sequence[Failure] = ()) -> str:
-    """Return a job as one folded piece of HTML that stands on its own.
-
-    Parameters
-    ----------
-    view : JobView
-        The snapshot to show.
-    failures : sequence of Failure
-        Tasks that failed, the first ten of which are shown.
-    """
-    state, tone = state_text(view)
-    sign = {"good": "✓", "bad": "✗", "stopped": "■", "live": "●"}.get(tone, "⋯")
-    parts = [
-        '<details style="margin:4px 0;font-size:13px;line-height:1.5">',
-        f'<summary style="cursor:pointer;{_TABULAR}">{sign} {escape(plain_text(view).split("  [")[0])}</summary>',
-        '<div style="margin:8px 0 4px;padding:12px 16px 14px;border:' + _RULE + ';border-radius:8px;max-width:960px">',
-        f"<div><strong>{_data(view.job_id)}</strong> run {view.run} on {_data(view.engine)}: {state}</div>",
-        _bar(view),
-        _legend(view),
-        _facts(view),
-        _failures(view, failures),
-        _notices(view),
-        f'<div style="{_MUTED};margin-top:10px;font-size:12px">As of {_moment(view.at_s)}</div>',
-        "</div></details>",
-    ]
-    return "".join(parts)
-
-
-def _data(text: str) -> str:
-    # <bdi>: a right-to-left name must not turn the sentence around it. <wbr>: sanitizers leave a tag alone that
-    # says where a long word may break, and drop the style that says so.
-    marked = _LONG.sub(r"\g<0>\0", clean(text))
-    return "<bdi>" + escape(marked).replace("\0", "<wbr>") + "</bdi>"
-
-
-def _moment(at_s: float) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-_EMPTY_BAR = f'<rect width="600" height="10" fill="{_COLOURS[TaskState.QUEUED]}" fill-opacity=".4"/>'
-
-
-def _bar(view: JobView) -> str:
-    width, x = 600.0, 0.0
-    there = [state for state in BAR_ORDER if view[state]]
-    room = width - 3.0 * len(there)  # three units for each, so that one of a million can be seen
-    rects = []
-    for state in there:
-        part = 3.0 + room * view[state] / view.total
-        gap = 0.0 if state is there[-1] else 1.5
-        faint = ' fill-opacity=".4"' if state is TaskState.QUEUED else ""  # light on white, dark on black
-        rects.append(f'<rect x="{x:.1f}" width="{part - gap:.1f}" height="10" fill="{_COLOURS[state]}"{faint}/>')
-        x += part
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} 10" preserveAspectRatio="none">'
-        f"{''.join(rects) or _EMPTY_BAR}</svg>"
-    )
-    says = ", ".join(f"{view[state]:,} {state.name.lower()}" for state in there) or "no tasks"
-    return (
-        f'<img alt="{says}" src="data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}" '
-        'style="display:block;width:100%;height:10px;margin:10px 0;border-radius:5px">'
-    )
-
-
-def _legend(view: JobView) -> str:
-    items = [
-        f'<span style="display:inline-block;margin-right:18px;white-space:nowrap">'
-        f'<span style="color:{_COLOURS[state]};font-weight:bold">{_SIGNS[state]}</span> '
-        f"{view[state]:,} {state.name.lower()}</span>"
-        for state in BAR_ORDER
-        if view[state]
-    ]
-    return f'<div style="{_TABULAR}">{" ".join(items)}</div>'
-
-
-def _facts(view: JobView) -> str:
-    facts = [("Done", f"{view.done:,} of {view.total:,}")]
+def facts(view: JobView) -> list[tuple[str, str]]:
+    """Return what there is to say of a job as a whole: a name and a text each."""
+    found = [("Done", f"{view.done:,} of {view.total:,}")]
     if view.failed:
-        why = ", ".join(f"{count:,} {reason}" for reason, count in failure_reasons(view).items())
-        facts.append(("Failed", f"{view.failed:,}" + (f" ({why})" if why else "")))
-    facts.append(("Submitted", _moment(view.submitted_at)))
-    facts.append(("Elapsed", duration_text(view.elapsed_s)))
+        reasons = failure_reasons(view)
+        why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+        alike = len(reasons) == 1 and view.failed in reasons.values()
+        found.append(("Failed", why if alike else f"{view.failed:,}" + (f" ({why})" if why else "")))
+    found += [("Submitted", moment_text(view.submitted_at)), ("Elapsed", duration_text(view.elapsed_s))]
     if view.ended_at is None:
         if view.rate_per_s is not None:
-            facts.append(("Speed", rate_text(view.rate_per_s)))
+            found.append(("Speed", rate_text(view.rate_per_s)))
         if view.eta_s is not None:
-            facts.append(("Left", f"about {duration_text(view.eta_s)}"))
+            found.append(("Left", f"about {duration_text(view.eta_s)}"))
     if view.nodes:
-        facts.append(("Nodes", f"{view.nodes:,}"))
+        found.append(("Nodes", f"{view.nodes:,}"))
+    if view.attempts_retried:
+        found.append(("Attempts retried", f"{view.attempts_retried:,}"))
     if view.attempts_lost:
-        facts.append(("Attempts lost", f"{view.attempts_lost:,} (by the cluster, not by the commands)"))
-    rows = "".join(
-        f'<tr style="background:none"><th style="{_HEAD};padding:1px 20px 1px 0">'
-        f'{name}</th><td style="text-align:left;padding:1px 0">{value}</td></tr>'
-        for name, value in facts
-    )
-    return f'<table style="margin:10px 0 0;{_TABLE}"><tbody>{rows}</tbody></table>'
+        found.append(("Attempts lost", f"{view.attempts_lost:,} (by the cluster, not by the commands)"))
+    return found
 
 
-def _failures(view: JobView, failures: Sequence[Failure]) -> str:
-    shown = failures[:MAX_FAILURES]
-    if not shown:
-        return ""
-    cell = f"text-align:left;padding:4px 20px 4px 0;border-top:{_RULE};vertical-align:top"
-    head = "".join(
-        f'<th style="{_HEAD};padding:4px 20px 4px 0">{name}</th>' for name in ("Task", "Ended by", "What it said")
-    )
-    rows = "".join(
-        f'<tr style="background:none"><td style="{cell}">{failure.task:,}</td>'
-        f'<td style="{cell};white-space:nowrap">{escape(_ending(failure))}</td>'
-        f'<td style="{cell};font-family:monospace">{_data(failure.text)}</td></tr>'
-        for failure in shown
-    )
-    more = view.failed - len(shown)
-    rest = f'<div style="{_MUTED};margin-top:4px">and {more:,} more</div>' if more > 0 else ""
-    return (
-        f'<table style="margin:12px 0 0;{_TABLE}"><thead>'
-        f'<tr style="background:none">{head}</tr></thead><tbody>{rows}</tbody></table>{rest}'
-    )
-
-
-def _ending(failure: Failure) -> str:
-    match failure.reason, failure.exit_code:
-        case Reason.EXIT, int(code):
-            return f"exit code {code}"
-        case Reason.SIGNAL, int(code):
-            return f"signal {abs(code)}"
-        case reason, _ if reason in REASON_TEXT:
-            return REASON_TEXT[Reason(reason)]
-        case reason, _:
-            return clean(reason)
-
-
-def _notices(view: JobView) -> str:
-    lines = "".join(
-        f'<div style="margin-top:4px">Note: {_data(notice)}</div>' for notice in view.notices[-MAX_NOTICES:]
-    )
-    return f'<div style="margin-top:10px">{lines}</div>' if lines else ""
+def ranges_text(tasks: Iterable[int], most: int = RANGES) -> str:
+    """Return ascending task indices as ``%stratos relaunch`` reads them, the first `most` ranges: ``3-7,12 …``."""
+    ranges: list[tuple[int, int]] = []
+    more = ""
+    for task in tasks:
+        if ranges and ranges[-1][1] == task - 1:
+            ranges[-1] = ranges[-1][0], task
+        elif len(ranges) < most:
+            ranges.append((task, task))
+        else:
+            more = " …"
+            break
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges) + more

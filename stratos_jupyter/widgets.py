@@ -13,7 +13,7 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,18 +25,11 @@ from IPython.core.getipython import get_ipython
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display, update_display
 
+from .account import Account
 from .backend.core.states import TaskState
 from .backend.core.views import JobView
-from .report import (
-    MAX_FAILURES,
-    MAX_NOTICES,
-    Failure,
-    clean,
-    failure_reasons,
-    plain_text,
-    state_text,
-    static_html,
-)
+from .report import MAX_NOTICES, clean, failure_reasons, plain_text, state_text
+from .snapshot import HIDE_LOST_WIDGET, static_html
 
 STATIC: Final = Path(__file__).parent / "static"
 
@@ -45,6 +38,9 @@ SNAPSHOT_EVERY_S = 30.0
 
 #: an unchanged view is sent again after this long while a cell blocks: the browser asks after 20 s of silence
 HEARTBEAT_S = 10.0
+
+#: what takes the widget's place where there are no widgets
+NOTHING: Final = "<span></span>"
 
 Unsubscribe = Callable[[], None]
 
@@ -58,13 +54,6 @@ class Watched(Protocol):
 
     def subscribe(self, callback: Callable[[JobView], None]) -> Unsubscribe:
         """Have `callback` called with each new snapshot, on the driver's thread."""
-
-
-class Inspected(Protocol):
-    """What `first_failures` needs of a job."""
-
-    def failures(self, most: int) -> Sequence[Any]:
-        """Return the first `most` results that did not finish well."""
 
 
 def view_record(view: JobView, now_s: float) -> dict[str, Any]:
@@ -161,6 +150,13 @@ class JobWidget(anywidget.AnyWidget):
         # What anywidget puts beside the widget, for whatever can show text only.
         return plain_text(self._newest) if self._newest is not None else "a job that has not been shown yet"
 
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        made = super()._repr_mimebundle_(**options)
+        if made is not None:
+            # What shows no widgets shows this: nothing, because the snapshot below says it all.
+            made[0]["text/html"] = NOTHING
+        return made
+
     def _unfollow(self) -> None:
         link, self._link = getattr(self, "_link", None), None
         if link is not None:
@@ -186,8 +182,8 @@ class JobDisplay:
 
     Parameters
     ----------
-    failures : callable, optional
-        Returns the first failed tasks; asked at milestones, once something has failed.
+    tell : callable, optional
+        Returns what a snapshot tells beside the view that it is given; asked at milestones.
     shell : InteractiveShell, optional
         The shell to show in; the running one when not given.
     """
@@ -195,10 +191,10 @@ class JobDisplay:
     def __init__(
         self,
         *,
-        failures: Callable[[], Sequence[Failure]] = tuple,
+        tell: Callable[[JobView], Account] = Account,
         shell: InteractiveShell | None = None,
     ) -> None:
-        self._failures = failures
+        self._tell = tell
         self._shell = get_ipython() if shell is None else shell
         self._milestones = Milestones()
         self._widget_id, self._snapshot_id = f"stratos-{uuid.uuid4().hex}", f"stratos-{uuid.uuid4().hex}"
@@ -251,8 +247,8 @@ class JobDisplay:
             link.stop()
 
     def _snapshot(self, view: JobView) -> dict[str, str]:
-        failures = self._failures() if view.failed else ()
-        return {"text/html": static_html(view, failures), "text/plain": plain_text(view)}
+        html = static_html(self._tell(view))
+        return {"text/html": HIDE_LOST_WIDGET + html, "text/plain": plain_text(view)}
 
 
 class Milestones:
@@ -356,19 +352,3 @@ def kernel_loop(shell: InteractiveShell | None) -> asyncio.AbstractEventLoop | N
     except RuntimeError:
         loop = getattr(getattr(getattr(shell, "kernel", None), "io_loop", None), "asyncio_loop", None)
         return loop if isinstance(loop, asyncio.AbstractEventLoop) else None
-
-
-def first_failures(job: Inspected, limit: int = MAX_FAILURES) -> list[Failure]:
-    """Return the first tasks that failed, at most `limit` of them."""
-    return [
-        Failure(row.task, row.reason, row.exit_code, row.note or _telling_line(row.stderr or b""))
-        for row in job.failures(limit)
-    ]
-
-
-def _telling_line(stderr: bytes) -> str:
-    lines = [line for line in stderr.decode("utf-8", "backslashreplace").splitlines() if line.strip()]
-    if not lines:
-        return ""
-    # Python says what went wrong last; most programs say it first.
-    return lines[-1] if lines[0].startswith("Traceback ") else lines[0]

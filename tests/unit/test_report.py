@@ -1,91 +1,26 @@
-"""A job as text and as static HTML."""
+"""A job as text."""
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
-from base64 import b64decode
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from stratos_jupyter.backend.core.states import Reason, TaskState
-from stratos_jupyter.backend.core.views import JobView
+from stratos_jupyter.backend.core.states import Reason
 from stratos_jupyter.report import (
-    MAX_FAILURES,
     MAX_TEXT,
-    Failure,
     clean,
     duration_text,
+    facts,
     failure_reasons,
+    length_text,
+    moment_text,
     plain_text,
+    ranges_text,
     rate_text,
     state_text,
-    static_html,
 )
-
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "</details><img src=x onerror=alert(1)>",
-    '" onload="alert(1)',
-    "'><svg onload=alert(1)>",
-    "&lt;b&gt;",
-    "\u202egnp.exe\u2066",
-    "\x1b[2Jwiped\x07\x00",
-    "two\nlines\r\n",
-    "byte\udcff and half\ud800",
-    "Zürich 🌌",
-    "x" * 1_000_000,
-]
-
-
-def view_of(**changes: Any) -> JobView:
-    counts = dict.fromkeys(TaskState, 0)
-    counts |= {state: changes.pop(state.name.lower()) for state in TaskState if state.name.lower() in changes}
-    known: dict[str, Any] = {"job_id": "demo", "run": 1, "engine": "local[2]", "at_s": 1005.8, "submitted_at": 1000.0}
-    return JobView(counts=tuple(counts.values()), **known | changes)
-
-
-class Page(HTMLParser):
-    """What a browser would make of it: tags, attributes and text; fails on tags that don't match."""
-
-    VOID = frozenset({"img", "br"})
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[str] = []
-        self.attributes: dict[str, list[str]] = {}
-        self.words: list[str] = []
-        self._open: list[str] = []
-        self.feed(html.replace("<wbr>", ""))  # where a long word may break
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        for name, value in attrs:
-            self.attributes.setdefault(name, []).append(value or "")
-        if tag not in self.VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(self.words)
-
-    @property
-    def bar(self) -> list[ET.Element]:
-        (source,) = self.attributes["src"]
-        kind, _, data = source.partition(",")
-        assert kind == "data:image/svg+xml;base64"
-        return list(ET.fromstring(b64decode(data)))
+from tests.hostile import HOSTILE, view_of
 
 
 def test_one_line_says_how_far_how_fast_how_long() -> None:
@@ -171,84 +106,49 @@ def test_cleaned_text_is_one_short_line_that_any_page_can_hold(text: str) -> Non
 
 
 def test_what_cannot_be_shown_is_spelled_out() -> None:
+    assert clean("e" + "\u0301" * 90) == "e" + "\u0301" * 3
     assert clean("a\nb\udcff\u202e\x1b") == "a↵b\\xff\\u202e\\x1b"
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_the_snapshot_holds_hostile_text_as_text(text: str) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0"),
+        (0.0537, "53.7 ms"),
+        (0.99949, "999 ms"),
+        (0.9996, "1 s"),
+        (4.214, "4.21 s"),
+        (42, "42 s"),
+        (61, "1 min 01 s"),
+    ],
+)
+def test_short_times_can_be_told_apart(seconds: float, text: str) -> None:
+    assert length_text(seconds) == text
+
+
+def test_a_time_that_no_calendar_has_is_a_number() -> None:
+    assert moment_text(0) == "1970-01-01 00:00:00 UTC"
+    assert moment_text(1e300) == "1e+300 s"
+
+
+def test_the_facts_say_what_there_is_to_say() -> None:
     view = view_of(
-        job_id=text, engine=text, notices=(text,), finished=1, failed=2, reasons={Reason.EXIT: 2, Reason.SIGNAL: 1}
+        finished=3, failed=1, running=1, rate_per_s=2.0, eta_s=5.0, nodes=2, attempts_lost=3, attempts_retried=4
     )
-    html = static_html(view, [Failure(0, text, 1, text), Failure(1, Reason.SIGNAL, -11, text)])
-    page = Page(html)
-    harmless = {
-        "details",
-        "summary",
-        "div",
-        "span",
-        "strong",
-        "bdi",
-        "img",
-        "table",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
+    assert dict(facts(view)) == {
+        "Done": "4 of 5",
+        "Failed": "1",
+        "Submitted": "1970-01-01 00:16:40 UTC",
+        "Elapsed": "5.8 s",
+        "Speed": "2.0/s",
+        "Left": "about 5.0 s",
+        "Nodes": "2",
+        "Attempts retried": "4",
+        "Attempts lost": "3 (by the cluster, not by the commands)",
     }
-    assert set(page.tags) <= harmless
-    assert set(page.attributes) == {"style", "alt", "src"}
-    assert page.text.count(clean(text)) >= 4
-    assert len(html.encode()) < 20_000
+    assert {"Speed", "Left"}.isdisjoint(dict(facts(view_of(finished=1, ended_at=1001.0, rate_per_s=2.0))))
 
 
-def test_the_snapshot_is_folded_and_its_fold_says_what_matters() -> None:
-    html = static_html(view_of(finished=809, failed=3, running=2, queued=186, rate_per_s=140.2, eta_s=1.24))
-    assert html.startswith("<details style=")
-    assert "open" not in Page(html).attributes
-    assert "demo run 1 on local[2]: 812/1,000 done (3 failed), 140/s, 1.2 s left</summary>" in html
-
-
-def test_the_snapshot_says_of_when_it_is() -> None:
-    assert "As of 1970-01-01 00:16:45 UTC" in Page(static_html(view_of(queued=1))).text
-
-
-def test_the_snapshot_names_the_first_failures_and_how_many_more_there_are() -> None:
-    failures = [Failure(task, Reason.EXIT, 3, f"cannot open {task}") for task in range(50)]
-    text = Page(static_html(view_of(failed=60, reasons={Reason.EXIT: 60}), failures)).text
-    assert "cannot open 9" in text
-    assert "cannot open 10" not in text
-    assert f"and {60 - MAX_FAILURES} more" in text
-
-
-def test_a_failure_says_how_it_ended() -> None:
-    failures = [
-        Failure(0, Reason.EXIT, 3),
-        Failure(1, Reason.SIGNAL, -9),
-        Failure(2, Reason.TIMEOUT),
-        Failure(3, "odd"),
-    ]
-    text = Page(static_html(view_of(failed=4), failures)).text
-    for words in ("exit code 3", "signal 9", "timed out", "odd"):
-        assert words in text
-
-
-@given(st.lists(st.integers(0, 10**7), min_size=8, max_size=8))
-def test_the_bar_shows_every_state_that_is_there(counts: list[int]) -> None:
-    view = view_of(**{state.name.lower(): count for state, count in zip(TaskState, counts, strict=True)})
-    page = Page(static_html(view))
-    widths = [float(rect.attrib["width"]) for rect in page.bar]
-    there = sum(count > 0 for count in counts)
-    assert len(widths) == max(1, there)
-    assert min(widths) >= 1.5
-    ends = [float(rect.attrib.get("x", 0)) + float(rect.attrib["width"]) for rect in page.bar]
-    assert ends[-1] == pytest.approx(600, abs=0.5)
-    told = page.attributes["alt"][0].split(", ")
-    assert sorted(told) == sorted(f"{view[s]:,} {s.name.lower()}" for s in TaskState if view[s]) or not there
-
-
-def test_a_long_word_can_break() -> None:
-    html = static_html(view_of(failed=1), [Failure(0, Reason.EXIT, 1, "&" * 150)])
-    assert max(len(piece) for piece in html.split("<wbr>")[1:-1]) <= 30 * len("&amp;")
-    assert Page(html).text.count("&" * 150) == 1
-    assert "<wbr>" not in static_html(view_of(failed=1), [Failure(0, Reason.EXIT, 1, "some short words " * 10)])
+def test_indices_are_named_as_relaunch_reads_them() -> None:
+    assert ranges_text([3, 4, 5, 9]) == "3-5,9"
+    assert ranges_text(range(0, 100, 2)) == "0,2,4,6 …"

@@ -19,10 +19,12 @@ from nbclient import NotebookClient
 from traitlets.config import Config
 
 from stratos_jupyter import widgets
+from stratos_jupyter.account import Account
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.core.views import JobView
-from stratos_jupyter.report import Failure
-from stratos_jupyter.widgets import HEARTBEAT_S, JobDisplay, JobWidget, Milestones, first_failures, view_record
+from stratos_jupyter.failures import Group
+from stratos_jupyter.snapshot import HIDE_LOST_WIDGET
+from stratos_jupyter.widgets import HEARTBEAT_S, NOTHING, JobDisplay, JobWidget, Milestones, view_record
 
 
 def view_at(done: int, total: int = 100, *, failed: int = 0, at_s: float | None = None) -> JobView:
@@ -156,7 +158,7 @@ def test_beside_the_widget_is_a_line_of_text(widget: JobWidget) -> None:
     data = (widget._repr_mimebundle_() or ({}, {}))[0]
     assert data["text/plain"].startswith("demo run 1 on local[2]: 60/100 done, 10/s, 4.0 s left")
     assert "application/vnd.jupyter.widget-view+json" in data
-    assert "text/html" not in data
+    assert data["text/html"] == NOTHING  # the snapshot below says it all
 
 
 def test_an_unchanged_view_is_sent_only_as_a_heartbeat(widget: JobWidget) -> None:
@@ -282,26 +284,6 @@ def test_a_job_that_goes_on_and_ends_again_is_two_more_milestones() -> None:
     assert due(Milestones(), first, again, view_at(101, 101)) == [True, True, True]
 
 
-# -- the failures of a snapshot ---------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("stderr", "note", "text"),
-    [
-        (b"\n  cannot open header\nat line 3\n", "", "  cannot open header"),
-        (b"Traceback (most recent call last):\n  File x\nValueError: no mass\n", "", "ValueError: no mass"),
-        (b"\xff\xfe\n", "", "\\xff\\xfe"),
-        (b"", "", ""),
-        (None, "", ""),
-        (b"anything", "stdout was cut", "stdout was cut"),
-    ],
-)
-def test_a_failure_shows_the_line_that_says_most(stderr: bytes | None, note: str, text: str) -> None:
-    row = SimpleNamespace(task=7, reason="exit", exit_code=3, stderr=stderr, note=note)
-    job = SimpleNamespace(failures=lambda most: [row][:most])
-    assert first_failures(job) == [Failure(7, "exit", 3, text)]
-
-
 # -- what a cell shows ------------------------------------------------------------------------------
 
 
@@ -361,19 +343,22 @@ def test_the_snapshot_is_renewed_at_milestones_and_the_widget_each_time(
     assert [how for how, _, _ in screen.shown].count("new") == 2
 
 
-def test_failures_are_asked_for_only_once_something_has_failed(screen: Screen, kernel_shell: InteractiveShell) -> None:
+def test_what_a_snapshot_tells_is_asked_at_milestones_with_its_view(
+    screen: Screen, kernel_shell: InteractiveShell
+) -> None:
     asked = []
 
-    def failures() -> list[Failure]:
-        asked.append(1)
-        return [Failure(3, "exit", 1, "no such galaxy")]
+    def tell(view: JobView) -> Account:
+        asked.append(view.done)
+        return Account(view, [Group("exit", 1, "no such galaxy", "", (3,))] if view.failed else ())
 
-    display = JobDisplay(failures=failures, shell=kernel_shell)
-    display.pump(view_at(0))
-    assert asked == []
-    display.pump(view_at(1, failed=1))
-    assert asked == [1]
-    assert "no such galaxy" in screen.shown[-1][2]["text/html"]
+    display = JobDisplay(tell=tell, shell=kernel_shell)
+    for done in range(30):
+        display.pump(view_at(done, failed=done > 1))
+    assert asked == [0, 2, 25]
+    html = screen.shown[-1][2]["text/html"]
+    assert "no such galaxy" in html
+    assert html.startswith(HIDE_LOST_WIDGET)
 
 
 def test_a_followed_job_is_shown_around_cells_even_where_no_loop_turns(
@@ -508,14 +493,15 @@ def test_after_the_cell_has_returned_the_loop_shows_what_happens() -> None:
         snapshots: dict[str, str] = {}
         while not any("30/100 done" in html for html in snapshots.values()):
             message = client.get_iopub_msg(timeout=20)
-            if message["msg_type"] == "display_data" and "text/html" in message["content"]["data"]:
+            data = message["content"].get("data", {})
+            if message["msg_type"] == "display_data" and data.get("text/html") not in (None, NOTHING):
                 display_id = message["content"]["transient"]["display_id"]
-                assert "0/100 done" in message["content"]["data"]["text/html"]
+                assert "0/100 done" in data["text/html"]
                 snapshots[display_id] = ""
             elif message["msg_type"] == "update_display_data":
                 display_id = message["content"]["transient"]["display_id"]
                 assert display_id in snapshots
-                snapshots[display_id] = message["content"]["data"]["text/html"]
+                snapshots[display_id] = data["text/html"]
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

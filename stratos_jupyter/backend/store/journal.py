@@ -393,6 +393,11 @@ class Journal:
             ).fetchall()
         return list(map(ResultRow._make, found))
 
+    def select(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Return the rows that a query finds; for what only reads."""
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
+
     def contents(self) -> tuple[dict[str, Any], list[tuple[int, int, float, dict[str, Any]]]]:
         """Return all facts about the run, and every call; what cannot be read is a ValueError."""
         try:

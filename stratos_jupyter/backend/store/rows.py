@@ -1,4 +1,4 @@
-"""ResultRow: what is recorded of one attempt that ended; EndingRow: the little of it that tells why."""
+"""ResultRow: what is recorded of one attempt that ended; EndingRow, Span, Head: the little of it that is asked for."""
 
 from __future__ import annotations
 
@@ -65,3 +65,33 @@ class EndingRow(NamedTuple):
     stderr_end: bytes | None
     stderr_path: str
     note: str
+
+
+class Span(NamedTuple):
+    """When and where one attempt ran, and how it ended: some fields of a `ResultRow`."""
+
+    task: int
+    attempt: int
+    state: int
+    reason: str
+    exit_code: int | None
+    node: str
+    started_at: float | None
+    finished_at: float
+    cpu_s: float
+    max_rss_mib: float
+    local_fraction: float | None
+
+
+class Head(NamedTuple):
+    """What one line of a table tells of a result: some fields of a `ResultRow`, and the beginning of its stdout."""
+
+    task: int
+    reason: str
+    exit_code: int | None
+    node: str
+    started_at: float | None
+    finished_at: float
+    stdout: bytes | None
+    stdout_path: str
+    stdout_size: int

@@ -1,0 +1,323 @@
+"""Reports of real jobs: open here, held by another process, held by nobody."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from stratos_jupyter import session as sessions
+from stratos_jupyter.__main__ import main
+from stratos_jupyter.account import LEFT_OUT, Account
+from stratos_jupyter.backend.core.states import TaskState
+from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.errors import JobNotFound, JournalError
+from stratos_jupyter.reading import _copy, account_of, full_account_of, full_account_of_record
+from stratos_jupyter.report_page import write_report
+from stratos_jupyter.session import Session
+from stratos_jupyter.settings import Stratos
+from stratos_jupyter.spec import JobSpec
+from tests.faults.kernels import start
+from tests.waiting import until
+
+COMMANDS = ["echo first; echo second", "echo no mass in 1.dat >&2; exit 3", "printf '\033[31mred\033[0m'", "exit 4"]
+
+HOLD = """
+from stratos_jupyter.session import current
+from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.spec import JobSpec
+texts = ["echo early", "echo no mass >&2; exit 3", "sleep 60"]
+job = current().submit(JobSpec("demo", master="local[1]"), explicit_commands(texts))
+while job.view.done < 2 or not job.rows():
+    pass
+print("up", flush=True)
+job.wait()
+"""
+
+
+def text_of(path: Path) -> str:
+    """Return the words of a page."""
+    page = re.sub(r"<(style|title)>.*?</\1>", "", path.read_text("utf-8"), flags=re.DOTALL)
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", page)))
+
+
+def same(one: Account, other: Account) -> None:
+    assert one.view.counts == other.view.counts
+    assert one.view.reasons == other.view.reasons
+    assert (one.view.job_id, one.view.run, one.view.engine) == (other.view.job_id, other.view.run, other.view.engine)
+    for name in ("groups", "states", "placeholders", "rows", "slowest", "spans", "settings"):
+        assert getattr(one, name) == getattr(other, name), name
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    monkeypatch.chdir(tmp_path)
+    Stratos.clear_instance()
+    InteractiveShell.clear_instance()
+    made = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    made.run_line_magic("load_ext", "stratos_jupyter")
+    yield made
+    sessions.close()
+    made.run_line_magic("unload_ext", "stratos_jupyter")
+    InteractiveShell.clear_instance()
+    Stratos.clear_instance()
+
+
+@pytest.fixture
+def holder(state_home: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Starts a process that holds `demo`, of which two tasks have ended and one runs."""
+    made: list[subprocess.Popen[str]] = []
+
+    def hold() -> subprocess.Popen[str]:
+        process = start(HOLD, state_home)
+        made.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        return process
+
+    yield hold
+    for process in made:
+        process.kill()
+        process.communicate()
+
+
+def test_an_account_has_what_was_the_case(session: Session) -> None:
+    job = session.submit(JobSpec("demo", master="local[2]"), explicit_commands(COMMANDS))
+    assert job.wait(30)
+    account = full_account_of(job)
+    assert [(row.state, row.output, row.exit_code) for row in account.rows] == [
+        (TaskState.FINISHED, "first", 0),
+        (TaskState.FAILED, "", 3),
+        (TaskState.FINISHED, "red", 0),
+        (TaskState.FAILED, "", 4),
+    ]
+    assert [row.command for row in account.rows] == COMMANDS
+    assert [(group.label, group.tasks) for group in account.groups] == [
+        ("exit 3: no mass in <path>", (1,)),
+        ("exit 4", (3,)),
+    ]
+    assert sorted(span.task for span in account.spans) == [0, 1, 2, 3]
+    assert {row.task for row in account.slowest} == {0, 1, 2, 3}
+    assert account.states == job.states()
+    short = account_of(job)
+    assert (short.rows, short.groups, short.spans) == (account.rows, account.groups, ())
+
+
+def test_tasks_that_belong_to_the_job_no_longer_are_left_out(session: Session) -> None:
+    job = session.submit(JobSpec("demo", master="local[2]"), explicit_commands(COMMANDS), keep_open=True)
+    assert job.wait(30)
+    job.renew(None, superseded=[0, 3])
+    until(lambda: job.superseded == {0, 3})
+    account = full_account_of(job)
+    assert [row.task for row in account.rows] == [1, 2]
+    assert account.states[0] == account.states[3] == LEFT_OUT
+    assert [group.tasks for group in account.groups] == [(1,)]
+
+
+def test_retries_are_spans_and_a_task_that_runs_again_has_no_result(session: Session, tmp_path: Path) -> None:
+    text = f"test -e {tmp_path}/go || exit 3; sleep 60"
+    job = session.submit(JobSpec("demo", master="local[1]"), explicit_commands([text]))
+    assert job.wait(30)
+    (tmp_path / "go").touch()
+    job.relaunch([0])
+    until(lambda: job.state(0) is TaskState.RUNNING)
+    account = full_account_of(job)
+    assert [(row.state, row.reason) for row in account.rows] == [(TaskState.RUNNING, "exit")]
+    assert account.groups == []
+    assert [(span.task, span.attempt) for span in account.spans] == [(0, 1)]
+    job.kill()
+    assert job.wait(30)
+
+
+def test_a_job_that_is_not_held_any_more_tells_what_its_view_tells(session: Session) -> None:
+    job = session.submit(JobSpec("demo", master="local[1]"), explicit_commands(["echo 1"]))
+    assert job.wait(30)
+    session.let_go(job)
+    until(lambda: job not in session.jobs())
+    account = until(lambda: not (found := account_of(job)).rows and found)
+    assert account == Account(job.view)
+
+
+def test_the_record_tells_what_the_job_told(session: Session, state_home: Path) -> None:
+    job = session.submit(JobSpec("demo", master="local[2]"), explicit_commands(COMMANDS))
+    assert job.wait(30)
+    told = full_account_of(job)
+    with pytest.raises(JournalError, match="open in this process"):
+        full_account_of_record(state_home, "demo")
+    sessions.close()
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in (state_home / "jobs/demo/1").iterdir())
+    recorded = full_account_of_record(state_home, "demo")
+    same(recorded, told)
+    assert recorded.view.ended_at is not None
+    after = sorted((path.name, path.stat().st_mtime_ns) for path in (state_home / "jobs/demo/1").iterdir())
+    assert after == before
+
+
+def test_the_magic_writes_a_report(shell: InteractiveShell, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(cell: str) -> Any:
+        done = shell.run_cell(cell, store_history=False)
+        done.raise_error()
+
+    run("%%stratos explicit --job demo --wait\n" + "\n".join(COMMANDS))
+    run("%stratos report")
+    run("%stratos report demo -o 'the report.html'")
+    assert re.search(rf"{tmp_path}/demo-1\.html: \d+ KiB\n{tmp_path}/the report\.html: ", capsys.readouterr().out)
+    assert "no mass in 1.dat" in text_of(tmp_path / "the report.html")
+    sessions.close()
+    run("%stratos report demo -o after.html")
+    assert "no mass in 1.dat" in text_of(tmp_path / "after.html")
+    with pytest.raises(JobNotFound, match="no job 'other' is kept"):
+        run("%stratos report other")
+    with pytest.raises(JobNotFound, match="no job has been submitted here"):
+        run("%stratos report")
+
+
+def test_a_job_that_another_process_holds_is_reported_and_left_alone(
+    holder: Callable[[], subprocess.Popen[str]],
+    session: Session,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    process = holder()
+    assert main(["report", "demo", "-o", str(tmp_path / "it.html")]) == 0
+    assert "it.html: " in capsys.readouterr().out
+    text = text_of(tmp_path / "it.html")
+    assert "2 of 3" in text
+    assert "exit 3: no mass" in text
+    assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert main(["report", "demo", "-o", str(tmp_path / "it.html")]) == 0
+    assert "2 of 3" in text_of(tmp_path / "it.html")
+    job = session.attach("demo")
+    job.kill()
+    assert job.wait(30)
+
+
+def test_no_job_of_that_name(capsys: pytest.CaptureFixture[str], session: Session) -> None:
+    assert main(["report", "other"]) == 1
+    assert "JobNotFound: no job 'other' is kept" in capsys.readouterr().err
+
+
+def test_values_of_variables_are_in_no_report(session: Session, tmp_path: Path) -> None:
+    spec = JobSpec("demo", master="local[1]", env=(("TOKEN", "hunter2"),))
+    job = session.submit(spec, explicit_commands(['test "$TOKEN" = hunter2']))
+    assert job.wait(30)
+    path, _ = write_report(full_account_of(job), str(tmp_path), 0.0)
+    text = text_of(path)
+    assert "1 of 1" in text
+    assert "env TOKEN" in text
+    assert text.count("hunter2") == 2  # the command itself, in two tables
+
+
+# -- a record that is written while it is copied ------------------------------------------------------
+
+
+def test_a_copy_is_whole_while_the_record_is_written(tmp_path: Path) -> None:
+    """The sum of both tables is 0 after each transaction; no copy has half of one, or goes back in time."""
+    source, target = tmp_path / "journal.sqlite", tmp_path / "copy.sqlite"
+    ready, stop = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with closing(sqlite3.connect(source, isolation_level=None)) as db:
+            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=OFF", "wal_autocheckpoint=20"):
+                db.execute(f"PRAGMA {pragma}")
+            db.execute("CREATE TABLE one (n INTEGER PRIMARY KEY, at INTEGER, pad BLOB)")
+            db.execute("CREATE TABLE two (n INTEGER PRIMARY KEY, at INTEGER, pad BLOB)")
+            count = 0
+            while not stop.is_set():
+                db.execute("BEGIN IMMEDIATE")
+                db.execute("INSERT OR REPLACE INTO one VALUES (?, ?, randomblob(3000))", (count % 50, count))
+                db.execute("INSERT OR REPLACE INTO two VALUES (?, ?, randomblob(3000))", (49 - count % 50, -count))
+                db.execute("COMMIT")
+                count += 1
+                if count == 60:
+                    ready.set()
+                if count % 40 == 0:
+                    stop.wait(0.02)  # a holder commits every few milliseconds, and rests
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert ready.wait(20)
+        newest = copies = 0
+        for _ in range(30):
+            for path in tmp_path.glob("copy.sqlite*"):
+                path.unlink()
+            try:
+                _copy(source, target)
+            except JournalError:
+                continue  # it says so: that is allowed
+            with closing(sqlite3.connect(target)) as copy:
+                assert copy.execute("PRAGMA quick_check").fetchone()[0] == "ok"
+                one, two = (
+                    copy.execute(f"SELECT sum(at), max(abs(at)) FROM {name}").fetchone() for name in ("one", "two")
+                )
+            assert one[0] + two[0] == 0
+            assert one[1] == two[1] >= newest
+            newest = one[1]
+            copies += 1
+        assert copies
+    finally:
+        stop.set()
+        writer.join()
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["with a log", "without one"])
+def test_a_log_that_begins_anew_between_two_copies_is_noticed(tmp_path: Path, begun: bool) -> None:
+    source, target = tmp_path / "journal.sqlite", tmp_path / "copy.sqlite"
+    copied: list[str] = []
+    with closing(sqlite3.connect(source, isolation_level=None)) as db:
+        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL" if begun else "journal_mode=TRUNCATE"):
+            db.execute(f"PRAGMA {pragma}")
+        db.executescript("CREATE TABLE one (n); CREATE TABLE two (n); INSERT INTO one VALUES (1)")
+
+        def copy(from_: str, to: str) -> None:
+            shutil.copyfile(from_, to)
+            copied.append(Path(from_).name)
+            if len(copied) == 1:  # what is in the log goes into the file, of which we have an older one
+                db.execute("PRAGMA journal_mode=WAL")
+                db.execute("PRAGMA wal_checkpoint(RESTART)")
+                db.execute("INSERT INTO two VALUES (2)")
+
+        _copy(source, target, copy)
+        with closing(sqlite3.connect(target)) as made:
+            assert made.execute("SELECT (SELECT sum(n) FROM one), (SELECT sum(n) FROM two)").fetchone() == (1, 2)
+    assert copied[-2:] == ["journal.sqlite", "journal.sqlite-wal"]
+
+
+def test_a_log_that_never_rests_is_said_to(tmp_path: Path) -> None:
+    source = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(source, isolation_level=None)) as db:
+        db.executescript("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; CREATE TABLE one (n)")
+
+        def copy(from_: str, to: str) -> None:
+            shutil.copyfile(from_, to)
+            db.execute("PRAGMA wal_checkpoint(RESTART)")
+            db.execute("INSERT INTO one VALUES (1)")
+
+        with pytest.raises(JournalError, match="changes too fast to be copied"):
+            _copy(source, tmp_path / "copy.sqlite", copy)
+
+
+def test_a_record_that_is_gone_is_named(tmp_path: Path, session: Session) -> None:
+    job = session.submit(JobSpec("demo", master="local[1]"), explicit_commands(["true"]))
+    assert job.wait(30)
+    folder = job.folder
+    sessions.close()
+    os.unlink(folder / "journal.sqlite")
+    with pytest.raises(JournalError, match=r"journal\.sqlite is not there"):
+        full_account_of_record(sessions.current().home, "demo")
