@@ -58,6 +58,13 @@ $(VENV)/.has-%: pyproject.toml $(VENV)/.place
 	@$(RUN) $(PIP) --editable '.[$*]'
 	@touch $@
 
+# The tests need the Mesos engine too, hence an http-parser that pip can install.
+HTTP_PARSER := packaging/http-parser
+$(VENV)/.has-test: pyproject.toml $(HTTP_PARSER)/pyproject.toml $(wildcard $(HTTP_PARSER)/http_parser/*.py) $(VENV)/.place
+	@echo 'installing stratos_jupyter[test,mesos] in $(VENV) (a minute or two, once)'
+	@$(RUN) $(PIP) --upgrade ./$(HTTP_PARSER) --editable '.[test,mesos]'
+	@touch $@
+
 # --- for users ------------------------------------------------------------------------------------------------
 
 # State and IPython's profile stay in the build directory: a demo leaves nothing behind.

@@ -19,7 +19,7 @@ pytest_plugins = ["tests.clusters.mesos.fixtures"]
 
 #: parts that have a marker; a test so marked that skips, for whatever reason, skips that part
 MARKED = frozenset({"browser", "mesos", "hdfs"})
-PARTS = MARKED | {"compiler", "java", "network"}
+PARTS = MARKED | {"compiler", "java", "network", "zookeeper"}
 REQUIRED = frozenset(name.strip() for name in os.environ.get("STRATOS_REQUIRE", "").split(",") if name.strip())
 
 # No deadlines: most examples start a process, on a machine that may be busy. In CI the same examples each time,
