@@ -249,7 +249,7 @@ class FakeAgent:
             if call["type"] == "UPDATE":
                 self._update(call["update"]["status"])
             elif call["type"] == "MESSAGE":
-                self.messages += unpacked(call["message"]["data"])
+                self.messages += json.loads(base64.b64decode(call["message"]["data"], validate=True))
         return True
 
     def _update(self, status: Json) -> None:

@@ -139,7 +139,7 @@ class Job:
         self.framework.message(EXECUTOR, self.agent_id, json.dumps(list(messages)).encode())
 
     def said(self, verb: str) -> list[Any]:
-        return [message[1:] for data in self.framework.messages for message in unpacked(data) if message[0] == verb]
+        return [message[1:] for data in self.framework.messages for message in json.loads(data) if message[0] == verb]
 
     def ask(self, message: Any, verb: str) -> Any:
         """Say something and wait for the answer."""

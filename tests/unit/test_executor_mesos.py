@@ -150,15 +150,33 @@ def test_a_launch_that_is_none(agent: FakeAgent, data: bytes) -> None:
 
 
 def test_a_launch_that_comes_twice_runs_once(agent: FakeAgent) -> None:
-    go = agent.folder / "go"
     for _again in range(2):
-        agent.launch(f"until [ -e {go} ]; do sleep 0.01; done; echo x")
+        agent.launch("sleep 60")
     agent.wait_started(0)
-    go.touch()
+    agent.say(["hello", 1])
+    agent.until(lambda: agent.said("inventory"))
+    assert agent.said("inventory") == [[[[1, "t1", [[0, 1]]]]]]
+    agent.kill("t1")
     agent.wait("t1")
-    agent.launch("true", batch=2, first=1)
-    agent.wait("t2")
-    assert len(agent.records) == 2
+
+
+def test_nothing_stays_of_a_batch_that_is_over(make: MakeAgent) -> None:
+    count = "len(self._runner._slots) + len(self._updates._tickets) + len(self._updates._of)"
+    agent = make(
+        prelude="import executor.mesos as m; greet = m.MesosExecutor._greet; "
+        f"m.MesosExecutor._greet = lambda self: (self._answer(['notice', {count}]), greet(self))"
+    )
+    for batch in range(1, 6):
+        agent.launch("true", "echo a", batch=batch, first=10 * batch)
+        agent.wait(f"t{batch}")
+
+    def left() -> int:
+        before = len(agent.said("notice"))
+        agent.say(["hello", 1])
+        agent.until(lambda: len(agent.said("notice")) > before)
+        return int(agent.said("notice")[-1][0])
+
+    agent.until(lambda: left() == 0, what="nothing")
 
 
 # -- the connection -----------------------------------------------------------------------------------------
@@ -173,23 +191,29 @@ def test_however_the_events_come(make: MakeAgent, python: str, options: Any) -> 
 
 
 def test_one_update_at_a_time(agent: FakeAgent) -> None:
+    go = agent.folder / "go"
     agent.ack = False
-    agent.launch("true", "true", "true")
+    agent.launch("true", f"until [ -e {go} ]; do sleep 0.01; done", "true")
     agent.until(lambda: agent.updates)
-    agent.say(["hello", 1])
-    agent.until(lambda: agent.said("kept"))
-    assert len(agent.said("kept")[0][0]) == 3  # all have ended
-    first = agent.updates[0]
-    assert len(agent.updates) == 1
-    agent.ack = True
+    go.touch()
+
+    def kept() -> int:
+        before = len(agent.said("kept"))
+        agent.say(["hello", 1])
+        agent.until(lambda: len(agent.said("kept")) > before)
+        return len(agent.said("kept")[-1][0])
+
+    agent.until(lambda: kept() == 3)
+    assert kept() == 3
+    (first,) = agent.updates  # all have ended, and that is not told yet
     agent.acknowledge(first)
-    agent.acknowledge(first)
-    if first["state"] == "TASK_RUNNING":
-        agent.wait("t1")
-    agent.launch("true", batch=2, first=3)
-    agent.wait("t2")
-    agent.acknowledge(first)
-    assert len({update["uuid"] for update in agent.updates}) == len(agent.updates)
+    agent.until(lambda: len(agent.updates) == 2)
+    second = agent.updates[1]
+    assert (second["state"], second["uuid"] != first["uuid"]) == ("TASK_FINISHED", True)
+    agent.acknowledge(first)  # once more, which says nothing of the second one
+    agent.drop()
+    agent.subscribed(2)
+    assert agent.subscriptions[1] == {"unacknowledged_tasks": [], "unacknowledged_updates": [{"status": second}]}
 
 
 def test_what_is_not_acknowledged_is_sent_again(make: MakeAgent, python: str) -> None:
@@ -437,6 +461,19 @@ def test_nothing_outlives_a_guard_that_is_killed(make: MakeAgent, python: str) -
     pids = [executor_of(agent), *daemons(agent)]
     agent.process.kill()
     until(lambda: not alive(pids))
+
+
+def test_what_nobody_adopts_is_found_by_its_mark(make: MakeAgent) -> None:
+    agent = make(
+        prelude="import executor.guard, executor.mesos; "
+        "executor.guard.adopt_orphans = executor.mesos.adopt_orphans = lambda: False"
+    )
+    agent.launch("setsid sleep 60 & sleep 60")
+    agent.wait_started(0)
+    pids = until(lambda: len(pids := agent.marked()) >= 3 and pids)
+    os.kill(executor_of(agent), signal.SIGKILL)
+    assert agent.exit_code() == 128 + signal.SIGKILL
+    assert not alive(pids)
 
 
 def test_an_executor_with_nothing_to_do_exits(make: MakeAgent) -> None:

@@ -6,17 +6,16 @@ not acknowledged is said then, so no call is repeated by itself. The agent answe
 """
 
 import json
-import os
 import random
-import socket
 import sys
 from base64 import b64decode, b64encode
 from collections import deque
 from time import monotonic
 from typing import Any, Callable, Deque, Dict, Mapping, Optional, Union
 
-from .loop import READ, WRITE, Alarm, Loop
+from .loop import Alarm, Loop
 from .reply import Records, Reply
+from .wire import Wire
 from .work import Malformed
 
 #: We try again after half of this at least, and after twice as long each time, up to what the agent tells us.
@@ -24,7 +23,6 @@ FIRST_PAUSE_S = 0.05
 #: What may wait to be sent before messages, which need not arrive, are dropped.
 MESSAGES_LIMIT = 16 * 1024 * 1024
 
-_CHUNK = 256 * 1024
 # A connection that has lasted for so long was a good one.
 _STABLE_S = 1.0
 _ERROR_LIMIT = 1000
@@ -91,8 +89,8 @@ class Agent:
         self._subscription = subscription
         self._on_event = on_event
         self._on_lost = on_lost
-        self._events: Optional[_Wire] = None
-        self._calls: Optional[_Wire] = None
+        self._events: Optional[Wire] = None
+        self._calls: Optional[Wire] = None
         self._waiting: Deque[bytes] = deque()  # the first one may be on its way
         self._waiting_bytes = 0
         self._asked = False  # the first one is on its way
@@ -137,12 +135,12 @@ class Agent:
             return
         self._records = Records()
         self._error = bytearray()
-        events = self._events = _Wire(self._loop, self._place.address, self._heard, self._failed)
+        events = self._events = Wire(self._loop, self._place.address, self._heard, self._failed)
         events.open()
         if self._events is events:
             events.send(self._request("SUBSCRIBE", {"subscribe": self._subscription()}))
 
-    def _heard(self, wire: "_Wire", reply: Reply, body: bytes) -> None:
+    def _heard(self, wire: Wire, reply: Reply, body: bytes) -> None:
         if reply.status != 200:
             self._error += body[: _ERROR_LIMIT - len(self._error)]
             if reply.done:
@@ -183,12 +181,12 @@ class Agent:
             return
         self._asked = True
         if self._calls is None or not self._calls.live:
-            self._calls = _Wire(self._loop, self._place.address, self._answered, self._call_failed)
+            self._calls = Wire(self._loop, self._place.address, self._answered, self._call_failed)
             self._calls.open()
         if self._calls is not None:
             self._calls.send(self._waiting[0])
 
-    def _answered(self, _wire: "_Wire", reply: Reply, body: bytes) -> None:
+    def _answered(self, _wire: Wire, reply: Reply, body: bytes) -> None:
         self._error += body[: _ERROR_LIMIT - len(self._error)]
         if not reply.done:
             return
@@ -238,132 +236,6 @@ class Agent:
         self._asked = False
         self._waiting.clear()
         self._waiting_bytes = 0
-
-
-class _Wire:
-    """One connection to the agent.
-
-    Parameters
-    ----------
-    loop : Loop
-        Calls us back.
-    address : str or tuple
-        Where it goes.
-    on_reply : callable
-        Gets the wire, a reply, and what has come of its body, again and again until the reply is done.
-    on_failed : callable
-        Called when the connection cannot be made or has ended, with the reason.
-    """
-
-    def __init__(
-        self,
-        loop: Loop,
-        address: Any,
-        on_reply: "Callable[[_Wire, Reply, bytes], None]",
-        on_failed: Callable[[str], None],
-    ) -> None:
-        self._loop = loop
-        self._address = address
-        self._on_reply = on_reply
-        self._on_failed = on_failed
-        self._socket: Optional[socket.socket] = None
-        self._up = False
-        self._out = bytearray()
-        self._in = bytearray()
-        self._reply = Reply()
-
-    @property
-    def live(self) -> bool:
-        """Whether it has not been closed."""
-        return self._socket is not None
-
-    def open(self) -> None:
-        """Begin to connect."""
-        unix = isinstance(self._address, str)
-        family = socket.AF_UNIX if unix else socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
-        try:
-            self._socket = socket.socket(family, socket.SOCK_STREAM)
-            self._socket.setblocking(False)
-            if not unix:
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            try:
-                self._socket.connect(self._address)
-            except BlockingIOError:
-                if unix:
-                    raise  # its queue is full
-            self._loop.watch(self._socket.fileno(), READ | WRITE, self._ready)
-        except OSError as error:
-            self._fail(error)
-
-    def send(self, data: bytes) -> None:
-        """Send `data`, as soon as that is possible."""
-        self._out += data
-        if self._up:
-            self._write()
-
-    def close(self) -> None:
-        """End it; nobody is told."""
-        if self._socket is not None:
-            self._loop.unwatch(self._socket.fileno())
-            self._socket.close()
-            self._socket = None
-
-    def _ready(self, mask: int) -> None:
-        if not self._up:
-            number = 0 if self._socket is None else self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if number:
-                self._fail(OSError(number, os.strerror(number)))
-                return
-            self._up = True
-        if mask & WRITE and self._socket is not None:
-            self._write()
-        if mask & ~WRITE and self._socket is not None:
-            self._read()
-
-    def _write(self) -> None:
-        if self._socket is None:
-            return
-        try:
-            while self._out:
-                with memoryview(self._out) as view:
-                    size = self._socket.send(view[:_CHUNK])
-                del self._out[:size]
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            self._fail(error)
-            return
-        self._loop.rewatch(self._socket.fileno(), READ | WRITE if self._out else READ)
-
-    def _read(self) -> None:
-        assert self._socket is not None
-        try:
-            data = self._socket.recv(_CHUNK)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._fail(error)
-            return
-        if not data:
-            self._fail(OSError(0, "the agent has ended it"))
-            return
-        self._in += data
-        try:
-            while self._in and self._socket is not None:
-                reply = self._reply
-                body = reply.take(self._in)
-                if reply.done:
-                    self._reply = Reply()
-                if reply.status and (body or reply.done):
-                    self._on_reply(self, reply, body)
-                if not reply.done:
-                    break
-        except Malformed as error:
-            self._fail(OSError(0, str(error)))
-
-    def _fail(self, error: OSError) -> None:
-        self.close()
-        self._on_failed(error.strerror or str(error))
 
 
 def seconds(text: Optional[str], default: float) -> float:

@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import sys
-import zlib
 from functools import partial
 from time import monotonic
 from typing import Any, Dict, List, Mapping, Optional
@@ -19,14 +18,13 @@ from .agent import Agent, Place, decoded
 from .cgroup import Cgroups
 from .launch import Launcher
 from .loop import READ, Alarm, Loop
-from .procs import adopt_orphans, lines
+from .procs import adopt_orphans
 from .report import started
 from .runner import Runner
 from .spawn import Spawner, keep_descriptors_to_ourselves
+from .surroundings import VERSION, Surroundings, environment, read_json, read_launch
 from .updates import Updates
-from .work import Batch, Context, Malformed, read_batch, read_kill, read_recall
-
-VERSION = 1
+from .work import Malformed, read_kill, read_recall
 
 #: With nothing to do we exit after this.
 IDLE_S = 60.0
@@ -37,10 +35,6 @@ KILL_S = 1.0
 REPORT_S = 0.5
 _LOOK_S = 0.05
 
-#: What is ours or the agent's, and no command's.
-_PRIVATE = ("MESOS_", "LIBPROCESS_")
-_SANDBOX = "MESOS_SANDBOX"
-_COMPRESS_BYTES = 512
 _MESSAGE_BYTES = 1024 * 1024
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -218,7 +212,7 @@ class MesosExecutor:
     # The framework.
 
     def _messages(self, data: bytes) -> None:
-        for message in _read_json(data, b"["):
+        for message in read_json(data, b"["):
             verb, args = message[0], message[1:]
             if verb == "hello" and args == [VERSION]:
                 self._greet()
@@ -264,58 +258,7 @@ class MesosExecutor:
         self._send(_to_json(list(messages)))
 
     def _send(self, text: str) -> None:
-        data = text.encode("ascii")
-        self._agent.message(zlib.compress(data, 1) if len(data) > _COMPRESS_BYTES else data)
-
-
-class Surroundings:
-    """What this node gives to commands.
-
-    Parameters
-    ----------
-    env : mapping
-        The environment of this process.
-    """
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self.sandbox = env.get(_SANDBOX) or os.getcwd()
-        self.env = {name: value for name, value in env.items() if not name.startswith(_PRIVATE)}
-
-    def complete(self, fields: Dict[str, Any]) -> Dict[str, Any]:
-        """Return the fields of a context with what only this node knows."""
-        env = dict(self.env) if fields.get("inherit") else {}
-        env[_SANDBOX] = self.sandbox
-        env.update(fields.get("env") or {})
-        return dict(
-            fields,
-            cwd=fields.get("cwd") or self.sandbox,
-            sandbox=fields.get("sandbox") or os.path.join(self.sandbox, "tasks"),
-            env=env,
-        )
-
-
-def read_launch(data: bytes, surroundings: Surroundings) -> Batch:
-    """Read what a launch holds; raises Malformed."""
-    found = _read_json(data, b"{")
-    try:
-        if found["version"] != VERSION:
-            raise Malformed("another version: {!r}".format(found["version"]))
-        context = Context(surroundings.complete(found["context"]))
-        batch_id, expected_s, rows, limits = found["batch"]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise Malformed("launch: {!r}".format(error)) from None
-    _slot, batch = read_batch([batch_id, batch_id, 0, expected_s, rows, limits], {0: context})
-    if not batch.items:
-        raise Malformed("launch: no commands")
-    return batch
-
-
-def _read_json(data: bytes, first: bytes) -> Any:
-    """Read JSON that begins so, or has been compressed."""
-    try:
-        return json.loads((data if data[:1] == first else zlib.decompress(data)).decode("utf-8"))
-    except (RecursionError, ValueError, zlib.error):
-        raise Malformed("no JSON") from None
+        self._agent.message(text.encode("ascii"))
 
 
 def _complain(text: str) -> None:
@@ -323,21 +266,9 @@ def _complain(text: str) -> None:
     sys.stderr.flush()
 
 
-def _environment() -> Dict[str, str]:
-    """Return our environment as UTF-8, whatever the locale says."""
-    env = {
-        name.decode("utf-8", "surrogateescape"): value.decode("utf-8", "surrogateescape")
-        for name, value in os.environb.items()
-    }
-    born = lines(os.getpid())
-    if born != [b""] and not any(line.startswith(b"LC_CTYPE=") for line in born):
-        env.pop("LC_CTYPE", None)  # Python's own doing, where the locale is C
-    return env
-
-
 def serve(guard: int) -> int:
     """Run the executor, as the environment of a Mesos agent says."""
     keep_descriptors_to_ourselves()
     adopt_orphans()
-    MesosExecutor(_environment(), guard, IDLE_S).run()
+    MesosExecutor(environment(), guard, IDLE_S).run()
     return 0
