@@ -493,7 +493,7 @@ def test_calls_of_an_old_connection_are_not_made_on_the_next() -> None:
         driven.driver.revive()
         assert held.wait(20)
         driven.driver.decline(["old"], 1.0)  # waits behind the answer
-        master.hang_up()
+        master.hang_up_streams()
         assert driven.wait(CallLost, lambda lost: lost.call == "DECLINE").perhaps_arrived is False
         driven.wait(Subscribed)
         hold.set()
