@@ -27,6 +27,7 @@ from .rule_values import (
     parse_timeout,
 )
 from .settings import Stratos
+from .sites import output_limit
 from .spec import JobSpec, OutputMode
 from .values import parse_columns, parse_duration_s, parse_size_mib
 
@@ -43,6 +44,7 @@ resource_options = group(
     Argument("--mem", "memory a task, ended when it uses more: 512M, 2G; a bare number is MiB; 2G..16G doubles it for "
              "each attempt that died of memory", "SIZE[..MOST]"),
     Argument("--disk", "disk a task, as --mem; $STRATOS_SANDBOX is its own directory then", "SIZE"),
+    Argument("--gpus", "graphics processors a task", "N"),
     Argument("--role", "the Mesos role", "NAME"),
     Argument("--where", "only on nodes with this attribute; may be repeated", "ATTR=VALUE", many=True),
 )  # fmt: skip
@@ -144,6 +146,7 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
         threads=read("threads", _number, given("threads"), 1.0),
         mem_mib=mem_mib,
         disk_mib=read("disk", parse_size_mib, given("disk"), 0.0),
+        gpus=read("gpus", _number, given("gpus"), 0.0),
         output=read("output", _output_mode, given("output"), OutputMode.SCHEDULER),
         log_directory=settings.log_directory if args.log_dir is None else args.log_dir,
         timeout_s=timeout_s,
@@ -153,7 +156,7 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
         where=tuple(read("where", _attribute, text, ("", "")) for text in args.where),
         parse=args.parse or "",
         columns=read("columns", parse_columns, args.columns, ()) if args.columns else (),
-        output_limit=int(parse_size_mib(settings.output_limit) * 1024 * 1024),
+        output_limit=output_limit(settings.master, settings.output_limit),
         monitor=args.monitor or "",
         relauncher=args.relauncher or "",
         update_interval_s=read("update-interval", parse_duration_s, given("update_interval"), 10.0),

@@ -108,6 +108,8 @@ def status_text(view: JobView, groups: Sequence[Group] = (), lives_in: str = "")
         lines.append(f"{counted(view.attempts_lost, 'attempt')} lost by the cluster")
     if lives_in and view.unfinished:
         lines.append(f"its tasks outlive this kernel, but not this {clean(lives_in)}")
+    if view.page:
+        lines.append(f"on the cluster: {clean(view.page)}")
     lines += [clean(notice) for notice in view.notices]
     return "\n".join(lines + _group_lines(groups))
 

@@ -33,6 +33,7 @@ from .monitors import function_source
 from .parsing import Parser, make_parser
 from .report import clean
 from .resuming import resume
+from .sites import is_local
 from .spec import JobSpec
 from .values import split_lines
 from .widgets import JobDisplay, first_failures
@@ -135,7 +136,11 @@ class StratosMagics(Magics):
 
         The whole body is one script, whose ``%f%`` becomes the file's name, quoted as its place demands.
         """
-        self._submit(args, lambda spec: glob_commands(args.body, expand_glob(args.PATTERN, spec.cwd)))
+
+        def make(spec: JobSpec) -> Commands:
+            return glob_commands(args.body, expand_glob(args.PATTERN, spec.cwd, absolute=not is_local(spec.master)))
+
+        self._submit(args, make)
 
     @subcommand("%%stratos template angles --job sweep\ngalaxy_view -a %c% -e %c% snapshot.dat", cell=True)
     @argument("PARAMS", "a variable: list of strings, list of lists, dict of columns or DataFrame",
@@ -152,12 +157,14 @@ class StratosMagics(Magics):
         self._submit(args, lambda spec: explicit_commands(split_lines(args.body)))
 
     @subcommand("%stratos connect local[4]")
-    @argument("MASTER", "local, or local[N] for N cores of this machine", complete="engines")
+    @argument(
+        "MASTER", "local, local[N] for N cores of this machine, or host:port of a Mesos master", complete="engines"
+    )
     def do_connect(self, args: argparse.Namespace) -> None:
         """Choose where the jobs of this session run."""
-        self._session().machine(args.MASTER)
+        what = self._session().site(args.MASTER).describe()
         self._settings.assign("master", args.MASTER, "%stratos connect")
-        print(f"jobs run on {clean(args.MASTER)} from now on")
+        print(f"jobs run on {clean(what)} from now on")
 
     @subcommand("%stratos attach demo")
     @argument("JOB", "a job that another kernel began; all of them when left out", optional=True, complete="kept")
@@ -207,7 +214,7 @@ class StratosMagics(Magics):
     def do_status(self, args: argparse.Namespace) -> None:
         """Show how far a job is, and why tasks failed, those that failed alike together."""
         job = self._session().job(args.JOB)
-        print(status_text(job.view, job.failure_groups(), habitat() if job.spec.master.startswith("local") else ""))
+        print(status_text(job.view, job.failure_groups(), habitat() if is_local(job.spec.master) else ""))
 
     @subcommand("%stratos wait demo")
     @_JOB
@@ -304,7 +311,9 @@ class StratosMagics(Magics):
     @subcommand("%stratos config")
     def do_config(self, args: argparse.Namespace) -> None:
         """Show the settings and where each of them comes from."""
-        rows = [(name, getattr(self._settings, name), self._settings.origin(name)) for name in self._settings.names()]
+        shown = {name: getattr(self._settings, name) for name in self._settings.names()}
+        shown["secret"] = "(set, and not shown)" if shown["secret"] else ""
+        rows = [(name, value, self._settings.origin(name)) for name, value in shown.items()]
         print(table(("setting", "value", "from"), [(name, str(value), origin) for name, value, origin in rows]))
         print("\nchange one for this session: %config Stratos.threads = 2")
 

@@ -22,6 +22,7 @@ from .rule_values import (
     parse_timeout,
 )
 from .session import Session, current
+from .sites import is_local, output_limit
 from .spec import JobSpec, OutputMode
 from .stream import Outputs, Stream
 from .values import as_number, parse_duration_s, parse_size_mib, split_explicit
@@ -60,6 +61,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "rate": _Unset(""),
     "delay": _Unset(0),
     "priority": _Unset(0),
+    "gpus_per_task": _Unset(0),
 }
 #: on this machine nobody else takes what is not reserved
 _LOCAL_DEFAULTS: Final[dict[str, Any]] = {"threads_per_task": 1, "mem_per_task": 0, "disk_per_task": 0}
@@ -74,7 +76,7 @@ class Processor:
     Parameters
     ----------
     master : str
-        The engine: ``"local"``, ``"local[4]"``.
+        The engine: ``"local"``, ``"local[4]"``, or a Mesos master: ``"host:port"``, ``"mesos://host:port"``.
     role : str
         The role whose resources are used.
     threads_per_task : int or str
@@ -120,6 +122,8 @@ class Processor:
         How long to wait between two launches.
     priority : int or str
         Tasks of higher priority are launched first.
+    gpus_per_task : float or str
+        Graphics processors that each task gets.
 
     Raises
     ------
@@ -164,6 +168,7 @@ class Processor:
         rate: float | str = _DEFAULTS["rate"],
         delay: float | str = _DEFAULTS["delay"],
         priority: int | str = _DEFAULTS["priority"],
+        gpus_per_task: float | str = _DEFAULTS["gpus_per_task"],
     ) -> None:
         given = {
             "role": role,
@@ -185,6 +190,7 @@ class Processor:
             "rate": rate,
             "delay": delay,
             "priority": priority,
+            "gpus_per_task": gpus_per_task,
         }
         spec = _spec(master, given, settings or {})
         session = current()
@@ -397,7 +403,8 @@ class Processor:
     # -- inside -----------------------------------------------------------------------------------------
 
     def _glob(self, command: str, pattern: str) -> Commands:
-        return glob_commands(command, expand_glob(pattern, self._job.spec.cwd))
+        spec = self._job.spec
+        return glob_commands(command, expand_glob(pattern, spec.cwd, absolute=not is_local(spec.master)))
 
     def _add(self, commands: Commands) -> range:
         return self._job.add(commands, self._session.surroundings(self._job.spec))
@@ -413,7 +420,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         raise SpecError(
             f"settings: unknown {', '.join(map(repr, unknown))}. Known: {', '.join(['master', *_DEFAULTS])}"
         )
-    local = str(master).startswith("local")
+    local = is_local(str(master))
     values: dict[str, Any] = {}
     for name, value in given.items():
         if not isinstance(value, _Unset):
@@ -447,6 +454,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
     mem_mib, mem_most_mib = read("mem_per_task", parse_memory, (0.0, 0.0))
     disk_mib = read("disk_per_task", parse_size_mib, 0.0)
     priority = int(number("priority"))
+    gpus = number("gpus_per_task")
     update_interval_s = read("update_interval", parse_duration_s, 10.0)
     timeout_s, timeout_share = read("timeout", parse_timeout, (None, None))
     rules = Rules(
@@ -475,6 +483,8 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
     if bad:
         raise SpecError("; ".join(bad))
     return JobSpec(
+        output_limit=output_limit(str(master)),
+        gpus=gpus,
         job_id=str(values["job_id"]),
         master=str(master),
         role=str(values["role"]),

@@ -6,7 +6,6 @@ import atexit
 import functools
 import logging
 import os
-import shlex
 import shutil
 import sys
 import threading
@@ -21,10 +20,7 @@ from typing import Any, Final
 from .backend.core.states import IN_FLIGHT
 from .backend.driver import Driver
 from .backend.engines.base import Engine
-from .backend.engines.local import LocalEngine, local_cpus
 from .backend.engines.loop import JobLoop
-from .backend.engines.machine import Machine, this_machine
-from .backend.engines.orphans import RUN
 from .backend.store.home import make_home, new_run, newest_run, runs
 from .backend.store.journal import Journal, open_whole, set_aside
 from .backend.store.lease import (
@@ -46,10 +42,9 @@ from .job import Job
 from .keeper import start_keeper
 from .kept import Kept
 from .keys import env_key
-from .monitors import program, to_context
 from .parsing import Parser
+from .sites import GRACE_S, LocalSite, Site, is_local
 from .spec import JobSpec
-from .values import parse_duration_s
 from .workload import Keys, Surroundings, Workload
 
 log = logging.getLogger(__name__)
@@ -60,8 +55,6 @@ LOOK_EVERY_S: Final = 1.0
 LET_GO_S: Final = 10.0
 #: how often it is looked whether it has, in seconds
 RETRY_S: Final = 0.05
-#: seconds between TERM and KILL
-GRACE_S: Final = 5.0
 
 
 def default_home() -> Path:
@@ -69,13 +62,6 @@ def default_home() -> Path:
     from .settings import current as settings  # here, so that importing the package loads no traitlets
 
     return Path(settings().home)
-
-
-def default_failover_s() -> float:
-    """Return how long executors wait for another kernel: the setting ``failover_timeout``, in seconds."""
-    from .settings import current as settings
-
-    return parse_duration_s(settings().failover_timeout)
 
 
 class Session:
@@ -90,7 +76,7 @@ class Session:
     def __init__(self, home: Path | None = None) -> None:
         self.home = home or default_home()
         self._driver: Driver | None = None
-        self._machines: dict[str, Machine] = {}
+        self._sites: dict[str, Site] = {}
         self._jobs: list[Job] = []
         self._lock = threading.RLock()
 
@@ -116,24 +102,25 @@ class Session:
         known = ", ".join(dict.fromkeys(job.job_id for job in self._jobs))
         raise JobNotFound(f"no job {job_id!r} here; there is {known}")
 
-    def machine(self, master: str) -> Machine:
-        """Return the node behind a local engine.
+    def site(self, master: str) -> Site:
+        """Return where jobs of a master run.
 
         Raises
         ------
         EngineError
-            `master` names no engine of this version.
+            `master` is no engine.
         """
         with self._lock:
-            if master not in self._machines:
-                if not master.startswith("local"):
-                    raise EngineError(
-                        f"{master!r}: this version runs on this machine only; connect to local, or local[4]"
-                    )
-                cpus = local_cpus(master)
-                make_home(self.home)
-                self._machines[master] = this_machine(cpus, str(self.home))
-            return self._machines[master]
+            if master not in self._sites:
+                self._sites[master] = self._new_site(master)
+            return self._sites[master]
+
+    def _new_site(self, master: str) -> Site:
+        if is_local(master):
+            return LocalSite(master, self.home)
+        from .clusters import MesosSite  # here, so that whoever has no cluster pays nothing for it
+
+        return MesosSite(master)
 
     # -- submitting -------------------------------------------------------------------------------------
 
@@ -157,37 +144,16 @@ class Session:
             spec.check()
         except SpecError as error:
             bad.append(str(error))
-        cwd = os.path.abspath(os.path.expanduser(spec.cwd or os.getcwd()))
-        log_directory = os.path.join(cwd, os.path.expanduser(spec.log_directory)) if spec.log_directory else ""
-        largest = self.machine(spec.master).largest
-        demand = spec.largest_demand()
         if commands is not None and not len(commands):
             bad.append("there is no command to run")
-        if not demand.fits(largest.resources):
-            bad.append(
-                f"a task asks for {demand}, but the largest node, {largest.node}, has {largest.resources}; "
-                "ask for less with --threads, --mem or --disk"
-            )
-        if spec.where:
-            asked = ", ".join(f"{name}={value}" for name, value in spec.where)
-            bad.append(f"no node has {asked}: this machine has no attributes; leave --where out on a local engine")
-        if not os.path.isdir(cwd):
-            bad.append(f"the working directory {cwd} does not exist")
-        if log_directory and not _can_be_made(log_directory):
-            bad.append(f"the log directory {log_directory} cannot be made or written to")
-        programs = {"monitor": "" if spec.monitor_source else spec.monitor, "relauncher": spec.relauncher}
-        for what, text in programs.items():
-            try:
-                programs[what] = shlex.join(program(what, text, cwd)) if text else ""
-            except SpecError as error:
-                bad.append(str(error))
+        spec, more = self.site(spec.master).check(spec)
+        bad += more
         absent = [name for name, value in spec.env if value is None and name not in os.environ]
         if absent:
             bad.append(f"{', '.join(absent)} is not set here; write --env NAME=value, or set it in os.environ first")
         if bad:
             raise SpecError("; ".join(bad))
-        monitor = spec.monitor if spec.monitor_source else programs["monitor"]
-        return replace(spec, cwd=cwd, log_directory=log_directory, monitor=monitor, relauncher=programs["relauncher"])
+        return spec
 
     def surroundings(self, spec: JobSpec) -> Surroundings:
         """Return what a command submitted now finds around it: this process's environment, and the job's own."""
@@ -256,13 +222,13 @@ class Session:
         """Make a job of a run that this process holds."""
         if self._driver is None:
             self._driver = Driver()
-        driver, folder, machine = self._driver, journal.folder, self.machine(spec.master)
+        driver, folder, site = self._driver, journal.folder, self.site(spec.master)
 
         def make_loop(job: Job) -> JobLoop:
-            work = _Work(job, folder)
+            work = _Work(job, folder, site)
 
             def make_engine(loop: JobLoop) -> Engine:
-                return LocalEngine(loop, work, machine, folder, priority=spec.priority, linger_s=default_failover_s())
+                return site.make_engine(loop, work, spec, run, journal)
 
             return driver.call(
                 lambda: JobLoop(
@@ -469,7 +435,7 @@ class Session:
             if self._driver is not None:
                 self._driver.close()
                 self._driver = None
-            self._machines.clear()
+            self._sites.clear()
 
 
 def _begin(folder: Path, spec: JobSpec, run: int) -> Journal:
@@ -516,45 +482,21 @@ def _recorded(record: Mapping[str, Any]) -> Callable[[Workload, Surroundings], o
     return add
 
 
-def _can_be_made(folder: str) -> bool:
-    """Say whether a folder is there and can be written to, or can be made."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK | os.X_OK)
-
-
 class _Work:
     """What an engine may know of a job's tasks."""
 
-    def __init__(self, job: Job, folder: Path) -> None:
+    def __init__(self, job: Job, folder: Path, site: Site) -> None:
         self._job = job
         self._folder = folder
+        self._site = site
         self.command = job.commands.command
         self.file = job.commands.file
         self.call_of = job.commands.root_of
 
     def context(self, call: int) -> Mapping[str, object]:
         """Return what an executor must know of a call."""
-        spec = self._job.spec
-        around = self._job.commands.surroundings(call)
-        return {
-            "cwd": around.cwd,
-            "env": {**self._later(), **around.env, RUN: str(self._folder)},
-            "output": spec.output.value,
-            "log_directory": spec.log_directory,
-            "sandbox": str(self._folder / "sandbox"),
-            "label": f"{spec.job_id}-{self._job.run}",
-            "timeout_s": spec.timeout_s,
-            "threads": f"{spec.threads:g}",
-            "grace_s": GRACE_S,
-            **to_context(spec.monitor, spec.monitor_source, spec.relauncher, spec.update_interval_s),
-        }
-
-    def _later(self) -> dict[str, str]:
-        """Return the variables that the job names, of those that are set now: after an attach they may come later."""
-        return {name: os.environ[name] for name, _ in self._job.spec.env if name in os.environ}
+        job = self._job
+        return self._site.context(job.spec, job.run, self._folder, job.commands.surroundings(call))
 
 
 _current: Session | None = None

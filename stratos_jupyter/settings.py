@@ -17,7 +17,7 @@ from traitlets.config import SingletonConfigurable
 from .errors import SpecError
 from .rule_values import parse_count, parse_halt, parse_memory, parse_rate, parse_retry_on, parse_timeout
 from .spec import OutputMode
-from .values import parse_duration_s, parse_size_mib
+from .values import as_amount, parse_duration_s, parse_size_mib
 
 #: ``STRATOS_MASTER`` is the environment's word for the setting ``master``
 PREFIX: Final = "STRATOS_"
@@ -34,23 +34,42 @@ class Stratos(SingletonConfigurable):
     environment ``STRATOS_THREADS=2``, which is read once, when the first setting is needed.
     """
 
-    master = Unicode("local", help="Where tasks run: local, or local[N] for N cores of this machine.").tag(config=True)
+    master = Unicode(
+        "local",
+        help="Where tasks run: local, local[N] for N cores of this machine, or host:port of a Mesos master "
+        "(mesos://host:port, zk://host:port,.../mesos).",
+    ).tag(config=True)
     home = Unicode(
         platformdirs.user_state_dir("stratos_jupyter"), help="The directory that keeps journals and outputs."
     ).tag(config=True)
     role = Unicode("*", help="The Mesos role that asks for resources.").tag(config=True)
     threads = CFloat(1.0, help="Cores a task.").tag(config=True)
     mem = CUnicode("0", help="Memory a task, as 512M, 2G or 2G..16G; 0 for no limit.").tag(config=True)
+    gpus = CFloat(0.0, help="Graphics processors a task.").tag(config=True)
     disk = CUnicode("0", help="Disk a task, as 512M or 2G; 0 for no limit.").tag(config=True)
     output = Enum([mode.value for mode in OutputMode], "scheduler", help="Where outputs go.").tag(config=True)
     log_directory = Unicode("", help="The directory for outputs when output is disk.").tag(config=True)
-    output_limit = CUnicode("16M", help="The most of one stream that comes back; past it the middle is cut.").tag(
-        config=True
-    )
+    output_limit = CUnicode(
+        "", help="The most of one stream that comes back, past which the middle is cut; 16M, and 1M from a cluster."
+    ).tag(config=True)
     timeout = CUnicode(
         "", help="The longest that a task may run, as 90s, 10m, or 200% of the median; empty for no limit."
     ).tag(config=True)
-    failover_timeout = CUnicode("1d", help="How long tasks go on when the kernel is gone.").tag(config=True)
+    failover_timeout = CUnicode("", help="How long tasks go on when the kernel is gone; 1d, and 7d on a cluster.").tag(
+        config=True
+    )
+    principal = Unicode("", help="Who we are, for a Mesos master that asks.").tag(config=True)
+    secret = Unicode("", help="What proves it; it is neither shown nor written down.").tag(config=True)
+    max_cpus = CUnicode("", help="The most cores of a cluster that one job may hold; empty for no bound.").tag(
+        config=True
+    )
+    partition_wait = CUnicode("10m", help="How long a node of a cluster that cannot be reached is waited for.").tag(
+        config=True
+    )
+    executor_uri = Unicode(
+        "",
+        help="Where the nodes of a cluster find the executor, if it is not to be sent: a path that all of them share.",
+    ).tag(config=True)
     on_exit = Enum(
         ["leave", "detach", "kill"],
         "leave",
@@ -119,13 +138,25 @@ class Stratos(SingletonConfigurable):
         path: str = os.path.expanduser(proposal["value"])
         return os.path.abspath(path)
 
-    @validate("disk", "output_limit")
+    @validate("disk")
     def _size(self, proposal: Any) -> str:
         return self._readable(proposal, parse_size_mib)
 
-    @validate("update_interval", "retry_delay", "delay", "failover_timeout")
+    @validate("output_limit")
+    def _size_or_none(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_size_mib) if proposal["value"] else ""
+
+    @validate("update_interval", "retry_delay", "delay", "partition_wait")
     def _duration(self, proposal: Any) -> str:
         return self._readable(proposal, parse_duration_s)
+
+    @validate("failover_timeout")
+    def _duration_or_none(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_duration_s) if proposal["value"] else ""
+
+    @validate("max_cpus")
+    def _amount_or_none(self, proposal: Any) -> str:
+        return self._readable(proposal, lambda text: as_amount("max_cpus", text)) if proposal["value"] else ""
 
     @validate("mem")
     def _memory(self, proposal: Any) -> str:

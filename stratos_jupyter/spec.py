@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -47,6 +47,8 @@ class JobSpec:
         Processors a task.
     mem_mib, disk_mib : float
         Memory and disk a task, in MiB; 0 reserves none.
+    gpus : float
+        Graphics processors a task.
     output : OutputMode
         Where stdout and stderr go.
     log_directory : str
@@ -85,6 +87,7 @@ class JobSpec:
     threads: float = 1
     mem_mib: float = 0
     disk_mib: float = 0
+    gpus: float = 0
     output: OutputMode = OutputMode.SCHEDULER
     log_directory: str = ""
     timeout_s: float | None = None
@@ -103,11 +106,11 @@ class JobSpec:
 
     def demand(self) -> Resources:
         """Return what a task asks for."""
-        return Resources(self.threads, self.mem_mib, self.disk_mib)
+        return Resources(self.threads, self.mem_mib, self.disk_mib, self.gpus)
 
     def largest_demand(self) -> Resources:
         """Return what a task may come to ask for."""
-        return Resources(self.threads, max(self.mem_mib, self.rules.mem_most_mib), self.disk_mib)
+        return replace(self.demand(), mem_mib=max(self.mem_mib, self.rules.mem_most_mib))
 
     def check(self) -> None:
         """Refuse what makes no sense on any engine.
@@ -128,6 +131,8 @@ class JobSpec:
         for name, amount in (("mem", self.mem_mib), ("disk", self.disk_mib)):
             if not 0 <= amount < float("inf"):
                 bad.append(f"{name} must be a finite number of MiB, 0 or more, got {amount:g}")
+        if not 0 <= self.gpus < float("inf"):
+            bad.append(f"gpus must be a finite number, 0 or more, got {self.gpus:g}")
         if self.timeout_s is not None and not self.timeout_s > 0:
             bad.append(f"timeout must be above 0 s, got {self.timeout_s:g}")
         if self.output is OutputMode.DISK and not self.log_directory:

@@ -15,6 +15,20 @@ _DURATION: Final = re.compile(r"\s*(?P<number>\d+(?:\.\d*)?|\.\d+)\s*(?P<unit>ms
 _SECONDS: Final = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
+def as_amount(name: str, text: str) -> float:
+    """Return a number above 0.
+
+    Raises
+    ------
+    SpecError
+        It is none.
+    """
+    number = as_number(name, text)
+    if not 0 < number < math.inf:
+        raise SpecError(f"{name} must be a finite number above 0, got {text}")
+    return number
+
+
 def rows_of(params: object) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return the names of the columns, and the rows, of a template's parameters.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,16 +22,21 @@ from stratos_jupyter.backend.engines.base import Engine
 from stratos_jupyter.backend.engines.local import LocalEngine
 from stratos_jupyter.backend.engines.loop import JobLoop
 from stratos_jupyter.backend.engines.machine import this_machine
+from stratos_jupyter.backend.engines.mesos.driver import MesosDriver
+from stratos_jupyter.backend.engines.mesos.engine import MesosEngine
+from stratos_jupyter.backend.engines.mesos.terms import Terms
+from stratos_jupyter.backend.engines.mesos.wire import Who
 from stratos_jupyter.backend.engines.orphans import RUN
 from stratos_jupyter.backend.engines.replay import replay
 from stratos_jupyter.backend.engines.scripted import Outcome, ScriptedEngine
 from stratos_jupyter.backend.store.journal import Journal
 from stratos_jupyter.backend.store.rows import ResultRow
+from stratos_jupyter.clusters import mesos_command
 from stratos_jupyter.commands import explicit_commands
 from stratos_jupyter.workload import Surroundings, Workload
 
 SLOTS = 2
-ENGINES = ["scripted", "local"]
+ENGINES = ["scripted", "local", pytest.param("mesos", marks=pytest.mark.mesos)]
 
 
 def shell_script(task: int, attempt: int, command: str) -> Outcome:
@@ -52,8 +59,11 @@ def shell_script(task: int, attempt: int, command: str) -> Outcome:
 class Run:
     """A run of a job on one engine."""
 
-    def __init__(self, kind: str, folder: Path, slots: int = SLOTS, rules: Rules | None = None) -> None:
+    def __init__(
+        self, kind: str, folder: Path, slots: int = SLOTS, rules: Rules | None = None, master: str = ""
+    ) -> None:
         self.kind = kind
+        self.master = master
         self.rules = rules
         self.machine = this_machine(slots, str(folder))
         self.folder = folder
@@ -80,7 +90,19 @@ class Run:
         if self.kind == "scripted":
             nodes = {"n1": Resources(1.0), "n2": Resources(SLOTS - 1.0)}
             return ScriptedEngine(loop, self, shell_script, nodes, self.driver.loop)
+        if self.kind == "mesos":
+            who = Who("contract", 1, getpass.getuser(), "*")
+            terms = Terms(who, mesos_command(), max_cpus=float(SLOTS), failover_s=60.0)
+            kept = self.journal.meta().get("mesos", {})
+            return MesosEngine(loop, self, terms, self._speak, kept, self._keep)
         return LocalEngine(loop, self, self.machine, self.folder)
+
+    def _speak(self, framework: Mapping[str, Any], tell: Callable[[Any], None]) -> MesosDriver:
+        return MesosDriver(self.master, framework, tell)
+
+    def _keep(self, facts: Mapping[str, Any]) -> None:
+        with self.journal.writing():
+            self.journal.set_meta({"mesos": facts})
 
     # what an engine asks (Work)
 
@@ -94,9 +116,12 @@ class Run:
         return self.workload.call_of(task)
 
     def context(self, call: int) -> Mapping[str, object]:
+        on_cluster = self.kind == "mesos"
         return {
             "cwd": str(self.folder),
-            "env": {**os.environ, RUN: str(self.folder)},
+            "env": {**({} if on_cluster else os.environ), RUN: str(self.folder)},
+            "inherit": on_cluster,
+            "output_limit": 1 << 20 if on_cluster else 0,
             "output": "scheduler",
             "log_directory": "",
             "sandbox": str(self.folder / "sandbox"),
@@ -165,7 +190,8 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def run(request: pytest.FixtureRequest, engine: str, tmp_path: Path) -> Iterator[Run]:
     """A run on each engine, under the rules that a test may be parametrised with."""
-    run = Run(engine, tmp_path, rules=getattr(request, "param", None))
+    master = request.getfixturevalue("mesos").master if engine == "mesos" else ""
+    run = Run(engine, tmp_path, rules=getattr(request, "param", None), master=master)
     yield run
     run.check()
     run.check_replay()

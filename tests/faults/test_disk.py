@@ -199,7 +199,7 @@ def small_is_full(small: Path) -> bool:
 
 
 def test_no_job_begins_on_a_full_disk(small: Path, small_session: Session, work: Path) -> None:
-    small_session.machine("local")
+    small_session.site("local")
     fill(small)
     with pytest.raises(JournalError, match=r"No space left|full"):
         small_session.submit(JobSpec("demo", cwd=str(work)), explicit_commands(["true"]))

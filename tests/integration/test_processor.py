@@ -133,7 +133,7 @@ def test_several_processors_run_side_by_side(session: Session) -> None:
         processor.explicit_stream([f"echo {number}"] * 20)
     assert [processor.wait() for processor in processors] == [True] * 3
     assert [set(processor.get_results()) for processor in processors] == [{"0\n"}, {"1\n"}, {"2\n"}]
-    machine = session.machine("local[2]")
+    machine = session.site("local[2]").machine
     until(lambda: machine.free == machine.total, what="every core to be given back")
 
 

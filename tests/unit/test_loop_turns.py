@@ -36,6 +36,8 @@ ONE = Resources(1)
 
 class Idle:
     policy = BatchPolicy(5.0, 100)
+    writes_ahead = False
+    page = ""
 
     def __init__(self) -> None:
         self.decisions: list[Decision] = []

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
+
+#: more launches than one process makes between two records
+SKIPPED: Final = 100_000
 
 
 class Batch:
@@ -57,6 +61,14 @@ class Batches:
 
     def __contains__(self, task: int) -> bool:
         return task in self._of
+
+    def items(self) -> Iterator[tuple[int, Batch]]:
+        """Yield all launches by their numbers."""
+        return iter(self._batches.items())
+
+    def skip(self) -> None:
+        """Leave out numbers that a process which has ended may have given to launches that nobody recorded."""
+        self._next += SKIPPED
 
     def get(self, batch_id: int) -> Batch | None:
         """Return a launch, or None when all of it has been reported."""

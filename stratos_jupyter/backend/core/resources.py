@@ -10,7 +10,7 @@ SLACK = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """An amount of the three resources that StratOS knows.
+    """An amount of what a node has.
 
     Attributes
     ----------
@@ -20,11 +20,14 @@ class Resources:
         Memory in MiB; 0 reserves none.
     disk_mib : float
         Disk in MiB; 0 reserves none.
+    gpus : float
+        Graphics processors.
     """
 
     cpus: float = 0.0
     mem_mib: float = 0.0
     disk_mib: float = 0.0
+    gpus: float = 0.0
 
     def fits(self, room: Resources) -> bool:
         """Say whether this much can be taken out of `room`."""
@@ -32,16 +35,23 @@ class Resources:
             self.cpus <= room.cpus + SLACK
             and self.mem_mib <= room.mem_mib + SLACK
             and self.disk_mib <= room.disk_mib + SLACK
+            and self.gpus <= room.gpus + SLACK
         )
 
     def __add__(self, other: Resources) -> Resources:
-        return Resources(self.cpus + other.cpus, self.mem_mib + other.mem_mib, self.disk_mib + other.disk_mib)
+        return Resources(
+            self.cpus + other.cpus,
+            self.mem_mib + other.mem_mib,
+            self.disk_mib + other.disk_mib,
+            self.gpus + other.gpus,
+        )
 
     def __sub__(self, other: Resources) -> Resources:
         return Resources(
             max(0.0, self.cpus - other.cpus),
             max(0.0, self.mem_mib - other.mem_mib),
             max(0.0, self.disk_mib - other.disk_mib),
+            max(0.0, self.gpus - other.gpus),
         )
 
     def __str__(self) -> str:
@@ -50,4 +60,6 @@ class Resources:
             parts.append(f"{self.mem_mib:,.0f} MiB memory")
         if self.disk_mib:
             parts.append(f"{self.disk_mib:,.0f} MiB disk")
+        if self.gpus:
+            parts.append(f"{self.gpus:g} {'gpu' if self.gpus == 1 else 'gpus'}")
         return ", ".join(parts)

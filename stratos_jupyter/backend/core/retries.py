@@ -6,6 +6,7 @@ The jitter is a hash of task and attempt: random enough for that, and the same w
 
 from __future__ import annotations
 
+from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Final
 
@@ -39,7 +40,7 @@ class Retries:
         if not doublings:
             return base
         mem_mib = min(base.mem_mib * 2**doublings, self.rules.mem_most_mib)
-        return Resources(base.cpus, mem_mib, base.disk_mib)
+        return replace(base, mem_mib=mem_mib)
 
     def _grows(self, task: int, reason: Reason, base: Resources) -> bool:
         return reason is Reason.MEMORY and self.demand(task, base).mem_mib + SLACK < self.rules.mem_most_mib

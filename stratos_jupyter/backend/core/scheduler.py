@@ -103,6 +103,14 @@ class Scheduler:
         return self._batches.nodes
 
     @property
+    def launched(self) -> list[tuple[int, str, tuple[tuple[int, int], ...]]]:
+        """What was launched and has not ended: batch, node, attempts."""
+        return [
+            (batch_id, batch.node, tuple((task, self.table.attempt(task)) for task in sorted(batch.tasks)))
+            for batch_id, batch in self._batches.items()
+        ]
+
+    @property
     def rules(self) -> Rules:
         """The rules as they are now."""
         return self._rules
@@ -157,6 +165,10 @@ class Scheduler:
         if reason is Reason.LOST or self.table.ended(task) or task in self._again:
             return False
         return self._counts(task, attempt) and not self._tries_again(task, reason, code)
+
+    def wants(self, task: int, attempt: int) -> bool:
+        """Say whether the result of an attempt would still be its task's."""
+        return not self.table.ended(task) and self._counts(task, attempt)
 
     def gave_up(self, task: int, attempt: int) -> bool:
         """Say whether an attempt was given up for lost, while its task has no result."""
@@ -314,6 +326,7 @@ class Scheduler:
         if ending:
             decisions.append(Kill(ending))
         self._suppressed, self._asked, self._finished = True, None, False
+        self._batches.skip()
         return decisions
 
     def demand_of(self, task: int) -> Resources:

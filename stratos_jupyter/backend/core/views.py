@@ -53,6 +53,8 @@ class JobView:
         How many tasks wait before they are tried again, and when the next of them is, in seconds since the epoch.
     notices : tuple of str
         What the user should know, newest last.
+    page : str
+        Where the engine's own page of the job is; '' when there is none.
     """
 
     job_id: str
@@ -71,6 +73,7 @@ class JobView:
     held: str = ""
     resting: tuple[int, float | None] = (0, None)
     notices: tuple[str, ...] = ()
+    page: str = ""
 
     def __getitem__(self, state: TaskState) -> int:
         return self.counts[state]

@@ -97,6 +97,9 @@ class Sink(Protocol):
     def demand_of(self, task: int) -> Resources:
         """Return what a task asks for now."""
 
+    def wants(self, task: int, attempt: int) -> bool:
+        """Say whether the result of an attempt would still be its task's."""
+
 
 class Work(Protocol):
     """What an engine needs to know of a task that it launches."""
@@ -115,7 +118,18 @@ class Work(Protocol):
 
 
 class Engine(Protocol):
-    """Performs decisions for one run."""
+    """Performs decisions for one run.
+
+    Attributes
+    ----------
+    writes_ahead : bool
+        Whether a launch must be on disk before it is performed.
+    page : str
+        Where the cluster's own page of the job is; '' when there is none.
+    """
+
+    writes_ahead: bool
+    page: str
 
     @property
     def policy(self) -> BatchPolicy:
@@ -130,8 +144,14 @@ class Engine(Protocol):
     def descriptors(self) -> list[int]:
         """Return the descriptors of connections that a forked child must not keep."""
 
-    def attach(self) -> None:
-        """Find what an earlier process has left running, and tell of it by `Attached`, once; offer nothing before."""
+    def attach(self, launched: Sequence[tuple[int, str, tuple[tuple[int, int], ...]]]) -> None:
+        """Find what an earlier process has left running, and tell of it by `Attached`, once; offer nothing before.
+
+        Parameters
+        ----------
+        launched : sequence of (int, str, tuple)
+            What is known to have been launched and not to have ended: batch, node, attempts.
+        """
 
     def let_go(self) -> None:
         """End all connections and let what runs go on, for whoever attaches next."""

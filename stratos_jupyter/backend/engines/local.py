@@ -19,7 +19,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
@@ -31,10 +31,11 @@ from ..core.placement import BatchPolicy
 from ..core.resources import Resources
 from ..core.states import Reason
 from ..executor.spool import read_spool
-from .base import Result, Sink, Tail, Work
+from .base import Sink, Tail, Work
 from .link import GONE, LOG, SPOOL, Link
 from .machine import Machine
 from .orphans import end_orphans
+from .records import result_of
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,9 @@ class LocalEngine:
     linger_s : float
         How long an executor outlives its kernel.
     """
+
+    writes_ahead = False
+    page = ""
 
     def __init__(
         self, sink: Sink, work: Work, machine: Machine, folder: Path, *, priority: int = 0, linger_s: float = 0.0
@@ -336,8 +340,11 @@ class LocalEngine:
 
     # -- what an earlier process has left -----------------------------------------------------------------
 
-    def attach(self) -> None:
-        """Find what an earlier process has left running, and tell of it by `Attached`, once; offer nothing before."""
+    def attach(self, launched: Sequence[tuple[int, str, tuple[tuple[int, int], ...]]]) -> None:
+        """Find what an earlier process has left running, and tell of it by `Attached`, once; offer nothing before.
+
+        The executors know better than the journal what was launched.
+        """
         self._survivors = set()
         for record in sorted((self._folder / EXECUTORS).glob("[0-9]*"), key=lambda entry: int(entry.name)):
             try:
@@ -410,7 +417,7 @@ class LocalEngine:
                 by_batch.setdefault(record[2], []).append((record[0], record[1]))
             for batch_id, attempts in by_batch.items():
                 self._sink.post(LaunchKnown(self._sink.now(), batch_id, self._machine.node, tuple(attempts)))
-        results = [self._result(record) for record in records if record[3] != "returned"]
+        results = [result_of(record, self._machine.node) for record in records if record[3] != "returned"]
         returned = tuple((record[0], record[1]) for record in records if record[3] == "returned")
         self._sink.post_results(results, acknowledge)
         if returned:
@@ -455,16 +462,6 @@ class LocalEngine:
         self.held = self.held - demand
         self._machine.release(demand)
         self._machine.offer_round()
-
-    def _result(self, record: list[Any]) -> Result:
-        task, attempt, _, reason, code, started_at, finished_at, cpu_s, max_rss_mib, stdout, stderr, note = record[:12]
-        commands = tuple(record[12]) if len(record) > 12 else ()
-        out, out_path, out_size = _stream(stdout)
-        err, err_path, err_size = _stream(stderr)
-        return Result(
-            task, attempt, self._machine.node, Reason(reason), code, started_at, finished_at, cpu_s, max_rss_mib,
-            out, err, out_path, err_path, out_size, err_size, _printable(note), commands,
-        )  # fmt: skip
 
     def _link_lost(self, link: Link) -> None:
         """The executor is gone, with all that it had not reported."""
@@ -575,17 +572,3 @@ def _all_done(futures: Sequence[Future[None]]) -> Future[None]:
     if not futures:
         whole.set_result(None)
     return whole
-
-
-def _stream(sent: str | Mapping[str, Any] | None) -> tuple[bytes | None, str, int]:
-    """Return a stream's bytes, its file, and its size, of what the executor sent."""
-    if sent is None:
-        return None, "", 0
-    if isinstance(sent, str):
-        data = sent.encode("utf-8", "surrogateescape")
-        return data, "", len(data)
-    return None, sent["path"], sent["size"]
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -118,6 +118,7 @@ class JobLoop:
         self._unwritten: list[tuple[Any, ...]] = []  # endings that no node reports, to be recorded
         self._closed = False
         self._acts: list[Act] = []
+        self._launches: list[list[Decision]] = []  # to be performed once they are on disk
         self.engine = make_engine(self)
         self.scheduler = Scheduler(self.engine.policy, rules)
 
@@ -130,6 +131,10 @@ class JobLoop:
     def demand_of(self, task: int) -> Resources:
         """Return what a task asks for now."""
         return self.scheduler.demand_of(task)
+
+    def wants(self, task: int, attempt: int) -> bool:
+        """Say whether the result of an attempt would still be its task's."""
+        return self.scheduler.wants(task, attempt)
 
     def post(self, event: Event) -> None:
         """Take in an event."""
@@ -189,7 +194,7 @@ class JobLoop:
         self._spawned = replayed.became
         for attempt, commands in replayed.spawned.items():  # their calls had not been recorded
             self._have_adopted(attempt, commands)
-        self.engine.attach()
+        self.engine.attach(self.scheduler.launched)
         self._wake()
 
     def let_go(self) -> None:
@@ -250,7 +255,7 @@ class JobLoop:
 
     def _turn(self) -> None:
         self._turning = None
-        while self._inbox or self._unwritten:
+        while self._inbox or self._unwritten or self._launches:
             taken, self._inbox = take_together(self._inbox)
             failed: JournalError | None = None
             try:
@@ -260,6 +265,10 @@ class JobLoop:
                 taken, kept = set_aside(taken)
                 self._inbox = kept + self._inbox
                 self._acts += [act for item in taken for act in acts_of(item)]
+            if failed is None:
+                launches, self._launches = self._launches, []
+                for decisions in launches:
+                    self.engine.perform(decisions)
             for item in taken:
                 try:
                     self._handle(item)
@@ -463,7 +472,9 @@ class JobLoop:
                     outward.append(decision)
                 case _:
                     outward.append(decision)
-        if outward:
+        if outward and self.engine.writes_ahead and any(isinstance(one, Launch) for one in outward):
+            self._launches.append(outward)
+        elif outward:
             self.engine.perform(outward)
 
     def _settle(self, settle: Settle) -> None:
@@ -544,6 +555,7 @@ class JobLoop:
             held=self.scheduler.held,
             resting=self.scheduler.resting,
             notices=tuple(self._notices),
+            page=self.engine.page,
         )
 
 

@@ -67,6 +67,9 @@ class ScriptedEngine:
         Whose clock is used.
     """
 
+    writes_ahead = False
+    page = ""
+
     def __init__(
         self,
         sink: Sink,
@@ -208,7 +211,7 @@ class ScriptedEngine:
         """Return none: there is no connection."""
         return []
 
-    def attach(self) -> None:
+    def attach(self, launched: Sequence[tuple[int, str, tuple[tuple[int, int], ...]]]) -> None:
         """Tell that nothing is left: what is scripted here ends with its process."""
         self._sink.post(Attached(self._sink.now()))
 

@@ -81,13 +81,17 @@ class Killer:
         self._pause_s = _FIRST_PAUSE_S
 
     def end(self, task: Task, reason: str, grace_s: Optional[float] = None) -> None:
-        """Begin to end a running task; `over` is called when it is done. Without grace, a grace that it has is over."""
+        """Begin to end a running task; `over` is called when it is done. A grace that it has can become shorter."""
         if grace_s is None:
             grace_s = task.batch.context.grace_s
         if task.reason:
-            if not grace_s and monotonic() < task.hard_at:
-                task.hard_at = monotonic()
-                self._step(task)
+            hard_at = monotonic() + grace_s
+            if hard_at < task.hard_at and task.alarm is not None:
+                task.hard_at = hard_at
+                if grace_s > 0:
+                    task.alarm.by(hard_at)
+                else:
+                    self._step(task)
             return
         task.reason = reason
         if task.watch is not None:

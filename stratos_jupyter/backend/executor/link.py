@@ -20,6 +20,7 @@ from typing import Any, Callable, Deque, List, Optional, Union
 
 from .keep import Keeper, Kept
 from .loop import READ, WRITE, Alarm, Loop
+from .outlet import Outlet
 from .spool import FRAME_LIMIT, LENGTH, pack
 from .work import Malformed
 
@@ -67,7 +68,7 @@ class Peer:
         return messages
 
 
-class Link:
+class Link(Outlet):
     """Talks to the kernel.
 
     Parameters
@@ -110,8 +111,6 @@ class Link:
         self._strangers: List[Peer] = []
         self._trouble = ""
         self._retry = Alarm(loop, self._write_again)
-        #: Whether too many results wait for the kernel, or cannot be kept: then no new command is started.
-        self.congested = False
         listener.setblocking(False)
         listener.listen(16)
         loop.watch(listener.fileno(), READ, self._accept)

@@ -90,10 +90,12 @@ def children() -> List[int]:
 
 def mark(pid: int) -> Optional[bytes]:
     """Return the mark ``STRATOS_TASK=...`` in the environment that `pid` was started with."""
-    for line in _read("/proc/{}/environ".format(pid), 4 * 1024 * 1024).split(b"\0"):
-        if line.startswith(b"STRATOS_TASK="):
-            return line
-    return None
+    return next((line for line in lines(pid) if line.startswith(b"STRATOS_TASK=")), None)
+
+
+def lines(pid: int) -> List[bytes]:
+    """Return the environment that `pid` was started with, as far as that can be seen."""
+    return _read("/proc/{}/environ".format(pid), 4 * 1024 * 1024).split(b"\0")
 
 
 def start_time(pid: int) -> Optional[int]:

@@ -10,8 +10,8 @@ from time import monotonic, time
 from typing import Any, List, Optional, Sequence
 
 from .exits import Outcome
-from .link import Link
 from .loop import Alarm, Loop
+from .outlet import Outlet
 from .work import Batch, Task
 
 FLUSH_S = 0.030
@@ -26,11 +26,11 @@ class Reporter:
     ----------
     loop : Loop
         Calls us back.
-    link : Link
+    link : Outlet
         Takes the messages.
     """
 
-    def __init__(self, loop: Loop, link: Link) -> None:
+    def __init__(self, loop: Loop, link: Outlet) -> None:
         self._link = link
         self._records: List[List[Any]] = []
         self._new: List[Task] = []
@@ -99,4 +99,9 @@ class Reporter:
     def announce(self, tasks: List[Task]) -> None:
         """Tell that `tasks` run."""
         if tasks:
-            self._link.say(["started", [[task.number, task.attempt, task.pid, task.started_at] for task in tasks]])
+            self._link.say(["started", started(tasks)])
+
+
+def started(tasks: List[Task]) -> List[List[Any]]:
+    """Return what is told of tasks that run."""
+    return [[task.number, task.attempt, task.pid, task.started_at] for task in tasks]

@@ -24,10 +24,10 @@ from .helpers import Helpers
 from .kill import Killer, send_group
 from .launch import Launcher
 from .limits import Limits
-from .link import Link
 from .loop import READ, Alarm, Loop
 from .monitor import Monitors
 from .notes import joined
+from .outlet import Outlet
 from .relaunch import Relaunchers
 from .report import Reporter
 from .streams import Stream
@@ -62,7 +62,7 @@ class Runner:
     ----------
     loop : Loop
         Calls us back.
-    link : Link
+    link : Outlet
         Takes the reports.
     launcher : Launcher
         Starts commands.
@@ -70,7 +70,7 @@ class Runner:
         Keep limits of memory, where they can.
     """
 
-    def __init__(self, loop: Loop, link: Link, launcher: Launcher, cgroups: Cgroups) -> None:
+    def __init__(self, loop: Loop, link: Outlet, launcher: Launcher, cgroups: Cgroups) -> None:
         self._loop = loop
         self._link = link
         self._launcher = launcher
@@ -108,8 +108,8 @@ class Runner:
         elif batch.limit_s is not None:
             slot.alarm.by(monotonic() + batch.limit_s)  # what runs there may be late already
 
-    def kill(self, keys: List[Key], reason: str) -> None:
-        """End tasks, and drop those that have not been started."""
+    def kill(self, keys: List[Key], reason: str, grace_s: Optional[float] = None) -> None:
+        """End tasks, and drop those that have not been started; their context says how long that may take."""
         wanted = set(keys)
         for slot in self._slots.values():
             for batch in slot.queue:
@@ -122,7 +122,7 @@ class Runner:
                     task.watch.renounce()
                 # One that has exited needs no more than its report.
                 if not task.exited:
-                    self._killer.end(task, reason)
+                    self._killer.end(task, reason, grace_s)
 
     def recall(self, ids: Set[int]) -> None:
         """Hand back what has not been started of these batches."""
@@ -143,7 +143,15 @@ class Runner:
 
     def announce(self) -> None:
         """Tell a new kernel what runs; hand back to it what is late."""
-        self._report.announce([task for task in self._running.values() if task.known and not task.exited])
+        self._report.announce(self.tasks())
+        self.give_back()
+
+    def tasks(self) -> List[Task]:
+        """Return what runs and has been told of."""
+        return [task for task in self._running.values() if task.known and not task.exited]
+
+    def give_back(self) -> None:
+        """Hand back what is late and could not be handed back when it became so."""
         late, self._missed = self._missed, set()
         for slot in late:
             self._late(slot)
@@ -167,14 +175,21 @@ class Runner:
             if slot.task is None and slot.queue:
                 self._next(slot)
 
-    def stop(self, reason: str) -> None:
-        """End all that runs for this reason, hand back all that doesn't run."""
+    def forget(self, number: int) -> None:
+        """Forget a slot that is empty, and whose tasks have been reported."""
+        slot = self._slots.pop(number, None)
+        if slot is not None and slot.ready is not None:
+            self._launcher.discard(slot.ready)
+
+    def stop(self, reason: str, most_s: Optional[float] = None) -> None:
+        """End all that runs for this reason, hand back all that doesn't run; no grace is longer than `most_s`."""
         self._stopping = True
         for slot in self._slots.values():
             self._hand_back(slot)
         for task in list(self._running.values()):
             if not task.exited:
-                self._killer.end(task, reason)
+                grace_s = task.batch.context.grace_s
+                self._killer.end(task, reason, grace_s if most_s is None else min(grace_s, most_s))
         self._relaunchers.stop()
 
     @property

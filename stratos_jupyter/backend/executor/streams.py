@@ -75,17 +75,42 @@ class Stream:
 
     def result(self) -> Result:
         """What the record says of this stream; closes the file."""
+        result: Result = None
         if self._file >= 0:
+            limit = self._task.batch.context.output_limit
+            if limit and self._mode == "scheduler":
+                result = self._sent_back(limit)
             try:
                 os.close(self._file)  # some file systems (NFS) tell only now that the disk is full
             except OSError as error:
                 self._failed(error)
             self._file = -1
+        if result is not None:
+            return result
         if self._path:
             return {"path": self._path, "size": self._stored}
         if self._mode == "none" or not self._head:
             return None
         return self._head.decode("utf-8", "surrogateescape")
+
+    def _sent_back(self, limit: int) -> Result:
+        """Return what is in the file, if it is no more than `limit`, else its head and its tail."""
+        head = min(limit, self._stored)
+        tail = 0
+        if self._stored > limit:
+            head, tail = limit // 2, limit - limit // 2
+        try:
+            texts = [
+                os.pread(self._file, count, at).decode("utf-8", "surrogateescape")
+                for count, at in ((head, 0), (tail, self._stored - tail))
+            ]
+            if not tail:
+                os.unlink(self._path.encode("utf-8", "surrogateescape"))
+                return texts[0]
+        except OSError as error:
+            self._failed(error)
+            return None
+        return {"path": self._path, "size": self._stored, "head": texts[0], "tail": texts[1]}
 
     def allocated(self) -> int:
         """Return the bytes that its file takes on the disk, where that is the sandbox's."""

@@ -44,8 +44,8 @@ class Context:
     Parameters
     ----------
     fields : dict
-        As sent: cwd, env, output, log_directory, sandbox, label, timeout_s, threads, grace_s,
-        monitor, relauncher, update_interval_s.
+        As sent: cwd, env, output, output_limit, log_directory, sandbox, label, timeout_s, threads,
+        grace_s, monitor, relauncher, update_interval_s.
     """
 
     __slots__ = (
@@ -58,6 +58,7 @@ class Context:
         "log_directory",
         "mark",
         "output",
+        "output_limit",
         "sandbox",
         "search",
         "stream",
@@ -83,6 +84,8 @@ class Context:
             )
             self.cwd: bytes = encode(str(fields["cwd"]))
             self.output = str(fields["output"])
+            #: The most of a stream that goes back where nobody there can read our files; 0: they can.
+            self.output_limit = int(fields.get("output_limit") or 0)
             self.log_directory = str(fields.get("log_directory") or "")
             self.sandbox = str(fields["sandbox"])
             self.label = str(fields["label"])

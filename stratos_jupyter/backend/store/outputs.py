@@ -18,7 +18,8 @@ def bounded_text(data: bytes | None, path: str, size: int, limit: int) -> str:
     Parameters
     ----------
     data : bytes or None
-        The whole output; None when it is in the file at `path`, or when there is none.
+        The whole output, or its head and its tail, half of it each, where the file is on another node and holds more;
+        None when it is in the file at `path`, or when there is none.
     path : str
         The file that holds the whole output; "" when there is none.
     size : int
@@ -34,10 +35,13 @@ def bounded_text(data: bytes | None, path: str, size: int, limit: int) -> str:
     """
     limit = max(0, limit)
     if data is not None:
-        if len(data) <= limit:
+        whole = max(size, len(data)) if path else len(data)
+        if whole <= min(limit, len(data)):
             return data.decode("utf-8", "backslashreplace")
         head, tail = limit // 2, limit - limit // 2
-        return _joined(data[:head], data[len(data) - tail :], len(data), path)
+        if whole > len(data):
+            head, tail = min(head, len(data) // 2), min(tail, len(data) - len(data) // 2)
+        return _joined(data[:head], data[len(data) - tail :], whole, path)
     if not path:
         return ""
     try:

@@ -47,8 +47,8 @@ class Cluster:
         How long until the master calls an agent unreachable, and until an agent looks for a master that came back.
     addresses : sequence of str, optional
         One for each agent, and its hostname: 127.0.0.11 and so on, to stand beside the nodes of something else.
-    env : mapping, optional
-        What the agents' environment, hence that of executors, has besides what they need.
+    executor_env : mapping, optional
+        The environment of executors, besides what is Mesos's own; a PATH to this Python when not given.
     master_flags, agent_flags : sequence of str
         More flags, as ``--name=value``.
     """
@@ -63,7 +63,7 @@ class Cluster:
         allocation_interval_s: float = 1.0,
         agent_timeout_s: int = 75,
         addresses: Sequence[str] = (),
-        env: Mapping[str, str] | None = None,
+        executor_env: Mapping[str, str] | None = None,
         master_flags: Sequence[str] = (),
         agent_flags: Sequence[str] = (),
     ) -> None:
@@ -71,7 +71,8 @@ class Cluster:
         self.resources = resources
         self.addresses = list(addresses) or ["127.0.0.1"] * agents
         self._programs = programs
-        self._env = dict(env or {})
+        own = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+        self._executor_env = json.dumps({"PATH": own} if executor_env is None else dict(executor_env))
         self._master_flags = [
             f"--allocation_interval={round(allocation_interval_s * 1000)}ms",
             *("--agent_ping_timeout=1secs", f"--max_agent_ping_timeouts={agent_timeout_s}"),
@@ -162,6 +163,7 @@ class Cluster:
             "--registration_backoff_factor=50ms",
             "--executor_registration_timeout=30secs",
             f"--resources={self.resources}",
+            f"--executor_environment_variables={self._executor_env}",
             *self._agent_flags,
         ]
         process = self._start("mesos-agent", f"agent{i}", address, self.ports[i], flags)
@@ -268,7 +270,7 @@ class Cluster:
 
     def _start(self, program: str, name: str, address: str, port: int, flags: Sequence[str]) -> subprocess.Popen[bytes]:
         env = {key: value for key, value in os.environ.items() if not key.startswith(("MESOS_", "LIBPROCESS_"))}
-        env.update(self._env, LIBPROCESS_SSL_ENABLED="false", LIBPROCESS_NUM_WORKER_THREADS="4")
+        env.update(LIBPROCESS_SSL_ENABLED="false", LIBPROCESS_NUM_WORKER_THREADS="4")
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 [str(self._programs / program), f"--ip={address}", f"--port={port}", f"--hostname={address}", *flags],

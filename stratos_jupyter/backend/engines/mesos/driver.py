@@ -221,6 +221,11 @@ class MesosDriver:
         return True
 
 
+def check_installed() -> None:
+    """Raise EngineError, which says what to install, where pymesos cannot be imported."""
+    _pymesos()
+
+
 def _authorization(principal: str, secret: str) -> str:
     """Return the line of a request's head that says who we are."""
     if not principal:

@@ -1,0 +1,181 @@
+"""A job's connection to the master: on the cluster while it has something to do there, and told what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Final
+
+from . import happenings as on
+from . import wire
+from .terms import Desk, MakeSpeaker, Speaker
+
+log = logging.getLogger(__name__)
+
+#: offers are asked for at most so often, in seconds
+REVIVE_EVERY_S: Final = 0.1
+
+
+class Connection:
+    """One framework's connection. Everything but `_arrive` happens on the driver thread.
+
+    Parameters
+    ----------
+    desk : Desk
+        What is shared.
+    make_speaker : callable
+        Makes what speaks with the master.
+    take : callable
+        Takes each happening.
+
+    Attributes
+    ----------
+    subscribed : bool
+        Whether the master takes calls.
+    wanted : bool
+        Whether offers are wanted.
+    """
+
+    def __init__(self, desk: Desk, make_speaker: MakeSpeaker, take: Callable[[on.Happening], None]) -> None:
+        self.subscribed = False
+        self.wanted = False
+        self._desk = desk
+        self._make_speaker = make_speaker
+        self._take = take
+        self._loop = asyncio.get_running_loop()
+        self._happened: deque[tuple[int, on.Happening]] = deque()
+        self._speakers = 0  # how many there were: what a former one tells late is no concern of ours
+        self._speaker: Speaker | None = None
+        self._reviving: asyncio.TimerHandle | None = None
+        self._revived_s = float("-inf")
+
+    @property
+    def speaker(self) -> Speaker | None:
+        """What speaks with the master now; None while it would not be heard."""
+        return self._speaker if self.subscribed else None
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a connection, or one is being made."""
+        return self._speaker is not None
+
+    def start(self) -> None:
+        """Be on the cluster, if that is not so yet."""
+        if self._speaker is not None:
+            return
+        terms = self._desk.terms
+        info = wire.framework_info(
+            terms.who,
+            self._desk.framework_id,
+            terms.failover_s,
+            principal=terms.principal,
+            hostname=terms.hostname,
+            gpus=terms.gpus,
+        )
+        self._speakers += 1
+        self._speaker = self._make_speaker(info, partial(self._arrive, self._speakers))
+        self._speaker.start()
+
+    def _arrive(self, number: int, happening: on.Happening) -> None:
+        """Take in what the speaker tells, on its thread."""
+        waits = bool(self._happened)
+        self._happened.append((number, happening))
+        if not waits:
+            try:
+                self._loop.call_soon_threadsafe(self._take_in)
+            except RuntimeError:
+                log.debug("the driver's loop is closed")
+
+    def _take_in(self) -> None:
+        for _ in range(len(self._happened)):
+            number, happening = self._happened.popleft()
+            if number == self._speakers and self._speaker is not None:
+                self._take(happening)
+        if self._happened:
+            self._loop.call_soon(self._take_in)
+
+    def descriptors(self) -> list[int]:
+        """Return the descriptors that a forked child must not keep."""
+        return [] if self._speaker is None else self._speaker.descriptors()
+
+    def later(self, call: Callable[[], object]) -> None:
+        """Do something when all that is being done now is done."""
+        self._loop.call_soon(call)
+
+    def up(self) -> None:
+        """Note that the master takes calls."""
+        self.subscribed = True
+        if self.wanted:
+            self._revive_now()
+        elif self._speaker is not None:
+            self._speaker.suppress()
+
+    def down(self) -> None:
+        """Note that it does not."""
+        self.subscribed = False
+
+    def stop(self) -> None:
+        """Close the connection; what runs goes on."""
+        speaker, self._speaker = self._speaker, None
+        self.subscribed = False
+        if self._reviving is not None:
+            self._reviving.cancel()
+            self._reviving = None
+        if speaker is not None:
+            speaker.stop()
+
+    def end(self) -> Future[None]:
+        """End the framework with all that runs, then close the connection; the future is done then."""
+        ended: Future[None] = Future()
+        speaker, self._speaker = self._speaker, None
+        was_heard, self.subscribed = self.subscribed, False
+        if speaker is None:
+            ended.set_result(None)
+            return ended
+
+        def stop() -> None:
+            speaker.stop()
+            ended.set_result(None)
+
+        if was_heard:
+            speaker.teardown().add_done_callback(lambda _: self._loop.call_soon_threadsafe(stop))
+        else:
+            stop()
+        return ended
+
+    def want(self) -> None:
+        """Ask for offers, now and whenever something may have come free, but not too often."""
+        self.wanted = True
+        if self._reviving is not None or not self.subscribed:
+            return
+        wait_s = self._revived_s + REVIVE_EVERY_S - self._loop.time()
+        if wait_s > 0:
+            self._reviving = self._loop.call_later(wait_s, self._revive_now)
+        else:
+            self._revive_now()
+
+    def want_more(self) -> None:
+        """Something has come free: ask for offers if any are wanted."""
+        if self.wanted:
+            self.want()
+
+    def _revive_now(self) -> None:
+        self._reviving = None
+        if self.wanted and self.subscribed and self._speaker is not None:
+            self._revived_s = self._loop.time()
+            self._speaker.revive()
+
+    def want_none(self) -> None:
+        """Ask for no offers."""
+        self.wanted = False
+        if self.subscribed and self._speaker is not None:
+            self._speaker.suppress()
+
+    def decline(self, offer_ids: Sequence[str], refuse_s: float) -> None:
+        """Give offers back, and don't hear of them for a while."""
+        if offer_ids and self._speaker is not None and self.subscribed:
+            self._speaker.decline(offer_ids, refuse_s)

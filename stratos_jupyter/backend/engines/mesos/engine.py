@@ -1,0 +1,386 @@
+"""The Mesos engine: one framework a job, one executor a node, one Mesos task a batch.
+
+Every launch is on disk before it is sent (`writes_ahead`), so nothing runs on the cluster that no journal knows, and a
+new kernel asks the master about each batch that had not ended. A result is acknowledged once it is recorded; until then
+the agent sends it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from itertools import count
+from typing import Any, Final
+
+from ...core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
+from ...core.events import Attached, Offer, OffersArrived, PauseAsked
+from ...core.placement import BatchPolicy
+from ...core.states import Reason
+from ..base import Sink, Tail, Work
+from . import happenings as on
+from . import wire
+from .agents import Agent
+from .batches import Attempt, Batch
+from .connection import Connection
+from .launching import Held, prepare, take_back
+from .offers import Json, Pool, attributes, has_attributes, room
+from .repeats import Repeats
+from .statuses import Statuses
+from .terms import Desk, Keep, MakeSpeaker, Terms
+
+#: one launch carries about this much work, in seconds: what is freed is offered again up to a second later
+BATCH_TARGET_S: Final = 5.0
+BATCH_MOST: Final = 1000
+#: what is left of an offer that was taken in part is not wanted for so long, in seconds
+REST_REFUSE_S: Final = 5.0
+#: an offer that cannot be used now may be in a moment
+SOON_REFUSE_S: Final = 1.0
+#: a node of the wrong kind stays one
+USELESS_REFUSE_S: Final = 3600.0
+#: what runs may take so long to end when the job is closed, in seconds: a grace time, and more
+CLOSE_S: Final = 8.0
+#: the end of a running task's output is waited for so long, in seconds
+TAIL_S: Final = 5.0
+
+
+class MesosEngine:
+    """Runs one job on a Mesos cluster.
+
+    Parameters
+    ----------
+    sink, work
+        As every engine has them.
+    terms : Terms
+        How it is to be run.
+    make_speaker : callable
+        Makes what speaks with the master.
+    kept : mapping
+        What an earlier process kept by `keep`.
+    keep : callable
+        Writes down what the next process needs; raises JournalError.
+    """
+
+    writes_ahead = True
+
+    def __init__(
+        self,
+        sink: Sink,
+        work: Work,
+        terms: Terms,
+        make_speaker: MakeSpeaker,
+        kept: Mapping[str, Any],
+        keep: Keep,
+    ) -> None:
+        self.policy = BatchPolicy(BATCH_TARGET_S, BATCH_MOST)
+        self._sink = sink
+        self._work = work
+        self._loop = asyncio.get_running_loop()
+        self._desk = Desk(sink, terms, kept, keep)
+        self._connection = Connection(self._desk, make_speaker, self._on)
+        self._repeats = Repeats(self._desk, self._connection)
+        self._statuses = Statuses(self._desk, self._connection, self._repeats.greet)
+        self._offers: dict[str, Held] = {}
+        self._tails: dict[int, Future[Tail | None]] = {}
+        self._requests = count(1)
+        self._finishing = False  # the job has ended, and the master has not been told
+        self._closing = self._closed = False
+        self._gone: Future[None] = Future()
+        self.page = ""
+
+    # -- decisions --------------------------------------------------------------------------------------
+
+    def perform(self, decisions: Sequence[Decision]) -> None:
+        """Perform all that followed from one event; launches on one offer belong together."""
+        if self._closed:
+            return
+        launches: dict[str, list[Launch]] = {}
+        declined: dict[float, list[str]] = {}
+        for decision in decisions:
+            match decision:
+                case Launch():
+                    launches.setdefault(decision.offer_id, []).append(decision)
+                case Decline():
+                    for offer_id in decision.offer_ids:
+                        if self._offers.pop(offer_id, None) is not None:
+                            declined.setdefault(decision.refuse_s, []).append(offer_id)
+                case Revive() if self._closing:
+                    pass
+                case Revive():
+                    self._finishing = False
+                    self._connection.want()
+                    self._connection.start()
+                case Suppress():
+                    self._connection.want_none()
+                case Kill():
+                    self._desk.batches.kills.update(dict.fromkeys(decision.tasks, decision.reason))
+                    self._repeats.kills(frozenset(decision.tasks))
+                case Recall():
+                    self._desk.batches.recalls.update(decision.batches)
+                    self._repeats.recalls()
+                case Finish():
+                    self._finish()
+                case Settle():
+                    pass  # nothing of it concerns a node
+        for refuse_s, offer_ids in declined.items():
+            self._connection.decline(offer_ids, refuse_s)
+        for offer_id, those in launches.items():
+            self._launch(offer_id, those)
+        self._repeats.soon()
+
+    def _launch(self, offer_id: str, launches: Sequence[Launch]) -> None:
+        offer, speaker = self._offers.pop(offer_id, None), self._connection.speaker
+        if offer is None or speaker is None or self._closing:  # it was taken back, or the connection was lost
+            self._desk.hand_back(attempt for launch in launches for attempt in launch.tasks)
+            return
+        tasks = prepare(self._desk, self._work, offer, launches)
+        if tasks:
+            speaker.accept([offer_id], wire.accept(tasks), REST_REFUSE_S)
+        else:
+            self._connection.decline([offer_id], SOON_REFUSE_S)
+
+    def _finish(self) -> None:
+        """The job's last task has ended: end the framework, with its executors."""
+        self._finishing = True
+        if not self._desk.framework_id:
+            self._finished()
+        elif self._connection.subscribed:
+            self._connection.end()
+            self._finished()
+        else:
+            self._connection.start()
+
+    def _finished(self) -> None:
+        self._finishing = False
+        self._offers.clear()
+        self._connection.stop()
+        self._desk.begin_anew()
+
+    # -- what happens -----------------------------------------------------------------------------------
+
+    def _on(self, happening: on.Happening) -> None:
+        if self._closed:
+            return
+        match happening:
+            case on.Status():
+                self._statuses.status(wire.read_status(happening.status))
+            case on.Offers():
+                self._offered(happening.offers)
+            case on.Rescinded():
+                self._offers.pop(happening.offer_id, None)
+            case on.Message():
+                self._message(happening)
+            case on.ExecutorFailed():
+                self._repeats.greeted((happening.agent_id, happening.executor_id))
+                self._statuses.executor_ended(happening)
+            case on.AgentFailed():
+                pass  # of each batch there the master tells by a status
+            case on.InverseOffers():
+                if self._connection.speaker is not None:
+                    self._connection.speaker.decline_inverse([offer["id"]["value"] for offer in happening.offers])
+            case _:
+                self._on_connection(happening)
+        self._repeats.soon()
+        if self._closing and not len(self._desk.batches):
+            self._loop.call_soon(self._close_now)  # behind what has been told of it
+
+    def _on_connection(self, happening: on.Happening) -> None:
+        desk = self._desk
+        match happening:
+            case on.Subscribed():
+                self._subscribed(happening)
+            case on.Disconnected():
+                self._down()
+                desk.say("connection", f"{happening.why}; what runs goes on, and is heard of when it is back")
+            case on.Unauthorised():
+                self._down()
+                desk.say("connection", f"{happening.why}; see Stratos.principal and STRATOS_SECRET, then attach again")
+            case on.Ended():
+                self._down()
+                desk.say("connection", f"the connection to the master has ended, attach again: {happening.why}")
+            case on.FrameworkRefused():
+                self._refused(happening)
+            case on.MasterError():
+                desk.say("master", f"the master says: {happening.text}")
+            case on.CallLost():
+                if not happening.perhaps_arrived:  # else the master is asked about it once it is back
+                    self._not_accepted(happening.what)
+            case on.CallRefused():
+                desk.say("master", f"the master refuses {happening.call} ({happening.status}): {happening.text}")
+                self._not_accepted(happening.what)
+
+    def _subscribed(self, happening: on.Subscribed) -> None:
+        desk = self._desk
+        desk.unsay("connection")
+        desk.unsay("master")
+        if desk.framework_id != happening.framework_id:
+            desk.framework_id = happening.framework_id
+            desk.executors.clear()  # they name the framework
+        desk.write_down()
+        self.page = wire.page(happening.master, desk.framework_id)
+        self._offers.clear()
+        self._connection.up()
+        if self._finishing:
+            self._finish()
+        else:
+            self._repeats.ask_anew()
+
+    def _down(self) -> None:
+        self._connection.down()
+        self._offers.clear()  # the master takes them back
+
+    def _refused(self, happening: on.FrameworkRefused) -> None:
+        """Begin anew as another framework: the master has ended the one that there was, and all of its tasks."""
+        desk = self._desk
+        self._offers.clear()
+        self._connection.stop()
+        desk.begin_anew()
+        for batch in desk.batches:
+            desk.lose(batch)
+        if self._finishing:
+            self._finished()
+            return
+        away_s = happening.away_s
+        if away_s is not None and away_s < desk.terms.failover_s:  # somebody has done that, and would wonder
+            held = f"the framework was ended from outside ({happening.why}); resume goes on as a new one"
+            self._sink.post(PauseAsked(self._sink.now(), held))
+        else:
+            self._sink.notice(f"the cluster has given the job up ({happening.why}): what it had not told runs again")
+        if self._connection.wanted:
+            self._connection.start()
+
+    def _not_accepted(self, call: Json) -> None:
+        for operation in call.get("accept", {}).get("operations", ()):
+            take_back(self._desk, operation.get("launch", {}).get("task_infos", ()))
+
+    def _message(self, happening: on.Message) -> None:
+        place = (happening.agent_id, happening.executor_id)
+        for message in wire.read_messages(happening.data):
+            match message:
+                case ["started", rows]:
+                    self._statuses.started(rows)
+                case ["kept", records]:
+                    self._statuses.kept(happening.agent_id, records)
+                case ["tail", request, answer]:
+                    self._answer_tail(request, answer)
+                case ["recalled", batches]:
+                    self._desk.batches.recalls.difference_update(batches)
+                case ["hello", *_]:
+                    self._repeats.greeted(place)
+                case ["notice", ""]:
+                    self._desk.unsay(f"executor {place}")
+                case ["notice", text]:
+                    self._desk.say(f"executor {place}", str(text))
+                case _:
+                    pass  # what a newer executor may say beyond this version
+
+    # -- offers -----------------------------------------------------------------------------------------
+
+    def _offered(self, offers: Sequence[Json]) -> None:
+        now, terms, desk = self._sink.now(), self._desk.terms, self._desk
+        useful: list[Offer] = []
+        useless: dict[float, list[str]] = {}
+        cpus_left = None if terms.max_cpus is None else max(0.0, terms.max_cpus - desk.batches.cpus)
+        for offer in offers:
+            offer_id = offer["id"]["value"]
+            agent = desk.agents.meet(offer["agent_id"]["value"], offer["hostname"])
+            refuse_s = self._why_useless(offer, agent, now)
+            if refuse_s:
+                useless.setdefault(refuse_s, []).append(offer_id)
+                continue
+            resources = offer.get("resources", ())
+            amount = room(Pool(resources).left, has_executor=bool(agent.executor_id), cpus=terms.cpus)
+            if cpus_left is not None:
+                amount = replace(amount, cpus=min(amount.cpus, cpus_left))
+                cpus_left -= amount.cpus
+            self._offers[offer_id] = Held(agent, resources)
+            useful.append(Offer(offer_id, agent.node, amount))
+        for refuse_s, offer_ids in useless.items():
+            self._connection.decline(offer_ids, refuse_s)
+        if useful:
+            self._sink.post(OffersArrived(now, tuple(useful)))
+
+    def _why_useless(self, offer: Json, agent: Agent, now: float) -> float:
+        """Return for how long an offer is not wanted whatever it has; 0 when it may be."""
+        if not self._connection.wanted or not self._desk.write_down():
+            return SOON_REFUSE_S
+        if not has_attributes(attributes(offer), self._desk.terms.where):
+            return USELESS_REFUSE_S
+        if agent.out_until_s > now:
+            return agent.out_until_s - now
+        start = offer.get("unavailability", {}).get("start", {}).get("nanoseconds")
+        if start is not None and start / 1e9 <= now + BATCH_TARGET_S:
+            return REST_REFUSE_S  # it is about to be taken out of service
+        return 0.0
+
+    # -- the rest ---------------------------------------------------------------------------------------
+
+    def attach(self, launched: Iterable[tuple[int, str, tuple[Attempt, ...]]] = ()) -> None:
+        """Take over what an earlier process has launched, and tell of it by `Attached`."""
+        survivors: set[Attempt] = set()
+        for batch_id, node, attempts in launched if self._desk.framework_id else ():
+            batch = Batch(batch_id, node, attempts)
+            batch.inherited = True
+            batch.cpus = sum(self._sink.demand_of(task).cpus for task, _ in attempts[:1])
+            self._desk.batches.add(batch)
+            survivors.update(attempts)
+        self._sink.post(Attached(self._sink.now(), frozenset(survivors)))
+        if survivors:
+            self._connection.start()
+
+    def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
+        """Ask for the last bytes of what a running attempt has written; None when it does not run."""
+        future: Future[Tail | None] = Future()
+        batch, speaker = self._desk.batches.of((task, attempt)), self._connection.speaker
+        if batch is None or not all(batch.place) or speaker is None:
+            future.set_result(None)
+            return future
+        request = next(self._requests)
+        self._tails[request] = future
+        speaker.message(*batch.place, wire.messages(["tail", request, task, attempt, nbytes]))
+        self._loop.call_later(TAIL_S, self._answer_tail, request, None)
+        return future
+
+    def _answer_tail(self, request: int, answer: Mapping[str, str] | None) -> None:
+        future = self._tails.pop(request, None)
+        if future is not None and not future.cancelled():
+            told = None if answer is None else Tail(answer["stdout"], answer["stderr"], answer.get("note", ""))
+            future.set_result(told)
+
+    def descriptors(self) -> list[int]:
+        """Return the descriptors of the connection to the master."""
+        return self._connection.descriptors()
+
+    def let_go(self) -> None:
+        """End the connection and let what runs go on, for whoever attaches next."""
+        if not self._closed:
+            self._shut()
+            self._connection.stop()
+            self._gone.set_result(None)
+
+    def close(self) -> Future[None]:
+        """End what runs and let go of everything; what has not ended in time ends with the framework."""
+        batches = self._desk.batches
+        if not self._gone.done() and not self._closing:
+            self._closing = True
+            self._connection.want_none()
+            for batch in batches:
+                batches.kills.update(dict.fromkeys(batch.left, Reason.USER))
+            self._repeats.kills()
+            if len(batches) and self._connection.subscribed:
+                self._loop.call_later(CLOSE_S, self._close_now)
+            else:
+                self._close_now()
+        return self._gone
+
+    def _close_now(self) -> None:
+        if not self._closed:
+            self._shut()
+            self._connection.end().add_done_callback(lambda _: self._gone.set_result(None))
+
+    def _shut(self) -> None:
+        self._closed = True
+        self._repeats.close()
+        for request in list(self._tails):
+            self._answer_tail(request, None)

@@ -1,0 +1,203 @@
+"""What is concluded from what the master and the agents say of batches.
+
+What has a uuid is an agent's or executor's word: it is acknowledged once it is recorded, and repeated until then. What
+has none is the master's own: it carries no results, and is never acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from ...core.events import LaunchKnown, NodeBack, NodeUnreachable, TasksReturned, TasksStarted
+from ..records import result_of
+from . import happenings as on
+from . import wire
+from .agents import Agent
+from .batches import Batch
+from .connection import Connection
+from .packing import NO_PYTHON
+from .terms import Desk
+
+_RECONCILED: Final = "REASON_RECONCILIATION"
+_EXECUTOR_ENDED: Final = frozenset(
+    {
+        "REASON_CONTAINER_LAUNCH_FAILED",
+        "REASON_EXECUTOR_REGISTRATION_TIMEOUT",
+        "REASON_EXECUTOR_TERMINATED",
+        "REASON_COMMAND_EXECUTOR_FAILED",
+    }
+)
+
+
+class Statuses:
+    """Takes in what is said of batches.
+
+    Parameters
+    ----------
+    desk : Desk
+        What is shared.
+    connection : Connection
+        Acknowledges.
+    meet : callable
+        Takes agent and executor of a batch of an earlier process, when it has been heard of.
+    """
+
+    def __init__(self, desk: Desk, connection: Connection, meet: Callable[[Batch], None]) -> None:
+        self._desk = desk
+        self._connection = connection
+        self._meet = meet
+
+    def status(self, update: wire.Update) -> None:
+        """Take in a status."""
+        desk = self._desk
+        batch_id = wire.batch_of(update.task_id)
+        batch = None if batch_id is None else desk.batches.get(batch_id)
+        acknowledge = self._acknowledgement(update)
+        if batch is None:
+            self._of_unknown(update, batch_id, acknowledge)
+            return
+        batch.agent_id = update.agent_id or batch.agent_id
+        batch.executor_id = update.executor_id or batch.executor_id
+        agent = desk.agents.meet(batch.agent_id, batch.node)  # it may be of an earlier process, and not offered yet
+        batch.heard = True
+        if update.state == wire.UNREACHABLE:
+            self._unreachable(batch, agent)
+            acknowledge()
+            return
+        if update.state in wire.ALIVE:
+            batch.gone_s = None
+            if update.state != "TASK_STAGING":
+                self._alive(batch, agent)
+        self._deliver(batch.node, update, acknowledge)
+        if update.state not in wire.ALIVE:
+            self._over(batch, agent, update)
+
+    def _acknowledgement(self, update: wire.Update) -> Callable[[], None]:
+        if not update.uuid:
+            return _nothing
+
+        def acknowledge() -> None:
+            speaker = self._connection.speaker
+            if speaker is not None:  # else the agent will say it again
+                speaker.acknowledge(update.agent_id, update.task_id, update.uuid)
+
+        return acknowledge
+
+    def _of_unknown(self, update: wire.Update, batch_id: int | None, acknowledge: Callable[[], None]) -> None:
+        """Take in the status of a batch that is over as far as we know: results count, nothing else does."""
+        speaker = self._connection.speaker
+        if update.state in wire.ALIVE and speaker is not None:
+            speaker.kill(update.task_id, update.agent_id)
+        agent = self._desk.agents.get(update.agent_id)
+        node = agent.node if agent is not None else update.agent_id
+        if batch_id is not None and update.ended:
+            attempts = tuple((record[0], record[1]) for record in update.ended)
+            self._desk.sink.post(LaunchKnown(self._desk.sink.now(), batch_id, node, attempts))
+        self._deliver(node, update, acknowledge)
+
+    def _deliver(self, node: str, update: wire.Update, acknowledge: Callable[[], None]) -> None:
+        sink = self._desk.sink
+        if update.started:
+            self.started(update.started)
+        results = [result_of(record, node) for record in update.ended if record[3] != "returned"]
+        returned = tuple((record[0], record[1]) for record in update.ended if record[3] == "returned")
+        for record in update.ended:
+            self._desk.batches.report((record[0], record[1]))
+        if returned:
+            sink.post(TasksReturned(sink.now(), returned))
+        if results or returned:
+            sink.post_results(results, acknowledge)
+        elif update.state in wire.ALIVE:
+            acknowledge()  # nothing has to be on disk for it
+        else:
+            # Behind what is concluded from it, so that it is recorded with that.
+            self._connection.later(partial(sink.post_results, (), acknowledge))
+
+    def kept(self, agent_id: str, records: Sequence[Sequence[Any]]) -> None:
+        """Take in results that an executor kept although they were acknowledged."""
+        agent = self._desk.agents.get(agent_id)
+        node = agent.node if agent is not None else agent_id
+        results = [result_of(record, node) for record in records if record[3] != "returned"]
+        if results:
+            self._desk.sink.post_results(results, _nothing)
+
+    def started(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Take in that commands have begun."""
+        attempts = tuple((row[0], row[1]) for row in rows)
+        self._desk.sink.post(TasksStarted(self._desk.sink.now(), attempts))
+
+    def _alive(self, batch: Batch, agent: Agent) -> None:
+        batch.begun = True
+        if batch.executor_id and not (agent.up and agent.executor_id == batch.executor_id):
+            agent.hear(batch.executor_id)
+            self._desk.unsay(f"agent {agent.agent_id}")
+        if batch.inherited and all(batch.place):
+            batch.inherited = False
+            self._meet(batch)
+        batch.unreachable_s = None
+        if agent.unreachable:
+            agent.unreachable = False
+            self._desk.sink.post(NodeBack(self._desk.sink.now(), batch.node))
+
+    def _unreachable(self, batch: Batch, agent: Agent) -> None:
+        if batch.unreachable_s is None:
+            batch.unreachable_s = self._desk.sink.now()
+        if not agent.unreachable:
+            agent.unreachable = True
+            self._desk.sink.post(NodeUnreachable(self._desk.sink.now(), batch.node))
+
+    def _over(self, batch: Batch, agent: Agent, update: wire.Update) -> None:
+        """A batch has ended, or so it is said; what it had not reported goes on elsewhere."""
+        if batch.left and not update.uuid and update.reason == _RECONCILED:
+            # The agent's own word may be on its way, with the results.
+            batch.gone_s = self._desk.sink.now() if batch.gone_s is None else batch.gone_s
+            return
+        if batch.left and not batch.begun and not batch.inherited and update.state != "TASK_KILLED":
+            self._never_began(batch, agent, update)
+        else:
+            if update.reason in _EXECUTOR_ENDED and batch.executor_id == agent.executor_id:
+                agent.lose()
+            if batch.left and update.reason == "REASON_CONTAINER_LIMITATION_MEMORY":
+                self._desk.say("memory", f"{batch.node} ended the job's container for its memory: {update.message}")
+            self._desk.lose(batch)
+        self._connection.want_more()
+
+    def _never_began(self, batch: Batch, agent: Agent, update: wire.Update) -> None:
+        """Take back a batch that its executor never saw: nothing of it was lost."""
+        why = update.message or update.reason or update.state
+        if update.state == "TASK_DROPPED":
+            agent.pause(self._desk.sink.now())  # master and agent do not agree yet which executors there are
+        elif update.state == "TASK_ERROR" and not batch.fresh:
+            agent.lose()  # its executor had exited, so that its share was missing in the offer
+        elif update.state == "TASK_ERROR" or (update.reason in _EXECUTOR_ENDED and batch.fresh and not agent.up):
+            self._leave_out(agent, why)
+        self._desk.hand_back(self._desk.batches.remove(batch))
+
+    def _leave_out(self, agent: Agent, why: str) -> None:
+        """Launch nothing on an agent for a while."""
+        about = f"agent {agent.agent_id}"
+        if agent.out_until_s <= self._desk.sink.now():
+            pause_s = agent.fail(self._desk.sink.now())
+            text = f"{agent.node} is left out for {pause_s / 60:.0f} min, because no executor starts there: {why}"
+            self._desk.say(about, text)
+        else:
+            agent.lose()
+
+    def executor_ended(self, happening: on.ExecutorFailed) -> None:
+        """Take in that an executor has ended; of each of its batches there is a status."""
+        agent = self._desk.agents.get(happening.agent_id)
+        if agent is None or agent.executor_id != happening.executor_id:
+            return
+        status = happening.status or 0
+        if agent.up or not status:
+            agent.lose()
+        elif NO_PYTHON in (status, status >> 8):
+            self._leave_out(agent, "there is no python3 on it, or one that is too old; it needs 3.6 or later")
+        else:
+            self._leave_out(agent, f"it ended with status {status}; its sandbox in the master's pages says why")
+
+
+def _nothing() -> None:
+    """Acknowledge nothing: there is nothing to acknowledge."""

@@ -1,0 +1,171 @@
+"""Jobs on a Mesos cluster: what is checked before one starts, what its commands find there, and on what terms."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import shlex
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from .backend.engines.base import Engine, Work
+from .backend.engines.loop import JobLoop
+from .backend.engines.mesos import happenings
+from .backend.engines.mesos.address import ZooKeeper, parse_master
+from .backend.engines.mesos.driver import MesosDriver, check_installed
+from .backend.engines.mesos.engine import MesosEngine
+from .backend.engines.mesos.facts import ask_master
+from .backend.engines.mesos.offers import has_attributes
+from .backend.engines.mesos.packing import pack_executor
+from .backend.engines.mesos.terms import Keep, Speaker, Terms
+from .backend.engines.mesos.wire import Who
+from .backend.engines.orphans import RUN
+from .backend.store.journal import Journal
+from .errors import SpecError
+from .sites import common_context
+from .spec import JobSpec
+from .values import parse_duration_s
+from .workload import Surroundings
+
+#: in the journal: what the next process needs to go on with a framework
+KEPT: Final = "mesos"
+#: how long a framework's tasks go on without a kernel, where the user has not said otherwise
+FAILOVER: Final = "7d"
+
+
+class MesosSite:
+    """A Mesos cluster.
+
+    Parameters
+    ----------
+    master : str
+        ``host:port``, ``mesos://host:port`` or ``zk://host:port,.../path``.
+
+    Raises
+    ------
+    EngineError
+        `master` is none of these.
+    """
+
+    def __init__(self, master: str) -> None:
+        self._master = master
+        self._where = parse_master(master)
+
+    def describe(self) -> str:
+        """Say what is there.
+
+        Raises
+        ------
+        EngineError
+            Nothing, or no Mesos.
+        """
+        check_installed()
+        facts = ask_master(self._where)
+        if isinstance(self._where, ZooKeeper):
+            return f"the Mesos cluster whose leader {self._where} knows"
+        if facts.agents is None:
+            return f"the Mesos {facts.version} cluster at {self._where}"
+        cpus = sum(resources.cpus for _, resources, _ in facts.agents)
+        count = len(facts.agents)
+        return f"the Mesos {facts.version} cluster at {self._where}, {count:,} {'agent' if count == 1 else 'agents'} " \
+               f"with {cpus:g} cpus"  # fmt: skip
+
+    def check(self, spec: JobSpec) -> tuple[JobSpec, list[str]]:
+        """Return the job with its paths absolute, and all that is wrong with it there."""
+        check_installed()
+        bad: list[str] = []
+        facts = ask_master(self._where)
+        demand, largest = spec.largest_demand(), facts.largest
+        if largest is not None and not demand.fits(largest.resources):
+            bad.append(
+                f"a task asks for {demand}, but the largest agent, {largest.node}, has {largest.resources}; "
+                "ask for less with --threads, --mem, --disk or --gpus"
+            )
+        if spec.where and facts.agents and not any(has_attributes(told, spec.where) for _, _, told in facts.agents):
+            asked = ", ".join(f"{name}={value}" for name, value in spec.where)
+            known = sorted({f"{name}={value}" for _, _, told in facts.agents for name, value in told.items()})
+            bad.append(f"no agent has {asked}; there is {', '.join(known[:20]) or 'no attribute at all'}")
+        for option, path in (("--cwd", spec.cwd), ("--log-dir", spec.log_directory)):
+            if path and not os.path.isabs(path):
+                bad.append(f"{option} {path}: on a cluster it must be absolute, as the nodes see it")
+        programs = {"monitor": "" if spec.monitor_source else spec.monitor, "relauncher": spec.relauncher}
+        for what, text in programs.items():
+            try:
+                programs[what] = shlex.join(_program(text)) if text else ""
+            except ValueError as error:
+                bad.append(f"{what} {text!r}: {error}")
+        monitor = spec.monitor if spec.monitor_source else programs["monitor"]
+        return replace(spec, monitor=monitor, relauncher=programs["relauncher"]), bad
+
+    def context(self, spec: JobSpec, run: int, folder: Path, around: Surroundings) -> Mapping[str, object]:
+        """Return what an executor must know of a call: of this kernel's environment only what the user named."""
+        env = {name: around.env[name] for name, _ in spec.env if name in around.env}
+        env |= {name: os.environ[name] for name, _ in spec.env if name not in env and name in os.environ}
+        here = hashlib.sha256(f"{socket.gethostname()} {folder}".encode("utf-8", "surrogateescape")).hexdigest()[:8]
+        return {
+            "cwd": spec.cwd,
+            "env": {**env, RUN: here},
+            "inherit": True,
+            "sandbox": "",
+            "label": f"{spec.job_id}-{run}-{here}",  # jobs of the same name may be on one node
+            "output_limit": spec.output_limit,
+            **common_context(spec),
+        }
+
+    def make_engine(self, loop: JobLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
+        """Make the engine of a run."""
+        from .settings import current as settings  # here, so that importing the package loads no traitlets
+
+        chosen = settings()
+        who = Who(spec.job_id, run, getpass.getuser(), spec.role)
+        terms = Terms(
+            who,
+            mesos_command(chosen.executor_uri),
+            cpus=spec.threads,
+            where=spec.where,
+            gpus=bool(spec.gpus),
+            failover_s=parse_duration_s(chosen.failover_timeout or FAILOVER),
+            partition_wait_s=parse_duration_s(chosen.partition_wait),
+            max_cpus=float(chosen.max_cpus) if chosen.max_cpus else None,
+            principal=chosen.principal,
+            hostname=socket.gethostname(),
+        )
+
+        def speak(framework: Mapping[str, Any], tell: Callable[[happenings.Happening], None]) -> Speaker:
+            return MesosDriver(self._master, framework, tell, principal=chosen.principal, secret=chosen.secret)
+
+        return MesosEngine(loop, work, terms, speak, journal.meta().get(KEPT, {}), _keeper(journal))
+
+
+def mesos_command(uri: str = "") -> dict[str, Any]:
+    """Return the ``CommandInfo`` that an agent starts the executor with, which it finds at `uri` if not in it."""
+    packed = pack_executor(uri)
+    command: dict[str, Any] = {"shell": True, "value": packed.command}
+    if packed.uris:
+        command["uris"] = [{"value": one, "extract": False} for one in packed.uris]
+    return command
+
+
+def _keeper(journal: Journal) -> Keep:
+    def keep(facts: Mapping[str, Any]) -> None:
+        with journal.writing():
+            journal.set_meta({KEPT: facts})
+
+    return keep
+
+
+def _program(text: str) -> list[str]:
+    """Return the words of a program on the nodes; a path that this machine knows is made absolute."""
+    whole = os.path.abspath(os.path.expanduser(text))
+    if os.path.isfile(whole):
+        return [whole]
+    words = shlex.split(text)
+    if not words:
+        raise SpecError("it names no program")
+    if "/" in words[0]:
+        words[0] = os.path.abspath(os.path.expanduser(words[0]))
+    return words

@@ -1,0 +1,52 @@
+"""Jobs on a real Mesos cluster, driven as the session drives them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stratos_jupyter import session as sessions
+from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.job import Job
+from stratos_jupyter.session import Session
+from stratos_jupyter.settings import Stratos
+from stratos_jupyter.spec import JobSpec
+from tests.clusters.mesos.cluster import Cluster
+
+Submit = Callable[..., Job]
+
+
+@pytest.fixture
+def session(state_home: Path) -> Iterator[Session]:
+    """The process's session, as magics and Processor use it."""
+    sessions.close()
+    Stratos.clear_instance()  # the environment is read once
+    yield sessions.current()
+    sessions.close()
+    Stratos.clear_instance()
+
+
+def submit(session: Session, cluster: Cluster, *commands: str, **spec: Any) -> Job:
+    """Submit commands to a cluster."""
+    return session.submit(
+        JobSpec(**{"job_id": "demo", "master": cluster.master, "output_limit": 1 << 20, **spec}),
+        explicit_commands(commands),
+    )
+
+
+def noting(folder: Path, then: str = "true") -> str:
+    """A command that notes that it has begun, by its attempt; `{i}` stands for what it is."""
+    return f"echo $STRATOS_TASK >> {folder}/begun; {then}"
+
+
+def begun(folder: Path) -> Counter[int]:
+    """How often each task has begun."""
+    try:
+        lines = (folder / "begun").read_text().split()
+    except FileNotFoundError:
+        lines = []
+    return Counter(int(line.split(".")[-2]) for line in lines)
