@@ -56,19 +56,18 @@ class ScriptedMaster:
         """End all connections."""
         self.streams.clear()
         for connection in self._connections:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            _end(connection)
 
     def hang_up_calls(self) -> None:
-        """End the connections that calls came on, and wait until that is so."""
+        """End the connections that calls came on, and no streams."""
         for connection in self._connections:
             if connection not in self.streams:
-                try:
-                    connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
+                _end(connection)
+
+    def hang_up_streams(self) -> None:
+        """End the streams, and nothing else."""
+        while self.streams:
+            _end(self.streams.pop())
 
     def send(self, *events: Json) -> None:
         """Send events to whoever subscribed last, all of them in one go."""
@@ -116,8 +115,15 @@ class ScriptedMaster:
 
     def _stream(self, connection: socket.socket) -> None:
         head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nMesos-Stream-Id: s1\r\n\r\n"
+        self.streams.append(connection)  # first: whoever hears of it may ask us to send more
         connection.sendall(head.encode() + chunk({"type": "SUBSCRIBED", "subscribed": self.subscribed}))
-        self.streams.append(connection)
+
+
+def _end(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
 
 
 def chunk(event: Json) -> bytes:

@@ -138,6 +138,7 @@ class Cluster:
         """Let the master take connections, and no more."""
         assert self._master is not None
         self._master.send_signal(signal.SIGSTOP)
+        os.waitpid(self._master.pid, os.WUNTRACED)  # all of its threads stand
 
     def resume_master(self) -> None:
         """Let a paused master go on."""

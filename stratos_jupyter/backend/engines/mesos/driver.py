@@ -81,6 +81,7 @@ class MesosDriver:
         EngineError
             pymesos is missing, `master` is no address, or `principal` is none.
         """
+        assert self._made is None, "a driver is started once"
         if ":" in self._framework.get("principal", ""):
             raise EngineError("a principal has no colon in it")  # it is what separates it from the secret
         goal = parse_master(self._master)
