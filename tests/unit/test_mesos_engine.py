@@ -77,8 +77,11 @@ class Master:
         done.set_result(None)
         return done
 
-    def stop(self) -> None:
+    def stop(self) -> Future[None]:
         self.calls.append(("stop", None))
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
 
     def descriptors(self) -> list[int]:
         return []

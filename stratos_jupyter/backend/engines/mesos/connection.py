@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Final
 
 from . import happenings as on
 from . import wire
+from .posting import Posting
 from .terms import Desk, MakeSpeaker, Speaker
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ REVIVE_EVERY_S: Final = 0.1
 
 
 class Connection:
-    """One framework's connection. Everything but `_arrive` happens on the driver thread.
+    """One framework's connection. Everything but `_tell` happens on the driver thread.
 
     Parameters
     ----------
@@ -47,7 +47,6 @@ class Connection:
         self._make_speaker = make_speaker
         self._take = take
         self._loop = asyncio.get_running_loop()
-        self._happened: deque[tuple[int, on.Happening]] = deque()
         self._speakers = 0  # how many there were: what a former one tells late is no concern of ours
         self._speaker: Speaker | None = None
         self._reviving: asyncio.TimerHandle | None = None
@@ -77,26 +76,20 @@ class Connection:
             gpus=terms.gpus,
         )
         self._speakers += 1
-        self._speaker = self._make_speaker(info, partial(self._arrive, self._speakers))
+        posting = Posting(self._loop, partial(self._arrived, self._speakers))
+        self._speaker = self._make_speaker(info, partial(self._tell, posting))
         self._speaker.start()
 
-    def _arrive(self, number: int, happening: on.Happening) -> None:
-        """Take in what the speaker tells, on its thread."""
-        waits = bool(self._happened)
-        self._happened.append((number, happening))
-        if not waits:
-            try:
-                self._loop.call_soon_threadsafe(self._take_in)
-            except RuntimeError:
-                log.debug("the driver's loop is closed")
+    def _tell(self, posting: Posting, happening: on.Happening) -> None:
+        """Take in what the speaker tells, on its threads."""
+        try:
+            posting(happening)
+        except RuntimeError:
+            log.debug("the driver's loop is closed")
 
-    def _take_in(self) -> None:
-        for _ in range(len(self._happened)):
-            number, happening = self._happened.popleft()
-            if number == self._speakers and self._speaker is not None:
-                self._take(happening)
-        if self._happened:
-            self._loop.call_soon(self._take_in)
+    def _arrived(self, number: int, happening: on.Happening) -> None:
+        if number == self._speakers and self._speaker is not None:
+            self._take(happening)
 
     def descriptors(self) -> list[int]:
         """Return the descriptors that a forked child must not keep."""
@@ -137,12 +130,11 @@ class Connection:
             ended.set_result(None)
             return ended
 
-        def stop() -> None:
-            speaker.stop()
-            ended.set_result(None)
+        def stop(_: object = None) -> None:
+            speaker.stop().add_done_callback(lambda _: ended.set_result(None))
 
         if was_heard:
-            speaker.teardown().add_done_callback(lambda _: self._loop.call_soon_threadsafe(stop))
+            speaker.teardown().add_done_callback(stop)
         else:
             stop()
         return ended

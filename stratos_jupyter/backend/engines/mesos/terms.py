@@ -90,8 +90,8 @@ class Speaker(Protocol):
     def teardown(self) -> Future[None]:
         """End the framework, with all that runs."""
 
-    def stop(self) -> object:
-        """Close the connection."""
+    def stop(self) -> Future[None]:
+        """Close the connection; what was said before is brought first."""
 
     def descriptors(self) -> list[int]:
         """Return the descriptors that a forked child must not keep."""
