@@ -26,10 +26,14 @@ from stratos_jupyter.session import Session
 from stratos_jupyter.spec import JobSpec
 from tests.clusters.mesos.build import programs
 from tests.clusters.mesos.cluster import Cluster
+from tests.clusters.mesos.rawframework import resources, scalar
 from tests.mesos.executor_job import job as bare_job
 
 #: tasks of the bare loop in one ACCEPT
 AT_ONCE = 500
+#: what each of them asks for, so that as many fit on an agent, and what the executor does
+SHARE_CPUS = 0.003
+EXECUTOR_CPUS = 0.1
 #: what a slot of the busy run does, in seconds
 LONG_S = 3.0
 SLOTS = 4
@@ -87,19 +91,17 @@ def bare(on: Cluster, count: int) -> float:
         framework = job.framework
         framework.until(lambda: len(framework.offers) == 2)
         launched = 0
-        while launched < count or len(job.ended) < count:
-            waiting = launched - len(job.ended)
-            for offer in list(framework.offers.values()):
-                if launched < count and waiting < 2 * AT_ONCE:
-                    first, launched = launched, min(launched + AT_ONCE, count)
-                    infos = [job.batch(f"echo {i}", number=i, first=i, cpus=0.003) for i in range(first, launched)]
-                    job.agent_id = offer["agent_id"]["value"]
-                    for info in infos:
-                        info["resources"] = [one for one in info["resources"] if one["name"] == "cpus"]
+        while len(job.ended) < count:
+            for offer in list(framework.offers.values()) if launched < count else ():
+                room = int((scalar(offer, "cpus") - EXECUTOR_CPUS) / SHARE_CPUS)
+                first, launched = launched, min(launched + min(AT_ONCE, room), count)
+                infos = [job.batch(f"echo {i}", number=i, first=i, cpus=SHARE_CPUS) for i in range(first, launched)]
+                for info in infos:
+                    info["resources"] = resources(cpus=SHARE_CPUS)
+                if infos:
                     framework.launch(offer, infos)
-                    waiting += len(infos)
-            if not framework.offers and waiting < AT_ONCE and launched < count:
-                framework.revive()
+                else:
+                    framework.decline(offer)
             framework.handle(0.02)
             job.take()
         seconds = time.perf_counter() - began
