@@ -15,6 +15,8 @@ from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
+from tests.clusters.mesos.cluster import Cluster
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -23,7 +25,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 class Executed:
     """A notebook after Run All, in a folder of its own."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, master: str = "local") -> None:
+        self.master = master
         self.folder = folder / "notebooks"
         self.notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
         self._home = folder
@@ -37,6 +40,7 @@ class Executed:
         )
         own = {
             "STRATOS_HOME": str(self._home / "stratos"),
+            "STRATOS_MASTER": self.master,
             "IPYTHONDIR": str(self._home / "ipython"),
             "PYTHONPATH": os.pathsep.join(filter(None, [str(NOTEBOOKS.parent), os.environ.get("PYTHONPATH")])),
         }
@@ -80,7 +84,17 @@ def monitors(tmp_path_factory: pytest.TempPathFactory) -> Executed:
     return Executed("03_monitors.ipynb", tmp_path_factory.mktemp("monitors"))
 
 
-@pytest.fixture(params=["quickstart", "snapshots", "monitors"])
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Executed:
+    return Executed("04_mesos.ipynb", tmp_path_factory.mktemp("here"))
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory, mesos: Cluster) -> Executed:
+    return Executed("04_mesos.ipynb", tmp_path_factory.mktemp("there"), mesos.master)
+
+
+@pytest.fixture(params=["quickstart", "snapshots", "monitors", "here", pytest.param("there", marks=pytest.mark.mesos)])
 def executed(request: pytest.FixtureRequest) -> Executed:
     notebook: Executed = request.getfixturevalue(request.param)
     return notebook
@@ -119,7 +133,7 @@ def test_saved_as_html_every_job_is_shown_as_it_ended(executed: Executed) -> Non
         job = re.match(r"%%stratos .*--job (\w+)(?!.*--dry-run)", cell.source)
         if not job:
             continue
-        of_job = [text for text in shown if f"{job[1]} run 1 on local" in text]
+        of_job = [text for text in shown if f"{job[1]} run 1 on {executed.master}" in text]
         assert of_job, (job[1], shown)
         for text in of_job:
             counts = re.search(r"([\d,]+)/([\d,]+) done", text)
@@ -226,3 +240,14 @@ def test_a_notebook_can_be_run_again_where_it_has_been_run(quickstart: Executed)
     quickstart.run()
     assert quickstart.text("dry-run") == before
     assert "unexpected end" in quickstart.text("log")
+
+
+@pytest.mark.mesos
+def test_on_a_cluster_commands_run_in_their_sandboxes(there: Executed) -> None:
+    table = there.text("around-df")
+    assert "M31, on" in table
+    assert "a folder of its own: yes" in table
+    assert re.search(r"^127\.0\.0\.1 +\d+", there.text("nodes"), re.MULTILINE)
+    assert f"on the cluster: http://{there.master}/#/frameworks/" in there.text("status-line")
+    assert there.text("processor") == "['0\\n', '1\\n', '4\\n', '9\\n', '16\\n']"
+    assert there.text("mean")[:4] == "'3.1"
