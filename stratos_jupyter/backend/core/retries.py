@@ -71,6 +71,10 @@ class Retries:
         self._until[task] = until_s
         heappush(self._heap, (until_s, task))
 
+    def stays_away(self, task: int, demand: Resources, base: Resources) -> bool:
+        """Say whether a task waits, or asks for something else than `demand` by now."""
+        return task in self._until or (task in self._doublings and self.demand(task, base) != demand)
+
     def wake(self, task: int) -> bool:
         """Let a task wait no longer; False when it did not."""
         return self._until.pop(task, None) is not None
@@ -83,6 +87,19 @@ class Retries:
             del self._until[task]
             found.append(task)
         return found
+
+    def __contains__(self, task: int) -> bool:
+        """Say whether a task waits."""
+        return task in self._until
+
+    @property
+    def any(self) -> bool:
+        """Whether any task waits, or asks for more than it did."""
+        return bool(self._until or self._doublings)
+
+    def due_s(self, task: int) -> float | None:
+        """Return when a task's wait is over; None when it does not wait."""
+        return self._until.get(task)
 
     @property
     def resting(self) -> set[int]:
