@@ -197,7 +197,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         task = data.draw(st.integers(0, len(self.scheduler.table) - 1))
         # A node that lost an attempt for good cannot report it later; one that only seemed lost still can.
         self.relaunched.add(task)
-        self.feed(RelaunchAsked(self.at_s, (task,)))
+        mem_mib = data.draw(st.sampled_from([None, None, 16.0, 64.0]))
+        self.feed(RelaunchAsked(self.at_s, (task,), mem_mib))
 
     @precondition(lambda self: len(self.scheduler.table))
     @rule(data=st.data(), back=st.booleans())

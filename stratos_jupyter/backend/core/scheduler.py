@@ -11,7 +11,7 @@ It reads no clock, does no I/O and knows no engine.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, assert_never
 
 from .batches import Batches
@@ -86,6 +86,7 @@ class Scheduler:
         self._late: set[int] = set()  # in flight, asked to end because it runs too long
         self._given_up: dict[int, set[int]] = {}  # by task: attempts lost by the cluster that may yet report
         self._again: set[int] = set()  # in flight, to be relaunched once ended
+        self._again_mib: dict[int, float] = {}  # of them: with this much memory
         self._doomed: set[int] = set()  # in flight, asked to end: they never go back to a queue
         self._average = Average()
         self._median = Median()
@@ -144,6 +145,15 @@ class Scheduler:
         if self._since and self._longest_s is not None:
             times.append(self._at_s + LATE_EVERY_S)
         return min(times, default=None)
+
+    def flying(self) -> dict[int, tuple[str, float | None]]:
+        """Return what is in flight: the node of each task, and since when it is said to run."""
+        found = {}
+        for batch_id in self._batches:
+            batch = self._batches.get(batch_id)
+            if batch is not None:
+                found.update({task: (batch.node, self._since.get(task)) for task in batch.tasks})
+        return found
 
     def call_of(self, task: int) -> int:
         """Return which call a task came with, from 0."""
@@ -236,9 +246,18 @@ class Scheduler:
         key = (-priority, demand)
         queue = self._queues.get(key)
         if queue is None:
-            queue = self._queues[key] = TaskQueue(demand, self.table.waits)
+            queue = self._queues[key] = TaskQueue(demand, self._waits_for(demand))
             self._order = [self._queues[key] for key in sorted(self._queues, key=lambda key: key[0])]
         return queue
+
+    def _waits_for(self, demand: Resources) -> Callable[[int], bool]:
+        """Return what tells whether a task waits in the queue of `demand`: the user may have given it more memory."""
+        waits, retries = self.table.waits, self._retries
+
+        def waits_here(task: int) -> bool:
+            return waits(task) and (task not in retries.asked or self.demand_of(task) == demand)
+
+        return waits_here
 
     def _offers(self, event: OffersArrived) -> list[Decision]:
         decisions: list[Decision] = []
@@ -414,6 +433,7 @@ class Scheduler:
         decisions: list[Decision] = []
         for task in tasks:
             self._again.discard(task)
+            self._again_mib.pop(task, None)
             if self.table.waits(task):
                 queued.append(Gone(task, self.table.attempt(task)))
                 decisions += self._close(task, TaskState.KILLED, Reason.USER)
@@ -432,13 +452,18 @@ class Scheduler:
             if task in self.table.superseded:
                 continue
             if self.table.ended(task):
-                self._begin_again(task)
+                self._begin_again(task, event.mem_mib)
             elif self.table.waits(task):
-                if self._retries.wake(task):  # the user will not wait
+                moves = event.mem_mib is not None and self.demand_of(task).mem_mib != event.mem_mib
+                if event.mem_mib is not None:
+                    self._retries.ask(task, event.mem_mib)
+                if self._retries.wake(task) or moves:  # the user will not wait; or it goes to another queue
                     self._queue_of(task).push(task)
             else:
                 flying.append((task, self.table.attempt(task)))
                 self._again.add(task)
+                if event.mem_mib is not None:
+                    self._again_mib[task] = event.mem_mib
                 self._doomed.discard(task)
         return [Kill(tuple(flying))] if flying else []
 
@@ -501,8 +526,11 @@ class Scheduler:
         batch = self._batches.of(task)
         return Gone(task, self.table.attempt(task), batch.node if batch else "", self._since.get(task))
 
-    def _begin_again(self, task: int) -> None:
+    def _begin_again(self, task: int, mem_mib: float | None = None) -> None:
         self.table.begin_again(task)
+        mem_mib = self._again_mib.pop(task, mem_mib)
+        if mem_mib is not None:
+            self._retries.ask(task, mem_mib)
         self._retries.forget(task)
         self._finished = False
         self._queue_of(task).push(task)
@@ -529,6 +557,8 @@ class Scheduler:
     def _queue_again(self, task: int, cue: Cue) -> None:
         self.table.move(task, cue)
         self._again.discard(task)  # it runs once more as it is
+        if task in self._again_mib:
+            self._retries.ask(task, self._again_mib.pop(task))
         self._queue_of(task).push(task)
 
     def _base(self, task: int) -> Resources:
@@ -578,7 +608,7 @@ class Scheduler:
             "demands": [self._queue_of(task).demand for task in every],
             "batches": {batch_id: self._batches.get(batch_id) for batch_id in self._batches},
             "given up": {task: set(attempts) for task, attempts in self._given_up.items()},
-            "again, doomed": (set(self._again), set(self._doomed)),
+            "again, doomed": (set(self._again), dict(self._again_mib), set(self._doomed)),
             "retries": self._retries.story(),
             "held": self.held,
             "rules": self._rules,
@@ -595,6 +625,7 @@ class Scheduler:
         self._batches.check(flying)
         assert self._again | self._doomed | set(self._since) | self._late <= flying
         assert not self._again & self._doomed
+        assert set(self._again_mib) <= self._again
         waiting = {task for task in every if self.table.waits(task)}
         queued = {task for queue in self._order for task in queue}
         assert waiting == queued | self._retries.resting, "what waits is in a queue, or rests before a retry"
