@@ -17,6 +17,7 @@ from stratos_jupyter.backend.core.events import (
     Ending,
     Event,
     KillAsked,
+    LaunchKnown,
     NodeBack,
     NodeUnreachable,
     Offer,
@@ -147,6 +148,17 @@ class SchedulerMachine(RuleBasedStateMachine):
         place = tuple(sorted(hosts, key=lambda one: -one[1]))
         self.feed(PlacesKnown(self.at_s, tuple(Place(task, 100, place) for task in range(first, first + 3))))
 
+    @precondition(lambda self: self.scheduler.table.counts[TaskState.QUEUED])
+    @rule(data=st.data(), node=st.sampled_from("ab"))
+    def find(self, data: st.DataObject, node: str) -> None:
+        """Whoever attaches may find launches that nobody knew of, also of tasks that rest before a retry."""
+        table = self.scheduler.table
+        task = data.draw(st.sampled_from([task for task in range(len(table)) if table.waits(task)]))
+        batch_id = max(self.nodes, default=0) + 1
+        self.feed(LaunchKnown(self.at_s, batch_id, node, ((task, table.attempt(task)),)))
+        self.running[task, table.attempt(task)] = batch_id
+        self.nodes[batch_id] = node
+
     @rule(node=st.sampled_from("ab"))
     def refuse(self, node: str) -> None:
         self.feed(OfferUnfit(self.at_s, node, "rack=1"))
@@ -249,7 +261,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         task = data.draw(st.integers(0, len(self.scheduler.table) - 1))
         # A node that lost an attempt for good cannot report it later; one that only seemed lost still can.
         self.relaunched.add(task)
-        self.feed(RelaunchAsked(self.at_s, (task,)))
+        mem_mib = data.draw(st.sampled_from([None, None, 16.0, 64.0]))
+        self.feed(RelaunchAsked(self.at_s, (task,), mem_mib))
 
     @precondition(lambda self: len(self.scheduler.table))
     @rule(data=st.data(), back=st.booleans())

@@ -168,10 +168,14 @@ class KillAsked:
 
 @dataclass(frozen=True, slots=True)
 class RelaunchAsked:
-    """The user wants tasks run once more; those that have not ended are ended first."""
+    """The user wants tasks run once more; those that have not ended are ended first.
+
+    With `mem_mib` they ask for that much memory from then on.
+    """
 
     at_s: float
     tasks: tuple[int, ...]
+    mem_mib: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,13 +32,21 @@ class Retries:
         self._doublings: dict[int, int] = {}
         self._heap: list[tuple[float, int]] = []
         self._until: dict[int, float] = {}
+        #: memory that the user asked for, in MiB, by task: it takes the place of the call's
+        self.asked: dict[int, float] = {}
+
+    def ask(self, task: int, mem_mib: float) -> None:
+        """Let a task ask for `mem_mib` from now on; what it grew to is forgotten."""
+        self.asked[task] = mem_mib
+        self._doublings.pop(task, None)
 
     def demand(self, task: int, base: Resources) -> Resources:
         """Return what a task asks for, whose call asked for `base`."""
         doublings = self._doublings.get(task)
-        if not doublings:
+        least_mib = self.asked.get(task, base.mem_mib) if self.asked else base.mem_mib
+        if not doublings and least_mib == base.mem_mib:
             return base
-        mem_mib = min(base.mem_mib * 2**doublings, self.rules.mem_most_mib)
+        mem_mib = min(least_mib * 2**doublings, max(self.rules.mem_most_mib, least_mib)) if doublings else least_mib
         return Resources(base.cpus, mem_mib, base.disk_mib)
 
     def _grows(self, task: int, reason: Reason, base: Resources) -> bool:
@@ -73,7 +81,8 @@ class Retries:
 
     def stays_away(self, task: int, demand: Resources, base: Resources) -> bool:
         """Say whether a task waits, or asks for something else than `demand` by now."""
-        return task in self._until or (task in self._doublings and self.demand(task, base) != demand)
+        grew = task in self._doublings or task in self.asked
+        return task in self._until or (grew and self.demand(task, base) != demand)
 
     def wake(self, task: int) -> bool:
         """Let a task wait no longer; False when it did not."""
@@ -95,7 +104,7 @@ class Retries:
     @property
     def any(self) -> bool:
         """Whether any task waits, or asks for more than it did."""
-        return bool(self._until or self._doublings)
+        return bool(self._until or self._doublings or self.asked)
 
     def due_s(self, task: int) -> float | None:
         """Return when a task's wait is over; None when it does not wait."""
@@ -106,9 +115,9 @@ class Retries:
         """The tasks that wait."""
         return set(self._until)
 
-    def story(self) -> tuple[dict[int, int], dict[int, int]]:
-        """Return the failures and doublings of each task."""
-        return dict(self._failures), dict(self._doublings)
+    def story(self) -> tuple[dict[int, int], dict[int, int], dict[int, float]]:
+        """Return the failures and doublings of each task, and the memory that the user asked for."""
+        return dict(self._failures), dict(self._doublings), dict(self.asked)
 
     @property
     def next_s(self) -> float | None:

@@ -91,6 +91,7 @@ class Scheduler:
         self._late: set[int] = set()  # in flight, asked to end because it runs too long
         self._given_up: dict[int, set[int]] = {}  # by task: attempts lost by the cluster that may yet report
         self._again: set[int] = set()  # in flight, to be relaunched once ended
+        self._again_mib: dict[int, float] = {}  # of them: with this much memory
         self._doomed: set[int] = set()  # in flight, asked to end: they never go back to a queue
         self._locality = Locality(self._rules, self._policy.alone)
         self._located = False  # whether it is known of any task where its inputs lie
@@ -165,6 +166,15 @@ class Scheduler:
         if self._since and self._longest_s is not None:
             times.append(self._at_s + LATE_EVERY_S)
         return min(times, default=None)
+
+    def flying(self) -> dict[int, tuple[str, float | None]]:
+        """Return what is in flight: the node of each task, and since when it is said to run."""
+        found = {}
+        for batch_id in self._batches:
+            batch = self._batches.get(batch_id)
+            if batch is not None:
+                found.update({task: (batch.node, self._since.get(task)) for task in batch.tasks})
+        return found
 
     def call_of(self, task: int) -> int:
         """Return which call a task came with, from 0."""
@@ -316,6 +326,13 @@ class Scheduler:
     @property
     def _limit_s(self) -> float:
         return self._locality.limit_s
+
+    def _stop_waiting(self, task: int) -> None:
+        """Count a task no longer, if it waits apart; it is about to be taken out of its queue."""
+        if self._located and self.table.waits(task) and task not in self._retries:
+            near = self._queue_of(task).near
+            if near is not None and self._locality.places.chooses(task):
+                near.leave(task)
 
     def _push(self, task: int) -> None:
         """Queue a task once more."""
@@ -491,7 +508,7 @@ class Scheduler:
         if not tasks or self._batches.get(event.batch_id) is not None:
             return
         for task in tasks:
-            near = self._queue_of(task).near
+            near = None if task in self._retries else self._queue_of(task).near
             self.table.move(task, Cue.LAUNCHED)
             self._retries.wake(task)
             if self._located:
@@ -614,6 +631,7 @@ class Scheduler:
         decisions: list[Decision] = []
         for task in tasks:
             self._again.discard(task)
+            self._again_mib.pop(task, None)
             if self.table.waits(task):
                 queued.append(Gone(task, self.table.attempt(task)))
                 decisions += self._close(task, TaskState.KILLED, Reason.USER)
@@ -632,13 +650,20 @@ class Scheduler:
             if task in self.table.superseded:
                 continue
             if self.table.ended(task):
-                self._begin_again(task)
+                self._begin_again(task, event.mem_mib)
             elif self.table.waits(task):
-                if self._retries.wake(task):  # the user will not wait
+                moves = event.mem_mib is not None and self.demand_of(task).mem_mib != event.mem_mib
+                if moves:
+                    self._stop_waiting(task)
+                if event.mem_mib is not None:
+                    self._retries.ask(task, event.mem_mib)
+                if self._retries.wake(task) or moves:  # the user will not wait; or it goes to another queue
                     self._push(task)
             else:
                 flying.append((task, self.table.attempt(task)))
                 self._again.add(task)
+                if event.mem_mib is not None:
+                    self._again_mib[task] = event.mem_mib
                 self._doomed.discard(task)
         return [Kill(tuple(flying))] if flying else []
 
@@ -679,10 +704,7 @@ class Scheduler:
     # -- moves ------------------------------------------------------------------------------------------
 
     def _close(self, task: int, state: TaskState, reason: Reason) -> list[Decision]:
-        if self._located and self.table.waits(task) and task not in self._retries:
-            near = self._queue_of(task).near
-            if near is not None and self._locality.places.chooses(task):
-                near.leave(task)
+        self._stop_waiting(task)
         self.table.end(task, state, reason)
         self._doomed.discard(task)
         self._given_up.pop(task, None)  # a result is a result: what else its attempts report is history
@@ -705,8 +727,11 @@ class Scheduler:
         batch = self._batches.of(task)
         return Gone(task, self.table.attempt(task), batch.node if batch else "", self._since.get(task))
 
-    def _begin_again(self, task: int) -> None:
+    def _begin_again(self, task: int, mem_mib: float | None = None) -> None:
         self.table.begin_again(task)
+        mem_mib = self._again_mib.pop(task, mem_mib)
+        if mem_mib is not None:
+            self._retries.ask(task, mem_mib)
         self._retries.forget(task)
         self._locality.forget_wait(task)
         self._finished = False
@@ -734,6 +759,8 @@ class Scheduler:
     def _queue_again(self, task: int, cue: Cue) -> None:
         self.table.move(task, cue)
         self._again.discard(task)  # it runs once more as it is
+        if task in self._again_mib:
+            self._retries.ask(task, self._again_mib.pop(task))
         self._push(task)
 
     def _base(self, task: int) -> Resources:
@@ -870,7 +897,7 @@ class Scheduler:
             "demands": [self._queue_of(task).demand for task in every],
             "batches": {batch_id: self._batches.get(batch_id) for batch_id in self._batches},
             "given up": {task: set(attempts) for task, attempts in self._given_up.items()},
-            "again, doomed": (set(self._again), set(self._doomed)),
+            "again, doomed": (set(self._again), dict(self._again_mib), set(self._doomed)),
             "retries": self._retries.story(),
             "held": self.held,
             "rules": self._rules,
@@ -887,6 +914,7 @@ class Scheduler:
         self._batches.check(flying)
         assert self._again | self._doomed | set(self._since) | self._late <= flying
         assert not self._again & self._doomed
+        assert set(self._again_mib) <= self._again
         waiting = {task for task in every if self.table.waits(task)}
         queued = {task for queue in self._order for task in queue}
         assert waiting == queued | self._retries.resting, "what waits is in a queue, or rests before a retry"
