@@ -183,7 +183,7 @@ class Cluster:
                 self.theirs += 1
                 self.at(self.now + self.random.uniform(0, plan.others_s[1]), "theirs", (node, 0, 0.0))
         self.at(self.now + CYCLE_S, "cycle")
-        self.tell(TasksAdded(self.now, total, ONE))
+        self.tell(TasksAdded(self.now, total, ONE, sought=self.tells))
         if self.tells:
             for first in range(0, total, PIECE):
                 self.at(self.now + 0.05 * (1 + first // PIECE), "places", (first, min(total, first + PIECE), 0.0))

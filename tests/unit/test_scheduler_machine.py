@@ -130,10 +130,10 @@ class SchedulerMachine(RuleBasedStateMachine):
             )
         )
 
-    @rule(count=st.integers(1, 5), demand=st.sampled_from(DEMANDS), priority=st.integers(0, 2))
-    def add(self, count: int, demand: Resources, priority: int) -> None:
+    @rule(count=st.integers(1, 5), demand=st.sampled_from(DEMANDS), priority=st.integers(0, 2), sought=st.booleans())
+    def add(self, count: int, demand: Resources, priority: int, sought: bool) -> None:
         if not self.closed:
-            self.feed(TasksAdded(self.at_s, count, demand, priority))
+            self.feed(TasksAdded(self.at_s, count, demand, priority, sought))
 
     @rule(
         data=st.data(),

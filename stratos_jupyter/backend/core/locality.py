@@ -129,6 +129,9 @@ class _Line:
     def append(self, task: int) -> None:
         self._fresh.append(task)
 
+    def extend(self, first: int, after: int) -> None:
+        self._fresh.extend(range(first, after))
+
     def push(self, since_s: float, task: int) -> None:
         heappush(self._again, (since_s, task))
 
@@ -157,7 +160,8 @@ class _Line:
 class Nearby:
     """Of one queue the tasks that prefer some node, by host.
 
-    A task stands in the line of each host that it prefers, and in the line of all. None of its methods takes a task
+    A task stands in the line of each host that it prefers, and in the line of all; one of which that is being found out
+    in the latter only. None of its methods takes a task
     out: who launches it changes its state, and `waits` tells.
 
     Parameters
@@ -199,20 +203,31 @@ class Nearby:
         if task >= len(since):
             since.extend(array("d", [0.0]) * (len(self._places) - len(since)))
         since[task] = self.clock.passed_s - since[task]
+        self.locate(task, again)
+        if again:
+            self._all.push(since[task], task)
+        else:
+            self._all.append(task)
+
+    def expect(self, first: int, after: int) -> None:
+        """Let tasks wait here of which it is being found out what they prefer."""
+        since = self._since
+        since.extend(array("d", [0.0]) * (after - len(since)))
+        since[first:after] = array("d", [self.clock.passed_s]) * (after - first)
+        self._all.extend(first, after)
+
+    def locate(self, task: int, again: bool = False) -> None:
+        """Put a task that waits here into the lines of the hosts that it prefers."""
         hosts = self._places.preferred(task)
         for host in hosts:
             line = self._hosts.get(host)
             if line is None:
                 line = self._hosts[host] = _Line()
             if again:
-                line.push(since[task], task)
+                line.push(self._since[task], task)
             else:
                 line.append(task)
             self._load[host] = self._load.get(host, 0.0) + 1.0 / len(hosts)
-        if again:
-            self._all.push(since[task], task)
-        else:
-            self._all.append(task)
 
     def leave(self, task: int) -> bool:
         """Note that a task waits no longer; say whether offers had passed it by."""

@@ -16,6 +16,9 @@ from .events import Offer, Place
 NEARLY: Final = 0.9
 #: nobody waits for a node that holds less than this part of the inputs
 FAIR: Final = 0.2
+#: in the place of a row: nothing is known; it is being found out
+UNKNOWN: Final = -1
+SOUGHT: Final = -2
 #: hosts that are kept of one task, the largest first
 HOSTS_MOST: Final = 16
 
@@ -25,7 +28,7 @@ class Places:
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
-        self._rows = array("q")  # by task: where its row begins, -1 for none
+        self._rows = array("q")  # by task: where its row begins, or one of the two above
         # A row has the number of hosts and of those that are preferred, then the hosts; beside it all bytes, a
         # spare, and the bytes of each host.
         self._hosts = array("I")
@@ -47,7 +50,7 @@ class Places:
         hosts.sort(key=lambda one: -one[1])
         preferred = sum(size >= NEARLY * most for _, size in hosts) if most >= FAIR * place.size else 0
         if place.task >= len(self._rows):
-            self._rows.extend(array("q", [-1]) * (place.task + 1 - len(self._rows)))
+            self._rows.extend(array("q", [UNKNOWN]) * (place.task + 1 - len(self._rows)))
         self._rows[place.task] = len(self._hosts)
         self._hosts.extend((len(hosts), preferred))
         self._bytes.extend((place.size, 0))
@@ -56,18 +59,38 @@ class Places:
             self._bytes.append(min(size, place.size))
         return True
 
+    def seek(self, first: int, after: int) -> None:
+        """Note that it is being found out where the inputs of tasks lie of which nothing is known yet."""
+        rows = self._rows
+        for task in range(first, min(after, len(rows))):
+            if rows[task] == UNKNOWN:
+                rows[task] = SOUGHT
+        rows.extend(array("q", [UNKNOWN]) * (first - len(rows)))
+        rows.extend(array("q", [SOUGHT]) * (after - len(rows)))
+
+    def seeks(self, task: int) -> bool:
+        """Say whether that is being found out of a task."""
+        return task < len(self._rows) and self._rows[task] == SOUGHT
+
+    def give_up(self, task: int) -> None:
+        """Note that it could not be found out."""
+        self._rows[task] = UNKNOWN
+
     def knows(self, task: int) -> bool:
         """Say whether it is known where a task's inputs lie."""
         return task < len(self._rows) and self._rows[task] >= 0
 
     def chooses(self, task: int) -> bool:
-        """Say whether a task prefers some node."""
-        return task < len(self._rows) and self._rows[task] >= 0 and self._hosts[self._rows[task] + 1] > 0
+        """Say whether a task prefers some node, or may come to."""
+        if task >= len(self._rows):
+            return False
+        row = self._rows[task]
+        return row == SOUGHT or (row >= 0 and self._hosts[row + 1] > 0)
 
     def preferred(self, task: int) -> array[int]:
         """Return the numbers of the hosts that a task prefers."""
         row = self._rows[task]
-        return self._hosts[row + 2 : row + 2 + self._hosts[row + 1]]
+        return self._hosts[row + 2 : row + 2 + self._hosts[row + 1]] if row >= 0 else array("I")
 
     def hosts(self, task: int) -> list[str]:
         """Return what the storage calls the hosts that a task prefers."""

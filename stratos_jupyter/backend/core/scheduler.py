@@ -95,6 +95,7 @@ class Scheduler:
         self._doomed: set[int] = set()  # in flight, asked to end: they never go back to a queue
         self._locality = Locality(self._rules, self._policy.alone)
         self._located = False  # whether it is known of any task where its inputs lie
+        self._wiser = False  # more is known of that since an offer was passed over
         self._seen = Seen()
         self._average = Average()
         self._median = Median()
@@ -267,9 +268,16 @@ class Scheduler:
         self._finished = False
         self._firsts.append(first)
         self._calls.append((event.priority, event.demand))
-        self._queue(event.priority, event.demand).extend(first, first + event.count)
-        for task in range(first, min(first + event.count, len(self._locality.places))):
-            self._come_near(task)  # it was known before the task was
+        queue, places = self._queue(event.priority, event.demand), self._locality.places
+        after = first + event.count
+        known = min(after, max(first, len(places)))  # of some it was known before they were
+        if event.sought:
+            self._located = True
+            places.seek(first, after)
+            self._near_of(queue).expect(known, after)
+        queue.extend(first, known if event.sought else after)
+        for task in range(first, known):
+            self._come_near(task)
 
     def _queue(self, priority: int, demand: Resources) -> TaskQueue:
         key = (-priority, demand)
@@ -295,16 +303,31 @@ class Scheduler:
     def _locate(self, event: PlacesKnown) -> None:
         locality = self._locality
         for place in event.places:
-            task = place.task
-            if not locality.places.learn(place):
-                continue
-            self._located = True
-            if task >= len(self.table):
-                continue  # it is about to be added
-            batch = self._batches.of(task)
-            if batch is not None:
-                locality.count(task, batch.node)
-            self._come_near(task)
+            task, sought = place.task, locality.places.seeks(place.task)
+            if locality.places.learn(place):
+                self._located = True
+                batch = self._batches.of(task)
+                if batch is not None:
+                    locality.count(task, batch.node)
+            elif not sought:
+                continue  # nothing, or nothing new
+            if sought:
+                self._found(task)
+            elif task < len(self.table):  # else it is about to be added
+                self._come_near(task)
+        self._wiser = any(near.passed for near in self._nears)
+
+    def _found(self, task: int) -> None:
+        """Let a task that has waited for that know what it prefers."""
+        places = self._locality.places
+        if not places.knows(task):
+            places.give_up(task)
+        if self.table.waits(task) and task not in self._retries:
+            queue = self._queue_of(task)
+            if places.chooses(task):
+                self._near_of(queue).locate(task)
+            else:
+                queue.push(task)
 
     def _come_near(self, task: int) -> None:
         """Let a task that is queued wait apart from now on, if it prefers some node."""
@@ -314,7 +337,7 @@ class Scheduler:
     def _near_of(self, queue: TaskQueue) -> Nearby:
         if queue.near is None:
             waits, chooses = self._waits_for(queue.demand), self._locality.places.chooses
-            near = self._locality.nearby(waits, self._at_s)
+            near = self._locality.nearby(lambda task: chooses(task) and waits(task), self._at_s)
             queue.part(near, lambda task: not chooses(task) and waits(task))
         assert queue.near is not None
         return queue.near
@@ -801,12 +824,16 @@ class Scheduler:
     def _calls_back(self) -> bool:
         """Say whether offers that were passed over are wanted after all."""
         limit_s = self._limit_s
-        return any(
-            queue.near is not None and (queue.near.calls(limit_s) or (queue.near.passed and queue.peek() is not None))
-            for queue in self._order
-        )
+        for queue in self._order:
+            near = queue.near
+            if near is None or not near.passed:
+                continue
+            if self._wiser or near.calls(limit_s) or queue.peek() is not None:
+                return True
+        return False
 
     def _passed_none(self) -> None:
+        self._wiser = False
         for near in self._nears if self._located else ():
             near.passed = False
 
@@ -866,6 +893,7 @@ class Scheduler:
             before=self._before(task) if alone else 0,
             resting_s=None if due_s is None else max(0.0, due_s - at_s),
             local=tuple(places.hosts(task)) if near else (),
+            sought=places.seeks(task),
             local_left_s=max(0.0, self._limit_s - near.waited_s(task)) if near else 0.0,
             passed=near.clock.offers if near else 0,
         )

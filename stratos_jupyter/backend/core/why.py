@@ -128,6 +128,8 @@ class Wait:
         How long until it is tried again; None when it does not rest.
     local : tuple of str
         The hosts whose offers it takes; empty when any will do.
+    sought : bool
+        Whether these are being found out.
     local_left_s : float
         For how long it goes on waiting for them, while others offer.
     passed : int
@@ -139,6 +141,7 @@ class Wait:
     before: int = 0
     resting_s: float | None = None
     local: tuple[str, ...] = ()
+    sought: bool = False
     local_left_s: float = 0.0
     passed: int = 0
 
@@ -216,7 +219,7 @@ def reasons(wait: Wait, facts: Facts, seen: Seen, job: str) -> list[str]:
     if gate:
         return gate
     lines = _lacking(wait, seen)
-    if wait.local and wait.local_left_s > 0:
+    if (wait.local or wait.sought) and wait.local_left_s > 0:
         lines.append(_for_a_block(wait, job))
     lines += _offers(facts, bool(lines))
     if wait.task is not None:
@@ -253,9 +256,10 @@ def _lacking(wait: Wait, seen: Seen) -> list[str]:
 
 def _for_a_block(wait: Wait, job: str) -> str:
     hosts = ", ".join(wait.local[:3]) + (" …" if len(wait.local) > 3 else "")
-    who = "its inputs lie" if wait.task is not None else "the inputs of the first of them lie"
-    passed = f"{_plural(wait.passed, 'offer')} passed over" if wait.passed else "it waits"
-    left = f"{passed} while waiting for a node where {who} ({hosts}), {seconds_text(wait.local_left_s)} left"
+    whose = "its inputs" if wait.task is not None else "the inputs of the first of them"
+    passed = f"{_plural(wait.passed, 'offer')} passed over" if wait.passed else "nothing passed over yet"
+    where = f"for a node where {whose} lie ({hosts})" if wait.local else f"to hear where {whose} lie"
+    left = f"{passed} while waiting {where}, {seconds_text(wait.local_left_s)} left"
     return f"{left}; %stratos set {job} locality_wait=0 waits no longer"
 
 
