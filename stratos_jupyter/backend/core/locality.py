@@ -376,6 +376,7 @@ class Locality:
         self.local_bytes = 0
         self.remote_bytes = 0
         self._alone = alone
+        self._counted: dict[int, tuple[int, int]] = {}  # in flight: the bytes that were counted
         self._clocks: list[PassingClock] = []
         self._widest = 0
         self._busy_s = 0.0
@@ -398,12 +399,20 @@ class Locality:
         share = self.places.share(task, node)
         return None if share is None else share[0] / sum(share)
 
-    def count(self, task: int, node: str, times: int = 1) -> None:
-        """Count the bytes of an attempt on a node; `times` is -1 for one that never began."""
+    def count(self, task: int, node: str) -> None:
+        """Count the bytes of an attempt on a node."""
         share = self.places.share(task, node)
         if share is not None:
-            self.local_bytes += times * share[0]
-            self.remote_bytes += times * share[1]
+            self._counted[task] = share
+            self.local_bytes += share[0]
+            self.remote_bytes += share[1]
+
+    def leave(self, task: int, began: bool = True) -> None:
+        """Note that an attempt is over; one that never began has read nothing."""
+        local, remote = self._counted.pop(task, (0, 0))
+        if not began:
+            self.local_bytes -= local
+            self.remote_bytes -= remote
 
     def launched(self, task: int, node: str, waited: bool) -> None:
         """Note that a task is launched on a node, whether or not offers had passed it by."""
@@ -426,6 +435,12 @@ class Locality:
         fraction = self.fraction(task, node)
         if fraction is not None:
             (self._here if fraction >= 0.5 else self._there).add(wall_s)
+
+    def check(self, flying: set[int]) -> None:
+        """Assert that what is counted of tasks in flight is of those in `flying`."""
+        assert set(self._counted) <= flying
+        assert self.local_bytes >= sum(local for local, _ in self._counted.values())
+        assert self.remote_bytes >= sum(remote for _, remote in self._counted.values())
 
     def advance(self, at_s: float) -> None:
         """Let time pass."""

@@ -625,8 +625,7 @@ class Scheduler:
             if task in self._doomed:
                 decisions += self._settle_killed(task)
                 continue
-            if self._located and (batch := self._batches.of(task)) is not None:
-                self._locality.count(task, batch.node, -1)
+            self._locality.leave(task, began=False)
             self._leave(task)
             self._queue_again(task, Cue.RETURNED)
         return decisions
@@ -777,6 +776,8 @@ class Scheduler:
     def _leave(self, task: int) -> None:
         self._since.pop(task, None)
         self._late.discard(task)
+        if self._located:
+            self._locality.leave(task)
         self._batches.leave(task)
 
     def _queue_again(self, task: int, cue: Cue) -> None:
@@ -948,6 +949,7 @@ class Scheduler:
         assert waiting == queued | self._retries.resting, "what waits is in a queue, or rests before a retry"
         assert self._suppressed != self._wants_offers()
         self._check_near()
+        self._locality.check(flying)
         assert not self._finished or not self.table.unended
 
     def _check_near(self) -> None:
@@ -961,5 +963,3 @@ class Scheduler:
         for queue in self._order:
             for task in queue:
                 assert self._queue_of(task) is queue
-        assert self._locality.local_bytes >= 0
-        assert self._locality.remote_bytes >= 0
