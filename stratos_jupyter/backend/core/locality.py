@@ -427,7 +427,7 @@ class Locality:
 
     def widen(self, at_once: int) -> None:
         """Note how many commands run at once, beside those that could."""
-        self._widest = max(self._widest, at_once + max((clock.slots for clock in self._clocks), default=0))
+        self._widest = max(self._widest, at_once + self.slots)
 
     def ended(self, task: int, node: str, wall_s: float) -> None:
         """Note how long a command took on a node."""
@@ -446,6 +446,11 @@ class Locality:
         """Let time pass."""
         for clock in self._clocks:
             clock.advance(at_s)
+
+    @property
+    def slots(self) -> int:
+        """How many tasks the offers have room for that are passing by."""
+        return max((clock.slots for clock in self._clocks), default=0)
 
     @property
     def waited_s(self) -> float:

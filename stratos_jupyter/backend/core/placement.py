@@ -150,6 +150,8 @@ class TaskQueue:
 
         Whoever launches it changes its state: that takes it out.
         """
+        if not self._again and self._fresh and self._waits(self._fresh[0][0]):
+            return self._fresh[0][0]  # nearly always
         while self._again and not self._waits(self._again[0]):
             heappop(self._again)
         while self._fresh:

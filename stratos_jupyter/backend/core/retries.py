@@ -6,6 +6,7 @@ The jitter is a hash of task and attempt: random enough for that, and the same w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Final
 
@@ -79,10 +80,20 @@ class Retries:
         self._until[task] = until_s
         heappush(self._heap, (until_s, task))
 
-    def stays_away(self, task: int, demand: Resources, base: Resources) -> bool:
-        """Say whether a task waits, or asks for something else than `demand` by now."""
-        grew = task in self._doublings or task in self.asked
-        return task in self._until or (grew and self.demand(task, base) != demand)
+    def out_of(self, demand: Resources, base: Callable[[int], Resources]) -> Callable[[int], bool]:
+        """Return what says whether a task waits, or asks for something else than `demand` by now.
+
+        It is asked several times for each task: hence no method, and nothing looked up anew.
+        """
+        until, doublings, asked = self._until, self._doublings, self.asked
+
+        def answer(task: int) -> bool:
+            if not (until or doublings or asked):
+                return False
+            grew = task in doublings or task in asked
+            return task in until or (grew and self.demand(task, base(task)) != demand)
+
+        return answer
 
     def wake(self, task: int) -> bool:
         """Let a task wait no longer; False when it did not."""
@@ -100,11 +111,6 @@ class Retries:
     def __contains__(self, task: int) -> bool:
         """Say whether a task waits."""
         return task in self._until
-
-    @property
-    def any(self) -> bool:
-        """Whether any task waits, or asks for more than it did."""
-        return bool(self._until or self._doublings or self.asked)
 
     def due_s(self, task: int) -> float | None:
         """Return when a task's wait is over; None when it does not wait."""

@@ -61,6 +61,8 @@ ATTEMPTS_MOST: Final = 60_000
 USELESS_S: Final = 3600.0
 #: how often it is looked who has run longer than his share of the median, in seconds
 LATE_EVERY_S: Final = 0.5
+#: how often it is looked, while offers are passed over, whether lines are too long to wait in, in seconds
+LOOK_EVERY_S: Final = 0.1
 #: nobody is late before this, in seconds: the median of very short commands says nothing
 LATE_LEAST_S: Final = 1.0
 
@@ -96,6 +98,7 @@ class Scheduler:
         self._locality = Locality(self._rules, self._policy.alone)
         self._located = False  # whether it is known of any task where its inputs lie
         self._wiser = False  # more is known of that since an offer was passed over
+        self._looked_s = 0.0
         self._seen = Seen()
         self._average = Average()
         self._median = Median()
@@ -289,14 +292,8 @@ class Scheduler:
 
     def _waits_for(self, demand: Resources) -> Callable[[int], bool]:
         """Return what says whether a task waits for this much, and now."""
-        waits, retries = self.table.waits, self._retries
-
-        def answer(task: int) -> bool:
-            if not waits(task):
-                return False
-            return not retries.any or not retries.stays_away(task, demand, self._base(task))
-
-        return answer
+        waits, away = self.table.waits, self._retries.out_of(demand, self._base)
+        return lambda task: waits(task) and not away(task)
 
     # -- places -----------------------------------------------------------------------------------------
 
@@ -373,14 +370,17 @@ class Scheduler:
         for offer in event.offers:
             if offer.names:
                 self._locality.places.meet(offer)
-        free = [offer for offer in event.offers if offer.behind is None]
-        filled, passed = self._match(free) if self._located else (map(self._fill, free), set())
-        launches = dict(zip((offer.offer_id for offer in free), filled, strict=True))
+        filled: dict[str, list[Launch]] = {}
+        passed: set[str] = set()
+        if self._located:
+            filled, passed = self._match([offer for offer in event.offers if offer.behind is None])
         for offer in event.offers:
             if offer.behind is not None:
                 decisions.extend(self._line_up(offer, offer.behind) or [Decline((offer.offer_id,), 0.0)])
-            elif launches[offer.offer_id]:
-                decisions.extend(launches[offer.offer_id])
+                continue
+            launches = filled[offer.offer_id] if self._located else self._fill(offer)
+            if launches:
+                decisions.extend(launches)
                 self._seen.used(offer.node)
             elif offer.offer_id in passed:
                 decisions.append(Decline((offer.offer_id,), REFUSE_S))
@@ -398,13 +398,13 @@ class Scheduler:
             launches += made
         return launches
 
-    def _match(self, offers: list[Offer]) -> tuple[list[list[Launch]], set[str]]:
+    def _match(self, offers: list[Offer]) -> tuple[dict[str, list[Launch]], set[str]]:
         """Launch what offers have room for: highest priority first, and there those whose inputs lie on the node.
 
         Returns
         -------
-        launches : list of list of Launch
-            For each offer.
+        launches : dict of str to list of Launch
+            By offer.
         passed : set of str
             Offers that are passed over by who waits for another node.
         """
@@ -431,14 +431,15 @@ class Scheduler:
                     launches[number] += made
                 if apart is not None and queue.demand.fits(rooms[number]) and apart.first() is not None:
                     passed.append((apart, queue.demand, number))
+        made_of = {offer.offer_id: made for offer, made in zip(offers, launches, strict=True)}
         if self._shut:
-            return launches, set()
+            return made_of, set()
         waiting = self.table.counts[TaskState.QUEUED]
         for near, demand, number in passed:
             slots = min(demand.times_in(rooms[number]), waiting)
             self._locality.pass_over(near, offers[number].node, slots, self._at_s)
         self._locality.widen(self._batches.at_once)
-        return launches, {offers[number].offer_id for _, _, number in passed}
+        return made_of, {offers[number].offer_id for _, _, number in passed}
 
     def _span_s(self, host: int, tasks: float) -> float:
         """Return how long a host takes for so many tasks, at the pace of now; 0 where that is not known."""
@@ -480,8 +481,11 @@ class Scheduler:
 
     def _size(self) -> int:
         """Return how many commands the next batch should carry."""
+        if self._gate.spaced:
+            return 1
         queued = self.table.counts[TaskState.QUEUED]
-        return 1 if self._gate.spaced else self._policy.size(self._average.mean_s, queued, len(self._batches) + 1)
+        slots = len(self._batches) + 1 + (self._locality.slots if self._located else 0)  # those passed over too
+        return self._policy.size(self._average.mean_s, queued, slots)
 
     def _line_up(self, offer: Offer, behind: int) -> list[Launch]:
         """Launch one batch behind another, where that is worth it."""
@@ -797,13 +801,18 @@ class Scheduler:
     # -- demand -----------------------------------------------------------------------------------------
 
     def _something_waits(self) -> bool:
-        return any(not queue.empty for queue in self._order)
+        for queue in self._order:
+            if queue.peek() is not None or (queue.near is not None and queue.near.first() is not None):
+                return True
+        return False
 
     def _wants_offers(self) -> bool:
         return self._something_waits() and self._gate.room(self._at_s, self._batches.at_once) != 0
 
     def _least_demand(self) -> Resources:
-        waiting = [queue.demand for queue in self._queues.values() if not queue.empty]
+        if len(self._order) == 1:
+            return self._order[0].demand
+        waiting = [queue.demand for queue in self._order if not queue.empty]
         return min(waiting, key=lambda demand: (demand.cpus, demand.mem_mib, demand.disk_mib))
 
     def _settle_demand(self, decisions: list[Decision]) -> None:
@@ -831,6 +840,10 @@ class Scheduler:
                 continue
             if self._wiser or near.calls(limit_s) or queue.peek() is not None:
                 return True
+            if self._at_s >= self._looked_s + LOOK_EVERY_S and self._average.mean_s is not None:
+                self._looked_s = self._at_s
+                if near.out_of_reach(limit_s, self._span_s)() is not None:
+                    return True
         return False
 
     def _passed_none(self) -> None:
