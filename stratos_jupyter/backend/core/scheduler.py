@@ -63,6 +63,8 @@ USELESS_S: Final = 3600.0
 LATE_EVERY_S: Final = 0.5
 #: how often it is looked, while offers are passed over, whether lines are too long to wait in, in seconds
 LOOK_EVERY_S: Final = 0.1
+#: what a command takes at least, as long as nobody knows, in seconds
+LEAST_S: Final = 0.05
 #: nobody is late before this, in seconds: the median of very short commands says nothing
 LATE_LEAST_S: Final = 1.0
 
@@ -423,7 +425,7 @@ class Scheduler:
                 for number, offer in enumerate(offers):
                     made, rooms[number] = self._pour_local(offer, rooms[number], queue)
                     launches[number] += made
-            if apart is not None and self._average.mean_s is not None:
+            if apart is not None:
                 sources.append(apart.out_of_reach(limit_s, self._span_s))
             for number, offer in enumerate(offers):
                 for source in sources:
@@ -445,7 +447,7 @@ class Scheduler:
         """Return how long a host takes for so many tasks, at the pace of now; 0 where that is not known."""
         node, mean_s = self._locality.places.node(host), self._average.mean_s
         slots = 0 if node is None else self._batches.count_on(node)
-        return 0.0 if not slots or mean_s is None else mean_s * tasks / slots
+        return (LEAST_S if mean_s is None else mean_s) * tasks / slots if slots else 0.0
 
     @property
     def _shut(self) -> bool:
@@ -840,7 +842,7 @@ class Scheduler:
                 continue
             if self._wiser or near.calls(limit_s) or queue.peek() is not None:
                 return True
-            if self._at_s >= self._looked_s + LOOK_EVERY_S and self._average.mean_s is not None:
+            if self._at_s >= self._looked_s + LOOK_EVERY_S:
                 self._looked_s = self._at_s
                 if near.out_of_reach(limit_s, self._span_s)() is not None:
                     return True
