@@ -27,8 +27,7 @@ def plan(bench: ModuleType, **changes: float) -> object:
     chosen = Namespace(
         nodes=20, slots=4, tasks=1000, replicas=3, holders=0, shortest=2.0, longest=20.0, taken=0.5, remote=1.0
     )
-    vars(chosen).update(changes)
-    return bench.planned(Namespace(**chosen | changes), seed=1)
+    return bench.planned(Namespace(**vars(chosen) | changes), seed=1)
 
 
 def test_nearly_all_is_local_and_nothing_is_slower(bench: ModuleType) -> None:
