@@ -512,6 +512,7 @@ class Scheduler:
         decisions: list[Decision] = []
         if attempt != self.table.attempt(task):
             if again:
+                self._given_up[task].discard(attempt)  # told again after a kill, it must not count after all
                 return []  # it was given up for lost, and its successor is the retry
             if task in self._batches:  # its successor runs in vain
                 decisions.append(Kill(((task, self.table.attempt(task)),)))
