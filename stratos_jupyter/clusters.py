@@ -19,7 +19,7 @@ from .backend.engines.mesos.address import ZooKeeper, parse_master
 from .backend.engines.mesos.driver import MesosDriver, check_installed
 from .backend.engines.mesos.engine import MesosEngine
 from .backend.engines.mesos.facts import ask_master
-from .backend.engines.mesos.offers import has_attributes
+from .backend.engines.mesos.offers import lacks
 from .backend.engines.mesos.packing import pack_executor
 from .backend.engines.mesos.terms import Keep, Speaker, Terms
 from .backend.engines.mesos.wire import Who
@@ -85,7 +85,7 @@ class MesosSite:
                 f"a task asks for {demand}, but the largest agent, {largest.node}, has {largest.resources}; "
                 "ask for less with --threads, --mem, --disk or --gpus"
             )
-        if spec.where and facts.agents and not any(has_attributes(told, spec.where) for _, _, told in facts.agents):
+        if spec.where and facts.agents and all(lacks(told, spec.where) for _, _, told in facts.agents):
             asked = ", ".join(f"{name}={value}" for name, value in spec.where)
             known = sorted({f"{name}={value}" for _, _, told in facts.agents for name, value in told.items()})
             bad.append(f"no agent has {asked}; there is {', '.join(known[:20]) or 'no attribute at all'}")

@@ -92,6 +92,10 @@ class Stratos(SingletonConfigurable):
     rate = CUnicode("", help="How many tasks may be launched, as 10/s or 500/h; empty for no bound.").tag(config=True)
     delay = CUnicode("0s", help="How long to wait between two launches.").tag(config=True)
 
+    locality_wait = CUnicode(
+        "3s", help="How long a task waits for a node that holds its inputs, while others are offered; 0 for not at all."
+    ).tag(config=True)
+
     def __init__(self, **kwargs: Any) -> None:
         self._origins: dict[str, str] = {}
         super().__init__(**kwargs)
@@ -146,7 +150,7 @@ class Stratos(SingletonConfigurable):
     def _size_or_none(self, proposal: Any) -> str:
         return self._readable(proposal, parse_size_mib) if proposal["value"] else ""
 
-    @validate("update_interval", "retry_delay", "delay", "partition_wait")
+    @validate("update_interval", "retry_delay", "delay", "partition_wait", "locality_wait")
     def _duration(self, proposal: Any) -> str:
         return self._readable(proposal, parse_duration_s)
 

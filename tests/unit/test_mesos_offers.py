@@ -11,7 +11,8 @@ from stratos_jupyter.backend.engines.mesos.offers import (
     EXECUTOR,
     Pool,
     attributes,
-    has_attributes,
+    lacks,
+    names,
     room,
     share,
 )
@@ -111,7 +112,13 @@ def test_attributes_of_all_kinds() -> None:
     }
     told = attributes(offer)
     assert told == {"rack": "r1", "level": "3", "ports": "1-5"}
-    assert has_attributes(told, [("rack", "r1"), ("level", "3.0")])
-    assert not has_attributes(told, [("rack", "r2")])
-    assert not has_attributes(told, [("zone", "r1")])
-    assert has_attributes({}, [])
+    assert lacks(told, [("rack", "r1"), ("level", "3.0")]) == ""
+    assert lacks(told, [("rack", "r2"), ("level", "3"), ("zone", "x")]) == "rack=r2, zone=x"
+    assert lacks({}, []) == ""
+
+
+def test_all_that_a_node_may_be_called() -> None:
+    address = {"hostname": "foam03.example.org", "ip": "10.1.1.3", "port": 5051}
+    offer = {"hostname": "foam03.example.org", "url": {"address": address}}
+    assert names(offer) == ("foam03.example.org", "10.1.1.3", "foam03")
+    assert names({"hostname": "127.0.0.11"}) == ("127.0.0.11",)

@@ -13,7 +13,9 @@ from ..core.events import (
     KillAsked,
     LaunchKnown,
     OffersArrived,
+    OfferUnfit,
     PauseAsked,
+    PlacesKnown,
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
@@ -45,7 +47,7 @@ class Added(NamedTuple):
 Act: TypeAlias = tuple[float, str, Any]
 Item: TypeAlias = Event | Arrived | Added
 #: what cannot change whether a result that comes after it is its task's result; another result of the task can
-HARMLESS: Final = (Arrived, Added, OffersArrived, TasksStarted)
+HARMLESS: Final = (Arrived, Added, OffersArrived, OfferUnfit, PlacesKnown, TasksStarted)
 
 
 def take_together(inbox: list[Item]) -> tuple[list[Item], list[Item]]:
@@ -84,7 +86,8 @@ def acts_of(item: Item) -> list[Act]:
         case KillAsked():
             return [(item.at_s, "kill", item.tasks)]
         case RelaunchAsked():
-            return [(item.at_s, "relaunch", item.tasks)]
+            mem = [] if item.mem_mib is None else [item.mem_mib]
+            return [(item.at_s, "relaunch", [item.tasks, *mem] if mem else item.tasks)]
         case Superseded():
             return [(item.at_s, "superseded", [item.tasks, item.restored])]
         case PauseAsked():

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any, Final
 
 from ...core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
-from ...core.events import Attached, Offer, OffersArrived, PauseAsked
+from ...core.events import Attached, Offer, OffersArrived, OfferUnfit, PauseAsked
 from ...core.placement import BatchPolicy
 from ...core.states import Reason
 from ..base import Sink, Tail, Work
@@ -25,7 +25,7 @@ from .agents import Agent
 from .batches import Attempt, Batch
 from .connection import Connection
 from .launching import Held, prepare, take_back
-from .offers import Json, Pool, attributes, has_attributes, room
+from .offers import Json, Pool, attributes, lacks, names, room
 from .repeats import Repeats
 from .statuses import Statuses
 from .terms import Desk, Keep, MakeSpeaker, Terms
@@ -295,7 +295,7 @@ class MesosEngine:
                 amount = replace(amount, cpus=min(amount.cpus, cpus_left))
                 cpus_left -= amount.cpus
             self._offers[offer_id] = Held(agent, resources)
-            useful.append(Offer(offer_id, agent.node, amount))
+            useful.append(Offer(offer_id, agent.node, amount, names=names(offer)))
         for refuse_s, offer_ids in useless.items():
             self._connection.decline(offer_ids, refuse_s)
         if useful:
@@ -305,14 +305,27 @@ class MesosEngine:
         """Return for how long an offer is not wanted whatever it has; 0 when it may be."""
         if not self._connection.wanted or not self._desk.write_down():
             return SOON_REFUSE_S
-        if not has_attributes(attributes(offer), self._desk.terms.where):
+        lacking = lacks(attributes(offer), self._desk.terms.where)
+        if lacking:
+            self._sink.post(OfferUnfit(now, agent.node, lacking))
             return USELESS_REFUSE_S
         if agent.out_until_s > now:
+            self._sink.post(OfferUnfit(now, agent.node, "an executor that starts"))
             return agent.out_until_s - now
         start = offer.get("unavailability", {}).get("start", {}).get("nanoseconds")
         if start is not None and start / 1e9 <= now + BATCH_TARGET_S:
-            return REST_REFUSE_S  # it is about to be taken out of service
+            self._sink.post(OfferUnfit(now, agent.node, "time before its maintenance"))
+            return REST_REFUSE_S
         return 0.0
+
+    def standing(self) -> str:
+        """Say what keeps the cluster from offering; '' when nothing does that we know of."""
+        most, held = self._desk.terms.max_cpus, self._desk.batches.cpus
+        if not self._connection.subscribed:
+            return "the master cannot be reached" if self._connection.begun else ""
+        if most is not None and held + self._desk.terms.cpus > most:
+            return f"this job's tasks hold {held:g} of the {most:g} cpus that it may have (max_cpus)"
+        return ""
 
     # -- the rest ---------------------------------------------------------------------------------------
 

@@ -122,9 +122,18 @@ def attributes(offer: Json) -> dict[str, str]:
     return found
 
 
-def has_attributes(offered: Mapping[str, str], where: Sequence[tuple[str, str]]) -> bool:
-    """Say whether an agent has all that is asked for; a scalar is compared as a number."""
-    return all(name in offered and _same(offered[name], value) for name, value in where)
+def lacks(offered: Mapping[str, str], where: Sequence[tuple[str, str]]) -> str:
+    """Return which of the attributes that are asked for an agent lacks; '' when none. Scalars compare as numbers."""
+    missing = [f"{name}={value}" for name, value in where if name not in offered or not _same(offered[name], value)]
+    return ", ".join(missing)
+
+
+def names(offer: Json) -> tuple[str, ...]:
+    """Return all that the node of an offer may be called, by those who say where files lie."""
+    address = offer.get("url", {}).get("address", {})
+    found = [offer["hostname"], address.get("hostname", ""), address.get("ip", "")]
+    found += [name.partition(".")[0] for name in found if name and not name.replace(".", "").isdigit()]
+    return tuple(dict.fromkeys(name for name in found if name))
 
 
 def _same(one: str, other: str) -> bool:
