@@ -1,4 +1,4 @@
-"""``python -m stratos_jupyter attach | status | report | clean``: the same without a notebook, for tmux and cron."""
+"""``python -m stratos_jupyter attach | status | report | executor | clean``: without a notebook, for tmux and cron."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import session as sessions
+from .backend.engines.mesos.packing import write_executor
 from .backend.store.lease import become_keeper
 from .cleaning import clean_home
 from .errors import StratosError
@@ -35,6 +36,8 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     report.add_argument("job", metavar="JOB")
     report.add_argument("-o", dest="file", metavar="FILE", default="", help="where to; JOB-RUN.html here when left out")
+    executor = commands.add_parser("executor", help="write the executor, for nodes of a cluster that it is not sent to")
+    executor.add_argument("-o", dest="file", metavar="FILE", required=True, help="where to; what is there is replaced")
     cleaning = commands.add_parser("clean", help="end executors, and remove records, that nobody needs")
     cleaning.add_argument("--yes", action="store_true", help="do it; otherwise only say what would be done")
     args = parser.parse_args(words)
@@ -47,9 +50,12 @@ def main(words: Sequence[str] | None = None) -> int:
             case "report":
                 account = full_account_of_record(sessions.current().home, args.job)
                 print(written_text(*write_report(account, args.file, time.time())))
+            case "executor":
+                write_executor(args.file)
+                print(f"{args.file}: name it in the setting executor_uri, as the nodes see it")
             case "clean":
                 print(cleaning_text(clean_home(sessions.current().home, really=args.yes), args.yes))
-    except StratosError as error:
+    except (StratosError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0
