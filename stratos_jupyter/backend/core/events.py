@@ -28,12 +28,33 @@ class Offer:
     behind : int or None
         None for resources that are free. Else the batch behind which the engine can line up one more, in the
         same resources, so that a slot of short commands never runs dry.
+    names : tuple of str
+        What else the node is called: its address, its host name, short and long. `node` is how it is shown.
     """
 
     offer_id: str
     node: str
     resources: Resources
     behind: int | None = None
+    names: tuple[str, ...] = ()
+
+
+class Place(NamedTuple):
+    """Where one task's inputs lie. A tuple, because there may be one for each task.
+
+    Attributes
+    ----------
+    task : int
+        Whose inputs.
+    size : int
+        Bytes of all of its inputs whose place is known.
+    hosts : tuple of (str, int)
+        A host name or address as the storage says it, and how many of these bytes it has; the largest first.
+    """
+
+    task: int
+    size: int
+    hosts: tuple[tuple[str, int], ...]
 
 
 class Ending(NamedTuple):
@@ -57,6 +78,14 @@ class TasksAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacesKnown:
+    """It was found out where inputs lie, of tasks that wait, run or have ended meanwhile. It is never recorded."""
+
+    at_s: float
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OffersArrived:
     """A node offers resources."""
 
@@ -70,6 +99,15 @@ class OffersRescinded:
 
     at_s: float
     offer_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OfferUnfit:
+    """An offer was refused before the scheduler could see it; `why` says what the node lacks, as ``rack=b``."""
+
+    at_s: float
+    node: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +247,10 @@ class Closed:
 
 Event: TypeAlias = (
     TasksAdded
+    | PlacesKnown
     | OffersArrived
     | OffersRescinded
+    | OfferUnfit
     | TasksStarted
     | TasksEnded
     | TasksReturned

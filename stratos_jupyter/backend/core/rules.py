@@ -70,6 +70,8 @@ class Rules:
         How many may be launched a second.
     delay_s : float
         How long to wait between two launches.
+    locality_wait_s : float
+        How long a task with inputs waits for a node that holds most of them; 0: not at all.
     """
 
     retries: int = 0
@@ -81,6 +83,7 @@ class Rules:
     max_tasks: int | None = None
     rate_per_s: float | None = None
     delay_s: float = 0.0
+    locality_wait_s: float = 3.0
 
     def retry_for(self, reason: Reason, code: int | None) -> bool:
         """Say whether this failure is one that the user wants tried again."""

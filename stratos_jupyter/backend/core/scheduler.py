@@ -29,7 +29,9 @@ from .events import (
     Offer,
     OffersArrived,
     OffersRescinded,
+    OfferUnfit,
     PauseAsked,
+    PlacesKnown,
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
@@ -184,6 +186,8 @@ class Scheduler:
                 decisions = self._offers(event)
             case OffersRescinded():
                 pass  # no offer is ever held unanswered
+            case PlacesKnown() | OfferUnfit():
+                pass
             case TasksStarted():
                 self._started(event)
             case TasksEnded():

@@ -47,6 +47,10 @@ class JobView:
         Attempts that the cluster lost, not the command.
     attempts_retried : int
         Attempts that failed by themselves and were followed by another one.
+    local_bytes, remote_bytes : int
+        Bytes of inputs that lay on the node where the attempt was launched, and that did not; as far as is known.
+    waited_s : float
+        Seconds that tasks have waited for a node that holds their inputs, while others were offered.
     held : str
         Why nothing is launched now: ``paused``, or ``halted after ...``; else ''.
     resting : tuple of int and (float or None)
@@ -68,6 +72,9 @@ class JobView:
     nodes: int = 0
     attempts_lost: int = 0
     attempts_retried: int = 0
+    local_bytes: int = 0
+    remote_bytes: int = 0
+    waited_s: float = 0.0
     held: str = ""
     resting: tuple[int, float | None] = (0, None)
     notices: tuple[str, ...] = ()

@@ -13,7 +13,9 @@ from ..core.events import (
     KillAsked,
     LaunchKnown,
     OffersArrived,
+    OfferUnfit,
     PauseAsked,
+    PlacesKnown,
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
@@ -45,7 +47,7 @@ class Added(NamedTuple):
 Act: TypeAlias = tuple[float, str, Any]
 Item: TypeAlias = Event | Arrived | Added
 #: what cannot change whether a result that comes after it is its task's result; another result of the task can
-HARMLESS: Final = (Arrived, Added, OffersArrived, TasksStarted)
+HARMLESS: Final = (Arrived, Added, OffersArrived, OfferUnfit, PlacesKnown, TasksStarted)
 
 
 def take_together(inbox: list[Item]) -> tuple[list[Item], list[Item]]:
