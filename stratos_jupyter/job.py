@@ -17,6 +17,8 @@ from .backend.core.events import (
     Closed,
     KillAsked,
     PauseAsked,
+    Place,
+    PlacesKnown,
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
@@ -135,6 +137,8 @@ class Job:
         self._closed = False
         self._gone = False
         self._subscribers: list[Callable[[JobView], None]] = []
+        #: called with the indices of commands that were added
+        self.added: Callable[[range], object] = lambda tasks: None
         self._table: ResultTable | None = None
         self._table_seq = 0
         self._relaunched: set[int] = set()
@@ -255,6 +259,7 @@ class Job:
         with self._numbering:
             tasks, enter = self._number(commands, surroundings, origin, keys)
             self._driver.post(enter)
+        self.added(tasks)
         return tasks
 
     def _number(
@@ -311,6 +316,7 @@ class Job:
                 self._driver.post(take_in)
             self._relaunched.update(again)
             self._driver.call(lambda: None)  # that is done, and the view shows it
+        self.added(tasks)
         return tasks
 
     @property
@@ -348,6 +354,23 @@ class Job:
             if not self._closed:
                 self._closed = True
                 self._driver.post(lambda: self._loop.post(Closed(self._loop.now())))
+
+    def ended(self, task: int) -> bool:
+        """Say whether a task is known to have ended; any thread may ask, for any number of tasks."""
+        table = self._loop.scheduler.table
+        return task < len(table) and table.ended(task)
+
+    def places_are(self, places: tuple[Place, ...]) -> None:
+        """Take in where inputs are."""
+        self._driver.post(lambda: self._loop.post(PlacesKnown(self._loop.now(), places)))
+
+    def notice(self, text: str) -> None:
+        """Show the user a line, once."""
+        self._driver.post(lambda: self._loop.notice(text))
+
+    def withdraw(self, text: str) -> None:
+        """Show a line no longer."""
+        self._driver.post(lambda: self._loop.withdraw(text))
 
     # -- waiting ----------------------------------------------------------------------------------------
 

@@ -19,7 +19,6 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from . import session as sessions
 from . import settings
-from .backend.storage.local import expand_glob
 from .binding import Bindings
 from .cleaning import clean_home
 from .commands import Commands, explicit_commands, glob_commands, template_commands
@@ -135,7 +134,9 @@ class StratosMagics(Magics):
 
         The whole body is one script, whose ``%f%`` becomes the file's name, quoted as its place demands.
         """
-        self._submit(args, lambda spec: glob_commands(args.body, expand_glob(args.PATTERN, spec.cwd)))
+        self._submit(
+            args, lambda spec: glob_commands(args.body, self._session().files(spec).expand(args.PATTERN, spec.cwd))
+        )
 
     @subcommand("%%stratos template angles --job sweep\ngalaxy_view -a %c% -e %c% snapshot.dat", cell=True)
     @argument("PARAMS", "a variable: list of strings, list of lists, dict of columns or DataFrame",

@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from .backend.core.rules import Rules
-from .backend.storage.local import expand_glob
+from .backend.storage.hdfs import checked_address
+from .backend.storage.mounts import parse_mounts
 from .commands import Commands, explicit_commands, glob_commands, template_commands
 from .errors import JobHalted, SpecError
 from .job import Job
@@ -60,6 +61,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "rate": _Unset(""),
     "delay": _Unset(0),
     "priority": _Unset(0),
+    "hdfs": _Unset(""),
 }
 #: on this machine nobody else takes what is not reserved
 _LOCAL_DEFAULTS: Final[dict[str, Any]] = {"threads_per_task": 1, "mem_per_task": 0, "disk_per_task": 0}
@@ -120,6 +122,9 @@ class Processor:
         How long to wait between two launches.
     priority : int or str
         Tasks of higher priority are launched first.
+    hdfs : str
+        Where files on HDFS are looked for: ``"http://HOST:9870"``, ``"nn1:9870;nn2:9870"``, or an alias of
+        ``~/.hdfscli.cfg``. When not given, the setting ``hdfs``, from ``%config`` or ``STRATOS_HDFS``.
 
     Raises
     ------
@@ -164,6 +169,7 @@ class Processor:
         rate: float | str = _DEFAULTS["rate"],
         delay: float | str = _DEFAULTS["delay"],
         priority: int | str = _DEFAULTS["priority"],
+        hdfs: str = _DEFAULTS["hdfs"],
     ) -> None:
         given = {
             "role": role,
@@ -185,6 +191,7 @@ class Processor:
             "rate": rate,
             "delay": delay,
             "priority": priority,
+            "hdfs": hdfs,
         }
         spec = _spec(master, given, settings or {})
         session = current()
@@ -397,7 +404,8 @@ class Processor:
     # -- inside -----------------------------------------------------------------------------------------
 
     def _glob(self, command: str, pattern: str) -> Commands:
-        return glob_commands(command, expand_glob(pattern, self._job.spec.cwd))
+        spec = self._job.spec
+        return glob_commands(command, self._session.files(spec).expand(pattern, spec.cwd))
 
     def _add(self, commands: Commands) -> range:
         return self._job.add(commands, self._session.surroundings(self._job.spec))
@@ -413,6 +421,8 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         raise SpecError(
             f"settings: unknown {', '.join(map(repr, unknown))}. Known: {', '.join(['master', *_DEFAULTS])}"
         )
+    from .settings import current as configured  # here, so that importing the package loads no traitlets
+
     local = str(master).startswith("local")
     values: dict[str, Any] = {}
     for name, value in given.items():
@@ -420,6 +430,8 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
             values[name] = value
         elif name in settings:
             values[name] = settings[name]
+        elif name == "hdfs":
+            values[name] = configured().hdfs
         elif local and name in _LOCAL_DEFAULTS:
             values[name] = _LOCAL_DEFAULTS[name]
         else:
@@ -447,6 +459,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
     mem_mib, mem_most_mib = read("mem_per_task", parse_memory, (0.0, 0.0))
     disk_mib = read("disk_per_task", parse_size_mib, 0.0)
     priority = int(number("priority"))
+    hdfs = read("hdfs", checked_address, "")
     update_interval_s = read("update_interval", parse_duration_s, 10.0)
     timeout_s, timeout_share = read("timeout", parse_timeout, (None, None))
     rules = Rules(
@@ -485,6 +498,8 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         log_directory=str(values["log_directory"]),
         timeout_s=timeout_s,
         priority=priority,
+        hdfs=hdfs,
+        mounts=parse_mounts(configured().hdfs_mounts) if hdfs else (),
         monitor=str(monitor),
         monitor_source=source,
         relauncher=str(values["relauncher"]),

@@ -90,6 +90,7 @@ class Hdfs:
         self.namenode = namenode
         self.rpc_port = free_port(namenode)
         self.http_port = free_port(namenode)
+        self._ports = [[free_port(address) for _ in range(3)] for address in self.addresses]
         self._servers = servers
         self._site = dict(site or {})
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -133,12 +134,12 @@ class Hdfs:
 
     def start_datanode(self, i: int) -> None:
         """Start DataNode `i`; it comes back with its blocks."""
-        address = self.addresses[i]
+        address, ports = self.addresses[i], self._ports[i]
         own = {
             "dfs.datanode.hostname": address,
-            "dfs.datanode.address": f"{address}:0",
-            "dfs.datanode.http.address": f"{address}:0",
-            "dfs.datanode.ipc.address": f"{address}:0",
+            "dfs.datanode.address": f"{address}:{ports[0]}",
+            "dfs.datanode.http.address": f"{address}:{ports[1]}",
+            "dfs.datanode.ipc.address": f"{address}:{ports[2]}",
             "dfs.datanode.data.dir": f"file://{self.folder}/datanode{i}/data",
         }
         self._start(f"datanode{i}", address, own)
@@ -177,6 +178,10 @@ class Hdfs:
                 raise RuntimeError(f"{dead[0]} has ended:\n{self.log(dead[0])}")
             try:
                 state = self.bean("FSNamesystemState")
+                # One that was just killed may still count as there.
+                for i in range(len(self.addresses)):
+                    if f"datanode{i}" in self._processes:
+                        socket.create_connection((self.addresses[i], self._ports[i][1]), 5).close()
             except OSError:
                 return False
             return bool(state["NumLiveDataNodes"] == wanted and state["FSState"] == "Operational")
