@@ -166,7 +166,8 @@ class Placer:
             try:
                 found = self._ask(asked, find)
             except StorageError as error:
-                find.say(str(error))
+                if not self._closed:
+                    find.say(str(error))
                 return False
             find.say("")
             find.most = MANY
