@@ -26,8 +26,9 @@ from .backend.core.events import (
     TasksAdded,
 )
 from .backend.core.rules import Rules
-from .backend.core.states import TaskState
+from .backend.core.states import IN_FLIGHT, TaskState
 from .backend.core.views import JobView
+from .backend.core.why import sentences
 from .backend.driver import Driver
 from .backend.engines.base import Tail
 from .backend.engines.loop import JobLoop
@@ -57,6 +58,7 @@ CHANGEABLE: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "delay": ("delay_s", parse_duration_s),
     "halt": ("halt", parse_halt),
     "retries": ("retries", parse_retries),
+    "locality_wait": ("locality_wait_s", parse_duration_s),
 }
 #: what a log shows of a stream, in bytes
 LOG_BYTES: Final = 64 * 1024
@@ -527,8 +529,9 @@ class Job:
         ----------
         **values
             ``max_tasks``: how many commands may run at once; ``rate``: launches, as ``"10/s"``; ``delay``: seconds
-            between two launches; ``halt``: after how many failures, as ``5`` or ``"10%"``; ``retries``. None, or
-            ``"none"``, takes a bound away.
+            between two launches; ``halt``: after how many failures, as ``5`` or ``"10%"``; ``retries``;
+            ``locality_wait``: how long a task waits for a node that holds its inputs. None, or ``"none"``, takes a
+            bound away.
 
         Returns
         -------
@@ -550,7 +553,9 @@ class Job:
             field, parse = CHANGEABLE[name]
             text = "none" if value is None else str(value)
             try:
-                changes[field] = 0 if text == "none" and field in ("delay_s", "retries") else parse(text)
+                changes[field] = (
+                    0 if text == "none" and field in ("delay_s", "retries", "locality_wait_s") else parse(text)
+                )
             except SpecError as error:
                 bad.append(f"{name}: {error}")
         if bad:
@@ -654,6 +659,28 @@ class Job:
         return TaskLog(
             task, command, state, attempts, stdout, stderr, live is not None, attempt, live.note if live else ""
         )
+
+    def why(self, task: int | None = None) -> str:
+        """Say in plain words what waits for what, from the offers that were seen, and what would change it.
+
+        Parameters
+        ----------
+        task : int, optional
+            Which; all that wait when not given.
+
+        Raises
+        ------
+        JobNotFound
+            There is no such task.
+        """
+        self._ours()
+        if task is not None:
+            self._known([task])
+            return sentences(self._driver.call(lambda: self._loop.why(task)))
+        view = self._driver.call(self._loop.view)
+        waiting, running = view[TaskState.QUEUED], sum(view[state] for state in IN_FLIGHT)
+        head = f"{waiting:,} of {view.total:,} tasks wait, {running:,} run"
+        return sentences([head, *(self._driver.call(lambda: self._loop.why(None)) if waiting else ())])
 
     @property
     def df(self) -> pd.DataFrame:

@@ -53,6 +53,11 @@ pace_options = group(
     Argument("--max-tasks", "how many tasks may run at once", "N"),
     Argument("--rate", "how many tasks may be launched: 10/s, 30/m, 500/h", "N/TIME"),
     Argument("--delay", "how long to wait between two launches: 0.5s", "TIME"),
+    Argument(
+        "--locality-wait",
+        "how long a task waits for a node that holds its inputs, while others are offered: 3s, 0",
+        "TIME",
+    ),
 )
 failure_options = group(
     Argument("--timeout", "the longest that a task may run: 90s, 10m, 2h, or 200% of the median of those that finished",
@@ -143,6 +148,7 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
         max_tasks=read("max-tasks", parse_count, given("max_tasks"), None),
         rate_per_s=read("rate", parse_rate, given("rate"), None),
         delay_s=read("delay", parse_duration_s, given("delay"), 0.0),
+        locality_wait_s=read("locality-wait", parse_duration_s, given("locality_wait"), 3.0),
     )
     spec = JobSpec(
         **({} if args.job is None else {"job_id": args.job}),

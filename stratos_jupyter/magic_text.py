@@ -26,6 +26,8 @@ SHOWN: Final = 3
 GROUPS: Final = 5
 LABEL: Final = 72
 RANGES: Final = 4
+#: a wait that is not worth a word, in seconds
+SHORT_S: Final = 0.05
 #: where the last line of an earlier attempt's stderr is looked for, in bytes
 END_BYTES: Final = 4096
 
@@ -106,10 +108,36 @@ def status_text(view: JobView, groups: Sequence[Group] = (), lives_in: str = "")
         lines.append(f"nothing more is launched; %stratos resume {clean(view.job_id)} goes on")
     if view.attempts_lost:
         lines.append(f"{counted(view.attempts_lost, 'attempt')} lost by the cluster")
+    if inputs := inputs_text(view):
+        lines.append(f"inputs: {inputs}")
     if lives_in and view.unfinished:
         lines.append(f"its tasks outlive this kernel, but not this {clean(lives_in)}")
     lines += [clean(notice) for notice in view.notices]
     return "\n".join(lines + _group_lines(groups))
+
+
+def inputs_text(view: JobView) -> str:
+    """Say how much of a job's inputs lay where they were read, and what waiting for that took; '' for nothing."""
+    known = view.local_bytes + view.remote_bytes
+    if not known and view.waited_s < SHORT_S:
+        return ""
+    parts = []
+    if known:
+        share = 100 * view.local_bytes / known
+        parts.append(f"{share:.{0 if share in (0, 100) else 1}f} % of {size_text(known)} local")
+    if view.waited_s >= SHORT_S:
+        parts.append(f"{duration_text(view.waited_s)} of all tasks together waited for that")
+    return ", ".join(parts)
+
+
+def size_text(size: int) -> str:
+    """Return bytes as a person reads them: ``512 B``, ``6.2 GiB``."""
+    exact, unit = float(size), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if exact < 1024:
+            break
+        exact, unit = exact / 1024, larger
+    return f"{exact:,.0f} {unit}" if unit == "B" or exact >= 100 else f"{exact:.1f} {unit}"
 
 
 def _group_lines(groups: Sequence[Group]) -> list[str]:

@@ -27,7 +27,17 @@ from .errors import SpecError, UsageError
 from .habitat import habitat
 from .magic_arguments import HelpAsked, argument, near, overview, split, subcommand, subcommands
 from .magic_options import job_spec, submission_options, task_indices, tried, wrong_name
-from .magic_text import cleaning_text, jobs_text, log_text, preview_text, remains_text, runs_text, status_text, table
+from .magic_text import (
+    cleaning_text,
+    jobs_text,
+    log_text,
+    preview_text,
+    printable,
+    remains_text,
+    runs_text,
+    status_text,
+    table,
+)
 from .monitors import function_source
 from .parsing import Parser, make_parser
 from .report import clean
@@ -235,6 +245,15 @@ class StratosMagics(Magics):
         for task in self._tasks(args, [args.TASK], job):
             print(log_text(job, job.log(task)))
 
+    @subcommand("%stratos why demo 17")
+    @_JOB
+    @argument("TASK", "its index; all that wait when left out", optional=True)
+    def do_why(self, args: argparse.Namespace) -> None:
+        """Say what waits for what, and what would change it."""
+        job = self._session().job(args.JOB)
+        for task in self._tasks(args, [args.TASK], job) if args.TASK is not None else [None]:
+            print(printable(job.why(task)))
+
     @subcommand("%stratos kill demo 3-7")
     @_NAMED_JOB
     @argument("TASK", "tasks, as 3, 3-7 or 3,9; all when left out", many=True, optional=True)
@@ -288,8 +307,8 @@ class StratosMagics(Magics):
 
     @subcommand("%stratos set demo max_tasks=8 rate=10/s")
     @_NAMED_JOB
-    @argument("NAME=VALUE", "max_tasks, rate, delay, halt or retries; none takes a bound away", many=True,
-              complete="changeable")  # fmt: skip
+    @argument("NAME=VALUE", "max_tasks, rate, delay, halt, retries or locality_wait; none takes a bound away",
+              many=True, complete="changeable")  # fmt: skip
     def do_set(self, args: argparse.Namespace) -> None:
         """Change the pace of a job while it runs."""
         pairs = [word.partition("=") for word in getattr(args, "NAME=VALUE")]

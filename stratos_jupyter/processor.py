@@ -60,6 +60,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "max_tasks": _Unset(""),
     "rate": _Unset(""),
     "delay": _Unset(0),
+    "locality_wait": _Unset("3s"),
     "priority": _Unset(0),
     "hdfs": _Unset(""),
 }
@@ -120,6 +121,8 @@ class Processor:
         How many may be launched: ``"10/s"``, ``"500/h"``.
     delay : float or str
         How long to wait between two launches.
+    locality_wait : float or str
+        How long a task waits for a node that holds its inputs, while others are offered.
     priority : int or str
         Tasks of higher priority are launched first.
     hdfs : str
@@ -168,6 +171,7 @@ class Processor:
         max_tasks: int | str = _DEFAULTS["max_tasks"],
         rate: float | str = _DEFAULTS["rate"],
         delay: float | str = _DEFAULTS["delay"],
+        locality_wait: float | str = _DEFAULTS["locality_wait"],
         priority: int | str = _DEFAULTS["priority"],
         hdfs: str = _DEFAULTS["hdfs"],
     ) -> None:
@@ -190,6 +194,7 @@ class Processor:
             "max_tasks": max_tasks,
             "rate": rate,
             "delay": delay,
+            "locality_wait": locality_wait,
             "priority": priority,
             "hdfs": hdfs,
         }
@@ -472,6 +477,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         max_tasks=read("max_tasks", parse_count, None),
         rate_per_s=read("rate", parse_rate, None),
         delay_s=read("delay", parse_duration_s, 0.0),
+        locality_wait_s=read("locality_wait", parse_duration_s, 3.0),
     )
     monitor, source = values["monitor"], ""
     if callable(monitor):

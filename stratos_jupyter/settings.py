@@ -79,6 +79,10 @@ class Stratos(SingletonConfigurable):
     )
     hdfs_mounts = Unicode("/dfs=/", help="Where commands see HDFS, as /dfs=/,/data=/projects/data.").tag(config=True)
 
+    locality_wait = CUnicode(
+        "3s", help="How long a task waits for a node that holds its inputs, while others are offered; 0 for not at all."
+    ).tag(config=True)
+
     def __init__(self, **kwargs: Any) -> None:
         self._origins: dict[str, str] = {}
         super().__init__(**kwargs)
@@ -129,7 +133,7 @@ class Stratos(SingletonConfigurable):
     def _size(self, proposal: Any) -> str:
         return self._readable(proposal, parse_size_mib)
 
-    @validate("update_interval", "retry_delay", "delay", "failover_timeout")
+    @validate("update_interval", "retry_delay", "delay", "failover_timeout", "locality_wait")
     def _duration(self, proposal: Any) -> str:
         return self._readable(proposal, parse_duration_s)
 

@@ -117,3 +117,17 @@ def test_a_master_names_its_cores(master: str, cpus: float | None) -> None:
 def test_what_is_no_local_engine_is_said_so(master: str) -> None:
     with pytest.raises(EngineError, match=r"write local, or local\[4\]"):
         local_cpus(master)
+
+
+def test_it_says_what_its_slots_do(run: Run) -> None:
+    run.add(*["sleep 1000"] * 5)
+    until(lambda: run.state(1) is TaskState.RUNNING)
+    assert run.driver.call(lambda: run.loop.why(4)) == [
+        "all 2 cores of this machine are busy with this job's tasks",
+        "task 4 is 3rd in the queue",
+    ]
+    (line,) = run.driver.call(lambda: run.loop.why(0))
+    assert line.startswith(f"it has run on {os.uname().nodename} for ")
+    run.post(KillAsked)
+    run.wait()
+    assert run.driver.call(lambda: run.loop.why(4)) == ["it has ended: killed"]

@@ -539,3 +539,27 @@ def test_tab_leaves_the_users_commands_alone(shell: InteractiveShell, text: str)
     with provisionalcompleter():
         offered = {one._origin for one in shell.Completer.completions(text, len(text))}
     assert "stratos_jupyter" not in offered
+
+
+def test_why_says_what_waits_for_what(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("%stratos connect local[1]")
+    run("%%stratos explicit --job demo\nsleep 1000\necho 1\necho 2")
+    job = sessions.current().job("demo")
+    until(lambda: job.state(0) is TaskState.RUNNING)
+    capsys.readouterr()
+    run("%stratos why demo 2")
+    assert capsys.readouterr().out == (
+        "The one core of this machine is busy with this job's tasks.\nTask 2 is 2nd in the queue.\n"
+    )
+    run("%stratos why")
+    assert capsys.readouterr().out.startswith("2 of 3 tasks wait, 1 run.\nThe one core of this machine is busy")
+    run("%stratos set demo locality_wait=0")
+    assert job.rules.locality_wait_s == 0.0
+    run("%stratos kill demo")
+    job.wait()
+    capsys.readouterr()
+    run("%stratos why demo 0")
+    run("%stratos why demo")
+    assert capsys.readouterr().out.endswith("It has ended: killed.\n0 of 3 tasks wait, 0 run.\n")
+    with pytest.raises(UsageError, match="there is no task 7"):
+        run("%stratos why demo 7")

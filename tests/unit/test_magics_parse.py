@@ -170,13 +170,14 @@ def test_everything_wrong_is_said_at_once() -> None:
         read(
             "glob a --into 2x --threads two --mem lots --disk -1 --timeout soon --priority 1.5 --output disc "
             "--where rack --columns n:int,:x --retries -1 --retry-on spawn --retry-delay x --halt 0 --max-tasks 0 "
-            "--rate 0 --delay y --update-interval z"
+            "--rate 0 --delay y --locality-wait w --update-interval z"
         ),
         settings.current(),
     )
     assert [text.partition(":")[0] for text in wrong] == [
         "--into", "--timeout", "--mem", "--retries", "--retry-on", "--retry-delay", "--halt", "--max-tasks", "--rate",
-        "--delay", "--threads", "--disk", "--output", "--priority", "--where", "--columns", "--update-interval",
+        "--delay", "--locality-wait", "--threads", "--disk", "--output", "--priority", "--where", "--columns",
+        "--update-interval",
     ]  # fmt: skip
     assert any("did you mean disk?" in text for text in wrong)
 

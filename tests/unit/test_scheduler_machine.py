@@ -17,11 +17,15 @@ from stratos_jupyter.backend.core.events import (
     Ending,
     Event,
     KillAsked,
+    LaunchKnown,
     NodeBack,
     NodeUnreachable,
     Offer,
     OffersArrived,
+    OfferUnfit,
     PauseAsked,
+    Place,
+    PlacesKnown,
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
@@ -53,7 +57,11 @@ RULES = st.builds(
     max_tasks=st.none() | st.integers(1, 4),
     rate_per_s=st.none() | st.sampled_from([0.5, 5.0]),
     delay_s=st.sampled_from([0.0, 0.0, 0.3]),
+    locality_wait_s=st.sampled_from([0.0, 0.5, 3.0]),
 )
+#: node a has two names, node b one; nobody ever offers c
+HOSTS = ["10.0.0.1", "A.example.", "b", "c"]
+NAMES = {"a": ("10.0.0.1", "a.example"), "b": ()}
 
 
 class SchedulerMachine(RuleBasedStateMachine):
@@ -122,17 +130,73 @@ class SchedulerMachine(RuleBasedStateMachine):
             )
         )
 
-    @rule(count=st.integers(1, 5), demand=st.sampled_from(DEMANDS), priority=st.integers(0, 2))
-    def add(self, count: int, demand: Resources, priority: int) -> None:
+    @rule(count=st.integers(1, 5), demand=st.sampled_from(DEMANDS), priority=st.integers(0, 2), sought=st.booleans())
+    def add(self, count: int, demand: Resources, priority: int, sought: bool) -> None:
         if not self.closed:
-            self.feed(TasksAdded(self.at_s, count, demand, priority))
+            self.feed(TasksAdded(self.at_s, count, demand, priority, sought))
 
-    @rule(cpus=st.floats(0.1, 8), mem=st.floats(0, 500), node=st.sampled_from("ab"), behind=st.booleans())
-    def offer(self, cpus: float, mem: float, node: str, behind: bool) -> None:
+    @rule(
+        data=st.data(),
+        hosts=st.lists(
+            st.tuples(st.sampled_from(HOSTS), st.integers(0, 100)), max_size=4, unique_by=lambda one: one[0]
+        ),
+        ahead=st.integers(0, 3),
+    )
+    def locate(self, data: st.DataObject, hosts: list[tuple[str, int]], ahead: int) -> None:
+        """Places may become known before the task is, while it waits, runs or after it ended, and twice."""
+        first = data.draw(st.integers(0, len(self.scheduler.table) + ahead))
+        place = tuple(sorted(hosts, key=lambda one: -one[1]))
+        self.feed(PlacesKnown(self.at_s, tuple(Place(task, 100, place) for task in range(first, first + 3))))
+
+    @precondition(lambda self: self.scheduler.table.counts[TaskState.QUEUED])
+    @rule(data=st.data(), node=st.sampled_from("ab"))
+    def find(self, data: st.DataObject, node: str) -> None:
+        """Whoever attaches may find launches that nobody knew of, also of tasks that rest before a retry."""
+        table = self.scheduler.table
+        task = data.draw(st.sampled_from([task for task in range(len(table)) if table.waits(task)]))
+        batch_id = max(self.nodes, default=0) + 1
+        self.feed(LaunchKnown(self.at_s, batch_id, node, ((task, table.attempt(task)),)))
+        self.running[task, table.attempt(task)] = batch_id
+        self.nodes[batch_id] = node
+
+    @rule(node=st.sampled_from("ab"))
+    def refuse(self, node: str) -> None:
+        self.feed(OfferUnfit(self.at_s, node, "rack=1"))
+
+    @precondition(lambda self: self.scheduler.wakes_at is not None)
+    @rule()
+    def wake(self) -> None:
+        """Whoever asks to be woken is told something, or asks for a later time: the clock never spins."""
+        for _ in range(50):
+            wakes_at = self.scheduler.wakes_at
+            if wakes_at is None or wakes_at > self.at_s + 1.0:
+                return
+            before = self.at_s
+            self.at_s = max(self.at_s, wakes_at)
+            self.feed(Tick(self.at_s))
+            again = self.scheduler.wakes_at
+            if again is None or again > before:
+                return
+        raise AssertionError("it wants to be woken at once, again and again")
+
+    @rule(
+        cpus=st.floats(0.1, 8),
+        mem=st.floats(0, 500),
+        node=st.sampled_from("ab"),
+        behind=st.booleans(),
+        passed_s=st.sampled_from([0.0, 0.4, 1.0]),
+    )
+    def offer(self, cpus: float, mem: float, node: str, behind: bool, passed_s: float) -> None:
         before = set(self.nodes)
+        if passed_s:
+            self.let_time_pass(passed_s)
         most, running = self.scheduler.rules.max_tasks, self.scheduler._batches.at_once
         last = max(self.nodes, default=1)
-        self.feed(OffersArrived(self.at_s, (Offer("o", node, Resources(cpus, mem, 50), last if behind else None),)))
+        self.feed(
+            OffersArrived(
+                self.at_s, (Offer("o", node, Resources(cpus, mem, 50), last if behind else None, NAMES[node]),)
+            )
+        )
         new = len(set(self.nodes) - before)
         assert not behind or new <= 1
         assert behind or not new or most is None or running + new <= most
@@ -197,7 +261,8 @@ class SchedulerMachine(RuleBasedStateMachine):
         task = data.draw(st.integers(0, len(self.scheduler.table) - 1))
         # A node that lost an attempt for good cannot report it later; one that only seemed lost still can.
         self.relaunched.add(task)
-        self.feed(RelaunchAsked(self.at_s, (task,)))
+        mem_mib = data.draw(st.sampled_from([None, None, 16.0, 64.0]))
+        self.feed(RelaunchAsked(self.at_s, (task,), mem_mib))
 
     @precondition(lambda self: len(self.scheduler.table))
     @rule(data=st.data(), back=st.booleans())
@@ -235,7 +300,8 @@ class SchedulerMachine(RuleBasedStateMachine):
                 break
             self.at_s = max(self.at_s, self.scheduler.wakes_at or 0.0)
             self.feed(Tick(self.at_s))
-            self.feed(OffersArrived(self.at_s, (Offer("o", "a", Resources(8, 1000, 100)),)))
+            self.feed(OffersArrived(self.at_s, (Offer("o", "a", Resources(8, 1000, 100), names=NAMES["a"]),)))
+            self.at_s += 0.1  # else whoever waits for another node does so for ever
             for attempt in list(self.running):
                 del self.running[attempt]
                 self.feed(TasksEnded(self.at_s, (Ending(*attempt, Reason.EXIT, 0, 0.1),)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 
@@ -46,6 +47,7 @@ class Batches:
     def __init__(self) -> None:
         self._batches: dict[int, Batch] = {}
         self._of: dict[int, int] = {}
+        self._on: Counter[str] = Counter()
         self._next = 1
         self.at_once = 0
 
@@ -74,7 +76,11 @@ class Batches:
     @property
     def nodes(self) -> int:
         """How many nodes have launches."""
-        return len({batch.node for batch in self._batches.values()})
+        return len(self._on)
+
+    def count_on(self, node: str) -> int:
+        """Return how many launches a node has."""
+        return self._on[node]
 
     def can_line_up(self, behind: int) -> bool:
         """Say whether a launch is there, and none behind it."""
@@ -87,6 +93,7 @@ class Batches:
             batch_id = self._next
         self._next = max(self._next, batch_id + 1)
         batch = self._batches[batch_id] = Batch(node, tasks, behind)
+        self._on[node] += 1
         for task in batch.tasks:
             self._of[task] = batch_id
         if behind is None:
@@ -105,6 +112,9 @@ class Batches:
         if batch.tasks:
             return
         del self._batches[batch_id]
+        self._on[batch.node] -= 1
+        if not self._on[batch.node]:
+            del self._on[batch.node]
         if batch.before is not None:
             self._batches[batch.before].after = batch.after
         if batch.after is not None:
@@ -121,4 +131,5 @@ class Batches:
         for batch_id, batch in self._batches.items():
             assert batch.before is None or self._batches[batch.before].after == batch_id
             assert batch.after is None or self._batches[batch.after].before == batch_id
+        assert self._on == Counter(batch.node for batch in self._batches.values())
         assert self.at_once == sum(batch.before is None for batch in self._batches.values())

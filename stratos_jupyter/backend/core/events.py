@@ -50,6 +50,7 @@ class Place(NamedTuple):
         Bytes of all of its inputs whose place is known.
     hosts : tuple of (str, int)
         A host name or address as the storage says it, and how many of these bytes it has; the largest first.
+        Empty when nothing could be found out.
     """
 
     task: int
@@ -69,12 +70,16 @@ class Ending(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TasksAdded:
-    """`count` new tasks, indices following those there are; all of them ask for `demand`."""
+    """`count` new tasks, indices following those there are; all of them ask for `demand`.
+
+    With `sought`, it is being found out where their inputs lie, and `PlacesKnown` will tell, of each of them.
+    """
 
     at_s: float
     count: int
     demand: Resources
     priority: int = 0
+    sought: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +173,14 @@ class KillAsked:
 
 @dataclass(frozen=True, slots=True)
 class RelaunchAsked:
-    """The user wants tasks run once more; those that have not ended are ended first."""
+    """The user wants tasks run once more; those that have not ended are ended first.
+
+    With `mem_mib` they ask for that much memory from then on.
+    """
 
     at_s: float
     tasks: tuple[int, ...]
+    mem_mib: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Which task goes next, and how many go together.
 
-Queues are indexed by priority and demand: placing a task costs O(log n) and never scans a queue. Fresh tasks
+Queues are indexed by priority, demand and host: placing a task costs O(log n) and never scans a queue. Fresh tasks
 are ranges, so a million of them cost a few bytes; only what is queued a second time is listed one by one.
 """
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
+from .locality import Nearby
 from .resources import Resources
 
 #: commands that must have ended before their mean duration is trusted
@@ -34,10 +35,13 @@ class BatchPolicy:
         How long one launch should take, by the moving average.
     most : int
         The most commands that one launch carries.
+    alone : bool
+        Whether the engine has one node only.
     """
 
     target_s: float = 5.0
     most: int = 1000
+    alone: bool = False
 
     def size(self, mean_s: float | None, queued: int, batches: int) -> int:
         """Return how many commands the next batch should carry.
@@ -103,16 +107,27 @@ class Median:
 class TaskQueue:
     """Queued tasks of one priority and one demand, lowest index first.
 
-    Entries may be stale (a task killed while it waited): `waits` tells which still count.
+    Those that prefer some node stand in `near`, and are none of the others. Entries may be stale (a task killed while
+    it waited): `waits` tells which still count.
     """
 
-    __slots__ = ("_again", "_fresh", "_waits", "demand")
+    __slots__ = ("_again", "_fresh", "_waits", "demand", "near")
 
     def __init__(self, demand: Resources, waits: Callable[[int], bool]) -> None:
         self.demand = demand
+        self.near: Nearby | None = None
         self._fresh: deque[tuple[int, int]] = deque()
         self._again: list[int] = []
         self._waits = waits
+
+    def part(self, near: Nearby, waits: Callable[[int], bool]) -> None:
+        """Keep those apart from now on that prefer some node; `waits` tells who still counts of the others."""
+        self.near, self._waits = near, waits
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody waits."""
+        return self.peek() is None and (self.near is None or self.near.first() is None)
 
     def extend(self, first: int, after: int) -> None:
         """Queue the fresh tasks from `first` up to, not including, `after`."""
@@ -124,12 +139,19 @@ class TaskQueue:
 
     def __iter__(self) -> Iterator[int]:
         """Yield all that wait, for who checks the books."""
+        if self.near is not None:
+            yield from self.near
         yield from {task for task in self._again if self._waits(task)}
         for first, after in self._fresh:
             yield from filter(self._waits, range(first, after))
 
     def peek(self) -> int | None:
-        """Return the task that goes next, or None when none waits."""
+        """Return the task that goes next of those that go anywhere, or None when none waits.
+
+        Whoever launches it changes its state: that takes it out.
+        """
+        if not self._again and self._fresh and self._waits(self._fresh[0][0]):
+            return self._fresh[0][0]  # nearly always
         while self._again and not self._waits(self._again[0]):
             heappop(self._again)
         while self._fresh:
@@ -144,15 +166,3 @@ class TaskQueue:
         if self._fresh:
             heads.append(self._fresh[0][0])
         return min(heads) if heads else None
-
-    def pop(self) -> int | None:
-        """Take the task that goes next, or None when none waits."""
-        task = self.peek()
-        if task is None:
-            return None
-        if self._again and self._again[0] == task:
-            heappop(self._again)
-        else:
-            first, after = self._fresh[0]
-            self._fresh[0] = (first + 1, after)
-        return task

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 #: sums of fractional cpus leave crumbs; a demand that misses by less than this fits
 SLACK = 1e-6
@@ -33,6 +33,11 @@ class Resources:
             and self.mem_mib <= room.mem_mib + SLACK
             and self.disk_mib <= room.disk_mib + SLACK
         )
+
+    def times_in(self, room: Resources) -> int:
+        """Return how many times this much can be taken out of `room`, by what is asked for."""
+        pairs = [(getattr(self, field.name), getattr(room, field.name)) for field in fields(self)]
+        return min((int((has + SLACK) / wanted) for wanted, has in pairs if wanted > 0), default=0)
 
     def __add__(self, other: Resources) -> Resources:
         return Resources(self.cpus + other.cpus, self.mem_mib + other.mem_mib, self.disk_mib + other.disk_mib)

@@ -6,6 +6,7 @@ The jitter is a hash of task and attempt: random enough for that, and the same w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Final
 
@@ -32,13 +33,21 @@ class Retries:
         self._doublings: dict[int, int] = {}
         self._heap: list[tuple[float, int]] = []
         self._until: dict[int, float] = {}
+        #: memory that the user asked for, in MiB, by task: it takes the place of the call's
+        self.asked: dict[int, float] = {}
+
+    def ask(self, task: int, mem_mib: float) -> None:
+        """Let a task ask for `mem_mib` from now on; what it grew to is forgotten."""
+        self.asked[task] = mem_mib
+        self._doublings.pop(task, None)
 
     def demand(self, task: int, base: Resources) -> Resources:
         """Return what a task asks for, whose call asked for `base`."""
         doublings = self._doublings.get(task)
-        if not doublings:
+        least_mib = self.asked.get(task, base.mem_mib) if self.asked else base.mem_mib
+        if not doublings and least_mib == base.mem_mib:
             return base
-        mem_mib = min(base.mem_mib * 2**doublings, self.rules.mem_most_mib)
+        mem_mib = min(least_mib * 2**doublings, max(self.rules.mem_most_mib, least_mib)) if doublings else least_mib
         return Resources(base.cpus, mem_mib, base.disk_mib)
 
     def _grows(self, task: int, reason: Reason, base: Resources) -> bool:
@@ -71,6 +80,21 @@ class Retries:
         self._until[task] = until_s
         heappush(self._heap, (until_s, task))
 
+    def out_of(self, demand: Resources, base: Callable[[int], Resources]) -> Callable[[int], bool]:
+        """Return what says whether a task waits, or asks for something else than `demand` by now.
+
+        It is asked several times for each task: hence no method, and nothing looked up anew.
+        """
+        until, doublings, asked = self._until, self._doublings, self.asked
+
+        def answer(task: int) -> bool:
+            if not (until or doublings or asked):
+                return False
+            grew = task in doublings or task in asked
+            return task in until or (grew and self.demand(task, base(task)) != demand)
+
+        return answer
+
     def wake(self, task: int) -> bool:
         """Let a task wait no longer; False when it did not."""
         return self._until.pop(task, None) is not None
@@ -84,14 +108,22 @@ class Retries:
             found.append(task)
         return found
 
+    def __contains__(self, task: int) -> bool:
+        """Say whether a task waits."""
+        return task in self._until
+
+    def due_s(self, task: int) -> float | None:
+        """Return when a task's wait is over; None when it does not wait."""
+        return self._until.get(task)
+
     @property
     def resting(self) -> set[int]:
         """The tasks that wait."""
         return set(self._until)
 
-    def story(self) -> tuple[dict[int, int], dict[int, int]]:
-        """Return the failures and doublings of each task."""
-        return dict(self._failures), dict(self._doublings)
+    def story(self) -> tuple[dict[int, int], dict[int, int], dict[int, float]]:
+        """Return the failures and doublings of each task, and the memory that the user asked for."""
+        return dict(self._failures), dict(self._doublings), dict(self.asked)
 
     @property
     def next_s(self) -> float | None:

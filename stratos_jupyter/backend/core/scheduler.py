@@ -11,7 +11,8 @@ It reads no clock, does no I/O and knows no engine.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final, assert_never
 
 from .batches import Batches
@@ -43,12 +44,14 @@ from .events import (
     Tick,
 )
 from .gate import Gate
+from .locality import REFUSE_S, Locality, Nearby
 from .placement import Average, BatchPolicy, Median, TaskQueue
 from .resources import Resources
 from .retries import Retries
 from .rules import Rules
 from .states import IN_FLIGHT, Cue, Reason, TaskState, ending
 from .table import TaskTable
+from .why import Facts, Seen, Wait, place_text, reasons, resting_text
 
 #: how often the cluster may lose a task before it is given up
 LOST_BOUND: Final = 10
@@ -58,6 +61,8 @@ ATTEMPTS_MOST: Final = 60_000
 USELESS_S: Final = 3600.0
 #: how often it is looked who has run longer than his share of the median, in seconds
 LATE_EVERY_S: Final = 0.5
+#: how often it is looked, while offers are passed over, whether lines are too long to wait in, in seconds
+LOOK_EVERY_S: Final = 0.1
 #: nobody is late before this, in seconds: the median of very short commands says nothing
 LATE_LEAST_S: Final = 1.0
 
@@ -88,7 +93,13 @@ class Scheduler:
         self._late: set[int] = set()  # in flight, asked to end because it runs too long
         self._given_up: dict[int, set[int]] = {}  # by task: attempts lost by the cluster that may yet report
         self._again: set[int] = set()  # in flight, to be relaunched once ended
+        self._again_mib: dict[int, float] = {}  # of them: with this much memory
         self._doomed: set[int] = set()  # in flight, asked to end: they never go back to a queue
+        self._locality = Locality(self._rules, self._policy.alone)
+        self._located = False  # whether it is known of any task where its inputs lie
+        self._wiser = False  # more is known of that since an offer was passed over
+        self._looked_s = 0.0
+        self._seen = Seen()
         self._average = Average()
         self._median = Median()
         self._at_s = 0.0
@@ -129,6 +140,15 @@ class Scheduler:
         """How many tasks wait before a retry, and when the next of these waits is over."""
         return len(self._retries.resting), self._retries.next_s
 
+    @property
+    def locality(self) -> Locality:
+        """Where the tasks ran, seen from their inputs."""
+        return self._locality
+
+    def local_fraction(self, task: int, node: str) -> float | None:
+        """Return which part of a task's input bytes lies on a node; None when it has none or nobody knows."""
+        return self._locality.fraction(task, node)
+
     def is_doomed(self, task: int) -> bool:
         """Say whether a task is in flight and asked to end."""
         return task in self._doomed
@@ -143,9 +163,22 @@ class Scheduler:
             opens_at = self._gate.opens_at(self._at_s, self._batches.at_once)
             if opens_at is not None:
                 times.append(opens_at)
+            if self._located and self._gate.room(self._at_s, self._batches.at_once) != 0:
+                limit_s = self._limit_s
+                wakes = [near.wakes_at(self._at_s, limit_s) for near in self._nears]
+                times += [at_s for at_s in wakes if at_s is not None]
         if self._since and self._longest_s is not None:
             times.append(self._at_s + LATE_EVERY_S)
         return min(times, default=None)
+
+    def flying(self) -> dict[int, tuple[str, float | None]]:
+        """Return what is in flight: the node of each task, and since when it is said to run."""
+        found = {}
+        for batch_id in self._batches:
+            batch = self._batches.get(batch_id)
+            if batch is not None:
+                found.update({task: (batch.node, self._since.get(task)) for task in batch.tasks})
+        return found
 
     def call_of(self, task: int) -> int:
         """Return which call a task came with, from 0."""
@@ -178,6 +211,8 @@ class Scheduler:
             The event tells of something that cannot be.
         """
         self._at_s = max(self._at_s, event.at_s)
+        if self._located:
+            self._locality.advance(self._at_s)
         decisions: list[Decision] = []
         match event:
             case TasksAdded():
@@ -186,8 +221,10 @@ class Scheduler:
                 decisions = self._offers(event)
             case OffersRescinded():
                 pass  # no offer is ever held unanswered
-            case PlacesKnown() | OfferUnfit():
-                pass
+            case PlacesKnown():
+                self._locate(event)
+            case OfferUnfit():
+                self._seen.unfit(event.node, event.why)
             case TasksStarted():
                 self._started(event)
             case TasksEnded():
@@ -234,39 +271,221 @@ class Scheduler:
         self._finished = False
         self._firsts.append(first)
         self._calls.append((event.priority, event.demand))
-        self._queue(event.priority, event.demand).extend(first, first + event.count)
+        queue, places = self._queue(event.priority, event.demand), self._locality.places
+        after = first + event.count
+        known = min(after, max(first, len(places)))  # of some it was known before they were
+        if event.sought:
+            self._located = True
+            places.seek(first, after)
+            self._near_of(queue).expect(known, after)
+        queue.extend(first, known if event.sought else after)
+        for task in range(first, known):
+            self._come_near(task)
 
     def _queue(self, priority: int, demand: Resources) -> TaskQueue:
         key = (-priority, demand)
         queue = self._queues.get(key)
         if queue is None:
-            queue = self._queues[key] = TaskQueue(demand, self.table.waits)
+            queue = self._queues[key] = TaskQueue(demand, self._waits_for(demand))
             self._order = [self._queues[key] for key in sorted(self._queues, key=lambda key: key[0])]
         return queue
 
+    def _waits_for(self, demand: Resources) -> Callable[[int], bool]:
+        """Return what says whether a task waits for this much, and now."""
+        waits, away = self.table.waits, self._retries.out_of(demand, self._base)
+        return lambda task: waits(task) and not away(task)
+
+    # -- places -----------------------------------------------------------------------------------------
+
+    def _locate(self, event: PlacesKnown) -> None:
+        locality = self._locality
+        for place in event.places:
+            task, sought = place.task, locality.places.seeks(place.task)
+            if locality.places.learn(place):
+                self._located = True
+                batch = self._batches.of(task)
+                if batch is not None:
+                    locality.count(task, batch.node)
+            elif not sought:
+                continue  # nothing, or nothing new
+            if sought:
+                self._found(task)
+            elif task < len(self.table):  # else it is about to be added
+                self._come_near(task)
+        self._wiser = any(near.passed for near in self._nears)
+
+    def _found(self, task: int) -> None:
+        """Let a task that has waited for that know what it prefers."""
+        places = self._locality.places
+        if not places.knows(task):
+            places.give_up(task)
+        if self.table.waits(task) and task not in self._retries:
+            queue = self._queue_of(task)
+            if places.chooses(task):
+                self._near_of(queue).locate(task)
+            else:
+                queue.push(task)
+
+    def _come_near(self, task: int) -> None:
+        """Let a task that is queued wait apart from now on, if it prefers some node."""
+        if self.table.waits(task) and task not in self._retries and self._locality.places.chooses(task):
+            self._near_of(self._queue_of(task)).add(task, again=False)
+
+    def _near_of(self, queue: TaskQueue) -> Nearby:
+        if queue.near is None:
+            waits, chooses = self._waits_for(queue.demand), self._locality.places.chooses
+            near = self._locality.nearby(lambda task: chooses(task) and waits(task), self._at_s)
+            queue.part(near, lambda task: not chooses(task) and waits(task))
+        assert queue.near is not None
+        return queue.near
+
+    @property
+    def _nears(self) -> list[Nearby]:
+        return [queue.near for queue in self._order if queue.near is not None]
+
+    @property
+    def _limit_s(self) -> float:
+        return self._locality.limit_s
+
+    def _stop_waiting(self, task: int) -> None:
+        """Count a task no longer, if it waits apart; it is about to be taken out of its queue."""
+        if self._located and self.table.waits(task) and task not in self._retries:
+            near = self._queue_of(task).near
+            if near is not None and self._locality.places.chooses(task):
+                near.leave(task)
+
+    def _push(self, task: int) -> None:
+        """Queue a task once more."""
+        queue = self._queue_of(task)
+        if self._located and self._locality.places.chooses(task):
+            self._near_of(queue).add(task, again=True)
+        else:
+            queue.push(task)
+
+    # -- offers -----------------------------------------------------------------------------------------
+
     def _offers(self, event: OffersArrived) -> list[Decision]:
         decisions: list[Decision] = []
+        self._seen.came(event.at_s, len(event.offers))
         for offer in event.offers:
-            launches = self._fill(offer) if offer.behind is None else self._line_up(offer, offer.behind)
-            refuse_s = USELESS_S if offer.behind is None else 0.0
-            decisions.extend(launches or [Decline((offer.offer_id,), refuse_s)])
+            if offer.names:
+                self._locality.places.meet(offer)
+        filled: dict[str, list[Launch]] = {}
+        passed: set[str] = set()
+        if self._located:
+            filled, passed = self._match([offer for offer in event.offers if offer.behind is None])
+        for offer in event.offers:
+            if offer.behind is not None:
+                decisions.extend(self._line_up(offer, offer.behind) or [Decline((offer.offer_id,), 0.0)])
+                continue
+            launches = filled[offer.offer_id] if self._located else self._fill(offer)
+            if launches:
+                decisions.extend(launches)
+                self._seen.used(offer.node)
+            elif offer.offer_id in passed:
+                decisions.append(Decline((offer.offer_id,), REFUSE_S))
+            else:
+                decisions.append(Decline((offer.offer_id,), USELESS_S))
+                self._seen.turned_down(offer)
         return decisions
 
     def _fill(self, offer: Offer) -> list[Launch]:
-        """Launch what an offer has room for, highest priority first."""
-        mean_s = self._average.mean_s
+        """Launch what an offer has room for, highest priority first, where nobody prefers a node."""
         room = offer.resources
         launches: list[Launch] = []
         for queue in self._order:
-            while queue.demand.fits(room) and queue.peek() is not None:
-                if self._gate.room(self._at_s, self._batches.at_once) == 0:
-                    return launches
-                queued = self.table.counts[TaskState.QUEUED]
-                size = 1 if self._gate.spaced else self._policy.size(mean_s, queued, len(self._batches) + 1)
-                launches.append(self._launch(offer, queue, size, mean_s))
-                self._gate.launched(self._at_s)
-                room = room - queue.demand
+            made, room = self._pour(offer, room, queue, queue.peek)
+            launches += made
         return launches
+
+    def _match(self, offers: list[Offer]) -> tuple[dict[str, list[Launch]], set[str]]:
+        """Launch what offers have room for: highest priority first, and there those whose inputs lie on the node.
+
+        Returns
+        -------
+        launches : dict of str to list of Launch
+            By offer.
+        passed : set of str
+            Offers that are passed over by who waits for another node.
+        """
+        limit_s = self._limit_s
+        rooms = [offer.resources for offer in offers]
+        launches: list[list[Launch]] = [[] for _ in offers]
+        passed: list[tuple[Nearby, Resources, int]] = []
+        for near in self._nears:
+            for offer in offers:
+                near.clock.come(offer.node, self._at_s)
+        for queue in self._order:
+            apart = queue.near
+            sources: list[Callable[[], int | None]] = [queue.peek]
+            if apart is not None:
+                sources.append(partial(apart.first_ready, limit_s))
+                for number, offer in enumerate(offers):
+                    made, rooms[number] = self._pour_local(offer, rooms[number], queue)
+                    launches[number] += made
+            if apart is not None and self._average.mean_s is not None:
+                sources.append(apart.out_of_reach(limit_s, self._span_s))
+            for number, offer in enumerate(offers):
+                for source in sources:
+                    made, rooms[number] = self._pour(offer, rooms[number], queue, source)
+                    launches[number] += made
+                if apart is not None and queue.demand.fits(rooms[number]) and apart.first() is not None:
+                    passed.append((apart, queue.demand, number))
+        made_of = {offer.offer_id: made for offer, made in zip(offers, launches, strict=True)}
+        if self._shut:
+            return made_of, set()
+        waiting = self.table.counts[TaskState.QUEUED]
+        for near, demand, number in passed:
+            slots = min(demand.times_in(rooms[number]), waiting)
+            self._locality.pass_over(near, offers[number].node, slots, self._at_s)
+        self._locality.widen(self._batches.at_once)
+        return made_of, {offers[number].offer_id for _, _, number in passed}
+
+    def _span_s(self, host: int, tasks: float) -> float:
+        """Return how long a host takes for so many tasks, at the pace of now; 0 where that is not known."""
+        node, mean_s = self._locality.places.node(host), self._average.mean_s
+        slots = 0 if node is None else self._batches.count_on(node)
+        return 0.0 if not slots or mean_s is None else mean_s * tasks / slots
+
+    @property
+    def _shut(self) -> bool:
+        return self._gate.room(self._at_s, self._batches.at_once) == 0
+
+    def _pour(
+        self,
+        offer: Offer,
+        room: Resources,
+        queue: TaskQueue,
+        source: Callable[[], int | None],
+        most: Callable[[], int] | None = None,
+    ) -> tuple[list[Launch], Resources]:
+        """Launch from a source until it is dry or the room full; return what room is left too."""
+        launches: list[Launch] = []
+        while queue.demand.fits(room) and source() is not None and not self._shut:
+            size = self._size() if most is None else min(self._size(), most())
+            launches.append(self._launch(offer, queue, source, size))
+            self._gate.launched(self._at_s)
+            room = room - queue.demand
+        return launches, room
+
+    def _pour_local(self, offer: Offer, room: Resources, queue: TaskQueue) -> tuple[list[Launch], Resources]:
+        """Launch those whose inputs lie on the node; none of its slots is to take them all."""
+        near, hosts = queue.near, self._locality.places.numbers(offer.node)
+        if near is None or not hosts:
+            return [], room
+
+        def most() -> int:
+            return -(-near.most_on(hosts) // (2 * (self._batches.count_on(offer.node) + 1)))
+
+        return self._pour(offer, room, queue, partial(near.first_on, hosts), most)
+
+    def _size(self) -> int:
+        """Return how many commands the next batch should carry."""
+        if self._gate.spaced:
+            return 1
+        queued = self.table.counts[TaskState.QUEUED]
+        slots = len(self._batches) + 1 + (self._locality.slots if self._located else 0)  # those passed over too
+        return self._policy.size(self._average.mean_s, queued, slots)
 
     def _line_up(self, offer: Offer, behind: int) -> list[Launch]:
         """Launch one batch behind another, where that is worth it."""
@@ -279,21 +498,35 @@ class Scheduler:
         if not self._batches.can_line_up(behind):
             return []
         for queue in self._order:
-            if queue.demand.fits(offer.resources) and queue.peek() is not None:
-                queued = self.table.counts[TaskState.QUEUED]
-                size = self._policy.size(mean_s, queued, len(self._batches) + 1)
-                return [self._launch(offer, queue, size, mean_s)]
+            if queue.demand.fits(offer.resources):
+                for source in self._sources(queue, offer.node):
+                    if source() is not None:
+                        return [self._launch(offer, queue, source, self._size())]
         return []
 
-    def _launch(self, offer: Offer, queue: TaskQueue, size: int, mean_s: float | None) -> Launch:
+    def _sources(self, queue: TaskQueue, node: str) -> list[Callable[[], int | None]]:
+        """Return what tells who goes next on a node, the best first."""
+        if queue.near is None:
+            return [queue.peek]
+        hosts = self._locality.places.numbers(node)
+        return [partial(queue.near.first_on, hosts), queue.peek, partial(queue.near.first_ready, self._limit_s)]
+
+    def _launch(self, offer: Offer, queue: TaskQueue, source: Callable[[], int | None], size: int) -> Launch:
         tasks: list[tuple[int, int]] = []
-        while len(tasks) < size and (task := queue.pop()) is not None:
+        while len(tasks) < size and (task := source()) is not None:
             self.table.move(task, Cue.LAUNCHED)
             self._retries.wake(task)
+            if self._located:
+                self._note_places(queue.near, task, offer.node)
             tasks.append((task, self.table.attempt(task)))
         batch_id = self._batches.add(offer.node, (task for task, _ in tasks), offer.behind)
+        mean_s = self._average.mean_s
         expected_s = None if mean_s is None else mean_s * len(tasks)
         return Launch(offer.offer_id, offer.node, batch_id, queue.demand, tuple(tasks), expected_s, offer.behind)
+
+    def _note_places(self, near: Nearby | None, task: int, node: str) -> None:
+        waited = near is not None and self._locality.places.chooses(task) and near.leave(task)
+        self._locality.launched(task, node, waited)
 
     def _known(self, event: LaunchKnown) -> None:
         tasks = [
@@ -302,8 +535,11 @@ class Scheduler:
         if not tasks or self._batches.get(event.batch_id) is not None:
             return
         for task in tasks:
+            near = None if task in self._retries else self._queue_of(task).near
             self.table.move(task, Cue.LAUNCHED)
             self._retries.wake(task)
+            if self._located:
+                self._note_places(near, task, event.node)
         behind = event.behind if event.behind is not None and self._batches.can_line_up(event.behind) else None
         self._batches.add(event.node, tasks, behind, event.batch_id)
 
@@ -364,6 +600,8 @@ class Scheduler:
             raise self.table.refused(task, "ended but was never launched")
         if reason is Reason.EXIT or reason is Reason.SIGNAL:
             self._average.add(end.wall_s)
+            if self._located and (batch := self._batches.of(task)) is not None:
+                self._locality.ended(task, batch.node, end.wall_s)
             if self._rules.timeout_share is not None and reason is Reason.EXIT and end.code == 0:
                 self._median.add(end.wall_s)
         if again and task not in self._again:
@@ -381,7 +619,7 @@ class Scheduler:
         if due_s > self._at_s:
             self._retries.rest(task, due_s)
         else:
-            self._queue_of(task).push(task)
+            self._push(task)
 
     def _returned(self, event: TasksReturned) -> list[Decision]:
         decisions: list[Decision] = []
@@ -391,6 +629,7 @@ class Scheduler:
             if task in self._doomed:
                 decisions += self._settle_killed(task)
                 continue
+            self._locality.leave(task, began=False)
             self._leave(task)
             self._queue_again(task, Cue.RETURNED)
         return decisions
@@ -418,6 +657,7 @@ class Scheduler:
         decisions: list[Decision] = []
         for task in tasks:
             self._again.discard(task)
+            self._again_mib.pop(task, None)
             if self.table.waits(task):
                 queued.append(Gone(task, self.table.attempt(task)))
                 decisions += self._close(task, TaskState.KILLED, Reason.USER)
@@ -436,13 +676,20 @@ class Scheduler:
             if task in self.table.superseded:
                 continue
             if self.table.ended(task):
-                self._begin_again(task)
+                self._begin_again(task, event.mem_mib)
             elif self.table.waits(task):
-                if self._retries.wake(task):  # the user will not wait
-                    self._queue_of(task).push(task)
+                moves = event.mem_mib is not None and self.demand_of(task).mem_mib != event.mem_mib
+                if moves:
+                    self._stop_waiting(task)
+                if event.mem_mib is not None:
+                    self._retries.ask(task, event.mem_mib)
+                if self._retries.wake(task) or moves:  # the user will not wait; or it goes to another queue
+                    self._push(task)
             else:
                 flying.append((task, self.table.attempt(task)))
                 self._again.add(task)
+                if event.mem_mib is not None:
+                    self._again_mib[task] = event.mem_mib
                 self._doomed.discard(task)
         return [Kill(tuple(flying))] if flying else []
 
@@ -451,7 +698,7 @@ class Scheduler:
         return self._kill(KillAsked(event.at_s, tuple(task for task in event.tasks if not self.table.ended(task))))
 
     def _change(self, rules: Rules) -> list[Decision]:
-        self._rules = self._gate.rules = self._retries.rules = rules
+        self._rules = self._gate.rules = self._retries.rules = self._locality.rules = rules
         most = rules.max_tasks
         return self._recall() if self._gate.spaced or (most is not None and self._batches.at_once > most) else []
 
@@ -461,7 +708,7 @@ class Scheduler:
 
     def _tick(self) -> list[Decision]:
         for task in self._retries.rested(self._at_s):
-            self._queue_of(task).push(task)
+            self._push(task)
         longest_s = self._longest_s
         if longest_s is None:
             return []
@@ -483,6 +730,7 @@ class Scheduler:
     # -- moves ------------------------------------------------------------------------------------------
 
     def _close(self, task: int, state: TaskState, reason: Reason) -> list[Decision]:
+        self._stop_waiting(task)
         self.table.end(task, state, reason)
         self._doomed.discard(task)
         self._given_up.pop(task, None)  # a result is a result: what else its attempts report is history
@@ -505,11 +753,15 @@ class Scheduler:
         batch = self._batches.of(task)
         return Gone(task, self.table.attempt(task), batch.node if batch else "", self._since.get(task))
 
-    def _begin_again(self, task: int) -> None:
+    def _begin_again(self, task: int, mem_mib: float | None = None) -> None:
         self.table.begin_again(task)
+        mem_mib = self._again_mib.pop(task, mem_mib)
+        if mem_mib is not None:
+            self._retries.ask(task, mem_mib)
         self._retries.forget(task)
+        self._locality.forget_wait(task)
         self._finished = False
-        self._queue_of(task).push(task)
+        self._push(task)
 
     def _cluster_failed(self, task: int) -> list[Decision]:
         if task in self._doomed:
@@ -528,12 +780,16 @@ class Scheduler:
     def _leave(self, task: int) -> None:
         self._since.pop(task, None)
         self._late.discard(task)
+        if self._located:
+            self._locality.leave(task)
         self._batches.leave(task)
 
     def _queue_again(self, task: int, cue: Cue) -> None:
         self.table.move(task, cue)
         self._again.discard(task)  # it runs once more as it is
-        self._queue_of(task).push(task)
+        if task in self._again_mib:
+            self._retries.ask(task, self._again_mib.pop(task))
+        self._push(task)
 
     def _base(self, task: int) -> Resources:
         return self._calls[self.call_of(task)][1]
@@ -545,28 +801,129 @@ class Scheduler:
     # -- demand -----------------------------------------------------------------------------------------
 
     def _something_waits(self) -> bool:
-        return any(queue.peek() is not None for queue in self._order)
+        for queue in self._order:
+            if queue.peek() is not None or (queue.near is not None and queue.near.first() is not None):
+                return True
+        return False
 
     def _wants_offers(self) -> bool:
         return self._something_waits() and self._gate.room(self._at_s, self._batches.at_once) != 0
 
     def _least_demand(self) -> Resources:
-        waiting = [queue.demand for queue in self._queues.values() if queue.peek() is not None]
+        if len(self._order) == 1:
+            return self._order[0].demand
+        waiting = [queue.demand for queue in self._order if not queue.empty]
         return min(waiting, key=lambda demand: (demand.cpus, demand.mem_mib, demand.disk_mib))
 
     def _settle_demand(self, decisions: list[Decision]) -> None:
         """Append what follows from the state that an event left: offers wanted or not, the job's end."""
         if self._wants_offers():
             least = self._least_demand()
-            if self._suppressed or least != self._asked:
+            if self._suppressed or least != self._asked or (self._located and self._calls_back()):
                 decisions.append(Revive(least))
+                self._passed_none()
             self._suppressed, self._asked = False, least
         elif not self._suppressed:
             self._suppressed = True
             decisions.append(Suppress())
+            self._passed_none()
         if self._closed and not self._finished and not self.table.unended:
             self._finished = True
             decisions.append(Finish())
+
+    def _calls_back(self) -> bool:
+        """Say whether offers that were passed over are wanted after all."""
+        limit_s = self._limit_s
+        for queue in self._order:
+            near = queue.near
+            if near is None or not near.passed:
+                continue
+            if self._wiser or near.calls(limit_s) or queue.peek() is not None:
+                return True
+            if self._at_s >= self._looked_s + LOOK_EVERY_S and self._average.mean_s is not None:
+                self._looked_s = self._at_s
+                if near.out_of_reach(limit_s, self._span_s)() is not None:
+                    return True
+        return False
+
+    def _passed_none(self) -> None:
+        self._wiser = False
+        for near in self._nears if self._located else ():
+            near.passed = False
+
+    # -- to be asked ------------------------------------------------------------------------------------
+
+    def why(self, at_s: float, task: int | None, job: str, engine: str = "") -> list[str]:
+        """Say what a task, or what waits of the job, waits for; nothing when it doesn't.
+
+        Parameters
+        ----------
+        at_s : float
+            Now.
+        task : int or None
+            Which; None for all that wait.
+        job : str
+            How the job is named in a command that would help.
+        engine : str
+            What the engine has to say.
+        """
+        last_s = self._seen.last_s
+        opens_at = self._gate.opens_at(self._at_s, self._batches.at_once)
+        facts = Facts(
+            rules=self._rules,
+            held=self.held,
+            at_once=self._batches.at_once,
+            nodes=self.nodes,
+            opens_s=None if opens_at is None else max(0.0, opens_at - at_s),
+            silent_s=None if last_s is None else max(0.0, at_s - last_s),
+            engine=engine,
+            alone=self._policy.alone,
+        )
+        if task is not None:
+            if not self.table.waits(task):
+                return [self._where(at_s, task)]
+            return reasons(self._wait_of(at_s, task), facts, self._seen, job)
+        lines: list[str] = []
+        for queue in self._order:
+            for head in (queue.peek(), None if queue.near is None else queue.near.first()):
+                if head is not None:
+                    lines += reasons(self._wait_of(at_s, head, alone=False), facts, self._seen, job)
+        if self._retries.resting and self._retries.next_s is not None:
+            lines.append(resting_text(len(self._retries.resting), max(0.0, self._retries.next_s - at_s)))
+        return list(dict.fromkeys(lines))
+
+    def _where(self, at_s: float, task: int) -> str:
+        """Say where a task is that does not wait."""
+        state, batch, since_s = self.table.state(task), self._batches.of(task), self._since.get(task)
+        return place_text(state, "" if batch is None else batch.node, None if since_s is None else at_s - since_s)
+
+    def _wait_of(self, at_s: float, task: int, alone: bool = True) -> Wait:
+        queue, places = self._queue_of(task), self._locality.places
+        due_s = self._retries.due_s(task)
+        near = queue.near if places.chooses(task) and due_s is None else None
+        return Wait(
+            task=task if alone else None,
+            demand=queue.demand,
+            before=self._before(task) if alone else 0,
+            resting_s=None if due_s is None else max(0.0, due_s - at_s),
+            local=tuple(places.hosts(task)) if near else (),
+            sought=places.seeks(task),
+            local_left_s=max(0.0, self._limit_s - near.waited_s(task)) if near else 0.0,
+            passed=near.clock.offers if near else 0,
+        )
+
+    def _before(self, task: int) -> int:
+        """Return how many wait that go before a task, where nobody prefers a node."""
+        states = self.table.states()
+        own = self._calls[self.call_of(task)][0]
+        before = 0
+        for first, after, (priority, _) in zip(
+            self._firsts, [*self._firsts[1:], len(states)], self._calls, strict=True
+        ):
+            if priority > own or (priority == own and first <= task):
+                until = after if priority > own else min(after, task)
+                before += states.count(TaskState.QUEUED, first, until)
+        return before
 
     def story(self) -> dict[str, Any]:
         """Return all that a replay has to bring back, to be compared. What runs counts as launched."""
@@ -582,7 +939,7 @@ class Scheduler:
             "demands": [self._queue_of(task).demand for task in every],
             "batches": {batch_id: self._batches.get(batch_id) for batch_id in self._batches},
             "given up": {task: set(attempts) for task, attempts in self._given_up.items()},
-            "again, doomed": (set(self._again), set(self._doomed)),
+            "again, doomed": (set(self._again), dict(self._again_mib), set(self._doomed)),
             "retries": self._retries.story(),
             "held": self.held,
             "rules": self._rules,
@@ -599,8 +956,23 @@ class Scheduler:
         self._batches.check(flying)
         assert self._again | self._doomed | set(self._since) | self._late <= flying
         assert not self._again & self._doomed
+        assert set(self._again_mib) <= self._again
         waiting = {task for task in every if self.table.waits(task)}
         queued = {task for queue in self._order for task in queue}
         assert waiting == queued | self._retries.resting, "what waits is in a queue, or rests before a retry"
         assert self._suppressed != self._wants_offers()
+        self._check_near()
+        self._locality.check(flying)
         assert not self._finished or not self.table.unended
+
+    def _check_near(self) -> None:
+        """Assert that whoever prefers a node waits apart, and that nobody else does."""
+        for queue in self._order:
+            if queue.near is not None:
+                queue.near.check()
+        apart = {task for near in self._nears for task in near}
+        waiting = {task for task in range(len(self.table)) if self.table.waits(task) and task not in self._retries}
+        assert apart == {task for task in waiting if self._locality.places.chooses(task)}
+        for queue in self._order:
+            for task in queue:
+                assert self._queue_of(task) is queue

@@ -73,6 +73,10 @@ class TaskTable:
         """Return the number of a task's present attempt, from 1."""
         return self._attempt[task]
 
+    def attempts(self) -> bytes:
+        """Return the numbers of all present attempts, two bytes each, in this machine's order."""
+        return self._attempt.tobytes()
+
     def waits(self, task: int) -> bool:
         """Say whether a task is queued."""
         return self._state[task] == 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from ..core.decisions import Decision
 from ..core.events import Event
@@ -138,6 +138,14 @@ class Engine(Protocol):
 
     def close(self) -> Future[None]:
         """End what runs and let go of everything; the future is done when all of it is gone."""
+
+
+@runtime_checkable
+class Speaks(Protocol):
+    """An engine that knows more than its offers tell of why tasks wait."""
+
+    def standing(self) -> str:
+        """Return what keeps it from offering, as a clause for a person; '' when nothing does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,8 @@ def acts_of(item: Item) -> list[Act]:
         case KillAsked():
             return [(item.at_s, "kill", item.tasks)]
         case RelaunchAsked():
-            return [(item.at_s, "relaunch", item.tasks)]
+            mem = [] if item.mem_mib is None else [item.mem_mib]
+            return [(item.at_s, "relaunch", [item.tasks, *mem] if mem else item.tasks)]
         case Superseded():
             return [(item.at_s, "superseded", [item.tasks, item.restored])]
         case PauseAsked():

@@ -102,7 +102,7 @@ class LocalEngine:
     def __init__(
         self, sink: Sink, work: Work, machine: Machine, folder: Path, *, priority: int = 0, linger_s: float = 0.0
     ) -> None:
-        self.policy = BatchPolicy(BATCH_TARGET_S, BATCH_MOST)
+        self.policy = BatchPolicy(BATCH_TARGET_S, BATCH_MOST, alone=True)
         self.priority = priority
         self._least: Resources | None = None
         self._idle_since = 0.0
@@ -174,6 +174,25 @@ class LocalEngine:
     def wants(self) -> Resources | None:
         """The least demand that waits; None while no offers are wanted."""
         return None if self._closed or self._resting or self._survivors is not None else self._least
+
+    def standing(self) -> str:
+        """Say what keeps this machine from offering; '' when nothing does."""
+        if self._resting:
+            return self._not_started
+        if self._survivors is not None:
+            return "what an earlier kernel has left running is being found"
+        total, free = self._machine.total.cpus, self._machine.free.cpus
+        if self._least is None or self._least.cpus <= free:
+            return ""
+        held = self.held.cpus
+        if held >= total:
+            cores = f"all {total:g} cores of this machine are" if total > 1 else "the one core of this machine is"
+            return f"{cores} busy with this job's tasks"
+        others = total - free - held
+        parts = [f"this job's tasks hold {held:g}"] if held else []
+        parts += [f"other jobs of this kernel {others:g}"] if others > 0 else []
+        wanted = f"a task asks for {self._least.cpus:g}; {', '.join(parts)}"
+        return f"of {total:g} cores of this machine {free:g} are free, {wanted}"
 
     def offer(self, offer: Offer) -> None:
         """Hand an offer of the machine to the scheduler."""

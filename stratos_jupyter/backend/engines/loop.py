@@ -34,7 +34,7 @@ from ..core.scheduler import Scheduler
 from ..core.states import TERMINAL, Reason, ending
 from ..core.views import JobView, RateMeter
 from ..store.journal import Journal
-from .base import Engine, Result
+from .base import Engine, Result, Speaks
 from .inbox import Act, Added, Arrived, Item, acts_of, set_aside, take_together
 from .page import Page
 from .replay import replay
@@ -221,6 +221,11 @@ class JobLoop:
         self._wake()
         return waiter.future
 
+    def why(self, task: int | None) -> list[str]:
+        """Say in clauses what a task waits for, or what waits of all of them."""
+        said = self.engine.standing() if isinstance(self.engine, Speaks) else ""
+        return self.scheduler.why(self.now(), task, self._titles[0], said)
+
     def close(self) -> Future[None]:
         """End what runs; the future is done when that is recorded and the engine is gone."""
         closed: Future[None] = Future()
@@ -365,7 +370,7 @@ class JobLoop:
             result.finished_at,
             result.cpu_s,
             result.max_rss_mib,
-            None,
+            self.scheduler.local_fraction(task, result.node),
             result.stdout,
             result.stderr,
             result.stdout_path,
@@ -541,6 +546,9 @@ class JobLoop:
             nodes=self.scheduler.nodes,
             attempts_lost=self.scheduler.attempts_lost,
             attempts_retried=self.scheduler.attempts_retried,
+            local_bytes=self.scheduler.locality.local_bytes,
+            remote_bytes=self.scheduler.locality.remote_bytes,
+            waited_s=self.scheduler.locality.waited_s,
             held=self.scheduler.held,
             resting=self.scheduler.resting,
             notices=tuple(self._notices),

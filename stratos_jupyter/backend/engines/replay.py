@@ -126,6 +126,8 @@ def _event(entry: Entry) -> Event:
         case "kill":
             return KillAsked(at_s, None if detail is None else tuple(detail))
         case "relaunch":
+            if detail and isinstance(detail[0], list):  # with memory of their own
+                return RelaunchAsked(at_s, tuple(detail[0]), detail[1])
             return RelaunchAsked(at_s, tuple(detail))
         case "superseded":
             tasks, restored = detail

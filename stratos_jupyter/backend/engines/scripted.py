@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from typing import Final
 
 from ..core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
 from ..core.events import Attached, BatchLost, Offer, OffersArrived, TasksReturned, TasksStarted
@@ -20,6 +21,9 @@ from ..core.placement import BatchPolicy
 from ..core.resources import Resources
 from ..core.states import Reason
 from .base import Result, Sink, Tail, Work
+
+#: what is refused for longer comes back when something changes only, in seconds
+REFUSE_MOST_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ class ScriptedEngine:
                     self._run_next(decision.batch_id)
                 case Decline():
                     answered.update(decision.offer_ids)
+                    if decision.refuse_s < REFUSE_MOST_S:
+                        self._loop.call_later(decision.refuse_s, self._offer)
                 case Revive():
                     self._wants = True
                     self._loop.call_soon(self._offer)

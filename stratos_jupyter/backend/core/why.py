@@ -1,0 +1,302 @@
+"""Why a task waits, in plain words: from the offers that were really seen, with what would change it.
+
+`Seen` keeps of each node the newest offer that nobody could use, and what else it was refused for, so it is bounded by
+the number of nodes. What a demand lacks is worked out when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Final
+
+from .events import Offer
+from .resources import SLACK, Resources
+from .rules import Rules
+from .states import TERMINAL, TaskState
+
+#: nodes that are remembered
+NODES_MOST: Final = 10_000
+#: reasons that an engine may give, that are remembered
+REASONS_MOST: Final = 32
+#: a cluster that has offered nothing for this long is worth a word, in seconds
+SILENT_S: Final = 5.0
+#: what a field of `Resources` is called, and the option that asks for it
+WORDS: Final = {
+    "cpus": ("cores", "--threads"),
+    "mem_mib": ("memory", "--mem"),
+    "disk_mib": ("disk", "--disk"),
+    "gpus": ("GPUs", "--gpus"),
+}
+
+
+@dataclass(slots=True)
+class _Turned:
+    """The offers of one node that nobody could use: how many since something of it was used, and the newest."""
+
+    count: int
+    room: Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Offers that lacked one thing: how many, of how many nodes, and the one that had most of it."""
+
+    name: str
+    offers: int
+    nodes: int
+    node: str
+    most: float
+
+
+class Seen:
+    """What became of offers.
+
+    Attributes
+    ----------
+    last_s : float or None
+        When the last one came.
+    offers : int
+        How many there were.
+    """
+
+    def __init__(self) -> None:
+        self.last_s: float | None = None
+        self.offers = 0
+        self._turned: dict[str, _Turned] = {}
+        self._unfit: dict[str, dict[str, int]] = {}  # by what they lack: nodes, and how often
+
+    def came(self, at_s: float, count: int) -> None:
+        """Note that offers have come."""
+        self.last_s = at_s
+        self.offers += count
+
+    def turned_down(self, offer: Offer) -> None:
+        """Note that nobody could use an offer, for it was too small."""
+        found = self._turned.pop(offer.node, None)
+        self._turned[offer.node] = _Turned(1 if found is None else found.count + 1, offer.resources)
+        self._bound(self._turned)
+
+    def used(self, node: str) -> None:
+        """Note that something of a node's offer was used."""
+        self._turned.pop(node, None)
+
+    def unfit(self, node: str, why: str) -> None:
+        """Note that an engine refused an offer by itself."""
+        if why not in self._unfit and len(self._unfit) >= REASONS_MOST:
+            return
+        nodes = self._unfit.setdefault(why, {})
+        nodes[node] = nodes.pop(node, 0) + 1
+        self._bound(nodes)
+
+    @staticmethod
+    def _bound(nodes: dict[str, _Turned] | dict[str, int]) -> None:
+        if len(nodes) > NODES_MOST:
+            del nodes[next(iter(nodes))]
+
+    def unfits(self) -> list[tuple[str, int, int]]:
+        """Return what nodes lacked, with how many offers and nodes did; most offers first."""
+        found = [(why, sum(nodes.values()), len(nodes)) for why, nodes in self._unfit.items()]
+        return sorted(found, key=lambda one: -one[1])
+
+    def lacks(self, demand: Resources) -> list[Lack]:
+        """Return what the newest offers lack of a demand, a line for each resource."""
+        found = []
+        for field in fields(demand):
+            wanted = getattr(demand, field.name)
+            rooms = [(node, turned, getattr(turned.room, field.name)) for node, turned in self._turned.items()]
+            short = [(amount, node, turned.count) for node, turned, amount in rooms if amount + SLACK < wanted]
+            if short:
+                most, node, _ = max(short)
+                found.append(Lack(field.name, sum(count for *_, count in short), len(short), node, most))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What the scheduler knows of tasks that wait for the same.
+
+    Attributes
+    ----------
+    task : int or None
+        Which was asked for; None when it is the first of several.
+    demand : Resources
+        What each of them asks for.
+    before : int
+        How many wait before it.
+    resting_s : float or None
+        How long until it is tried again; None when it does not rest.
+    local : tuple of str
+        The hosts whose offers it takes; empty when any will do.
+    sought : bool
+        Whether these are being found out.
+    local_left_s : float
+        For how long it goes on waiting for them, while others offer.
+    passed : int
+        Offers that were passed over for that.
+    """
+
+    task: int | None
+    demand: Resources
+    before: int = 0
+    resting_s: float | None = None
+    local: tuple[str, ...] = ()
+    sought: bool = False
+    local_left_s: float = 0.0
+    passed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What holds for all tasks of a job.
+
+    Attributes
+    ----------
+    rules : Rules
+        Of the job.
+    held : str
+        Why nothing is launched; '' when that is not so.
+    at_once, nodes : int
+        How many commands run at once, and on how many nodes.
+    opens_s : float or None
+        How long until the clock lets the next one through.
+    silent_s : float or None
+        How long ago the last offer came; None when none has.
+    engine : str
+        What the engine has to say, as a clause; ''.
+    alone : bool
+        Whether the engine is this machine.
+    """
+
+    rules: Rules
+    held: str
+    at_once: int
+    nodes: int
+    opens_s: float | None
+    silent_s: float | None
+    engine: str = ""
+    alone: bool = False
+
+
+def amount_text(name: str, amount: float) -> str:
+    """Return an amount of a resource as a person would write it."""
+    if not name.endswith("_mib"):
+        return f"{amount:g}"
+    return f"{amount / 1024:,.3g} GiB" if amount >= 1024 else f"{amount:,.3g} MiB"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a time as a person would say it."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def ordinal(number: int) -> str:
+    """Return ``1st``, ``12th``."""
+    last = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{last}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def reasons(wait: Wait, facts: Facts, seen: Seen, job: str) -> list[str]:
+    """Say what tasks wait for, and what would change it.
+
+    Parameters
+    ----------
+    wait, facts, seen
+        What is known.
+    job : str
+        How the job is named in a command that would help.
+    """
+    gate = _gate(facts, job)
+    if wait.resting_s is not None:
+        due = f"it failed and is tried again in {seconds_text(wait.resting_s)}"
+        return [f"{due}; %stratos relaunch {job} {wait.task} does not wait for that", *gate]
+    if gate:
+        return gate
+    lines = _lacking(wait, seen)
+    if (wait.local or wait.sought) and wait.local_left_s > 0:
+        lines.append(_for_a_block(wait, job))
+    lines += _offers(facts, bool(lines))
+    if wait.task is not None:
+        lines.append(f"task {wait.task} is {ordinal(wait.before + 1)} in the queue")
+    return lines
+
+
+def _gate(facts: Facts, job: str) -> list[str]:
+    rules = facts.rules
+    if facts.held:
+        return [f"nothing is launched: {facts.held}; %stratos resume {job} goes on"]
+    if rules.max_tasks is not None and facts.at_once >= rules.max_tasks:
+        bound = f"{facts.at_once:,} commands run, and at most {rules.max_tasks:,} may at once"
+        return [f"{bound}; %stratos set {job} max_tasks=none takes the bound away"]
+    if facts.opens_s is not None:
+        what = "rate" if rules.rate_per_s is not None else "delay"
+        pace = f"{rules.rate_per_s:g} launches a second" if what == "rate" else f"{rules.delay_s:g} s between launches"
+        soon = f"the pace is {pace}, the next is due in {seconds_text(facts.opens_s)}"
+        return [f"{soon}; %stratos set {job} {what}=none takes that away"]
+    return []
+
+
+def _lacking(wait: Wait, seen: Seen) -> list[str]:
+    lines = []
+    for lack in seen.lacks(wait.demand):
+        word, option = WORDS.get(lack.name, (lack.name, ""))
+        wanted, most = (amount_text(lack.name, amount) for amount in (getattr(wait.demand, lack.name), lack.most))
+        text = f"{_plural(lack.offers, 'offer')} lacked {wanted} {word} (largest: {lack.node}, {most})"
+        lines.append(f"{text}; a smaller {option} would fit it" if option and lack.most > 0 else text)
+    for why, offers, nodes in seen.unfits():
+        lines.append(f"{_plural(offers, 'offer')} of {_plural(nodes, 'node')} did not fit: {why}")
+    return lines
+
+
+def _for_a_block(wait: Wait, job: str) -> str:
+    hosts = ", ".join(wait.local[:3]) + (" …" if len(wait.local) > 3 else "")
+    whose = "its inputs" if wait.task is not None else "the inputs of the first of them"
+    passed = f"{_plural(wait.passed, 'offer')} passed over" if wait.passed else "nothing passed over yet"
+    where = f"for a node where {whose} lie ({hosts})" if wait.local else f"to hear where {whose} lie"
+    left = f"{passed} while waiting {where}, {seconds_text(wait.local_left_s)} left"
+    return f"{left}; %stratos set {job} locality_wait=0 waits no longer"
+
+
+def _offers(facts: Facts, explained: bool) -> list[str]:
+    """Say what the cluster, or this machine, is doing meanwhile."""
+    where = "this machine" if facts.alone else _plural(facts.nodes, "node")
+    if facts.engine:
+        return [facts.engine]
+    if facts.silent_s is None:
+        return ["nothing has been offered yet"]
+    lines = []
+    if facts.at_once:
+        lines.append(f"{_plural(facts.at_once, 'command')} of this job run at once on {where}")
+    if facts.silent_s >= SILENT_S:
+        busy = "it takes what comes free" if facts.at_once else "the cluster has nothing free for this job"
+        lines.append(f"nothing has been offered for {seconds_text(facts.silent_s)}: {busy}")
+    if not lines and not explained:
+        lines.append(f"the last offer came {seconds_text(facts.silent_s)} ago")
+    return lines
+
+
+def place_text(state: TaskState, node: str, since_s: float | None) -> str:
+    """Say where a task is that does not wait."""
+    if state in TERMINAL:
+        return f"it has ended: {state.name.lower()}"
+    if state is TaskState.UNREACHABLE:
+        return f"it is on {node}, which does not answer now; it may still run"
+    if since_s is not None:
+        return f"it has run on {node} for {seconds_text(max(0.0, since_s))}"
+    return f"it was launched on {node} and has not begun: others of its batch go first, or its executor starts"
+
+
+def resting_text(count: int, due_s: float) -> str:
+    """Say that tasks wait before they are tried again."""
+    return f"{_plural(count, 'task')} rest before a retry, the next is due in {seconds_text(due_s)}"
+
+
+def sentences(lines: Iterable[str]) -> str:
+    """Return clauses as lines, each a sentence."""
+    return "\n".join(line[:1].upper() + line[1:] + ("" if line.endswith(".") else ".") for line in lines)
