@@ -139,8 +139,10 @@ class Job:
         self._closed = False
         self._gone = False
         self._subscribers: list[Callable[[JobView], None]] = []
-        #: called with the indices of commands that were added
-        self.added: Callable[[range], object] = lambda tasks: None
+        #: says whether it is to be found out where the inputs of some commands are
+        self.seeks: Callable[[Commands, str], bool] = lambda commands, cwd: False
+        #: finds that out, of these tasks, and tells `places_are`
+        self.seek: Callable[[range], object] = lambda tasks: None
         self._table: ResultTable | None = None
         self._table_seq = 0
         self._relaunched: set[int] = set()
@@ -261,7 +263,6 @@ class Job:
         with self._numbering:
             tasks, enter = self._number(commands, surroundings, origin, keys)
             self._driver.post(enter)
-        self.added(tasks)
         return tasks
 
     def _number(
@@ -270,12 +271,18 @@ class Job:
         """Number commands, and return what makes them known on the driver thread; `_numbering` is held until then."""
         tasks = self.commands.add(commands, surroundings, None if origin is None else origin[0], keys)
         call = self.commands.call_of(tasks.start)
-        event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority)
+        sought = self.seeks(commands, surroundings.cwd)
+        event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority, sought)
 
         def record() -> dict[str, Any]:
             return self.commands.record(call, self.spec.cwd)
 
-        return tasks, lambda: self._loop.add(event, tasks.start, record, origin)
+        def enter() -> None:
+            self._loop.add(event, tasks.start, record, origin)
+            if sought:
+                self.seek(tasks)  # only now: places must not be known before the tasks are
+
+        return tasks, enter
 
     def renew(
         self,
@@ -318,7 +325,6 @@ class Job:
                 self._driver.post(take_in)
             self._relaunched.update(again)
             self._driver.call(lambda: None)  # that is done, and the view shows it
-        self.added(tasks)
         return tasks
 
     @property

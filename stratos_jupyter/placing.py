@@ -12,6 +12,8 @@ from .backend.core.events import Place
 from .backend.storage.files import FileSystems
 from .backend.storage.mounts import Mounts, is_url
 from .backend.storage.places import Placer
+from .commands import Commands, ExplicitCommands, GlobCommands, TemplateCommands
+from .errors import SpecError
 
 if TYPE_CHECKING:
     from .job import Job
@@ -37,11 +39,30 @@ class Placing:
                 self._known[key] = files, Placer(files)
             return self._known[key]
 
+    def seeks(self, spec: JobSpec, commands: Commands, cwd: str) -> bool:
+        """Say whether commands may have inputs on an HDFS, without asking it."""
+        if not spec.hdfs or not len(commands):
+            return False
+        match commands:
+            case GlobCommands(text=text, files=files):  # what one pattern found is all in one place
+                return "<[" in text or self._is_on_hdfs(spec, files[0], cwd)
+            case TemplateCommands(text=text, rows=rows):
+                return "<[" in text or any("<[" in value for row in rows for value in row)
+            case ExplicitCommands(texts=texts):
+                return any("<[" in text for text in texts)
+        return True
+
     def begin(self, job: Job, tasks: range) -> None:
-        """Find out where the inputs of some tasks are, if there may be any on an HDFS; returns at once."""
+        """Find out where the inputs of some tasks are, and tell the job of each of them; returns at once."""
         if job.spec.hdfs and tasks:
             _, placer = self._of(job.spec)
             placer.find(tasks.start, _Inputs(job, tasks), _tell(job), _trouble(job))
+
+    def _is_on_hdfs(self, spec: JobSpec, name: str, cwd: str) -> bool:
+        try:
+            return self.files(spec).find(name, cwd) is not None
+        except SpecError:
+            return False
 
     def descriptors(self) -> list[int]:
         """Return the descriptors that a forked child must not keep."""

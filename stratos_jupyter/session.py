@@ -288,7 +288,8 @@ class Session:
             )
 
         job = Job(spec, run, journal, driver, parser, make_loop)
-        job.added = functools.partial(self._placing.begin, job)
+        job.seeks = functools.partial(self._placing.seeks, spec)
+        job.seek = functools.partial(self._placing.begin, job)
         self._jobs.append(job)
         return job
 

@@ -23,6 +23,7 @@ from stratos_jupyter.backend.storage.mounts import parse_mounts
 from stratos_jupyter.errors import SpecError, StorageError
 from tests.awkward import AWKWARD
 from tests.clusters.hdfs.cluster import BLOCK, Hdfs, put
+from tests.waiting import until
 
 pytestmark = [pytest.mark.hdfs, pytest.mark.timeout(240)]
 
@@ -161,9 +162,11 @@ def test_bytes_are_counted_by_host(hdfs: Hdfs, folder: str) -> None:
     concat(hdfs, f"{folder}/part0", [f"{folder}/part1"])
     assert client.locate(f"{folder}/part0") == Located(3 * BLOCK, (("127.0.0.13", 2 * BLOCK), ("127.0.0.11", BLOCK)))
     put(hdfs.url, f"{folder}/twice", b"x" * 100, replication=2)
-    size, hosts = client.locate(f"{folder}/twice")
-    assert size == 100
-    assert [share for _, share in hosts] == [100, 100]
+    # the second replica may be reported a moment after the file is complete
+    until(lambda: len(client.locate(f"{folder}/twice").hosts) == 2)
+    twice = client.locate(f"{folder}/twice")
+    assert twice.size == 100
+    assert [share for _, share in twice.hosts] == [100, 100]
 
 
 def concat(hdfs: Hdfs, path: str, others: Sequence[str]) -> None:

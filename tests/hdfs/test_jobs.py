@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from stratos_jupyter import Processor, magics
 from stratos_jupyter import session as sessions
@@ -27,6 +28,7 @@ pytestmark = [pytest.mark.hdfs, pytest.mark.timeout(240)]
 
 MOUNTS = (("/dfs", "/"),)
 DOWN = "http://127.0.0.1:9"
+NO_HISTORY = Config({"HistoryManager": {"enabled": False}})
 
 
 @pytest.fixture
@@ -59,10 +61,9 @@ Run = Callable[..., object]
 @pytest.fixture
 def run(session: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """Run a cell magic."""
-    shell = InteractiveShell()
+    shell = InteractiveShell(config=NO_HISTORY)
     magics.load(shell)
-    cells = shell.find_cell_magic("stratos")
-    yield cells
+    yield shell.find_cell_magic("stratos")
     magics.unload(shell)
 
 
@@ -85,7 +86,7 @@ def test_a_url_is_what_the_command_gets(
     monkeypatch.setenv("STRATOS_HDFS", hdfs.url)
     Stratos.clear_instance()
     put(hdfs.url, f"{folder}/it's; id", b"x")
-    own = magics.StratosMagics(InteractiveShell())
+    own = magics.StratosMagics(InteractiveShell(config=NO_HISTORY))
     own.stratos(f"glob {hdfs.rpc}{folder}/* --job urls --wait", "echo %f% \"%f%\" '%f%' $STRATOS_FILE")
     job = session.job("urls")
     assert job.spec.hdfs == hdfs.url
@@ -128,12 +129,12 @@ def test_places_are_asked_again_at_attach(hdfs: Hdfs, folder: str, session: Sess
     job = session.submit(
         spec, explicit_commands(["true", f"sleep 20; : <[/dfs{folder}/a]>", f"true <[/dfs{folder}/a]>"])
     )
-    until(lambda: len(known) == 2 and job.view.done == 1)
+    until(lambda: len(known) == 3 and job.view.done == 1)
     session.let_go(job)
     known.clear()
     job = session.attach("again")
-    until(lambda: len(known) == 2)
-    assert [place.task for place in known] == [1, 2]
+    until(lambda: len(known) == 3)
+    assert [(place.task, place.size) for place in known] == [(0, 0), (1, 10), (2, 10)]  # the first has ended
     job.kill()
 
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -95,10 +94,12 @@ def test_a_task_is_where_the_bytes_of_all_its_inputs_are(hdfs: Hdfs, folder: str
         (f"/dfs{folder}",),
     ]
     placer.find(100, inputs, told.tell)
-    until(lambda: len(told.places) == 2)
+    until(lambda: len(told.places) == 6)
     assert told.places == [
         Place(100, 4000, (("127.0.0.12", 3000), ("127.0.0.11", 1000))),
+        *(Place(task, 0, ()) for task in (101, 102, 103)),
         Place(104, 3000, (("127.0.0.12", 3000),)),
+        Place(105, 0, ()),
     ]
 
 
@@ -142,19 +143,11 @@ def test_what_has_not_changed_is_not_asked_again(hdfs: Hdfs, folder: str, make_p
 
 def test_plain_paths_ask_nobody(make_placer: MakePlacer, told: Told) -> None:
     placer = make_placer("http://127.0.0.1:9")
-    done = threading.Event()
-
-    class Inputs(list[tuple[str, ...]]):
-        def __getitem__(self, index: object) -> tuple[str, ...]:  # type: ignore[override]
-            if index == len(self) - 1:
-                done.set()
-            return super().__getitem__(index)  # type: ignore[index, return-value]
-
-    placer.find(0, Inputs([("/home/x",)] * 5000), told.tell, told.trouble.append)
-    assert done.wait(10)
+    placer.find(0, [("/home/x",)] * 5000, told.tell, told.trouble.append)
+    until(lambda: len(told.places) == 5000)
     assert processes_of_ours() == []
-    placer.close()
-    assert (told.pieces, told.trouble) == ([], [])
+    assert set(told.places) == {Place(task, 0, ()) for task in range(5000)}
+    assert told.trouble == []
 
 
 def test_a_namenode_that_comes_back_is_asked_again(
@@ -174,9 +167,9 @@ def test_a_namenode_that_comes_back_is_asked_again(
     until(lambda: told.trouble[-1] == "", 30)
     # It may have been asked before it heard from the DataNodes what they have.
     until(lambda: Client(breakable_hdfs.url).locate(f"{folder}/1").hosts, 30)
-    placer.find(1, [(f"/dfs{folder}/1",)], told.tell)
-    until(lambda: told.places[1:])
-    assert told.places[1] == Place(1, 2, (("127.0.0.11", 2),))
+    placer.find(2, [(f"/dfs{folder}/1",)], told.tell)
+    until(lambda: told.places[2:])
+    assert told.places[2] == Place(2, 2, (("127.0.0.11", 2),))
 
 
 def test_a_namenode_that_stays_away_is_given_up(
@@ -186,8 +179,9 @@ def test_a_namenode_that_stays_away_is_given_up(
     placer = make_placer("http://127.0.0.1:9")
     for _ in range(2):
         placer.find(0, [("/dfs/x",)], told.tell, told.trouble.append)
-    until(lambda: len(told.trouble) == 2 and processes_of_ours() == [])
+    until(lambda: len(told.places) == 2 and processes_of_ours() == [])
     assert "cannot be reached" in told.trouble[0]
+    assert told.places == [Place(0, 0, ())] * 2
 
 
 def test_a_datanode_that_has_died_holds_nothing(
@@ -201,7 +195,7 @@ def test_a_datanode_that_has_died_holds_nothing(
     placer = make_placer(breakable_hdfs.url)
     placer.find(0, [(f"/dfs{folder}/lost",), (f"/dfs{folder}/lost", f"/dfs{folder}/there")], told.tell)
     until(lambda: told.places)
-    assert told.places == [Place(1, 20, (("127.0.0.13", 20),))]
+    assert told.places == [Place(0, 0, ()), Place(1, 20, (("127.0.0.13", 20),))]
 
 
 def test_closing_ends_the_process_while_it_asks(

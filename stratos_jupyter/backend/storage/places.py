@@ -90,7 +90,7 @@ class Placer:
         inputs : sequence of tuple of str
             The inputs of each task: absolute paths and URLs. Read in the background, a piece at a time.
         tell : callable
-            Takes places in pieces, on a thread of ours. Of a task of which nothing is known it is told nothing.
+            Takes places in pieces, on a thread of ours: one of each task, nowhere when nothing can be found out.
         trouble : callable
             Takes what is wrong with HDFS, and '' once it is so no longer.
         """
@@ -168,6 +168,7 @@ class Placer:
             except StorageError as error:
                 if not self._closed:
                     find.say(str(error))
+                    self._give_up(find)
                 return False
             find.say("")
             find.most = MANY
@@ -175,12 +176,17 @@ class Placer:
                 known[path] = located
                 if located is not None and located.hosts:  # of a server that has just started more may be known soon
                     self._files.remember_located(path, located)
-        places = (_place(find.first + first + at, [known[path] for path in its]) for at, its in enumerate(paths))
-        told = tuple(place for place in places if place is not None)
-        if told and not self._closed:
-            find.tell(told)
+        if not self._closed:
+            first_task = find.first + first
+            find.tell(tuple(_place(first_task + at, [known[path] for path in its]) for at, its in enumerate(paths)))
         find.at = first + len(paths)
         return find.at < len(find.inputs)
+
+    def _give_up(self, find: _Find) -> None:
+        """Tell of all tasks that are left that nothing is known of them."""
+        left = range(find.first + find.at, find.first + len(find.inputs))
+        for at in range(0, len(left), LOOKED_AT):
+            find.tell(tuple(Place(task, 0, ()) for task in left[at : at + LOOKED_AT]))
 
     def _paths(self, find: _Find, index: int) -> list[str]:
         paths = []
@@ -216,8 +222,8 @@ class Placer:
             return Finder(self._files.hdfs)
 
 
-def _place(task: int, inputs: Sequence[Located | None]) -> Place | None:
-    """Return where the inputs of a task are, together; None when nothing is known."""
+def _place(task: int, inputs: Sequence[Located | None]) -> Place:
+    """Return where the inputs of a task are, together; nowhere when nothing is known."""
     sizes: dict[str, int] = defaultdict(int)
     size = 0
     for located in inputs:
@@ -225,6 +231,4 @@ def _place(task: int, inputs: Sequence[Located | None]) -> Place | None:
             size += located.size
             for host, share in located.hosts:
                 sizes[host] += share
-    if not sizes:
-        return None
     return Place(task, size, tuple(sorted(sizes.items(), key=lambda host: (-host[1], host[0]))))

@@ -168,6 +168,18 @@ class Hdfs:
             if f"datanode{i}" not in self._processes:
                 self.start_datanode(i)
         self.wait_datanodes()
+        for address in self.addresses:
+            until(lambda address=address: self._takes(address), START_S, f"a DataNode at {address} that takes files")
+
+    def _takes(self, address: str) -> bool:
+        """Say whether a DataNode takes files; it may first find out that its connections have ended."""
+        from hdfs import HdfsError
+
+        try:
+            put(self.url, f"/mended/{address}", b"x", address)
+        except (HdfsError, OSError):
+            return False
+        return True
 
     def wait_datanodes(self, count: int | None = None) -> None:
         """Wait until so many DataNodes are there, or all of them."""
