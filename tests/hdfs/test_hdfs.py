@@ -322,6 +322,16 @@ def test_a_password_in_an_address_is_refused_and_not_shown() -> None:
     assert "secret" not in str(raised.value)
 
 
+def test_an_alias_that_is_put_right_is_read_again(hdfs: Hdfs, folder: str, config: Path) -> None:
+    make(hdfs, [f"{folder}/one"])
+    both = FileSystems("dev")
+    config.write_text("[dev.alias]\nurl = 127.0.0.1:9\n")
+    with pytest.raises(StorageError, match=r"its url in .* is none; write http://HOST:9870"):
+        both.expand(f"hdfs:{folder}/*")
+    config.write_text(f"[dev.alias]\nurl = {hdfs.url}\n")
+    assert both.expand(f"hdfs:{folder}/*") == [f"hdfs:{folder}/one"]
+
+
 def test_of_two_namenodes_one_may_be_down(hdfs: Hdfs, folder: str) -> None:
     put(hdfs.url, f"{folder}/one", b"x", "127.0.0.13")
     both = FileSystems(f"127.0.0.1:9;{hdfs.url}", MOUNTS)

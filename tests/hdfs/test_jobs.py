@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -221,6 +223,37 @@ def test_resume_sees_what_has_changed_on_hdfs(hdfs: Hdfs, folder: str, session: 
     capsys.readouterr()
     run(*cell)
     assert "+1 new, 1 changed, 1 done" in capsys.readouterr().out
+
+
+def test_a_forked_child_keeps_nothing_alive(hdfs: Hdfs, folder: str, state_home: Path) -> None:
+    put(hdfs.url, f"{folder}/a", b"x")
+    code = f"""
+import os, signal, time
+from stratos_jupyter import session as sessions
+from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.spec import JobSpec
+session = sessions.current()
+job = session.submit(JobSpec("forked", hdfs={hdfs.url!r}), explicit_commands(["true <[hdfs:{folder}/a]>"]))
+assert job.wait(20)
+((files, placer),) = session._placing._known.values()
+while files.located("{folder}/a") is None:
+    time.sleep(0.01)
+told, tell = os.pipe()
+if os.fork():
+    os.read(told, 1)
+    os.kill(os.getpid(), signal.SIGKILL)
+print(os.getpid(), placer._finder._process.pid, flush=True)
+os.close(1)
+os.write(tell, b"x")
+signal.pause()
+"""
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=60)
+    child, finder = map(int, done.stdout.split())
+    try:
+        until(lambda: not Path(f"/proc/{finder}").exists())
+        assert Path(f"/proc/{child}").exists()
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 def test_without_hdfs_nothing_is_imported_or_asked(state_home: Path) -> None:

@@ -67,7 +67,11 @@ class FileSystems:
         where = self.find(pattern, cwd or os.getcwd())
         if where is None:
             return expand_glob(pattern, cwd)
-        found, refused = _expand(self.connect(), where)
+        try:
+            found, refused = _expand(self.connect(), where)
+        except StorageError:
+            self._client = None  # what is wrong may be put right in the file of aliases
+            raise
         if not found:
             if refused:
                 raise refused[0]
@@ -89,7 +93,12 @@ class FileSystems:
         unknown = [path for path, one in known.items() if one is None]
         if unknown:
             hdfs = self.connect()
-            for path, entry in zip(unknown, hdfs.all(hdfs.look, unknown), strict=True):
+            try:
+                entries = hdfs.all(hdfs.look, unknown)
+            except StorageError:
+                self._client = None
+                raise
+            for path, entry in zip(unknown, entries, strict=True):
                 if isinstance(entry, Entry):
                     known[path] = entry.changed_ms, entry.size
         looked = {name: known[path] for name, path in paths.items()}

@@ -40,6 +40,8 @@ def explain(error: BaseException, name: str, path: str = "") -> StorageError:
             f"HDFS {name} cannot be reached ({_why(error)}); is its NameNode up, and is this the address of its "
             "WebHDFS, as http://HOST:9870?"
         )
+    if kind in ("MissingSchema", "InvalidSchema", "InvalidURL"):
+        return StorageError(f"HDFS {name}: its url in ~/.hdfscli.cfg is none; write http://HOST:9870")
     if "Kerberos" in kind or "GSS" in kind or "MutualAuth" in kind:
         return _ticket(name)
     if isinstance(error, UnicodeError):
