@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -223,6 +224,29 @@ def test_resume_sees_what_has_changed_on_hdfs(hdfs: Hdfs, folder: str, session: 
     capsys.readouterr()
     run(*cell)
     assert "+1 new, 1 changed, 1 done" in capsys.readouterr().out
+
+
+def test_a_token_is_in_nothing_that_is_kept(
+    hdfs: Hdfs,
+    folder: str,
+    state_home: Path,
+    session: Session,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = tmp_path / "hdfscli.cfg"
+    monkeypatch.setenv("HDFSCLI_CONFIG", str(config))
+    put(hdfs.url, f"{folder}/a", b"x")
+    for name, url in (("there", hdfs.url), ("down", DOWN)):
+        config.write_text(f"[{name}.alias]\nclient = TokenClient\nurl = {url}\ntoken = secret-5\n")
+        with suppress(StorageError):
+            run(f"glob /dfs{folder}/* --hdfs {name} --job {name} --wait", "env; echo <[%f%]>")
+        run(f"explicit --hdfs {name} --job {name}2 --wait", "env; echo <[/dfs/x]>")
+    assert {job.job_id for job in session.jobs()} == {"there", "there2", "down2"}
+    session.close()
+    kept = [path for path in state_home.rglob("*") if path.is_file()]
+    assert [path for path in kept if b"secret-5" in path.read_bytes()] == []
 
 
 def test_a_forked_child_keeps_nothing_alive(hdfs: Hdfs, folder: str, state_home: Path) -> None:

@@ -113,6 +113,16 @@ def test_the_first_tasks_come_first_and_soon(hdfs: Hdfs, folder: str, placer: Pl
     assert len(told.pieces) > 5
 
 
+def test_the_notebooks_process_has_hardly_anything_to_do(folder: str, placer: Placer, told: Told) -> None:
+    placer.find(0, [(f"/dfs{folder}/warm",)], told.tell)
+    until(lambda: len(told.places) == 1)
+    all_s, own_s = time.process_time(), time.thread_time()
+    placer.find(0, [(f"/dfs{folder}/gone{n}",) for n in range(2000)], told.tell)
+    until(lambda: len(told.places) == 2001, 60)
+    others_s = (time.process_time() - all_s) - (time.thread_time() - own_s)
+    assert others_s / 2000 < 100e-6  # a request by itself takes seven times that
+
+
 def test_two_calls_take_turns(hdfs: Hdfs, folder: str, placer: Placer) -> None:
     put(hdfs.url, f"{folder}/0", b"x")
     order: list[str] = []

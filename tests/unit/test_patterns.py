@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stratos_jupyter.backend.storage.mounts import Names, Where, parse_mounts
@@ -84,6 +84,10 @@ def leaves(pattern: str) -> bool:
 
 
 @given(trees, patterns)
+@example({"a": False}, "b/../*")
+@example({"a/b": False, "a/.h/b": False, ".h/b": False}, "**/b")
+@example({"a/b/ab": False}, "**/**")
+@example({"a": False}, "a/**")
 def test_the_same_names_as_glob(tree: dict[str, bool], pattern: str) -> None:
     if leaves(pattern):
         return
