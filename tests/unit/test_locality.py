@@ -18,7 +18,8 @@ from stratos_jupyter.backend.core.events import (
     TasksReturned,
     Tick,
 )
-from stratos_jupyter.backend.core.locality import KNOWN_AFTER, PASSED_S, REFUSE_S
+from stratos_jupyter.backend.core.locality import KNOWN_AFTER, REFUSE_S
+from stratos_jupyter.backend.core.passing import PASSED_S
 from stratos_jupyter.backend.core.placement import BatchPolicy
 from stratos_jupyter.backend.core.places import Places
 from stratos_jupyter.backend.core.rules import Rules

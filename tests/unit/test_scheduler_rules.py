@@ -140,7 +140,9 @@ def test_a_lost_attempt_that_failed_after_all_is_followed_by_its_successor(drive
     it.offer()
     assert it.end(0, 1, code=1) == ()
     assert it.state(0) is TaskState.STAGING
-    it.end(0, 1, code=0)  # and if it was a success, that counts
+    it.end(0, 1, code=0)  # an attempt ends once: this was recorded as history, and a second row of it would be none
+    assert it.state(0) is TaskState.STAGING
+    it.end(0, 2, code=0)
     assert it.state(0) is TaskState.FINISHED
 
 
@@ -344,3 +346,17 @@ def test_failures_during_a_pause_count(drive: Callable[..., Driven]) -> None:
     assert it.scheduler.stuck
     it.scheduler.handle(ResumeAsked(it.at_s))
     assert not it.scheduler.stuck
+
+
+def test_what_was_history_is_no_result_after_a_kill() -> None:
+    driven = Driven(Rules(retries=1, retry_delay_s=0.0))
+    driven.add(1)
+    (batch,) = driven.offer()
+    driven.scheduler.handle(BatchLost(driven.at_s, batch.batch_id))
+    driven.offer()
+    driven.end(0, attempt=1, code=1)  # it was given up; its successor is the retry
+    driven.scheduler.handle(KillAsked(driven.at_s))
+    driven.end(0, attempt=1, code=1)  # told twice
+    assert driven.state(0) is TaskState.STAGING
+    driven.end(0, attempt=2, code=None, reason=Reason.USER)
+    assert driven.state(0) is TaskState.KILLED

@@ -173,7 +173,7 @@ def test_a_task_that_does_not_wait(cluster: Cluster) -> None:
 def test_what_was_used_lacks_nothing(cluster: Cluster) -> None:
     cluster.add(2)
     cluster.offer("a", 0.5)
-    assert "lacked 1 cores" in cluster.why()[0]
+    assert "lacked 1 core (largest: a, 0.5)" in cluster.why()[0]
     assert tasks(cluster.offer("a", 1)) == [0]
     assert not any("lacked" in line for line in cluster.why())
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
-from .locality import Nearby
+from .passing import Nearby
 from .resources import Resources
 
 #: commands that must have ended before their mean duration is trusted

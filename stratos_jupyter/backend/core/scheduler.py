@@ -10,7 +10,6 @@ It reads no clock, does no I/O and knows no engine.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, assert_never
@@ -44,8 +43,10 @@ from .events import (
     Tick,
 )
 from .gate import Gate
-from .locality import REFUSE_S, Locality, Nearby
+from .locality import REFUSE_S, Locality
+from .passing import Nearby
 from .placement import Average, BatchPolicy, Median, TaskQueue
+from .queues import Queues
 from .resources import Resources
 from .retries import Retries
 from .rules import Rules
@@ -63,6 +64,8 @@ USELESS_S: Final = 3600.0
 LATE_EVERY_S: Final = 0.5
 #: how often it is looked, while offers are passed over, whether lines are too long to wait in, in seconds
 LOOK_EVERY_S: Final = 0.1
+#: what a command takes at least, as long as nobody knows, in seconds
+LEAST_S: Final = 0.05
 #: nobody is late before this, in seconds: the median of very short commands says nothing
 LATE_LEAST_S: Final = 1.0
 
@@ -84,10 +87,6 @@ class Scheduler:
         self._gate = Gate(self._rules)
         self._retries = Retries(self._rules)
         self.table = TaskTable()
-        self._firsts: list[int] = []  # each call's first task, for the bisection in call_of
-        self._calls: list[tuple[int, Resources]] = []  # each call's priority and demand
-        self._queues: dict[tuple[int, Resources], TaskQueue] = {}
-        self._order: list[TaskQueue] = []  # highest priority first
         self._batches = Batches()
         self._since: dict[int, float] = {}  # in flight and said to run: since when
         self._late: set[int] = set()  # in flight, asked to end because it runs too long
@@ -96,7 +95,7 @@ class Scheduler:
         self._again_mib: dict[int, float] = {}  # of them: with this much memory
         self._doomed: set[int] = set()  # in flight, asked to end: they never go back to a queue
         self._locality = Locality(self._rules, self._policy.alone)
-        self._located = False  # whether it is known of any task where its inputs lie
+        self._queues = Queues(self.table, self._retries, self._locality)
         self._wiser = False  # more is known of that since an offer was passed over
         self._looked_s = 0.0
         self._seen = Seen()
@@ -159,13 +158,13 @@ class Scheduler:
         times = []
         if self._retries.next_s is not None:
             times.append(self._retries.next_s)
-        if self._something_waits():
+        if self._queues.anybody:
             opens_at = self._gate.opens_at(self._at_s, self._batches.at_once)
             if opens_at is not None:
                 times.append(opens_at)
-            if self._located and self._gate.room(self._at_s, self._batches.at_once) != 0:
+            if self._queues.located and self._gate.room(self._at_s, self._batches.at_once) != 0:
                 limit_s = self._limit_s
-                wakes = [near.wakes_at(self._at_s, limit_s) for near in self._nears]
+                wakes = [near.wakes_at(self._at_s, limit_s) for near in self._queues.nears]
                 times += [at_s for at_s in wakes if at_s is not None]
         if self._since and self._longest_s is not None:
             times.append(self._at_s + LATE_EVERY_S)
@@ -182,7 +181,7 @@ class Scheduler:
 
     def call_of(self, task: int) -> int:
         """Return which call a task came with, from 0."""
-        return bisect_right(self._firsts, task) - 1
+        return self._queues.call_of(task)
 
     def settles(self, task: int, attempt: int, reason: Reason, code: int | None) -> bool:
         """Say whether this ending would be its task's result, rather than history; changes nothing.
@@ -211,7 +210,7 @@ class Scheduler:
             The event tells of something that cannot be.
         """
         self._at_s = max(self._at_s, event.at_s)
-        if self._located:
+        if self._queues.located:
             self._locality.advance(self._at_s)
         decisions: list[Decision] = []
         match event:
@@ -266,101 +265,21 @@ class Scheduler:
     # -- offers -----------------------------------------------------------------------------------------
 
     def _added(self, event: TasksAdded) -> None:
-        first = len(self.table)
-        self.table.extend(event.count)
         self._finished = False
-        self._firsts.append(first)
-        self._calls.append((event.priority, event.demand))
-        queue, places = self._queue(event.priority, event.demand), self._locality.places
-        after = first + event.count
-        known = min(after, max(first, len(places)))  # of some it was known before they were
-        if event.sought:
-            self._located = True
-            places.seek(first, after)
-            self._near_of(queue).expect(known, after)
-        queue.extend(first, known if event.sought else after)
-        for task in range(first, known):
-            self._come_near(task)
-
-    def _queue(self, priority: int, demand: Resources) -> TaskQueue:
-        key = (-priority, demand)
-        queue = self._queues.get(key)
-        if queue is None:
-            queue = self._queues[key] = TaskQueue(demand, self._waits_for(demand))
-            self._order = [self._queues[key] for key in sorted(self._queues, key=lambda key: key[0])]
-        return queue
-
-    def _waits_for(self, demand: Resources) -> Callable[[int], bool]:
-        """Return what says whether a task waits for this much, and now."""
-        waits, away = self.table.waits, self._retries.out_of(demand, self._base)
-        return lambda task: waits(task) and not away(task)
+        self._queues.add(event)
 
     # -- places -----------------------------------------------------------------------------------------
 
     def _locate(self, event: PlacesKnown) -> None:
-        locality = self._locality
         for place in event.places:
-            task, sought = place.task, locality.places.seeks(place.task)
-            if locality.places.learn(place):
-                self._located = True
-                batch = self._batches.of(task)
-                if batch is not None:
-                    locality.count(task, batch.node)
-            elif not sought:
-                continue  # nothing, or nothing new
-            if sought:
-                self._found(task)
-            elif task < len(self.table):  # else it is about to be added
-                self._come_near(task)
-        self._wiser = any(near.passed for near in self._nears)
-
-    def _found(self, task: int) -> None:
-        """Let a task that has waited for that know what it prefers."""
-        places = self._locality.places
-        if not places.knows(task):
-            places.give_up(task)
-        if self.table.waits(task) and task not in self._retries:
-            queue = self._queue_of(task)
-            if places.chooses(task):
-                self._near_of(queue).locate(task)
-            else:
-                queue.push(task)
-
-    def _come_near(self, task: int) -> None:
-        """Let a task that is queued wait apart from now on, if it prefers some node."""
-        if self.table.waits(task) and task not in self._retries and self._locality.places.chooses(task):
-            self._near_of(self._queue_of(task)).add(task, again=False)
-
-    def _near_of(self, queue: TaskQueue) -> Nearby:
-        if queue.near is None:
-            waits, chooses = self._waits_for(queue.demand), self._locality.places.chooses
-            near = self._locality.nearby(lambda task: chooses(task) and waits(task), self._at_s)
-            queue.part(near, lambda task: not chooses(task) and waits(task))
-        assert queue.near is not None
-        return queue.near
-
-    @property
-    def _nears(self) -> list[Nearby]:
-        return [queue.near for queue in self._order if queue.near is not None]
+            batch = self._batches.of(place.task)
+            if self._queues.locate(place) and batch is not None:
+                self._locality.count(place.task, batch.node)
+        self._wiser = any(near.passed for near in self._queues.nears)
 
     @property
     def _limit_s(self) -> float:
         return self._locality.limit_s
-
-    def _stop_waiting(self, task: int) -> None:
-        """Count a task no longer, if it waits apart; it is about to be taken out of its queue."""
-        if self._located and self.table.waits(task) and task not in self._retries:
-            near = self._queue_of(task).near
-            if near is not None and self._locality.places.chooses(task):
-                near.leave(task)
-
-    def _push(self, task: int) -> None:
-        """Queue a task once more."""
-        queue = self._queue_of(task)
-        if self._located and self._locality.places.chooses(task):
-            self._near_of(queue).add(task, again=True)
-        else:
-            queue.push(task)
 
     # -- offers -----------------------------------------------------------------------------------------
 
@@ -372,13 +291,13 @@ class Scheduler:
                 self._locality.places.meet(offer)
         filled: dict[str, list[Launch]] = {}
         passed: set[str] = set()
-        if self._located:
+        if self._queues.located:
             filled, passed = self._match([offer for offer in event.offers if offer.behind is None])
         for offer in event.offers:
             if offer.behind is not None:
                 decisions.extend(self._line_up(offer, offer.behind) or [Decline((offer.offer_id,), 0.0)])
                 continue
-            launches = filled[offer.offer_id] if self._located else self._fill(offer)
+            launches = filled[offer.offer_id] if self._queues.located else self._fill(offer)
             if launches:
                 decisions.extend(launches)
                 self._seen.used(offer.node)
@@ -393,7 +312,7 @@ class Scheduler:
         """Launch what an offer has room for, highest priority first, where nobody prefers a node."""
         room = offer.resources
         launches: list[Launch] = []
-        for queue in self._order:
+        for queue in self._queues.order:
             made, room = self._pour(offer, room, queue, queue.peek)
             launches += made
         return launches
@@ -412,10 +331,10 @@ class Scheduler:
         rooms = [offer.resources for offer in offers]
         launches: list[list[Launch]] = [[] for _ in offers]
         passed: list[tuple[Nearby, Resources, int]] = []
-        for near in self._nears:
+        for near in self._queues.nears:
             for offer in offers:
                 near.clock.come(offer.node, self._at_s)
-        for queue in self._order:
+        for queue in self._queues.order:
             apart = queue.near
             sources: list[Callable[[], int | None]] = [queue.peek]
             if apart is not None:
@@ -423,7 +342,7 @@ class Scheduler:
                 for number, offer in enumerate(offers):
                     made, rooms[number] = self._pour_local(offer, rooms[number], queue)
                     launches[number] += made
-            if apart is not None and self._average.mean_s is not None:
+            if apart is not None:
                 sources.append(apart.out_of_reach(limit_s, self._span_s))
             for number, offer in enumerate(offers):
                 for source in sources:
@@ -445,7 +364,7 @@ class Scheduler:
         """Return how long a host takes for so many tasks, at the pace of now; 0 where that is not known."""
         node, mean_s = self._locality.places.node(host), self._average.mean_s
         slots = 0 if node is None else self._batches.count_on(node)
-        return 0.0 if not slots or mean_s is None else mean_s * tasks / slots
+        return (LEAST_S if mean_s is None else mean_s) * tasks / slots if slots else 0.0
 
     @property
     def _shut(self) -> bool:
@@ -484,7 +403,7 @@ class Scheduler:
         if self._gate.spaced:
             return 1
         queued = self.table.counts[TaskState.QUEUED]
-        slots = len(self._batches) + 1 + (self._locality.slots if self._located else 0)  # those passed over too
+        slots = len(self._batches) + 1 + (self._locality.slots if self._queues.located else 0)  # those passed over too
         return self._policy.size(self._average.mean_s, queued, slots)
 
     def _line_up(self, offer: Offer, behind: int) -> list[Launch]:
@@ -497,7 +416,7 @@ class Scheduler:
             return []
         if not self._batches.can_line_up(behind):
             return []
-        for queue in self._order:
+        for queue in self._queues.order:
             if queue.demand.fits(offer.resources):
                 for source in self._sources(queue, offer.node):
                     if source() is not None:
@@ -516,7 +435,7 @@ class Scheduler:
         while len(tasks) < size and (task := source()) is not None:
             self.table.move(task, Cue.LAUNCHED)
             self._retries.wake(task)
-            if self._located:
+            if self._queues.located:
                 self._note_places(queue.near, task, offer.node)
             tasks.append((task, self.table.attempt(task)))
         batch_id = self._batches.add(offer.node, (task for task, _ in tasks), offer.behind)
@@ -535,10 +454,10 @@ class Scheduler:
         if not tasks or self._batches.get(event.batch_id) is not None:
             return
         for task in tasks:
-            near = None if task in self._retries else self._queue_of(task).near
+            near = None if task in self._retries else self._queues.of(task).near
             self.table.move(task, Cue.LAUNCHED)
             self._retries.wake(task)
-            if self._located:
+            if self._queues.located:
                 self._note_places(near, task, event.node)
         behind = event.behind if event.behind is not None and self._batches.can_line_up(event.behind) else None
         self._batches.add(event.node, tasks, behind, event.batch_id)
@@ -558,7 +477,7 @@ class Scheduler:
 
     def demand_of(self, task: int) -> Resources:
         """Return what a task asks for now."""
-        return self._retries.demand(task, self._base(task))
+        return self._retries.demand(task, self._queues.base(task))
 
     # -- statuses ---------------------------------------------------------------------------------------
 
@@ -576,7 +495,7 @@ class Scheduler:
     def _tries_again(self, task: int, reason: Reason, code: int | None) -> bool:
         if task in self._doomed or self.table.attempt(task) >= ATTEMPTS_MOST:
             return False
-        return self._retries.again(task, reason, code, self._base(task))
+        return self._retries.again(task, reason, code, self._queues.base(task))
 
     def _ended(self, event: TasksEnded) -> list[Decision]:
         decisions: list[Decision] = []
@@ -593,6 +512,7 @@ class Scheduler:
         decisions: list[Decision] = []
         if attempt != self.table.attempt(task):
             if again:
+                self._given_up[task].discard(attempt)  # told again after a kill, it must not count after all
                 return []  # it was given up for lost, and its successor is the retry
             if task in self._batches:  # its successor runs in vain
                 decisions.append(Kill(((task, self.table.attempt(task)),)))
@@ -600,7 +520,7 @@ class Scheduler:
             raise self.table.refused(task, "ended but was never launched")
         if reason is Reason.EXIT or reason is Reason.SIGNAL:
             self._average.add(end.wall_s)
-            if self._located and (batch := self._batches.of(task)) is not None:
+            if self._queues.located and (batch := self._batches.of(task)) is not None:
                 self._locality.ended(task, batch.node, end.wall_s)
             if self._rules.timeout_share is not None and reason is Reason.EXIT and end.code == 0:
                 self._median.add(end.wall_s)
@@ -611,7 +531,7 @@ class Scheduler:
         return decisions
 
     def _retry(self, task: int, attempt: int, reason: Reason) -> None:
-        due_s = self._retries.spend(task, attempt, reason, self._base(task), self._at_s)
+        due_s = self._retries.spend(task, attempt, reason, self._queues.base(task), self._at_s)
         self.attempts_retried += 1
         self._leave(task)
         self.table.move(task, Cue.RETRIED)
@@ -619,7 +539,7 @@ class Scheduler:
         if due_s > self._at_s:
             self._retries.rest(task, due_s)
         else:
-            self._push(task)
+            self._queues.push(task)
 
     def _returned(self, event: TasksReturned) -> list[Decision]:
         decisions: list[Decision] = []
@@ -680,11 +600,11 @@ class Scheduler:
             elif self.table.waits(task):
                 moves = event.mem_mib is not None and self.demand_of(task).mem_mib != event.mem_mib
                 if moves:
-                    self._stop_waiting(task)
+                    self._queues.leave(task)
                 if event.mem_mib is not None:
                     self._retries.ask(task, event.mem_mib)
                 if self._retries.wake(task) or moves:  # the user will not wait; or it goes to another queue
-                    self._push(task)
+                    self._queues.push(task)
             else:
                 flying.append((task, self.table.attempt(task)))
                 self._again.add(task)
@@ -708,7 +628,7 @@ class Scheduler:
 
     def _tick(self) -> list[Decision]:
         for task in self._retries.rested(self._at_s):
-            self._push(task)
+            self._queues.push(task)
         longest_s = self._longest_s
         if longest_s is None:
             return []
@@ -730,7 +650,7 @@ class Scheduler:
     # -- moves ------------------------------------------------------------------------------------------
 
     def _close(self, task: int, state: TaskState, reason: Reason) -> list[Decision]:
-        self._stop_waiting(task)
+        self._queues.leave(task)
         self.table.end(task, state, reason)
         self._doomed.discard(task)
         self._given_up.pop(task, None)  # a result is a result: what else its attempts report is history
@@ -761,7 +681,7 @@ class Scheduler:
         self._retries.forget(task)
         self._locality.forget_wait(task)
         self._finished = False
-        self._push(task)
+        self._queues.push(task)
 
     def _cluster_failed(self, task: int) -> list[Decision]:
         if task in self._doomed:
@@ -780,7 +700,7 @@ class Scheduler:
     def _leave(self, task: int) -> None:
         self._since.pop(task, None)
         self._late.discard(task)
-        if self._located:
+        if self._queues.located:
             self._locality.leave(task)
         self._batches.leave(task)
 
@@ -789,37 +709,18 @@ class Scheduler:
         self._again.discard(task)  # it runs once more as it is
         if task in self._again_mib:
             self._retries.ask(task, self._again_mib.pop(task))
-        self._push(task)
-
-    def _base(self, task: int) -> Resources:
-        return self._calls[self.call_of(task)][1]
-
-    def _queue_of(self, task: int) -> TaskQueue:
-        priority, base = self._calls[self.call_of(task)]
-        return self._queue(priority, self._retries.demand(task, base))
+        self._queues.push(task)
 
     # -- demand -----------------------------------------------------------------------------------------
 
-    def _something_waits(self) -> bool:
-        for queue in self._order:
-            if queue.peek() is not None or (queue.near is not None and queue.near.first() is not None):
-                return True
-        return False
-
     def _wants_offers(self) -> bool:
-        return self._something_waits() and self._gate.room(self._at_s, self._batches.at_once) != 0
-
-    def _least_demand(self) -> Resources:
-        if len(self._order) == 1:
-            return self._order[0].demand
-        waiting = [queue.demand for queue in self._order if not queue.empty]
-        return min(waiting, key=lambda demand: (demand.cpus, demand.mem_mib, demand.disk_mib))
+        return self._queues.anybody and self._gate.room(self._at_s, self._batches.at_once) != 0
 
     def _settle_demand(self, decisions: list[Decision]) -> None:
         """Append what follows from the state that an event left: offers wanted or not, the job's end."""
         if self._wants_offers():
-            least = self._least_demand()
-            if self._suppressed or least != self._asked or (self._located and self._calls_back()):
+            least = self._queues.least_demand()
+            if self._suppressed or least != self._asked or (self._queues.located and self._calls_back()):
                 decisions.append(Revive(least))
                 self._passed_none()
             self._suppressed, self._asked = False, least
@@ -834,13 +735,13 @@ class Scheduler:
     def _calls_back(self) -> bool:
         """Say whether offers that were passed over are wanted after all."""
         limit_s = self._limit_s
-        for queue in self._order:
+        for queue in self._queues.order:
             near = queue.near
             if near is None or not near.passed:
                 continue
             if self._wiser or near.calls(limit_s) or queue.peek() is not None:
                 return True
-            if self._at_s >= self._looked_s + LOOK_EVERY_S and self._average.mean_s is not None:
+            if self._at_s >= self._looked_s + LOOK_EVERY_S:
                 self._looked_s = self._at_s
                 if near.out_of_reach(limit_s, self._span_s)() is not None:
                     return True
@@ -848,7 +749,7 @@ class Scheduler:
 
     def _passed_none(self) -> None:
         self._wiser = False
-        for near in self._nears if self._located else ():
+        for near in self._queues.nears if self._queues.located else ():
             near.passed = False
 
     # -- to be asked ------------------------------------------------------------------------------------
@@ -884,7 +785,7 @@ class Scheduler:
                 return [self._where(at_s, task)]
             return reasons(self._wait_of(at_s, task), facts, self._seen, job)
         lines: list[str] = []
-        for queue in self._order:
+        for queue in self._queues.order:
             for head in (queue.peek(), None if queue.near is None else queue.near.first()):
                 if head is not None:
                     lines += reasons(self._wait_of(at_s, head, alone=False), facts, self._seen, job)
@@ -898,32 +799,19 @@ class Scheduler:
         return place_text(state, "" if batch is None else batch.node, None if since_s is None else at_s - since_s)
 
     def _wait_of(self, at_s: float, task: int, alone: bool = True) -> Wait:
-        queue, places = self._queue_of(task), self._locality.places
+        queue, places = self._queues.of(task), self._locality.places
         due_s = self._retries.due_s(task)
         near = queue.near if places.chooses(task) and due_s is None else None
         return Wait(
             task=task if alone else None,
             demand=queue.demand,
-            before=self._before(task) if alone else 0,
+            before=self._queues.before(task) if alone else 0,
             resting_s=None if due_s is None else max(0.0, due_s - at_s),
             local=tuple(places.hosts(task)) if near else (),
             sought=places.seeks(task),
             local_left_s=max(0.0, self._limit_s - near.waited_s(task)) if near else 0.0,
             passed=near.clock.offers if near else 0,
         )
-
-    def _before(self, task: int) -> int:
-        """Return how many wait that go before a task, where nobody prefers a node."""
-        states = self.table.states()
-        own = self._calls[self.call_of(task)][0]
-        before = 0
-        for first, after, (priority, _) in zip(
-            self._firsts, [*self._firsts[1:], len(states)], self._calls, strict=True
-        ):
-            if priority > own or (priority == own and first <= task):
-                until = after if priority > own else min(after, task)
-                before += states.count(TaskState.QUEUED, first, until)
-        return before
 
     def story(self) -> dict[str, Any]:
         """Return all that a replay has to bring back, to be compared. What runs counts as launched."""
@@ -936,7 +824,7 @@ class Scheduler:
             "attempts": [table.attempt(task) for task in every],
             "losses": [table.losses(task) for task in every],
             "reasons": {reason: count for reason, count in table.reasons.items() if count},
-            "demands": [self._queue_of(task).demand for task in every],
+            "demands": [self._queues.of(task).demand for task in every],
             "batches": {batch_id: self._batches.get(batch_id) for batch_id in self._batches},
             "given up": {task: set(attempts) for task, attempts in self._given_up.items()},
             "again, doomed": (set(self._again), dict(self._again_mib), set(self._doomed)),
@@ -957,22 +845,7 @@ class Scheduler:
         assert self._again | self._doomed | set(self._since) | self._late <= flying
         assert not self._again & self._doomed
         assert set(self._again_mib) <= self._again
-        waiting = {task for task in every if self.table.waits(task)}
-        queued = {task for queue in self._order for task in queue}
-        assert waiting == queued | self._retries.resting, "what waits is in a queue, or rests before a retry"
         assert self._suppressed != self._wants_offers()
-        self._check_near()
+        self._queues.check()
         self._locality.check(flying)
         assert not self._finished or not self.table.unended
-
-    def _check_near(self) -> None:
-        """Assert that whoever prefers a node waits apart, and that nobody else does."""
-        for queue in self._order:
-            if queue.near is not None:
-                queue.near.check()
-        apart = {task for near in self._nears for task in near}
-        waiting = {task for task in range(len(self.table)) if self.table.waits(task) and task not in self._retries}
-        assert apart == {task for task in waiting if self._locality.places.chooses(task)}
-        for queue in self._order:
-            for task in queue:
-                assert self._queue_of(task) is queue

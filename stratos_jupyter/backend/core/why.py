@@ -247,6 +247,7 @@ def _lacking(wait: Wait, seen: Seen) -> list[str]:
     for lack in seen.lacks(wait.demand):
         word, option = WORDS.get(lack.name, (lack.name, ""))
         wanted, most = (amount_text(lack.name, amount) for amount in (getattr(wait.demand, lack.name), lack.most))
+        word = word.removesuffix("s") if wanted == "1" else word
         text = f"{_plural(lack.offers, 'offer')} lacked {wanted} {word} (largest: {lack.node}, {most})"
         lines.append(f"{text}; a smaller {option} would fit it" if option and lack.most > 0 else text)
     for why, offers, nodes in seen.unfits():

@@ -1,0 +1,191 @@
+"""Who waits where: a queue for each priority and demand, and in it those apart that prefer some node."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+
+from .events import Place, TasksAdded
+from .locality import Locality
+from .passing import Nearby
+from .placement import TaskQueue
+from .resources import Resources
+from .retries import Retries
+from .states import TaskState
+from .table import TaskTable
+
+
+class Queues:
+    """All that waits, of all calls.
+
+    Parameters
+    ----------
+    table : TaskTable
+        Who waits.
+    retries : Retries
+        Who rests before a retry, or asks for more than its call did.
+    locality : Locality
+        Where inputs lie.
+
+    Attributes
+    ----------
+    order : list of TaskQueue
+        All queues, highest priority first.
+    located : bool
+        Whether anything is known, or sought, of where inputs lie.
+    """
+
+    def __init__(self, table: TaskTable, retries: Retries, locality: Locality) -> None:
+        self.order: list[TaskQueue] = []
+        self.located = False
+        self._table = table
+        self._retries = retries
+        self._locality = locality
+        self._places = locality.places
+        self._firsts: list[int] = []  # each call's first task, for the bisection in call_of
+        self._calls: list[tuple[int, Resources]] = []  # each call's priority and demand
+        self._queues: dict[tuple[int, Resources], TaskQueue] = {}
+
+    def add(self, event: TasksAdded) -> None:
+        """Take in a call."""
+        first = len(self._table)
+        after = first + event.count
+        self._table.extend(event.count)
+        self._firsts.append(first)
+        self._calls.append((event.priority, event.demand))
+        queue = self._queue(event.priority, event.demand)
+        known = min(after, max(first, len(self._places)))  # of some it was known before they were
+        if event.sought:
+            self.located = True
+            self._places.seek(first, after)
+            self._near_of(queue).expect(known, after)
+        queue.extend(first, known if event.sought else after)
+        for task in range(first, known):
+            self._come_near(task)
+
+    def call_of(self, task: int) -> int:
+        """Return which call a task came with, from 0."""
+        return bisect_right(self._firsts, task) - 1
+
+    def base(self, task: int) -> Resources:
+        """Return what a task's call asked for."""
+        return self._calls[self.call_of(task)][1]
+
+    def of(self, task: int) -> TaskQueue:
+        """Return the queue that a task belongs to when it waits."""
+        priority, base = self._calls[self.call_of(task)]
+        return self._queue(priority, self._retries.demand(task, base))
+
+    def push(self, task: int) -> None:
+        """Queue one task again."""
+        queue = self.of(task)
+        if self.located and self._places.chooses(task):
+            self._near_of(queue).add(task, again=True)
+        else:
+            queue.push(task)
+
+    def leave(self, task: int) -> None:
+        """Note that a task is about to wait no longer, in whatever way, but for a launch."""
+        if self.located and self._waits_now(task):
+            near = self.of(task).near
+            if near is not None and self._places.chooses(task):
+                near.leave(task)
+
+    def locate(self, place: Place) -> bool:
+        """Take in where a task's inputs lie; False when that says nothing, or nothing new."""
+        task, sought = place.task, self._places.seeks(place.task)
+        learned = self._places.learn(place)
+        self.located = self.located or learned
+        if sought:
+            self._found(task)
+        elif learned and task < len(self._table):  # else it is about to be added
+            self._come_near(task)
+        return learned
+
+    def _found(self, task: int) -> None:
+        """Let a task that has waited for that know what it prefers."""
+        if not self._places.knows(task):
+            self._places.give_up(task)
+        if self._waits_now(task):
+            queue = self.of(task)
+            if self._places.chooses(task):
+                self._near_of(queue).locate(task)
+            else:
+                queue.push(task)
+
+    def _come_near(self, task: int) -> None:
+        """Let a task that is queued wait apart from now on, if it prefers some node."""
+        if self._waits_now(task) and self._places.chooses(task):
+            self._near_of(self.of(task)).add(task, again=False)
+
+    def _waits_now(self, task: int) -> bool:
+        return self._table.waits(task) and task not in self._retries
+
+    def _queue(self, priority: int, demand: Resources) -> TaskQueue:
+        key = (-priority, demand)
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = TaskQueue(demand, self._waits_for(demand))
+            self.order = [self._queues[key] for key in sorted(self._queues, key=lambda key: key[0])]
+        return queue
+
+    def _waits_for(self, demand: Resources) -> Callable[[int], bool]:
+        """Return what says whether a task waits for this much, and now."""
+        waits, away = self._table.waits, self._retries.out_of(demand, self.base)
+        return lambda task: waits(task) and not away(task)
+
+    def _near_of(self, queue: TaskQueue) -> Nearby:
+        if queue.near is None:
+            waits, chooses = self._waits_for(queue.demand), self._places.chooses
+            near = self._locality.nearby(lambda task: chooses(task) and waits(task))
+            queue.part(near, lambda task: not chooses(task) and waits(task))
+        assert queue.near is not None
+        return queue.near
+
+    # -- all of them ------------------------------------------------------------------------------------
+
+    @property
+    def nears(self) -> list[Nearby]:
+        """Of each queue those that prefer some node."""
+        return [queue.near for queue in self.order if queue.near is not None]
+
+    @property
+    def anybody(self) -> bool:
+        """Whether anybody waits."""
+        for queue in self.order:
+            if queue.peek() is not None or (queue.near is not None and queue.near.first() is not None):
+                return True
+        return False
+
+    def least_demand(self) -> Resources:
+        """Return the smallest demand of those that wait; somebody does."""
+        if len(self.order) == 1:
+            return self.order[0].demand
+        waiting = [queue.demand for queue in self.order if not queue.empty]
+        return min(waiting, key=lambda demand: (demand.cpus, demand.mem_mib, demand.disk_mib))
+
+    def before(self, task: int) -> int:
+        """Return how many wait that go before a task, as far as nobody prefers a node."""
+        states = self._table.states()
+        own = self._calls[self.call_of(task)][0]
+        count = 0
+        ends = [*self._firsts[1:], len(states)]
+        for first, after, (priority, _) in zip(self._firsts, ends, self._calls, strict=True):
+            if priority >= own:
+                count += states.count(
+                    TaskState.QUEUED, first, after if priority > own else max(first, min(after, task))
+                )
+        return count
+
+    def check(self) -> None:
+        """Assert that whoever waits is in his queue, and apart just when he prefers some node."""
+        waiting = {task for task in range(len(self._table)) if self._table.waits(task)}
+        queued = {task for queue in self.order for task in queue}
+        assert waiting == queued | self._retries.resting, "what waits is in a queue, or rests before a retry"
+        assert not queued & self._retries.resting
+        for queue in self.order:
+            assert all(self.of(task) is queue for task in queue)
+            if queue.near is not None:
+                queue.near.check()
+        apart = {task for near in self.nears for task in near}
+        assert apart == {task for task in queued if self._places.chooses(task)}
