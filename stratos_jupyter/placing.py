@@ -100,8 +100,10 @@ class _Inputs(Sequence[tuple[str, ...]]):
         names = commands.inputs(task)
         if all(name[:1] == "/" or is_url(name) for name in names):
             return names
+        # Where commands run in a folder that nobody knows yet, a relative name says nothing.
         cwd = commands.surroundings(commands.root_of(task)).cwd
-        return tuple(name if is_url(name) else os.path.join(cwd, name) for name in names)
+        whole = (name if is_url(name) else os.path.join(cwd, name) for name in names)
+        return tuple(name for name in whole if name[:1] == "/" or is_url(name))
 
 
 def _tell(job: Job) -> Callable[[tuple[Place, ...]], None]:

@@ -103,6 +103,9 @@ def test_a_pattern_comes_back_as_it_was_written(hdfs: Hdfs, folder: str, same: P
         assert both.expand(f"{prefix}/2023/a/*") == [f"{prefix}/2023/a/snap_1", f"{prefix}/2023/a/snap_2"]
     assert both.expand("2023/a/*", f"/dfs{folder}") == ["2023/a/snap_1", "2023/a/snap_2"]
     assert both.expand("*/a/*_2", f"/dfs{folder}") == ["2023/a/snap_2"]
+    assert both.expand("*/a/*_2", f"/dfs{folder}", absolute=True) == [f"/dfs{folder}/2023/a/snap_2"]
+    assert both.expand(f"hdfs:{folder}/*/a/*_2", absolute=True) == [f"hdfs:{folder}/2023/a/snap_2"]
+    assert both.expand("*/a/*_2", str(same), absolute=True) == [f"{same}/2023/a/snap_2"]
 
 
 def test_other_patterns_are_this_machines_and_nobody_is_asked(same: Path) -> None:

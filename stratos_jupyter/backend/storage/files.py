@@ -54,8 +54,17 @@ class FileSystems:
         """
         return self._names.find(name, cwd) if self.hdfs or is_url(name) else None
 
-    def expand(self, pattern: str, cwd: str = "") -> list[str]:
+    def expand(self, pattern: str, cwd: str = "", *, absolute: bool = False) -> list[str]:
         """Return the names that match a pattern, sorted, in the way in which the pattern is written.
+
+        Parameters
+        ----------
+        pattern : str
+            As `expand_glob` has it, or a URL.
+        cwd : str
+            Where a relative pattern starts. '' is the process's own.
+        absolute : bool
+            Whether names come back absolute: commands will run elsewhere.
 
         Raises
         ------
@@ -64,9 +73,10 @@ class FileSystems:
         StorageError
             HDFS cannot say.
         """
-        where = self.find(pattern, cwd or os.getcwd())
+        start = cwd or os.getcwd()
+        where = self.find(pattern, start)
         if where is None:
-            return expand_glob(pattern, cwd)
+            return expand_glob(pattern, cwd, absolute=absolute)
         try:
             found, refused = _expand(self.connect(), where)
         except StorageError:
@@ -81,7 +91,8 @@ class FileSystems:
             more = f"; and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
             log.warning("%s: left out %s%s", pattern, shown, more)
         self.remember({match.path: match.entry for match in found if match.entry is not None})
-        return sorted(match.shown for match in found)
+        names = sorted(match.shown for match in found)
+        return names if is_url(pattern) or not absolute else [os.path.join(start, name) for name in names]
 
     def look(self, names: Sequence[str], cwd: str) -> dict[str, tuple[int, float] | None]:
         """Return size and time of change, in seconds since the epoch, of those names that are on HDFS.

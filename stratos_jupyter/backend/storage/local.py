@@ -8,7 +8,7 @@ import os
 from ...errors import SpecError
 
 
-def expand_glob(pattern: str, cwd: str = "") -> list[str]:
+def expand_glob(pattern: str, cwd: str = "", *, absolute: bool = False) -> list[str]:
     """Return the names that match a pattern, sorted.
 
     Parameters
@@ -17,6 +17,8 @@ def expand_glob(pattern: str, cwd: str = "") -> list[str]:
         As `glob.glob` has it, with ``**`` for any depth. ``~`` at its start is the user's home.
     cwd : str
         Where a relative pattern starts; names come back relative to it. '' is the process's own.
+    absolute : bool
+        Whether names come back absolute: commands will run elsewhere.
 
     Raises
     ------
@@ -29,4 +31,4 @@ def expand_glob(pattern: str, cwd: str = "") -> list[str]:
     if not names:
         where = "" if os.path.isabs(wanted) else f" in {start}"
         raise SpecError(f"no file matches {pattern!r}{where}; check the pattern with ls")
-    return names
+    return [os.path.join(start, name) for name in names] if absolute else names
