@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from stratos_jupyter.backend.storage.files import FileSystems
 from stratos_jupyter.backend.storage.mounts import Names, Where, parse_mounts
 from stratos_jupyter.backend.storage.patterns import Entry, Expander
-from stratos_jupyter.errors import SpecError
+from stratos_jupyter.errors import SpecError, StorageError
 
 NAMES = ["a", "b", "ab", "a1", "b2", ".h", ".a", "[x]", "a*", "é", "a b", "-a", "A", "x.dat"]
 PARTS = [
@@ -173,3 +175,9 @@ def test_a_url_without_a_path_is_refused_with_the_cure(name: str) -> None:
         return
     with pytest.raises(SpecError, match="write hdfs://HOST:PORT/PATH"):
         Names().find(name)
+
+
+def test_without_the_package_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hdfs", None)
+    with pytest.raises(StorageError, match=r"pip install 'stratos_jupyter\[hdfs\]'"):
+        FileSystems("http://127.0.0.1:9").expand("hdfs:/x*")
