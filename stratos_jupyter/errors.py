@@ -7,6 +7,7 @@ StratosError
 ├── StreamClosed                  commands added to a stream that was closed
 ├── JobHalted                     failures have halted a job that somebody waits for
 ├── EngineError                   an engine cannot be reached or started
+├── StorageError                  a file system cannot be reached, or refuses
 ├── JournalError                  the record of a job cannot be read or written
 │   └── JournalBusy               because another process has it open
 └── RefusedMove                   the scheduler was told something that cannot be (a fault of ours)
@@ -52,6 +53,26 @@ class JobHalted(StratosError):
 
 class EngineError(StratosError):
     """An engine cannot be reached or started."""
+
+
+class StorageError(StratosError):
+    """A file system cannot be reached, or refuses.
+
+    Attributes
+    ----------
+    path : str
+        The only path that it concerns; '' when it concerns the file system as a whole.
+    absent : bool
+        Whether that is because nothing is there.
+    unknown_operation : bool
+        Whether that is because the server does not know what it was asked to do.
+    """
+
+    def __init__(self, what: str, *, path: str = "", absent: bool = False, unknown_operation: bool = False) -> None:
+        super().__init__(what)
+        self.path = path
+        self.absent = absent
+        self.unknown_operation = unknown_operation
 
 
 class JournalError(StratosError):

@@ -17,6 +17,8 @@ from .backend.core.events import (
     Closed,
     KillAsked,
     PauseAsked,
+    Place,
+    PlacesKnown,
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
@@ -137,6 +139,10 @@ class Job:
         self._closed = False
         self._gone = False
         self._subscribers: list[Callable[[JobView], None]] = []
+        #: says whether it is to be found out where the inputs of some commands are
+        self.seeks: Callable[[Commands, str], bool] = lambda commands, cwd: False
+        #: finds that out, of these tasks, and tells `places_are`
+        self.seek: Callable[[range], object] = lambda tasks: None
         self._table: ResultTable | None = None
         self._table_seq = 0
         self._relaunched: set[int] = set()
@@ -271,12 +277,18 @@ class Job:
         """Number commands, and return what makes them known on the driver thread; `_numbering` is held until then."""
         tasks = self.commands.add(commands, surroundings, None if origin is None else origin[0], keys)
         call = self.commands.call_of(tasks.start)
-        event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority)
+        sought = self.seeks(commands, surroundings.cwd)
+        event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority, sought)
 
         def record() -> dict[str, Any]:
             return self.commands.record(call, self.spec.cwd)
 
-        return tasks, lambda: self._loop.add(event, tasks.start, record, origin)
+        def enter() -> None:
+            self._loop.add(event, tasks.start, record, origin)
+            if sought:
+                self.seek(tasks)  # only now: places must not be known before the tasks are
+
+        return tasks, enter
 
     def renew(
         self,
@@ -356,6 +368,23 @@ class Job:
             if not self._closed:
                 self._closed = True
                 self._driver.post(lambda: self._loop.post(Closed(self._loop.now())))
+
+    def ended(self, task: int) -> bool:
+        """Say whether a task is known to have ended; any thread may ask, for any number of tasks."""
+        table = self._loop.scheduler.table
+        return task < len(table) and table.ended(task)
+
+    def places_are(self, places: tuple[Place, ...]) -> None:
+        """Take in where inputs are."""
+        self._driver.post(lambda: self._loop.post(PlacesKnown(self._loop.now(), places)))
+
+    def notice(self, text: str) -> None:
+        """Show the user a line, once."""
+        self._driver.post(lambda: self._loop.notice(text))
+
+    def withdraw(self, text: str) -> None:
+        """Show a line no longer."""
+        self._driver.post(lambda: self._loop.withdraw(text))
 
     # -- waiting ----------------------------------------------------------------------------------------
 

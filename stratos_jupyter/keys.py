@@ -11,13 +11,17 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from .backend.store.home import secret_of
 from .commands import Commands
 from .spec import JobSpec
 from .workload import KEY, Keys
+
+#: size and time of change, in seconds since the epoch, by name; None of one that is not there
+Looked: TypeAlias = Mapping[str, tuple[int, float] | None]
 
 
 def env_key(home: Path, spec: JobSpec, env: Mapping[str, str]) -> str:
@@ -28,8 +32,19 @@ def env_key(home: Path, spec: JobSpec, env: Mapping[str, str]) -> str:
     return hmac.new(secret_of(home), json.dumps(values).encode("ascii"), hashlib.sha256).hexdigest()[:KEY]
 
 
-def input_keys(commands: Commands, cwd: str) -> tuple[list[str], list[float]]:
+def input_keys(
+    commands: Commands, cwd: str, look: Callable[[Sequence[str], str], Looked] | None = None
+) -> tuple[list[str], list[float]]:
     """Look at the inputs of all commands.
+
+    Parameters
+    ----------
+    commands : Commands
+        Whose inputs.
+    cwd : str
+        Where relative names start.
+    look : callable, optional
+        Looks at those of them that are on another file system, all at once.
 
     Returns
     -------
@@ -39,9 +54,18 @@ def input_keys(commands: Commands, cwd: str) -> tuple[list[str], list[float]]:
         When the newest input of each command was changed, in seconds since the epoch; 0 when there is none.
     """
     keys, changed_at = [], []
+    elsewhere: Looked = {}
+    if look is not None:
+        every = dict.fromkeys(path for index in range(len(commands)) for path in commands.inputs(index))
+        elsewhere = look(list(every), cwd)
     for index in range(len(commands)):
         parts, newest_s = [], 0.0
         for path in commands.inputs(index):
+            if path in elsewhere:
+                size, changed_s = elsewhere[path] or ("-", 0.0)
+                parts.append(f"{path}\0{size}\0{changed_s:.3f}")
+                newest_s = max(newest_s, changed_s)
+                continue
             try:
                 status = os.stat(os.path.join(cwd, os.path.expanduser(path) if path[:1] == "~" else path))
             except (OSError, ValueError):

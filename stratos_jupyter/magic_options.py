@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 from .backend.core.rules import Rules
+from .backend.storage.hdfs import checked_address
+from .backend.storage.mounts import parse_mounts
 from .errors import SpecError, UsageError
 from .magic_arguments import Argument, group, near
 from .rule_values import (
@@ -87,6 +89,10 @@ environment_options = group(
     Argument("--env", "set a variable for the tasks, or hand on this kernel's; may be repeated", "NAME[=VALUE]",
              many=True, complete="environment"),
 )  # fmt: skip
+input_options = group(
+    Argument("--hdfs", "where files on HDFS are looked for: http://HOST:9870, nn1:9870;nn2:9870, or an alias of "
+             "~/.hdfscli.cfg", "URL|ALIAS"),
+)  # fmt: skip
 run_options = group(
     Argument("--resume", "go on with the newest run of the job: run only what is new, has changed or failed"),
     Argument("--wait", "return when all tasks have ended"),
@@ -101,7 +107,7 @@ _TAKEN: Final = frozenset({"In", "Out", "exit", "quit", "get_ipython"})
 def submission_options(function: F) -> F:
     """Add the options that every submitting cell has."""
     groups = (
-        *(run_options, environment_options, watch_options, pace_options, failure_options),
+        *(run_options, input_options, environment_options, watch_options, pace_options, failure_options),
         *(result_options, resource_options, name_options),
     )
     for add in groups:
@@ -133,6 +139,7 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
     timeout_s, timeout_share = read("timeout", parse_timeout, given("timeout"), no_limit)
     mem_mib, mem_most_mib = read("mem", parse_memory, given("mem"), (0.0, 0.0))
     retry_on = given("retry_on")
+    hdfs = read("hdfs", checked_address, given("hdfs"), "")
     rules = Rules(
         retries=read("retries", parse_retries, given("retries"), 0),
         retry_on=read("retry-on", parse_retry_on, retry_on, ()) if retry_on else (),
@@ -167,6 +174,8 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
         relauncher=args.relauncher or "",
         update_interval_s=read("update-interval", parse_duration_s, given("update_interval"), 10.0),
         rules=rules,
+        hdfs=hdfs,
+        mounts=parse_mounts(settings.hdfs_mounts) if hdfs else (),
     )
     return spec, wrong
 

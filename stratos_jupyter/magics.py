@@ -19,7 +19,6 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from . import session as sessions
 from . import settings
-from .backend.storage.local import expand_glob
 from .binding import Bindings
 from .cleaning import clean_home
 from .commands import Commands, explicit_commands, glob_commands, template_commands
@@ -150,7 +149,8 @@ class StratosMagics(Magics):
         """
 
         def make(spec: JobSpec) -> Commands:
-            return glob_commands(args.body, expand_glob(args.PATTERN, spec.cwd, absolute=not is_local(spec.master)))
+            files = self._session().files(spec)
+            return glob_commands(args.body, files.expand(args.PATTERN, spec.cwd, absolute=not is_local(spec.master)))
 
         self._submit(args, make)
 

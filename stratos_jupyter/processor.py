@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from .backend.core.rules import Rules
-from .backend.storage.local import expand_glob
+from .backend.storage.hdfs import checked_address
+from .backend.storage.mounts import parse_mounts
 from .commands import Commands, explicit_commands, glob_commands, template_commands
 from .errors import JobHalted, SpecError
 from .job import Job
@@ -63,6 +64,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "locality_wait": _Unset("3s"),
     "priority": _Unset(0),
     "gpus_per_task": _Unset(0),
+    "hdfs": _Unset(""),
 }
 #: on this machine nobody else takes what is not reserved
 _LOCAL_DEFAULTS: Final[dict[str, Any]] = {"threads_per_task": 1, "mem_per_task": 0, "disk_per_task": 0}
@@ -127,6 +129,9 @@ class Processor:
         Tasks of higher priority are launched first.
     gpus_per_task : float or str
         Graphics processors that each task gets.
+    hdfs : str
+        Where files on HDFS are looked for: ``"http://HOST:9870"``, ``"nn1:9870;nn2:9870"``, or an alias of
+        ``~/.hdfscli.cfg``. When not given, the setting ``hdfs``, from ``%config`` or ``STRATOS_HDFS``.
 
     Raises
     ------
@@ -173,6 +178,7 @@ class Processor:
         locality_wait: float | str = _DEFAULTS["locality_wait"],
         priority: int | str = _DEFAULTS["priority"],
         gpus_per_task: float | str = _DEFAULTS["gpus_per_task"],
+        hdfs: str = _DEFAULTS["hdfs"],
     ) -> None:
         given = {
             "role": role,
@@ -196,6 +202,7 @@ class Processor:
             "locality_wait": locality_wait,
             "priority": priority,
             "gpus_per_task": gpus_per_task,
+            "hdfs": hdfs,
         }
         spec = _spec(master, given, settings or {})
         session = current()
@@ -409,7 +416,8 @@ class Processor:
 
     def _glob(self, command: str, pattern: str) -> Commands:
         spec = self._job.spec
-        return glob_commands(command, expand_glob(pattern, spec.cwd, absolute=not is_local(spec.master)))
+        files = self._session.files(spec)
+        return glob_commands(command, files.expand(pattern, spec.cwd, absolute=not is_local(spec.master)))
 
     def _add(self, commands: Commands) -> range:
         return self._job.add(commands, self._session.surroundings(self._job.spec))
@@ -425,6 +433,8 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         raise SpecError(
             f"settings: unknown {', '.join(map(repr, unknown))}. Known: {', '.join(['master', *_DEFAULTS])}"
         )
+    from .settings import current as configured  # here, so that importing the package loads no traitlets
+
     local = is_local(str(master))
     values: dict[str, Any] = {}
     for name, value in given.items():
@@ -432,6 +442,8 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
             values[name] = value
         elif name in settings:
             values[name] = settings[name]
+        elif name == "hdfs":
+            values[name] = configured().hdfs
         elif local and name in _LOCAL_DEFAULTS:
             values[name] = _LOCAL_DEFAULTS[name]
         else:
@@ -460,6 +472,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
     disk_mib = read("disk_per_task", parse_size_mib, 0.0)
     priority = int(number("priority"))
     gpus = number("gpus_per_task")
+    hdfs = read("hdfs", checked_address, "")
     update_interval_s = read("update_interval", parse_duration_s, 10.0)
     timeout_s, timeout_share = read("timeout", parse_timeout, (None, None))
     rules = Rules(
@@ -501,6 +514,8 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         log_directory=str(values["log_directory"]),
         timeout_s=timeout_s,
         priority=priority,
+        hdfs=hdfs,
+        mounts=parse_mounts(configured().hdfs_mounts) if hdfs else (),
         monitor=str(monitor),
         monitor_source=source,
         relauncher=str(values["relauncher"]),

@@ -311,7 +311,7 @@ def resume(
     spec = session.check(spec, commands)
     around = session.surroundings(spec)
     env = env_key(session.home, spec, around.env)
-    inputs, changed_at = input_keys(commands, spec.cwd)
+    inputs, changed_at = input_keys(commands, spec.cwd, session.files(spec).look if spec.hdfs else None)
     cell = [
         Wanted(_identity(spec.cwd, commands, index), inputs[index], changed_at[index]) for index in range(len(commands))
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import itertools
 import logging
 import os
 import shutil
@@ -21,6 +22,7 @@ from .backend.core.states import IN_FLIGHT
 from .backend.driver import Driver
 from .backend.engines.base import Engine
 from .backend.engines.loop import JobLoop
+from .backend.storage.files import FileSystems
 from .backend.store.home import make_home, new_run, newest_run, runs
 from .backend.store.journal import Journal, open_whole, set_aside
 from .backend.store.lease import (
@@ -43,6 +45,7 @@ from .keeper import start_keeper
 from .kept import Kept
 from .keys import env_key
 from .parsing import Parser
+from .placing import Placing
 from .sites import GRACE_S, LocalSite, Site, is_local
 from .spec import JobSpec
 from .workload import Keys, Surroundings, Workload
@@ -78,6 +81,7 @@ class Session:
         self._driver: Driver | None = None
         self._sites: dict[str, Site] = {}
         self._jobs: list[Job] = []
+        self._placing = Placing()
         self._lock = threading.RLock()
 
     # -- asking -----------------------------------------------------------------------------------------
@@ -154,6 +158,10 @@ class Session:
         if bad:
             raise SpecError("; ".join(bad))
         return spec
+
+    def files(self, spec: JobSpec) -> FileSystems:
+        """Return the file systems that a job's inputs are on."""
+        return self._placing.files(spec)
 
     def surroundings(self, spec: JobSpec) -> Surroundings:
         """Return what a command submitted now finds around it: this process's environment, and the job's own."""
@@ -246,6 +254,8 @@ class Session:
             )
 
         job = Job(spec, run, journal, driver, parser, make_loop)
+        job.seeks = functools.partial(self._placing.seeks, spec)
+        job.seek = functools.partial(self._placing.begin, job)
         self._jobs.append(job)
         return job
 
@@ -388,6 +398,7 @@ class Session:
             if isinstance(error, TypeError | ValueError):  # an entry is not what it should be
                 raise set_aside(folder, str(error)) from error
             raise
+        self._placing.begin(job, range(len(job.commands)))
         return job
 
     def let_go(self, job: Job) -> None:
@@ -415,15 +426,16 @@ class Session:
 
     def drop_connections(self) -> None:
         """Close this process's copies of the connections to executors; only for a forked child."""
-        for job in self._jobs:
-            for descriptor in job.descriptors():
-                with suppress(OSError):
-                    os.close(descriptor)
+        ours = [job.descriptors() for job in self._jobs]
+        for descriptor in itertools.chain(*ours, self._placing.descriptors()):
+            with suppress(OSError):
+                os.close(descriptor)
 
     def close(self) -> None:
         """End what runs, let go of all jobs and of the driver thread."""
         with self._lock:
             jobs, self._jobs = self._jobs, []
+            self._placing.close()
             gone = wait([job.end() for job in jobs], timeout=GRACE_S + 5.0)
             if gone.not_done:
                 log.warning("%d executors have not ended yet", len(gone.not_done))

@@ -14,6 +14,8 @@ import platformdirs
 from traitlets import All, CFloat, CInt, CUnicode, Enum, TraitError, Unicode, observe, validate
 from traitlets.config import SingletonConfigurable
 
+from .backend.storage.hdfs import addresses
+from .backend.storage.mounts import parse_mounts
 from .errors import SpecError
 from .rule_values import parse_count, parse_halt, parse_memory, parse_rate, parse_retry_on, parse_timeout
 from .spec import OutputMode
@@ -91,6 +93,10 @@ class Stratos(SingletonConfigurable):
     max_tasks = CUnicode("", help="How many tasks of a job may run at once; empty for no bound.").tag(config=True)
     rate = CUnicode("", help="How many tasks may be launched, as 10/s or 500/h; empty for no bound.").tag(config=True)
     delay = CUnicode("0s", help="How long to wait between two launches.").tag(config=True)
+    hdfs = Unicode("", help="WebHDFS: http://HOST:9870, nn1:9870;nn2:9870, or an alias of ~/.hdfscli.cfg.").tag(
+        config=True
+    )
+    hdfs_mounts = Unicode("/dfs=/", help="Where commands see HDFS, as /dfs=/,/data=/projects/data.").tag(config=True)
 
     locality_wait = CUnicode(
         "3s", help="How long a task waits for a node that holds its inputs, while others are offered; 0 for not at all."
@@ -185,6 +191,14 @@ class Stratos(SingletonConfigurable):
     @validate("rate")
     def _rate(self, proposal: Any) -> str:
         return self._readable(proposal, parse_rate)
+
+    @validate("hdfs")
+    def _hdfs(self, proposal: Any) -> str:
+        return self._readable(proposal, addresses)
+
+    @validate("hdfs_mounts")
+    def _mounts(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_mounts)
 
     @staticmethod
     def _readable(proposal: Any, parse: Any) -> str:

@@ -79,6 +79,10 @@ class JobSpec:
         Seconds between two looks of the monitor.
     rules : Rules
         Retries, limits that depend on other tasks, and the job's pace.
+    hdfs : str
+        An alias, or addresses of WebHDFS; '' for none.
+    mounts : tuple of (str, str)
+        Where the commands see HDFS: local path and HDFS path.
     """
 
     job_id: str = "untitled"
@@ -103,6 +107,8 @@ class JobSpec:
     relauncher: str = ""
     update_interval_s: float = 10.0
     rules: Rules = field(default_factory=Rules)
+    hdfs: str = ""
+    mounts: tuple[tuple[str, str], ...] = ()
 
     def demand(self) -> Resources:
         """Return what a task asks for."""
@@ -174,6 +180,6 @@ class JobSpec:
         values["output"] = OutputMode(values["output"])
         values["rules"] = Rules.from_record(values["rules"])
         values["env"] = tuple((name, None) for name in values["env"])
-        for name in ("where", "columns"):
-            values[name] = tuple((first, second) for first, second in values[name])
+        for name in ("where", "columns", "mounts"):
+            values[name] = tuple((first, second) for first, second in values.get(name, ()))
         return JobSpec(**values)

@@ -154,6 +154,11 @@ class Workload:
         commands, index = self._find(task)
         return commands.file(index)
 
+    def inputs(self, task: int) -> tuple[str, ...]:
+        """Return the paths whose placement matters, as the command names them."""
+        commands, index = self._find(task)
+        return commands.inputs(index)
+
     def values(self, task: int) -> tuple[str, ...]:
         """Return one value for each of the run's `placeholders`; '' where the task's call has none of that name."""
         commands, index = self._find(task)

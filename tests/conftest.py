@@ -15,7 +15,7 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.clusters.mesos.fixtures"]
+pytest_plugins = ["tests.clusters.hdfs.fixtures", "tests.clusters.mesos.fixtures"]
 
 #: parts that have a marker; a test so marked that skips, for whatever reason, skips that part
 MARKED = frozenset({"browser", "mesos", "hdfs"})

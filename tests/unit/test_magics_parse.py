@@ -139,7 +139,7 @@ def test_every_option_reaches_the_spec(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = spec_of(
         "glob data/* --job demo --into df --threads 1.5 --mem 2G --disk 512 --role astro --where rack=3 "
         "--where gpu=a=b --priority -2 --parse tsv --columns n:int,vel_disp:float,name --output disk --log-dir logs "
-        "--timeout 10m --cwd /tmp --env TOKEN --env A=b=c --env EMPTY= --wait --dry-run"
+        "--timeout 10m --cwd /tmp --env TOKEN --env A=b=c --env EMPTY= --hdfs nn1:9870;nn2:9870 --wait --dry-run"
     )
     assert spec == JobSpec(
         job_id="demo",
@@ -156,6 +156,8 @@ def test_every_option_reaches_the_spec(monkeypatch: pytest.MonkeyPatch) -> None:
         timeout_s=600,
         cwd="/tmp",
         env=(("TOKEN", None), ("A", "b=c"), ("EMPTY", "")),
+        hdfs="nn1:9870;nn2:9870",
+        mounts=(("/dfs", "/"),),
     )
 
 

@@ -18,6 +18,7 @@ PROMISED = [
     "JournalError",
     "Processor",
     "SpecError",
+    "StorageError",
     "StratosError",
     "Stream",
     "StreamClosed",

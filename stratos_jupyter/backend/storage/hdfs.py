@@ -1,0 +1,224 @@
+"""HDFS over WebHDFS, by the package ``hdfs``, which is imported only when somebody asks for it.
+
+What the user names is an alias of ``~/.hdfscli.cfg`` or the address of WebHDFS. Every request has time-outs, every
+failure becomes a `StorageError` that says what to do about it, and that holds nothing of a request: a token is part of
+its address.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NamedTuple
+
+from ...errors import SpecError, StorageError
+from .patterns import Entry
+from .trouble import explain
+
+log = logging.getLogger(__name__)
+
+#: how long a server may take to be connected to, and to answer, in seconds; an alias may have its own `timeout`
+CONNECT_S: Final = 5
+READ_S: Final = 30
+#: requests at the same time
+PARALLEL: Final = 8
+#: operations that say where the blocks of a file are; of servers of Hadoop 3.1.4 or 2.10.1 on, and of older ones
+LOCATE: Final = ("GETFILEBLOCKLOCATIONS", "GET_BLOCK_LOCATIONS")
+#: schemes of addresses, and what they mean
+_SCHEMES: Final = {"http": "http", "https": "https", "webhdfs": "http", "swebhdfs": "https"}
+
+
+class Located(NamedTuple):
+    """How many bytes of a file are somewhere, and how many of them each host has, the largest first."""
+
+    size: int = 0
+    hosts: tuple[tuple[str, int], ...] = ()
+
+
+def addresses(text: str) -> str:
+    """Return the addresses that ``nn1:9870;nn2:9870`` names, as URLs; '' when it is an alias.
+
+    Raises
+    ------
+    SpecError
+        It is no address of WebHDFS.
+    """
+    if ":" not in text and "/" not in text:
+        return ""
+    urls = []
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        scheme, parted, rest = part.partition("://") if "://" in part else ("http", "://", part)
+        if scheme not in _SCHEMES or not rest:
+            raise SpecError(
+                f"{_without_user(part)!r} is no address of WebHDFS; write http://HOST:9870, as the NameNode's pages "
+                "have it, or an alias of ~/.hdfscli.cfg"
+            )
+        if "@" in rest.partition("/")[0]:
+            raise SpecError(
+                f"{_without_user(part)!r}: no user or password here, where it would be recorded; use an alias of "
+                "~/.hdfscli.cfg, or set HADOOP_USER_NAME"
+            )
+        urls.append(f"{_SCHEMES[scheme]}{parted}{rest}")
+    return ";".join(urls)
+
+
+def checked_address(text: str) -> str:
+    """Return what names an HDFS; raises SpecError as `addresses` does."""
+    addresses(text)
+    return text
+
+
+def _without_user(part: str) -> str:
+    return re.sub(r"[^/@]*@", "…@", part)
+
+
+class Hdfs:
+    """One HDFS.
+
+    Parameters
+    ----------
+    name : str
+        An alias, or addresses of WebHDFS.
+
+    Raises
+    ------
+    SpecError
+        It is no address.
+    StorageError
+        There is no such alias, or its client cannot be made. Nothing has been asked yet.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        try:
+            self._client = _client(name)
+        except SpecError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise explain(error, name) from None
+        #: the operation that this server has for locations; None when it has none
+        self._locate: str | None = LOCATE[0]
+
+    def __repr__(self) -> str:
+        return f"<Hdfs {self.name}>"
+
+    def entries(self, path: str) -> dict[str, Entry]:
+        """Return what is in a directory, by name.
+
+        Raises
+        ------
+        StorageError
+            Its `path` is set when it concerns this directory alone.
+        """
+        return {name: _entry(status) for name, status in self._ask(path, self._client.list, path, status=True)}
+
+    def look(self, path: str) -> Entry | None:
+        """Return what is at a path, None when nothing is; raises StorageError as `entries` does."""
+        try:
+            return _entry(self._ask(path, self._client.status, path))
+        except StorageError as error:
+            if error.absent:
+                return None
+            raise
+
+    def locate(self, path: str) -> Located:
+        """Return where a file is; nowhere when the server does not know.
+
+        Raises
+        ------
+        StorageError
+            Its `path` is set when it concerns this file alone.
+        """
+        while (operation := self._locate) is not None:
+            from hdfs.client import _Request  # no public call gives locations
+
+            ask = _Request("GET").to_method(operation)
+            try:
+                return _located(self._ask(path, lambda ask=ask: ask(self._client, path).json()))
+            except StorageError as error:
+                if not error.unknown_operation:
+                    raise
+                if self._locate == operation:  # another thread may have found it out already
+                    later = LOCATE[LOCATE.index(operation) + 1 :]
+                    self._locate = later[0] if later else None
+        return Located()
+
+    def all(self, ask: Callable[[str], Any], paths: Sequence[str]) -> Iterable[Any]:
+        """Ask for several paths at the same time; yields an answer or a StorageError of each, in order.
+
+        Raises
+        ------
+        StorageError
+            It concerns them all.
+        """
+
+        def one(path: str) -> Any:
+            try:
+                return ask(path)
+            except StorageError as error:
+                if not error.path:
+                    raise
+                return error
+
+        if len(paths) == 1:
+            return [one(paths[0])]
+        pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="stratos-hdfs")
+        try:
+            return list(pool.map(one, paths))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # who interrupts does not wait for answers
+
+    def _ask(self, path: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        try:
+            return call(*args, **options)
+        except Exception as error:
+            raise explain(error, self.name, path) from None
+
+
+def _client(name: str) -> Any:
+    """Make the client of an alias, or of addresses."""
+    urls = addresses(name)
+    from hdfs import InsecureClient
+
+    if urls:
+        return InsecureClient(urls, user=os.environ.get("HADOOP_USER_NAME") or None, timeout=(CONNECT_S, READ_S))
+    from hdfs import Config, HdfsError
+
+    config = Config()
+    sections = [section for suffix in (".alias", "_alias") if config.has_section(section := name + suffix)]
+    if not sections:
+        known = sorted(section[:-6] for section in config.sections() if section.endswith((".alias", "_alias")))
+        there = f"; there is {', '.join(known)}" if known else "; it has none" if os.path.exists(config.path) else ""
+        raise HdfsError(f"there is no alias {name!r} in {config.path}{there}")
+    if config.get(sections[0], "client", fallback="") == "KerberosClient":
+        import hdfs.ext.kerberos  # noqa: F401  # this is what makes it known
+    client = config.get_client(name)
+    if client._timeout is None:
+        client._timeout = (CONNECT_S, READ_S)
+    return client
+
+
+def _entry(status: Mapping[str, Any]) -> Entry:
+    return Entry(status["type"] == "DIRECTORY", status["length"], status["modificationTime"])
+
+
+def _located(answer: Mapping[str, Any]) -> Located:
+    """Read an answer of either kind; blocks that no host has count nothing."""
+    if "BlockLocations" in answer:
+        found = answer["BlockLocations"].get("BlockLocation") or ()
+        blocks = [(block["length"], set(block.get("hosts") or ())) for block in found]
+    else:
+        found = answer["LocatedBlocks"].get("locatedBlocks") or ()
+        blocks = [
+            (block["block"]["numBytes"], {node["hostName"] for node in block.get("locations") or ()}) for block in found
+        ]
+    sizes: dict[str, int] = defaultdict(int)
+    for size, hosts in blocks:
+        for host in hosts:
+            sizes[host] += size
+    known = sum(size for size, hosts in blocks if hosts)
+    return Located(known, tuple(sorted(sizes.items(), key=lambda host: (-host[1], host[0]))))

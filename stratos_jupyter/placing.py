@@ -1,0 +1,130 @@
+"""Jobs and where their inputs are: asked in the background, told to the job's loop as it becomes known."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, overload
+
+from .backend.core.events import Place
+from .backend.storage.files import FileSystems
+from .backend.storage.mounts import Mounts, is_url
+from .backend.storage.places import Placer
+from .commands import Commands, ExplicitCommands, GlobCommands, TemplateCommands
+from .errors import SpecError
+
+if TYPE_CHECKING:
+    from .job import Job
+    from .spec import JobSpec
+
+
+class Placing:
+    """The file systems of all jobs of a session, each with what asks where files are."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, Mounts], tuple[FileSystems, Placer]] = {}
+        self._lock = threading.Lock()
+
+    def files(self, spec: JobSpec) -> FileSystems:
+        """Return the file systems of a job; nothing is asked yet."""
+        return self._of(spec)[0]
+
+    def _of(self, spec: JobSpec) -> tuple[FileSystems, Placer]:
+        with self._lock:
+            key = spec.hdfs, spec.mounts
+            if key not in self._known:
+                files = FileSystems(*key)
+                self._known[key] = files, Placer(files)
+            return self._known[key]
+
+    def seeks(self, spec: JobSpec, commands: Commands, cwd: str) -> bool:
+        """Say whether commands may have inputs on an HDFS, without asking it."""
+        if not spec.hdfs or not len(commands):
+            return False
+        match commands:
+            case GlobCommands(text=text, files=files):  # what one pattern found is all in one place
+                return "<[" in text or self._is_on_hdfs(spec, files[0], cwd)
+            case TemplateCommands(text=text, rows=rows):
+                return "<[" in text or any("<[" in value for row in rows for value in row)
+            case ExplicitCommands(texts=texts):
+                return any("<[" in text for text in texts)
+        return True
+
+    def begin(self, job: Job, tasks: range) -> None:
+        """Find out where the inputs of some tasks are, and tell the job of each of them; returns at once."""
+        if job.spec.hdfs and tasks:
+            _, placer = self._of(job.spec)
+            placer.find(tasks.start, _Inputs(job, tasks), _tell(job), _trouble(job))
+
+    def _is_on_hdfs(self, spec: JobSpec, name: str, cwd: str) -> bool:
+        try:
+            return self.files(spec).find(name, cwd) is not None
+        except SpecError:
+            return False
+
+    def descriptors(self) -> list[int]:
+        """Return the descriptors that a forked child must not keep."""
+        return [descriptor for _, placer in self._known.values() for descriptor in placer.descriptors()]
+
+    def close(self) -> None:
+        """Ask for nothing more."""
+        with self._lock:
+            known, self._known = self._known, {}
+        for _, placer in known.values():
+            placer.close()
+
+
+class _Inputs(Sequence[tuple[str, ...]]):
+    """The inputs of tasks of a job, of those that have not ended; made when they are asked for."""
+
+    def __init__(self, job: Job, tasks: range) -> None:
+        self._job = job
+        self._tasks = tasks
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[str, ...]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[tuple[str, ...]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[str, ...] | Sequence[tuple[str, ...]]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        task = self._tasks[index]
+        if self._job.ended(task):
+            return ()
+        commands = self._job.commands
+        names = commands.inputs(task)
+        if all(name[:1] == "/" or is_url(name) for name in names):
+            return names
+        # Where commands run in a folder that nobody knows yet, a relative name says nothing.
+        cwd = commands.surroundings(commands.root_of(task)).cwd
+        whole = (name if is_url(name) else os.path.join(cwd, name) for name in names)
+        return tuple(name for name in whole if name[:1] == "/" or is_url(name))
+
+
+def _tell(job: Job) -> Callable[[tuple[Place, ...]], None]:
+    def tell(places: tuple[Place, ...]) -> None:
+        with suppress(RuntimeError):  # the driver has been closed
+            job.places_are(places)
+
+    return tell
+
+
+def _trouble(job: Job) -> Callable[[str], None]:
+    """Return what shows the newest trouble, and only that."""
+    shown = ""
+
+    def say(trouble: str) -> None:
+        nonlocal shown
+        with suppress(RuntimeError):
+            if shown:
+                job.withdraw(shown)
+            shown = f"places of inputs are not known: {trouble}" if trouble else ""
+            if shown:
+                job.notice(shown)
+
+    return say

@@ -1,0 +1,282 @@
+"""Where the inputs of tasks are, found out in the background on a real HDFS, and told to jobs."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stratos_jupyter.backend.core.events import Place
+from stratos_jupyter.backend.storage import places as placing
+from stratos_jupyter.backend.storage.files import FileSystems
+from stratos_jupyter.backend.storage.hdfs import Hdfs as Client
+from stratos_jupyter.backend.storage.mounts import parse_mounts
+from stratos_jupyter.backend.storage.places import Placer
+from tests.clusters.hdfs.cluster import Hdfs, put
+from tests.waiting import until
+
+pytestmark = [pytest.mark.hdfs, pytest.mark.timeout(240)]
+
+MOUNTS = parse_mounts("/dfs=/")
+
+
+class Told:
+    """What a placer has told."""
+
+    def __init__(self) -> None:
+        self.pieces: list[tuple[Place, ...]] = []
+        self.trouble: list[str] = []
+
+    def tell(self, places: tuple[Place, ...]) -> None:
+        self.pieces.append(places)
+
+    @property
+    def places(self) -> list[Place]:
+        return list(itertools.chain(*self.pieces))
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+MakePlacer = Callable[..., Placer]
+
+
+@pytest.fixture
+def make_placer() -> Iterator[MakePlacer]:
+    """Make placers of file systems, or of an HDFS by its name; they are closed with the test."""
+    made: list[Placer] = []
+
+    def make(of: FileSystems | str) -> Placer:
+        made.append(Placer(FileSystems(of, MOUNTS) if isinstance(of, str) else of))
+        return made[-1]
+
+    yield make
+    for placer in made:
+        placer.close()
+
+
+@pytest.fixture
+def placer(hdfs: Hdfs, make_placer: MakePlacer) -> Placer:
+    return make_placer(hdfs.url)
+
+
+def processes_of_ours() -> list[int]:
+    """Processes that find places, of this process."""
+    found = []
+    for task in Path("/proc/self/task").iterdir():
+        for pid in (task / "children").read_text().split():
+            try:
+                if b"storage.finder" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(int(pid))
+            except OSError:
+                continue
+    return found
+
+
+def test_a_task_is_where_the_bytes_of_all_its_inputs_are(hdfs: Hdfs, folder: str, placer: Placer, told: Told) -> None:
+    put(hdfs.url, f"{folder}/small", b"x" * 1000, "127.0.0.11")
+    put(hdfs.url, f"{folder}/large", b"x" * 3000, "127.0.0.12")
+    inputs = [
+        (f"/dfs{folder}/small", f"hdfs:{folder}/large"),
+        ("/home/plain",),
+        (),
+        (f"/dfs{folder}/gone",),
+        (f"{hdfs.rpc}{folder}/large", "/home/plain", f"/dfs{folder}/gone"),
+        (f"/dfs{folder}",),
+    ]
+    placer.find(100, inputs, told.tell)
+    until(lambda: len(told.places) == 6)
+    assert told.places == [
+        Place(100, 4000, (("127.0.0.12", 3000), ("127.0.0.11", 1000))),
+        *(Place(task, 0, ()) for task in (101, 102, 103)),
+        Place(104, 3000, (("127.0.0.12", 3000),)),
+        Place(105, 0, ()),
+    ]
+
+
+def test_the_first_tasks_come_first_and_soon(hdfs: Hdfs, folder: str, placer: Placer, told: Told) -> None:
+    for n in range(3):
+        put(hdfs.url, f"{folder}/{n}", b"x", "127.0.0.11")
+    placer.find(0, [(f"/dfs{folder}/{n % 3}", f"/dfs{folder}/gone{n}") for n in range(1200)], told.tell)
+    until(lambda: len(told.places) == 1200, 30)
+    assert [place.task for place in told.places] == list(range(1200))
+    assert len(told.pieces[0]) <= placing.FIRST
+    assert len(told.pieces) > 5
+
+
+def test_the_notebooks_process_has_hardly_anything_to_do(folder: str, placer: Placer, told: Told) -> None:
+    placer.find(0, [(f"/dfs{folder}/warm",)], told.tell)
+    until(lambda: len(told.places) == 1)
+    all_s, own_s = time.process_time(), time.thread_time()
+    placer.find(0, [(f"/dfs{folder}/gone{n}",) for n in range(2000)], told.tell)
+    until(lambda: len(told.places) == 2001, 60)
+    others_s = (time.process_time() - all_s) - (time.thread_time() - own_s)
+    assert others_s / 2000 < 100e-6  # a request by itself takes seven times that
+
+
+def test_two_calls_take_turns(hdfs: Hdfs, folder: str, placer: Placer) -> None:
+    put(hdfs.url, f"{folder}/0", b"x")
+    order: list[str] = []
+    inputs = [(f"/dfs{folder}/0", f"/dfs{folder}/gone{n}") for n in range(1200)]
+    placer.find(0, inputs, lambda places: order.append("a"))
+    placer.find(0, inputs, lambda places: order.append("b"))
+    until(lambda: order.count("a") > 3 and order.count("b") > 3, 30)
+    assert order.index("b") <= 2
+
+
+def test_what_has_not_changed_is_not_asked_again(hdfs: Hdfs, folder: str, make_placer: MakePlacer, told: Told) -> None:
+    put(hdfs.url, f"{folder}/0", b"x" * 10, "127.0.0.11")
+    files = FileSystems(hdfs.url, MOUNTS)
+    placer = make_placer(files)
+    names = files.expand(f"/dfs{folder}/*")
+    placer.find(0, [(name,) for name in names], told.tell)
+    until(lambda: told.places)
+    assert files.located(f"{folder}/0") is not None
+    files.expand(f"/dfs{folder}/*")
+    assert files.located(f"{folder}/0") is not None
+    put(hdfs.url, f"{folder}/0", b"x" * 20, "127.0.0.12")
+    files.expand(f"/dfs{folder}/*")
+    assert files.located(f"{folder}/0") is None
+    placer.find(0, [(name,) for name in names], told.tell)
+    until(lambda: len(told.places) == 2)
+    assert told.places[1] == Place(0, 20, (("127.0.0.12", 20),))
+
+
+def test_plain_paths_ask_nobody(make_placer: MakePlacer, told: Told) -> None:
+    placer = make_placer("http://127.0.0.1:9")
+    placer.find(0, [("/home/x",)] * 5000, told.tell, told.trouble.append)
+    until(lambda: len(told.places) == 5000)
+    assert processes_of_ours() == []
+    assert set(told.places) == {Place(task, 0, ()) for task in range(5000)}
+    assert told.trouble == []
+
+
+def test_a_namenode_that_comes_back_is_asked_again(
+    breakable_hdfs: Hdfs, folder: str, make_placer: MakePlacer, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placing, "PAUSES_S", (0.5,) * 100)
+    for n in range(2):
+        put(breakable_hdfs.url, f"{folder}/{n}", b"x" * (n + 1), "127.0.0.11")
+    placer = make_placer(breakable_hdfs.url)
+    placer.find(0, [(f"/dfs{folder}/0",)], told.tell, told.trouble.append)
+    until(lambda: told.places)
+    breakable_hdfs.kill("namenode")
+    placer.find(1, [(f"/dfs{folder}/1",)], told.tell, told.trouble.append)
+    until(lambda: told.trouble)
+    assert "cannot be reached (connection refused)" in told.trouble[0]
+    breakable_hdfs.mend()
+    until(lambda: told.trouble[-1] == "", 30)
+    # It may have been asked before it heard from the DataNodes what they have.
+    until(lambda: Client(breakable_hdfs.url).locate(f"{folder}/1").hosts, 30)
+    placer.find(2, [(f"/dfs{folder}/1",)], told.tell)
+    until(lambda: told.places[2:])
+    assert told.places[2] == Place(2, 2, (("127.0.0.11", 2),))
+
+
+def test_a_namenode_that_stays_away_is_given_up(
+    make_placer: MakePlacer, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placing, "PAUSES_S", (0.1,))
+    placer = make_placer("http://127.0.0.1:9")
+    for _ in range(2):
+        placer.find(0, [("/dfs/x",)], told.tell, told.trouble.append)
+    until(lambda: len(told.places) == 2 and processes_of_ours() == [])
+    assert "cannot be reached" in told.trouble[0]
+    assert told.places == [Place(0, 0, ())] * 2
+
+
+def test_a_datanode_that_has_died_holds_nothing(
+    breakable_hdfs: Hdfs, folder: str, make_placer: MakePlacer, told: Told
+) -> None:
+    put(breakable_hdfs.url, f"{folder}/lost", b"x" * 10, "127.0.0.12")
+    put(breakable_hdfs.url, f"{folder}/there", b"x" * 20, "127.0.0.13")
+    breakable_hdfs.kill("datanode1")
+    breakable_hdfs.wait_datanodes(2)
+    until(lambda: not Client(breakable_hdfs.url).locate(f"{folder}/lost").hosts, 30)
+    placer = make_placer(breakable_hdfs.url)
+    placer.find(0, [(f"/dfs{folder}/lost",), (f"/dfs{folder}/lost", f"/dfs{folder}/there")], told.tell)
+    until(lambda: told.places)
+    assert told.places == [Place(0, 0, ()), Place(1, 20, (("127.0.0.13", 20),))]
+
+
+def test_closing_ends_the_process_while_it_asks(
+    breakable_hdfs: Hdfs, folder: str, make_placer: MakePlacer, told: Told
+) -> None:
+    breakable_hdfs.pause("namenode")
+    placer = make_placer(breakable_hdfs.url)
+    placer.find(0, [(f"/dfs{folder}/x",)], told.tell, told.trouble.append)
+    until(processes_of_ours)
+    begun_s = time.monotonic()
+    placer.close()
+    assert time.monotonic() - begun_s < 4
+    assert processes_of_ours() == []
+    placer.find(0, [(f"/dfs{folder}/x",)], told.tell)  # nothing happens any more
+    assert processes_of_ours() == []
+
+
+def test_a_process_that_dies_is_started_again(
+    hdfs: Hdfs, folder: str, placer: Placer, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placing, "PAUSES_S", (0.1, 0.1))
+    for n in range(2):
+        put(hdfs.url, f"{folder}/{n}", b"x", "127.0.0.11")
+    placer.find(0, [(f"/dfs{folder}/0",)], told.tell)
+    until(lambda: told.places)
+    (pid,) = processes_of_ours()
+    os.kill(pid, signal.SIGKILL)
+    placer.find(1, [(f"/dfs{folder}/1",)], told.tell, told.trouble.append)
+    until(lambda: len(told.places) == 2)
+    assert told.trouble == ["the process that asks HDFS has ended", ""]
+
+
+def test_it_ends_when_there_is_nothing_to_do(
+    hdfs: Hdfs, folder: str, placer: Placer, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placing, "IDLE_S", 0.1)
+    put(hdfs.url, f"{folder}/0", b"x")
+    placer.find(0, [(f"/dfs{folder}/0",)], told.tell)
+    until(lambda: told.places and not processes_of_ours())
+    placer.find(1, [(f"/dfs{folder}/0", f"/dfs{folder}/gone")], told.tell)
+    until(lambda: len(told.places) == 2)
+
+
+def test_it_ends_with_the_process_that_it_belongs_to(hdfs: Hdfs, folder: str) -> None:
+    put(hdfs.url, f"{folder}/0", b"x")
+    code = f"""
+import os, threading
+from stratos_jupyter.backend.storage.files import FileSystems
+from stratos_jupyter.backend.storage.places import Placer
+told = threading.Event()
+placer = Placer(FileSystems({hdfs.url!r}))
+placer.find(0, [("hdfs:{folder}/0",)], lambda places: told.set())
+assert told.wait(20)
+print(placer._finder._process.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    pid = int(done.stdout)
+    until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_no_token_is_in_its_arguments(
+    hdfs: Hdfs, folder: str, make_placer: MakePlacer, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(hdfs.url, f"{folder}/0", b"x")
+    config = tmp_path / "hdfscli.cfg"
+    config.write_text(f"[tok.alias]\nclient = TokenClient\nurl = {hdfs.url}\ntoken = secret-4\n")
+    monkeypatch.setenv("HDFSCLI_CONFIG", str(config))
+    placer = make_placer("tok")
+    placer.find(0, [(f"hdfs:{folder}/0",)], told.tell, told.trouble.append)
+    until(lambda: told.places)
+    (pid,) = processes_of_ours()
+    for name in ("cmdline", "environ"):
+        assert b"secret-4" not in Path(f"/proc/{pid}/{name}").read_bytes()
