@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,13 +21,13 @@ _START: Final = (
 LOG: Final = "keeper.log"
 
 
-def start_keeper(home: Path, job: Job) -> int:
+def start_keeper(home: Path, job: Job, settings: Mapping[str, str]) -> int:
     """Start ``python -m stratos_jupyter attach JOB --keep HOME`` for a job that nobody holds; return its process id.
 
-    The values of variables that the user gave for the job alone are handed on in its environment: nowhere else are
-    they kept.
+    The values of variables that the user gave for the job alone are handed on in its environment, and so are
+    `settings`, as variables: nowhere else are they kept.
     """
-    env = {**os.environ, **{name: value for name, value in job.spec.env if value is not None}}
+    env = {**os.environ, **{name: value for name, value in job.spec.env if value is not None}, **settings}
     with open(os.open(job.folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
         keeper = subprocess.Popen(
             [sys.executable, "-c", _START, _PACKAGE, "attach", job.job_id, "--keep", str(home)],

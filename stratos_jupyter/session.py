@@ -67,6 +67,13 @@ def default_home() -> Path:
     return Path(settings().home)
 
 
+def _chosen_settings() -> dict[str, str]:
+    """Return the settings that the user has chosen in whatever way, as environment variables."""
+    from .settings import current as settings
+
+    return settings().as_environment()
+
+
 class Session:
     """All open jobs of this process, and the thread that drives them.
 
@@ -420,7 +427,8 @@ class Session:
         if job not in self._jobs:
             raise JobNotFound(f"{job.job_id} is not held by this process; attach it first")
         self.let_go(job)
-        return start_keeper(self.home, job)
+        # On this machine its environment is its tasks' too; on a cluster nothing of it is.
+        return start_keeper(self.home, job, {} if is_local(job.spec.master) else _chosen_settings())
 
     # -- ending -----------------------------------------------------------------------------------------
 

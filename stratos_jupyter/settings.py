@@ -122,6 +122,11 @@ class Stratos(SingletonConfigurable):
         self.set_trait(name, value)
         self._origins[name] = origin
 
+    def as_environment(self) -> dict[str, str]:
+        """Return what is not the default, as variables that another process reads it from."""
+        chosen = [name for name in self.names() if self.origin(name) != DEFAULT and name != "home"]
+        return {PREFIX + name.upper(): str(getattr(self, name)) for name in chosen}
+
     def _read_environment(self) -> None:
         bad = []
         for name in self.names():

@@ -14,6 +14,7 @@ import pytest
 
 from stratos_jupyter import Processor
 from stratos_jupyter.backend.core.states import TaskState
+from stratos_jupyter.backend.store.progress import read_progress
 from stratos_jupyter.commands import explicit_commands
 from stratos_jupyter.errors import EngineError, SpecError
 from stratos_jupyter.magic_text import status_text
@@ -22,6 +23,7 @@ from stratos_jupyter.settings import current as settings
 from stratos_jupyter.spec import JobSpec, OutputMode
 from tests.clusters.mesos.cluster import Cluster
 from tests.clusters.mesos.fixtures import MakeCluster
+from tests.executor_client import alive
 from tests.mesos.conftest import submit
 from tests.waiting import until
 
@@ -241,3 +243,24 @@ def test_the_end_of_what_runs_is_seen(mesos: Cluster, session: Session, tmp_path
     until(lambda: job.log(0).stdout == "so far\n", 10)
     (tmp_path / "go").touch()
     assert job.wait(30)
+
+
+def test_a_keeper_goes_on_with_all_that_was_chosen(make_mesos: MakeCluster, session: Session, tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.write_text('{"credentials": [{"principal": "me", "secret": "hush"}]}')
+    flags = [
+        "--authenticate_http_frameworks=true",
+        "--http_framework_authenticators=basic",
+        f"--credentials={credentials}",
+    ]
+    cluster = make_mesos(1, master_flags=[*flags, f"--credentials={credentials}"])
+    settings().principal, settings().secret = "me", "hush"
+    job = submit(session, cluster, hold(tmp_path), "echo a", "echo b", env=(("TOKEN", "mine"),))
+    until(lambda: job.view[TaskState.RUNNING] >= 1, 30)
+    folder = job.folder
+    pid = session.detach(job)
+    (tmp_path / "go").touch()
+    until(lambda: (progress := read_progress(folder)) is not None and progress.done == 3, 60)
+    until(lambda: not alive([pid]), 30, "the end of the keeper")
+    assert b"hush" not in (folder / "keeper.log").read_bytes()
+    assert one_line(session.attach("demo"))[1:] == ["a\n", "b\n"]

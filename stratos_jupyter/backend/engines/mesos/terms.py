@@ -158,6 +158,8 @@ class Desk:
     def hand_back(self, attempts: Iterable[Attempt]) -> None:
         """Let attempts be launched elsewhere that nothing has been done for."""
         returned = tuple(attempts)
+        for attempt in returned:  # whoever wanted it ended hears that it has not begun
+            self.batches.kills.pop(attempt, None)
         if returned:
             self.sink.post(TasksReturned(self.sink.now(), returned))
 
