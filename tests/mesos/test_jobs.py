@@ -248,11 +248,7 @@ def test_the_end_of_what_runs_is_seen(mesos: Cluster, session: Session, tmp_path
 def test_a_keeper_goes_on_with_all_that_was_chosen(make_mesos: MakeCluster, session: Session, tmp_path: Path) -> None:
     credentials = tmp_path / "credentials"
     credentials.write_text('{"credentials": [{"principal": "me", "secret": "hush"}]}')
-    flags = [
-        "--authenticate_http_frameworks=true",
-        "--http_framework_authenticators=basic",
-        f"--credentials={credentials}",
-    ]
+    flags = ["--authenticate_http_frameworks=true", "--http_framework_authenticators=basic"]
     cluster = make_mesos(1, master_flags=[*flags, f"--credentials={credentials}"])
     settings().principal, settings().secret = "me", "hush"
     job = submit(session, cluster, hold(tmp_path), "echo a", "echo b", env=(("TOKEN", "mine"),))
