@@ -13,7 +13,7 @@ away, hence this ends.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -89,8 +89,17 @@ def last_line(text: str) -> str:
     return _last(text)[:MOST_TEXT].rstrip()
 
 
+def first_line(text: str) -> str:
+    """Return the first line of `text` that is not blank, as `last_line` does the last."""
+    return _one(_LINE_END.split(text.lstrip()))[:MOST_TEXT].rstrip()
+
+
 def _last(text: str) -> str:
-    for part in reversed(_LINE_END.split(text.rstrip())):
+    return _one(reversed(_LINE_END.split(text.rstrip())))
+
+
+def _one(parts: Iterable[str]) -> str:
+    for part in parts:
         line = _UNSAFE.sub(_blank, _ESCAPE.sub("", part)).strip()
         if line:
             return line[:LINE]

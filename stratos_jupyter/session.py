@@ -280,6 +280,7 @@ class Session:
             )
 
         job = Job(spec, run, journal, driver, parser, make_loop)
+        job.largest = machine.largest
         self._jobs.append(job)
         return job
 

@@ -1,10 +1,13 @@
 """What a cell shows of a job: the live widget and the static snapshot beside it.
 
-Snapshots are made on the driver's thread; traits, comms and displays belong to the kernel's event loop. Exactly
-one thing crosses: `_Link` posts the newest snapshot with ``call_soon_threadsafe`` and never more than one at a
-time, so that a kernel that was busy for an hour finds one snapshot to show, not 36,000. While a cell runs the
-loop stands still; then the cell's own thread shows snapshots (`JobDisplay.pump`), and IPython's cell events do
-so around cells, because programs that execute notebooks see only what arrives while a cell runs.
+Snapshots are made on the driver's thread; traits and displays belong to the kernel's event loop. `_Link` posts the
+newest snapshot with ``call_soon_threadsafe`` and never more than one at a time, so that a kernel that was busy for an
+hour finds one snapshot to show, not 36,000. While a cell runs the loop stands still; then the cell's own thread shows
+snapshots (`JobDisplay.pump`), and IPython's cell events do so around cells, because programs that execute notebooks
+see only what arrives while a cell runs.
+
+A browser that looks says so, and is sent messages instead, by a thread of their own (`watching`): the trait then
+changes at milestones alone, for whoever comes to look later.
 """
 
 from __future__ import annotations
@@ -13,10 +16,9 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import anywidget
@@ -27,6 +29,8 @@ from IPython.display import display, update_display
 
 from .backend.core.states import TaskState
 from .backend.core.views import JobView
+from .bundle import STATIC, bundled
+from .job import Job
 from .report import (
     MAX_FAILURES,
     MAX_NOTICES,
@@ -37,14 +41,16 @@ from .report import (
     state_text,
     static_html,
 )
-
-STATIC: Final = Path(__file__).parent / "static"
+from .watching import Watch
 
 #: a running job's static snapshot is renewed at least this far apart, milestones aside
 SNAPSHOT_EVERY_S = 30.0
 
 #: an unchanged view is sent again after this long while a cell blocks: the browser asks after 20 s of silence
 HEARTBEAT_S = 10.0
+
+#: a browser that looked, and was not heard of since, gets the trait this often while a cell blocks, in seconds
+LAPSED_S = 0.5
 
 Unsubscribe = Callable[[], None]
 
@@ -67,7 +73,7 @@ class Inspected(Protocol):
         """Return the first `most` results that did not finish well."""
 
 
-def view_record(view: JobView, now_s: float) -> dict[str, Any]:
+def view_record(view: JobView, now_s: float, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return `view` as the browser gets it: small, JSON, in its own words and at its own moment.
 
     Parameters
@@ -77,6 +83,8 @@ def view_record(view: JobView, now_s: float) -> dict[str, Any]:
     now_s : float
         The kernel's time. Elapsed and remaining time are of this moment, because a snapshot can be older:
         nothing is published while nothing happens.
+    more : mapping, optional
+        What else is known, by `Watch`: it is shown to whoever looks.
     """
     state, tone = state_text(view)
     running = view.ended_at is None
@@ -102,32 +110,48 @@ def view_record(view: JobView, now_s: float) -> dict[str, Any]:
         "ended_at": view.ended_at,
         "ended": not running,
         "at_s": now_s,
+        "local": getattr(view, "local_share", None),
+        **(more or {}),
     }
+
+
+def heard_where_sent(comm: object) -> None:
+    """Let what a browser sends be heard in the subshell that it is sent to.
+
+    ipykernel 7.4 hears it where the comm was last used from, which is the main shell, and that may be busy.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, asked: asked
 
 
 class JobWidget(anywidget.AnyWidget):
     """A job in the browser: how far, how fast, what broke.
 
-    It shows snapshots and does nothing else. Its traffic does not depend on the number of tasks.
+    It shows snapshots and asks the job for what its user clicks. Its traffic depends on what is on the screen.
 
     Parameters
     ----------
+    job : Job, optional
+        The job, for browsers that ask for more than snapshots.
     clock : callable, optional
         The kernel's time, in seconds since the epoch.
     """
 
-    _esm = STATIC / "job.js"
+    _esm = bundled()
     _css = STATIC / "job.css"
 
     job_id = traitlets.Unicode().tag(sync=True)
     #: the newest snapshot, as `view_record` makes it
     view = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, job: Job | None = None, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._newest: JobView | None = None
         self._link: _Link | None = None
+        self._watch = None if job is None else Watch(job, self._tell, self._record)
+        self._trait_state: object = None
         super().__init__()
+        heard_where_sent(self.comm)
         self.on_msg(self._answer)
 
     def show(self, view: JobView) -> None:
@@ -137,7 +161,18 @@ class JobWidget(anywidget.AnyWidget):
         if unchanged and now_s - self.view["at_s"] < HEARTBEAT_S:
             return
         self._newest = view
-        self._put(now_s)
+        if self._wants_trait(view, now_s):
+            self._put(now_s)
+
+    def _wants_trait(self, view: JobView, now_s: float) -> bool:
+        """Say whether the trait is to be changed; a browser that looks gets messages."""
+        state = state_text(view), view.ended_at is None
+        milestone, self._trait_state = state != self._trait_state, state
+        if milestone or self._watch is None or not self._watch.leases.heard:
+            return True
+        if self._watch.leases.watched or self._watch.leases.hidden:
+            return False
+        return now_s - float(self.view.get("at_s", 0.0)) >= LAPSED_S
 
     def follow(self, job: Watched, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Show each new snapshot of `job` until the widget is closed; only on the kernel's main thread.
@@ -155,6 +190,8 @@ class JobWidget(anywidget.AnyWidget):
     def close(self) -> None:
         """Leave the job and the browser alone."""
         self._unfollow()
+        if getattr(self, "_watch", None) is not None:
+            self._watch.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -172,7 +209,17 @@ class JobWidget(anywidget.AnyWidget):
             self.job_id = clean(self._newest.job_id)
             self.view = view_record(self._newest, now_s)
 
+    def _record(self, view: JobView, more: Mapping[str, Any]) -> dict[str, Any]:
+        return view_record(view, self._clock(), more)
+
+    def _tell(self, message: dict[str, Any], buffers: Sequence[bytes]) -> None:
+        if self.comm is not None:
+            self.send(message, list(buffers))
+
     def _answer(self, _widget: object, content: object, _buffers: object) -> None:
+        # On the main thread, or on that of a subshell: neither may be made to wait.
+        if self._watch is not None and isinstance(content, dict) and self._watch.hear(content):
+            return
         # The browser asks when it has heard nothing for long: a page reloaded, a quiet job, a kernel restarted.
         if content == {"ask": "view"} and self._newest is not None:
             self._put(self._clock())
@@ -203,6 +250,7 @@ class JobDisplay:
         self._milestones = Milestones()
         self._widget_id, self._snapshot_id = f"stratos-{uuid.uuid4().hex}", f"stratos-{uuid.uuid4().hex}"
         self._link: _Link | None = None
+        self._job: Job | None = None
         #: None in a terminal, and before the first snapshot
         self.widget: JobWidget | None = None
 
@@ -213,7 +261,7 @@ class JobDisplay:
                 print(plain_text(view), flush=True)
             return
         first = self.widget is None
-        self.widget = self.widget or JobWidget()
+        self.widget = self.widget or JobWidget(self._job)
         self.widget.show(view)
         if first:
             display(self.widget, display_id=self._widget_id)
@@ -239,6 +287,7 @@ class JobDisplay:
             printed around the next cell.
         """
         self.close()
+        self._job = job if isinstance(job, Job) else None
         in_kernel = getattr(self._shell, "kernel", None) is not None
         if loop is None and in_kernel:
             loop = kernel_loop(self._shell)
