@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import stratos_jupyter
+from stratos_jupyter.bundle import bundled
 from tests.conftest import require
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
         if name == "":
             self._reply("text/html; charset=utf-8", HARNESS.encode())
         elif name in ("job.js", "job.css"):
-            self._reply(TYPES[Path(name).suffix], (STATIC / name).read_bytes())
+            body = bundled().encode() if name == "job.js" else (STATIC / name).read_bytes()
+            self._reply(TYPES[Path(name).suffix], body)
         else:
             self.send_error(404)
 
