@@ -7,6 +7,7 @@ can be trusted; of few endings it says less than their mere number does, and the
 from __future__ import annotations
 
 from collections import deque
+from itertools import pairwise
 from math import sqrt
 from typing import Final
 
@@ -50,7 +51,7 @@ class Forecast:
         mean = (after - before) / (to_s - from_s)
         edges = [self._samples[round(place * (len(self._samples) - 1) / SLICES)] for place in range(SLICES + 1)]
         paces = [
-            (later[1] - earlier[1]) / (later[0] - earlier[0]) for earlier, later in zip(edges, edges[1:], strict=False)
+            (later[1] - earlier[1]) / (later[0] - earlier[0]) for earlier, later in pairwise(edges)
         ]
         variance = sum((pace - mean) ** 2 for pace in paces) / (SLICES - 1)
         doubt = SIDES * max(sqrt(variance / SLICES) / mean, 1 / sqrt(after - before))

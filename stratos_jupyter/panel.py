@@ -264,7 +264,11 @@ class Panel:
         count = self._job.relaunch(self._chosen(request), mem_mib)
         more = "" if mem_mib is None else f", with {mem_mib:,.0f} MiB each"
         waits = f"; the job is {clean(self._job.view.held)}, resume launches them" if self._job.view.held else ""
-        return f"{_tasks_text(count)} {'runs' if count == 1 else 'run'} once more{more}{waits}" if count else "no task has failed"
+        return (
+            f"{_tasks_text(count)} {'runs' if count == 1 else 'run'} once more{more}{waits}"
+            if count
+            else "no task has failed"
+        )
 
     def _limit(self, request: Mapping[str, Any]) -> str:
         most = request.get("most")
@@ -320,7 +324,9 @@ def _attempt(row: ResultRow) -> dict[str, Any]:
         "cpu": row.cpu_s,
         "rss": row.max_rss_mib,
         "note": clean(row.note, 1000),
-        "paths": [[name, sendable(path)] for name, path in (("stdout", row.stdout_path), ("stderr", row.stderr_path)) if path],
+        "paths": [
+            [name, sendable(path)] for name, path in (("stdout", row.stdout_path), ("stderr", row.stderr_path)) if path
+        ],
         "state_name": TaskState(row.state).name.lower(),
     }
 

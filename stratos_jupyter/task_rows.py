@@ -22,6 +22,7 @@ from .picture import SUPERSEDED, states_of
 from .report import clean
 
 if TYPE_CHECKING:
+    from .backend.store.rows import FirstRow
     from .job import Job
 
 #: what a table can be sorted by
@@ -174,7 +175,7 @@ class TaskRows:
                 code = None if self._exit[task] == _NO_EXIT else int(self._exit[task])
                 wall = None if np.isnan(self._wall[task]) else float(self._wall[task])
             if task in firsts:
-                line, kind = _telling(firsts[task])
+                line, kind = _telling(firsts[task], state)
             made.append([
                 task, state, clean(job.commands.command(task), MOST_TEXT), clean(node), int(attempts[task]),
                 wall, code, line, kind, self._inputs(task),
@@ -185,7 +186,7 @@ class TaskRows:
         if not self._job.commands.placeholders:
             return ""
         values = self._job.commands.values(task)
-        return clean("  ".join(value for value in values if value is not None), MOST_TEXT)
+        return clean("  ".join(values), MOST_TEXT)
 
     # -- columns ----------------------------------------------------------------------------------------
 
@@ -208,9 +209,7 @@ class TaskRows:
                 self._attempt[row.task] = row.attempt
                 self._exit[row.task] = _NO_EXIT if row.exit_code is None else row.exit_code
                 self._node[row.task] = self._nodes.setdefault(row.node, len(self._nodes))
-                self._wall[row.task] = (
-                    np.nan if row.started_at is None else max(0.0, row.finished_at - row.started_at)
-                )
+                self._wall[row.task] = np.nan if row.started_at is None else max(0.0, row.finished_at - row.started_at)
             self._seq = seq
 
     def _reserve(self, size: int) -> None:
@@ -229,7 +228,7 @@ class TaskRows:
         return column
 
     def _node_names(self) -> list[str]:
-        return sorted(clean(name) for name in self._nodes if name)[:MOST_NODES]
+        return sorted(map(clean, filter(None, self._nodes)))[:MOST_NODES]
 
     # -- which, and in which order ----------------------------------------------------------------------
 
@@ -309,9 +308,7 @@ class TaskRows:
             texts[place] = text_of(task)
         return texts
 
-    def _outputs(
-        self, tasks: Indices, states: npt.NDArray[np.uint8], wanted: Callable[[], bool]
-    ) -> npt.NDArray[Any]:
+    def _outputs(self, tasks: Indices, states: npt.NDArray[np.uint8], wanted: Callable[[], bool]) -> npt.NDArray[Any]:
         texts = np.full(len(tasks), "", object)
         places = np.flatnonzero(_ENDED[states[tasks]])
         for start in range(0, len(places), MOST_ROWS):
@@ -320,7 +317,7 @@ class TaskRows:
             firsts = self._job.firsts(tasks[part].tolist(), FIRST_BYTES)
             for place, task in zip(part.tolist(), tasks[part].tolist(), strict=True):
                 if task in firsts:
-                    texts[place] = _telling(firsts[task])[0]
+                    texts[place] = _telling(firsts[task], int(states[task]))[0]
         return texts
 
     def _having(self, text: str, total: int, wanted: Callable[[], bool]) -> npt.NDArray[np.bool_]:
@@ -354,13 +351,16 @@ def _give_way(wanted: Callable[[], bool]) -> None:
     time.sleep(0)
 
 
-def _telling(first: Any) -> tuple[str, str]:
-    """Return what a row shows of the output of a task, and of which stream it is."""
-    line = first_line(first_text(first.stdout, first.stdout_path, FIRST_BYTES))
-    if line:
-        return clean(line, MOST_TEXT), "out"
+def _telling(first: FirstRow, state: int) -> tuple[str, str]:
+    """Return what a row shows of the output of a task, and of which stream it is.
+
+    The first line of stdout; of what ended badly the last one of stderr, if there is one.
+    """
+    said = first_line(first_text(first.stdout, first.stdout_path, FIRST_BYTES))
+    if said and state == TaskState.FINISHED:
+        return clean(said, MOST_TEXT), "out"
     line = last_line(last_text(first.stderr_end, first.stderr_path, FIRST_BYTES)) or last_line(first.note)
-    return clean(line, MOST_TEXT), "err"
+    return (clean(line, MOST_TEXT), "err") if line else (clean(said, MOST_TEXT), "out")
 
 
 def query_of(asked: Mapping[str, Any], among: tuple[int, ...] | None = None) -> Query:
@@ -368,7 +368,9 @@ def query_of(asked: Mapping[str, Any], among: tuple[int, ...] | None = None) -> 
     states = asked.get("states")
     sort = asked.get("sort")
     return Query(
-        tuple(sorted({int(state) for state in states if state in range(SUPERSEDED)})) if isinstance(states, list) else (),
+        tuple(sorted({int(state) for state in states if state in range(SUPERSEDED)}))
+        if isinstance(states, list)
+        else (),
         str(asked.get("node") or ""),
         str(asked.get("text") or "").strip()[:MOST_TEXT],
         among,

@@ -12,8 +12,10 @@ are messages, which go out through the kernel's own thread for them.
 from __future__ import annotations
 
 import logging
+import operator
 import threading
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -41,6 +43,9 @@ BYTES_PER_S: Final = 40_000
 ENVELOPE: Final = 1200
 #: nothing has changed for this long: the browser is told so, in seconds
 HEARTBEAT_S: Final = 10.0
+#: how often it is looked how all jobs are, in seconds, and how many of them are shown
+JOBS_S: Final = 0.5
+MOST_JOBS: Final = 50
 #: browsers that may hold a lease of one widget
 MOST_PAGES: Final = 32
 
@@ -146,6 +151,58 @@ class Leases:
             return bool(self._until)
 
 
+class JobsWatch:
+    """What the browsers that look at the widget of all jobs are sent.
+
+    Parameters
+    ----------
+    jobs : callable
+        Returns the jobs.
+    send : callable
+        Sends a message and its buffers to all browsers; may be called from any thread.
+    record : callable
+        Makes of a view what is sent of it.
+    """
+
+    def __init__(self, jobs: Callable[[], Sequence[Job]], send: Send, record: Callable[[JobView], dict[str, Any]]):
+        self.leases = Leases()
+        self._jobs = jobs
+        self._send = send
+        self._record = record
+        self._shown: list[JobView] | None = None
+        self._sent_s = 0.0
+
+    def hear(self, message: Mapping[str, Any]) -> bool:
+        """Take in what a browser says, on whatever thread it comes; False when it is none of ours."""
+        page = str(message.get("page") or "")[:64]
+        match message.get("ask"):
+            case "watch":
+                self.leases.take(page)
+                if "have" in message:
+                    self._shown = None
+                ticker().wake(self, time.monotonic())
+            case "hide":
+                self.leases.give_back(page)
+            case _:
+                return False
+        return True
+
+    def turn(self, now_s: float) -> float | None:
+        """Send what has changed; on the ticker's thread."""
+        if not self.leases.watched:
+            return None
+        views, before = [job.view for job in self._jobs()], self._shown
+        same = before is not None and len(before) == len(views) and all(map(operator.is_, before, views))
+        if not same or now_s - self._sent_s >= HEARTBEAT_S:
+            self._shown, self._sent_s = views, now_s
+            self._send({"tick": {"jobs": [self._record(view) for view in views[-MOST_JOBS:]]}}, [])
+        return now_s + JOBS_S
+
+    def close(self) -> None:
+        """Send nothing more."""
+        ticker().forget(self)
+
+
 class Watch:
     """What the browsers that look at one job's widget are sent.
 
@@ -159,9 +216,7 @@ class Watch:
         Makes of a view what is sent of it.
     """
 
-    def __init__(
-        self, job: Job, send: Send, record: Callable[[JobView, Mapping[str, Any]], dict[str, Any]]
-    ) -> None:
+    def __init__(self, job: Job, send: Send, record: Callable[[JobView, Mapping[str, Any]], dict[str, Any]]) -> None:
         self.leases = Leases()
         self._job = job
         self._send = send
@@ -188,7 +243,7 @@ class Watch:
             case "watch":
                 self.leases.take(page)
                 self._follow()
-                if "have" in message and message["have"] != self._picture.version or self._shown is None:
+                if self._shown is None or ("have" in message and message["have"] != self._picture.version):
                     self._whole = True
                     self._shown = None
                 ticker().wake(self, time.monotonic())
@@ -222,6 +277,10 @@ class Watch:
             log.exception("%s", message)
             reply, buffers = {"error": f"internal error: {type(error).__name__}: {error}"[:2000]}, []
         self._send({"page": page, "n": number, **reply}, buffers)
+
+    def first(self) -> bytes:
+        """Return a picture to begin with; it has no version, and what is sent later takes its place."""
+        return zlib.compress(states_of(self._job.states(), self._job.superseded).tobytes(), 1)
 
     # -- what they are shown ----------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import anywidget
 import traitlets
@@ -41,7 +41,7 @@ from .report import (
     state_text,
     static_html,
 )
-from .watching import Watch
+from .watching import JobsWatch, Watch
 
 #: a running job's static snapshot is renewed at least this far apart, milestones aside
 SNAPSHOT_EVERY_S = 30.0
@@ -143,6 +143,8 @@ class JobWidget(anywidget.AnyWidget):
     job_id = traitlets.Unicode().tag(sync=True)
     #: the newest snapshot, as `view_record` makes it
     view = traitlets.Dict().tag(sync=True)
+    #: the states of the tasks, a byte each, compressed: what a browser draws before it has heard of any change
+    first = traitlets.Bytes().tag(sync=True)
 
     def __init__(self, job: Job | None = None, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -190,8 +192,9 @@ class JobWidget(anywidget.AnyWidget):
     def close(self) -> None:
         """Leave the job and the browser alone."""
         self._unfollow()
-        if getattr(self, "_watch", None) is not None:
-            self._watch.close()
+        watch = getattr(self, "_watch", None)
+        if watch is not None:
+            watch.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -207,6 +210,8 @@ class JobWidget(anywidget.AnyWidget):
         assert self._newest is not None
         with self.hold_sync():
             self.job_id = clean(self._newest.job_id)
+            if self._watch is not None:
+                self.first = self._watch.first()
             self.view = view_record(self._newest, now_s)
 
     def _record(self, view: JobView, more: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,6 +228,51 @@ class JobWidget(anywidget.AnyWidget):
         # The browser asks when it has heard nothing for long: a page reloaded, a quiet job, a kernel restarted.
         if content == {"ask": "view"} and self._newest is not None:
             self._put(self._clock())
+
+
+class JobsWidget(anywidget.AnyWidget):
+    """All jobs of a session in the browser, a line each.
+
+    Parameters
+    ----------
+    jobs : callable
+        Returns the jobs, oldest first.
+    text : callable
+        Returns them as text, for whatever can show text only.
+    """
+
+    _esm = bundled()
+    _css = STATIC / "job.css"
+
+    #: the newest snapshot of each, as `view_record` makes it
+    jobs: Any = traitlets.List().tag(sync=True)
+
+    def __init__(self, jobs: Callable[[], Sequence[Job]], text: Callable[[], str]) -> None:
+        self._text = text
+        self._watch = JobsWatch(jobs, self._tell, self._record)
+        super().__init__(jobs=[self._record(job.view) for job in jobs()])
+        heard_where_sent(self.comm)
+        self.on_msg(self._answer)
+
+    def close(self) -> None:
+        """Leave the jobs and the browser alone."""
+        if hasattr(self, "_watch"):
+            self._watch.close()
+        super().close()
+
+    def __repr__(self) -> str:
+        return self._text()
+
+    def _record(self, view: JobView) -> dict[str, Any]:
+        return view_record(view, time.time())
+
+    def _tell(self, message: dict[str, Any], buffers: Sequence[bytes]) -> None:
+        if self.comm is not None:
+            self.send(message, list(buffers))
+
+    def _answer(self, _widget: object, content: object, _buffers: object) -> None:
+        if isinstance(content, dict):
+            self._watch.hear(content)
 
 
 class JobDisplay:

@@ -38,6 +38,9 @@ export function duration(seconds) {
   return `${Math.floor(s / 86400)} d ${two(Math.floor((s % 86400) / 3600))} h`;
 }
 
+// The same, and milliseconds of what took less than a second.
+export const brief = (seconds) => (seconds < 0.995 ? `${Math.round(1000 * seconds)} ms` : duration(seconds));
+
 // -> [number, unit]
 export function rate(perSecond) {
   const steps = [[perSecond, "/s"], [perSecond * 60, "/min"], [perSecond * 3600, "/h"]];

@@ -54,6 +54,7 @@ class Link {
       this.model.on("change:view", this.onTrait);
       this.model.on("msg:custom", this.onMessage);
       this.takeTrait(false);
+      this.takeFirst();
     }
     this.views.add(view);
   }
@@ -218,6 +219,17 @@ class Link {
     }
     this.version = version;
     this.tell(tasks);
+  }
+
+  // What was there when the widget was made, or at its last milestone: better than nothing until the kernel speaks.
+  takeFirst() {
+    const first = this.model.get("first");
+    if (this.version || !first?.byteLength) return;
+    this.chain(() => inflate(bytesOf(first)).then((states) => {
+      if (this.version) return;
+      this.states = states;
+      this.tell("all");
+    }));
   }
 
   takeTrait(news) {

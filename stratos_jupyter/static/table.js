@@ -1,13 +1,14 @@
 // The table: a row a task, of which only those on the screen exist and are ever asked for. The kernel filters, sorts
 // and pages; a window of rows is kept around what is seen.
 
-import { ENDED_FROM, STATE_OF, button, duration, make, put, rangesOf, say, sign, tasksText, whole } from "./base.js";
+import { ENDED_FROM, STATE_OF, brief, button, make, put, rangesOf, say, sign, tasksText, whole } from "./base.js";
 
 const ROW = 28; // pixels, as the style sheet has it
 const TALLEST = 6_000_000; // pixels: browsers don't go on for ever; beyond it the scroll bar is coarser
 const AROUND = 30; // rows asked for above and below
 const KEPT = 800;
 const TYPING_MS = 200;
+const PACE_MS = 200; // between two requests while it is scrolled
 const RENEW_MS = 1000;
 
 const COLUMNS = [
@@ -79,6 +80,8 @@ export function table(parent, link, { open, act, failed }) {
   let renewing = 0;
   let typing = 0;
   let renewedAt = 0;
+  let askedAt = -Infinity;
+  let pacing = 0;
   const selection = new Set();
   const pool = [];
 
@@ -178,7 +181,7 @@ export function table(parent, link, { open, act, failed }) {
     cells.command.title = command;
     say(cells.node, node);
     say(cells.attempt, attempt > 0 ? String(attempt) : "");
-    say(cells.time, wall === null ? "" : duration(wall + (state < ENDED_FROM ? (performance.now() - data.at) / 1000 : 0)));
+    say(cells.time, wall === null ? "" : brief(wall + (state < ENDED_FROM ? (performance.now() - data.at) / 1000 : 0)));
     say(cells.exit, exit === null ? "" : exit < 0 ? `sig ${-exit}` : String(exit));
     say(cells.output, line);
     cells.output.title = line;
@@ -211,12 +214,20 @@ export function table(parent, link, { open, act, failed }) {
         break;
       }
     }
-    if (missing >= 0) fetch(Math.max(0, first - AROUND), Math.min(total, after + AROUND));
+    if (missing < 0 || pacing) return;
+    const early = askedAt + PACE_MS - performance.now();
+    if (early > 0) {
+      pacing = setTimeout(() => {
+        pacing = 0;
+        schedule();
+      }, early);
+    } else fetch(Math.max(0, first - AROUND), Math.min(total, after + AROUND));
   }
 
   async function fetch(first, after) {
     const mine = epoch;
     waiting = first;
+    askedAt = performance.now();
     try {
       const [page] = await link.ask({ ask: "rows", query: kernelQuery(), first, count: Math.max(1, after - first) });
       if (mine !== epoch) return;
@@ -427,8 +438,7 @@ export function table(parent, link, { open, act, failed }) {
     },
     destroy() {
       cancelAnimationFrame(painting);
-      clearTimeout(renewing);
-      clearTimeout(typing);
+      for (const timer of [renewing, typing, pacing]) clearTimeout(timer);
       sizes.disconnect();
     },
   };

@@ -1,6 +1,6 @@
 // One task: its command, its attempts, what it wrote and writes, and what can be done about it.
 
-import { ENDED_FROM, STATE_OF, button, bytesText, duration, make, memText, moment, put, say, sign, spelled, whole } from "./base.js";
+import { ENDED_FROM, STATE_OF, brief, button, bytesText, make, memText, moment, put, say, sign, spelled, whole } from "./base.js";
 import { paintOutput } from "./ansi.js";
 
 const FOLLOW_MS = 1000;
@@ -158,12 +158,12 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
       choose.dataset.attempt = one.attempt;
       choose.setAttribute("aria-label", `Show the output of attempt ${one.attempt}`);
       put(choose, "aria-pressed", one.attempt === answer.attempt);
-      const ran = one.started === null ? "" : duration((one.done ? one.ended : Date.now() / 1000) - one.started);
+      const ran = one.started === null ? "" : brief((one.done ? one.ended : Date.now() / 1000) - one.started);
       line([
         choose,
         one.done ? one.why : "runs", one.node,
         one.started === null ? "never" : moment(one.started), one.done ? ran : "",
-        one.done && one.started !== null ? duration(one.cpu) : "", one.done && one.rss ? memText(one.rss) : "",
+        one.done && one.started !== null ? brief(one.cpu) : "", one.done && one.rss ? memText(one.rss) : "",
         one.done ? one.note : "",
       ], "cell", "");
       if (String(one.attempt) === focused) choose.focus();

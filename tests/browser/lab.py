@@ -25,7 +25,10 @@ SOON_MS = 60_000
 # Opens a notebook in the page that is there, in the place of the one before.
 OPEN = """async (path) => {
   const app = window.jupyterapp;
-  for (const widget of [...app.shell.widgets("main")]) { await widget.context?.save?.().catch(() => 0); widget.dispose(); }
+  for (const widget of [...app.shell.widgets("main")]) {
+    await widget.context?.save?.().catch(() => 0);
+    widget.dispose();
+  }
   const panel = await app.commands.execute("docmanager:open", { path, factory: "Notebook" });
   await panel.context.ready;
   await panel.sessionContext.ready;
@@ -154,9 +157,7 @@ class Book:
     def load(self, query: str = "?reset") -> None:
         """Load the page."""
         self.page.goto(f"{self.lab.address}/lab{query}")
-        self.page.wait_for_function(
-            "() => window.jupyterapp?.commands?.hasCommand('docmanager:open')", timeout=SOON_MS
-        )
+        self.page.wait_for_function("() => window.jupyterapp?.commands?.hasCommand('docmanager:open')", timeout=SOON_MS)
         self.page.evaluate("() => window.jupyterapp.restored")
         self.page.evaluate("() => { const s = window.jupyterapp.shell; if (!s.leftCollapsed) s.collapseLeft(); }")
 
