@@ -21,6 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import numpy as np
+
 from .backend.core.views import JobView
 from .errors import StratosError
 from .forecast import Forecast
@@ -329,6 +331,7 @@ class Watch:
             "held": view.held,
             "resting": resting,
             "retried": view.attempts_retried,
+            "attempts": int(np.frombuffer(self._job.attempts(), np.uint16).sum(dtype=np.int64)),
         }
 
     def _leave(self) -> None:

@@ -176,6 +176,11 @@ class JobWidget(anywidget.AnyWidget):
             return False
         return now_s - float(self.view.get("at_s", 0.0)) >= LAPSED_S
 
+    @property
+    def looked_at(self) -> bool:
+        """Whether a browser has looked at it."""
+        return self._watch is not None and self._watch.leases.heard
+
     def follow(self, job: Watched, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Show each new snapshot of `job` until the widget is closed; only on the kernel's main thread.
 
@@ -317,8 +322,8 @@ class JobDisplay:
             display(self.widget, display_id=self._widget_id)
         if not self._milestones.due(view):
             return
-        if view.ended_at is not None and not first:
-            # Its text, for whatever shows text only, is of the beginning.
+        if view.ended_at is not None and not first and not self.widget.looked_at:
+            # Its text, for whatever shows text only, is of the beginning. A browser that looks would draw it anew.
             update_display(self.widget, display_id=self._widget_id)
         publish: Callable[..., object] = display if first else update_display
         publish(self._snapshot(view), raw=True, display_id=self._snapshot_id)

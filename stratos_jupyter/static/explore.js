@@ -20,7 +20,7 @@ export function explore(parent, link, entries) {
   const panels = make("div", "stratos-panels", parent);
   const id = `stratos-${Math.random().toString(36).slice(2)}`;
   const pages = {};
-  let page = "map";
+  let { page } = link.ui;
   let visible = false;
   let silence = 0;
   let from = null; // what had the focus before a task was opened
@@ -52,7 +52,7 @@ export function explore(parent, link, entries) {
       turn("tasks");
     },
   });
-  const task = taskPanel(panels, link, { back, act, failed, go: (which) => task.open(which) });
+  const task = taskPanel(panels, link, { back, act, failed, go: (which) => open(which) });
   const parts = [map, rows, groups, task, doing];
 
   for (const [name, { choose }] of entries) {
@@ -73,6 +73,7 @@ export function explore(parent, link, entries) {
   function turn(name) {
     if (task.task >= 0) {
       task.close();
+      link.ui.task = -1;
       from = null;
     }
     page = name;
@@ -81,6 +82,7 @@ export function explore(parent, link, entries) {
 
   function settle() {
     const opened = task.task >= 0 || !task.node.hidden;
+    link.ui.page = page;
     for (const [name, { tab, panel }] of Object.entries(pages)) {
       put(tab, "aria-selected", name === page);
       tab.tabIndex = name === page ? 0 : -1;
@@ -94,12 +96,14 @@ export function explore(parent, link, entries) {
 
   function open(which, node) {
     from = node ?? from;
+    link.ui.task = which;
     task.open(which);
     settle();
   }
 
   function back() {
     task.close();
+    link.ui.task = -1;
     settle();
     from?.focus?.({ preventScroll: true });
     from = null;
@@ -173,6 +177,8 @@ export function explore(parent, link, entries) {
     return false;
   }
 
+  if (link.ui.query) rows.filter(link.ui.query);
+  if (link.ui.task >= 0) task.open(link.ui.task);
   settle();
 
   return {

@@ -11,6 +11,7 @@ export function failures(parent, link, { show, act, failed }) {
   const rest = make("div", "stratos-note", root);
   let shown = false;
   let asking = false;
+  let again = false;
   let timer = 0;
   let askedAt = -Infinity;
   let drawn = "";
@@ -18,6 +19,7 @@ export function failures(parent, link, { show, act, failed }) {
   async function ask() {
     clearTimeout(timer);
     timer = 0;
+    again = asking;
     if (asking || !shown) return;
     asking = true;
     try {
@@ -28,6 +30,7 @@ export function failures(parent, link, { show, act, failed }) {
     } finally {
       asking = false;
       askedAt = performance.now();
+      if (again) ask();
     }
   }
 

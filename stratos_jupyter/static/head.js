@@ -4,7 +4,7 @@ import { FAILED, LEGEND, NOTICE, STATES, clock, day, duration, make, minute, mom
 
 // Plain boxes with roles: front ends have style rules of their own for lists and tables.
 export function build(el) {
-  const root = make("section", "stratos-job", el, { "data-lm-suppress-shortcuts": "true" });
+  const root = make("section", "stratos-job", el);
   const head = make("header", "stratos-head", root);
   const pill = make("span", "stratos-pill", head);
   make("span", "stratos-dot", pill, { "aria-hidden": "true" });

@@ -74,10 +74,27 @@ function jobView(el, link) {
   };
 }
 
+// In JupyterLab's command mode a key belongs to the notebook, whatever has the focus: arrows go to another cell, Enter
+// edits one. What has the focus in here keeps its keys, but for those with Ctrl or Cmd, which save and the like. The
+// mark is looked for on the element that has the focus, by a listener of the document's: ours has to come before it.
+function keepKeys(root) {
+  const keep = (event) => {
+    if (!root.contains(event.target)) return;
+    const ours = !(event.ctrlKey || event.metaKey) || event.key === "a";
+    event.target.toggleAttribute("data-lm-suppress-shortcuts", ours);
+  };
+  const start = () => window.addEventListener("keydown", keep, true);
+  const stop = () => window.removeEventListener("keydown", keep, true);
+  root.addEventListener("focusin", start);
+  root.addEventListener("focusout", stop);
+  return stop;
+}
+
 function render({ model, el }) {
   const link = linkOf(model);
   link.takeTrait(false);
   const view = model.get("jobs") === undefined ? jobView(el, link) : jobsView(el, link);
+  const letKeys = keepKeys(view.root);
   let onScreen = true;
 
   function looked() {
@@ -99,6 +116,7 @@ function render({ model, el }) {
   return () => {
     document.removeEventListener("visibilitychange", looked);
     watcher.disconnect();
+    letKeys();
     view.destroy?.();
     link.remove(view);
     view.root.remove();

@@ -3,7 +3,7 @@
 import { STATES, duration, make, put, say, share, sign, whole } from "./base.js";
 
 export function jobsView(el, link) {
-  const root = make("section", "stratos-job stratos-jobs", el, { "aria-label": "Jobs", "data-lm-suppress-shortcuts": "true" });
+  const root = make("section", "stratos-job stratos-jobs", el, { "aria-label": "Jobs" });
   const list = make("div", "stratos-jobs-list", root, { role: "table", "aria-label": "Jobs" });
   const head = make("div", "stratos-jobs-row stratos-jobs-head", list, { role: "row" });
   for (const text of ["Job", "State", "Progress", "Done", "Failed", "Time", "Left"]) make("span", "", head, { role: "columnheader" }).textContent = text;

@@ -37,6 +37,7 @@ class Link {
     this.states = new Uint8Array(0);
     this.version = 0;
     this.jobs = null;
+    this.ui = { page: "map", task: -1, query: null }; // what the last view showed: a front end may draw it anew
     this.number = 0;
     this.pending = new Map();
     this.queue = null;
@@ -188,8 +189,11 @@ class Link {
 
   takeTick(tick, buffers) {
     if (tick.jobs) this.jobs = tick.jobs;
+    // An attempt that began and ended between two pictures left the state as it was.
+    const anew = tick.view && this.view && tick.view.attempts !== this.view.attempts;
     if (tick.view) this.takeView(tick.view);
-    if (!tick.picture) return this.tell(null);
+    if (!tick.picture) return this.tell(anew ? "all" : null);
+    if (anew) this.chain(() => this.tell("all"));
     const { zip } = tick.picture;
     const data = bytesOf(buffers[0]);
     if (!zip) return this.takePicture(tick.picture, data);

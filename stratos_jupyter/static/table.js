@@ -47,7 +47,8 @@ export function table(parent, link, { open, act, failed }) {
     role: "grid", tabindex: "0", "aria-label": "Tasks", "aria-multiselectable": "true", "aria-colcount": COLUMNS.length + 1,
   });
   const head = make("div", "stratos-row stratos-row-head", make("div", "", frame, { role: "rowgroup" }), { role: "row", "aria-rowindex": "1" });
-  const all = make("span", "stratos-check", make("span", "stratos-cell", head, { role: "columnheader", "aria-label": "Selected" }));
+  const all = make("span", "stratos-check", make("span", "stratos-cell", head, { role: "columnheader" }));
+  make("span", "stratos-unseen", all.parentNode).textContent = "Selected";
   const sorters = COLUMNS.map(([name, text, title]) => {
     const cell = make("span", `stratos-cell stratos-col-${name}`, head, { role: "columnheader" });
     const sorter = button(cell, text, "sort", () => sortBy(name));
@@ -293,6 +294,8 @@ export function table(parent, link, { open, act, failed }) {
 
   function filter(changes) {
     query = { ...query, ...changes };
+    link.ui.query = query;
+    markSort();
     states.value = query.states;
     nodes.value = query.node;
     if (document.activeElement !== search) search.value = query.text;
@@ -303,9 +306,7 @@ export function table(parent, link, { open, act, failed }) {
   }
 
   function sortBy(name) {
-    query = { ...query, sort: name, down: query.sort === name && !query.down };
-    markSort();
-    restart();
+    filter({ sort: name, down: query.sort === name && !query.down });
   }
 
   function markSort() {

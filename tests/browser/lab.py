@@ -69,6 +69,7 @@ class Lab:
             "IPYTHONDIR": str(folder / "ipython"),
             "HOME": str(folder / "home"),
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]),
+            "STRATOS_ON_EXIT": "kill",
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             **{f"JUPYTER_{kind}_DIR": str(folder / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")},
         }
@@ -87,7 +88,7 @@ class Lab:
         options = [
             "--no-browser", "--allow-root", f"--port={self.port}", "--IdentityProvider.token=",
             f"--ServerApp.root_dir={self.work}", "--LabApp.expose_app_in_browser=True",
-            "--JupyterNotebookApp.expose_app_in_browser=True", "--ServerApp.log_level=ERROR",
+            "--JupyterNotebookApp.expose_app_in_browser=True", "--ServerApp.log_level=ERROR", "--ServerApp.disable_check_xsrf=True",
         ]  # fmt: skip
         self.log = folder / "server.log"
         with self.log.open("wb") as log:
@@ -152,7 +153,7 @@ class Book:
         self.page = page
         self.path = ""
         self.complaints: list[str] = []
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("pageerror", lambda error: self.complaints.append(f"{error}\n{error.stack}"))
 
     def load(self, query: str = "?reset") -> None:
         """Load the page."""
@@ -209,5 +210,5 @@ def new_book(lab: Lab, browser: Browser, **options: Mapping[str, Any] | Any) -> 
         **{"viewport": {"width": 1180, "height": 900}, "timezone_id": "UTC", "reduced_motion": "reduce", **options}
     )
     book = Book(lab, context.new_page())
-    book.page.set_default_timeout(SOON_MS)
+    book.page.set_default_timeout(SOON_MS / 3)
     return book
