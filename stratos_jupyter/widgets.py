@@ -231,7 +231,7 @@ class JobWidget(anywidget.AnyWidget):
         if self._watch is not None and isinstance(content, dict) and self._watch.hear(content):
             return
         # The browser asks when it has heard nothing for long: a page reloaded, a quiet job, a kernel restarted.
-        if content == {"ask": "view"} and self._newest is not None:
+        if isinstance(content, dict) and content.get("ask") in ("view", "watch") and self._newest is not None:
             self._put(self._clock())
 
 

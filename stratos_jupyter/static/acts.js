@@ -13,7 +13,7 @@ export function acts(parent, link, { act }) {
   const limit = make("label", "stratos-limit", root);
   make("span", "stratos-limit-name", limit).textContent = "At once";
   const slider = make("input", "stratos-slider", limit, { type: "range", min: "0", step: "1", "aria-label": "How many tasks may run at once" });
-  const value = make("output", "stratos-limit-value", limit);
+  const value = make("span", "stratos-limit-value", limit, { "aria-hidden": "true" });
   let steps = STEPS;
   let sending = 0;
   let held = false; // the user moves it now

@@ -86,7 +86,7 @@ class Link {
     if (again) {
       this.askedAt ??= performance.now();
       this.post({ ask: "watch", page: this.page, have: this.version });
-    } else this.post({ ask: "watch", page: this.page });
+    } else if (this.askedAt === null) this.post({ ask: "watch", page: this.page }); // a busy kernel has one to answer
   }
 
   hide() {
@@ -250,6 +250,7 @@ class Link {
   }
 
   takeView(view) {
+    if (!view.counts) return;
     this.view = view;
     this.heardAt = performance.now();
   }

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 
 LOAD = "%load_ext stratos_jupyter\nfrom stratos_jupyter import session as sessions\njob = lambda: sessions.current().job()"
 #: what a user's long computation is, to the kernel
-BLOCK = "import time; time.sleep(4)"
+BLOCK = "import time; time.sleep({})"
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +117,7 @@ def test_a_job_from_its_first_task_to_its_last_failure(book: Book) -> None:
     copied = page.evaluate("() => navigator.clipboard.readText()")
     assert copied.startswith('echo "result 017"; [ $(( 1017 % 7 ))')
     press(book, "‹ Back")
+    rows(book).first.wait_for()
     assert rows(book).count() == 1
 
     book.widget().get_by_label("Search commands").fill("#3-5 50")
@@ -258,7 +259,7 @@ def test_a_group_of_failures_is_relaunched_with_more_memory(book: Book) -> None:
 
 
 def test_it_works_while_a_cell_blocks_the_kernel(book: Book) -> None:
-    book.open(LOAD, "%%stratos explicit --job busy\n" + "sleep 0.2; echo done\n" * 40, BLOCK)
+    book.open(LOAD, "%%stratos explicit --job busy\n" + "sleep 0.3; echo done\n" * 20 + "sleep 60\n", BLOCK.format(60))
     book.run(0, 2)
     book.start(2)
     done = book.widget().locator(".stratos-value").first
@@ -280,7 +281,7 @@ def test_a_kernel_that_hears_nothing_while_a_cell_runs_is_waited_for(book: Book)
     book.page.evaluate(save, [settings, json.dumps({"commsOverSubshells": "disabled"})])
     try:
         book.load()
-        book.open(LOAD, "%%stratos explicit --job deaf\n" + "sleep 60\n" * 9, BLOCK)
+        book.open(LOAD, "%%stratos explicit --job deaf\n" + "sleep 60\n" * 9, BLOCK.format(4))
         book.run(0, 2)
         book.widget().locator(".stratos-canvas").wait_for()
         book.start(2)
@@ -336,7 +337,7 @@ def test_two_browsers_show_the_same_job(book: Book, lab: Lab, browser: Browser) 
 
 
 def test_nothing_is_sent_while_it_is_scrolled_away(book: Book) -> None:
-    book.open(LOAD, "%%stratos explicit --job far\n" + "sleep 0.05\n" * 400)
+    book.open(f"{LOAD}\nmany = [[i] for i in range(400)]", "%%stratos template many --job far\nsleep 0.2 # %c%")
     book.run()
     book.page.evaluate(
         "() => { window.got = 0; const link = document.querySelector('.stratos-job'); link.style.marginTop = '9000px'; }"
@@ -413,7 +414,7 @@ def test_a_hundred_thousand_tasks(book: Book) -> None:
 
 
 def test_all_of_it_by_keyboard(book: Book) -> None:
-    book.open(LOAD, "%%stratos explicit --job keys --wait\n" + "true\n" * 3 + "exit 5\n" + "true\n" * 60)
+    book.open(LOAD, "%%stratos explicit --job keys --wait\n" + "true\n" * 3 + "exit 5\n" + "true\n" * 20)
     book.run()
     page = book.page
     state(book, "ended with failures")
