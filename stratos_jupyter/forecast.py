@@ -50,9 +50,7 @@ class Forecast:
             return None
         mean = (after - before) / (to_s - from_s)
         edges = [self._samples[round(place * (len(self._samples) - 1) / SLICES)] for place in range(SLICES + 1)]
-        paces = [
-            (later[1] - earlier[1]) / (later[0] - earlier[0]) for earlier, later in pairwise(edges)
-        ]
+        paces = [(later[1] - earlier[1]) / (later[0] - earlier[0]) for earlier, later in pairwise(edges)]
         variance = sum((pace - mean) ** 2 for pace in paces) / (SLICES - 1)
         doubt = SIDES * max(sqrt(variance / SLICES) / mean, 1 / sqrt(after - before))
         return doubt if doubt <= MOST else None

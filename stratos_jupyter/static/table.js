@@ -401,7 +401,7 @@ export function table(parent, link, { open, act, failed }) {
     cursor = row.place;
     if (event.shiftKey) range(anchor, row.place);
     else if (event.ctrlKey || event.metaKey || event.target.closest(".stratos-cell") === row.node.firstChild) toggle(row.place);
-    else if (row.data) open(row.data[0], frame);
+    else if (rows.has(row.place)) open(rows.get(row.place)[0], frame);
     schedule();
   });
   const sizes = new ResizeObserver(schedule);

@@ -134,8 +134,13 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
     const list = answer.attempts.map((one) => ({ ...one, done: true }));
     if (answer.now) list.push({ attempt: answer.now.attempt, node: answer.now.node, started: answer.now.since, done: false });
     attempts.hidden = !list.length;
+    const since = answer.now?.since ?? null;
+    const runs = since === null ? "" : brief(Math.max(0, Date.now() / 1000 - since));
     const key = JSON.stringify([list, answer.attempt]);
-    if (attempts.dataset.key === key) return;
+    if (attempts.dataset.key === key) {
+      if (answer.now) say(attempts.lastChild.children[4], runs);
+      return;
+    }
     attempts.dataset.key = key;
     const focused = attempts.contains(document.activeElement) ? document.activeElement.dataset.attempt : null;
     attempts.replaceChildren();
@@ -158,11 +163,11 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
       choose.dataset.attempt = one.attempt;
       choose.setAttribute("aria-label", `Show the output of attempt ${one.attempt}`);
       put(choose, "aria-pressed", one.attempt === answer.attempt);
-      const ran = one.started === null ? "" : brief((one.done ? one.ended : Date.now() / 1000) - one.started);
+      const ran = one.started === null ? "" : brief(one.ended - one.started);
       line([
         choose,
         one.done ? one.why : "runs", one.node,
-        one.started === null ? "never" : moment(one.started), one.done ? ran : "",
+        one.started === null ? "never" : moment(one.started), one.done ? ran : runs,
         one.done && one.started !== null ? brief(one.cpu) : "", one.done && one.rss ? memText(one.rss) : "",
         one.done ? one.note : "",
       ], "cell", "");

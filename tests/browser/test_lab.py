@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-LOAD = "%load_ext stratos_jupyter\nfrom stratos_jupyter import session as sessions\njob = lambda: sessions.current().job()"
+LOAD = (
+    "%load_ext stratos_jupyter\nfrom stratos_jupyter import session as sessions\njob = lambda: sessions.current().job()"
+)
 #: what a user's long computation is, to the kernel
 BLOCK = "import time; time.sleep({})"
 
@@ -204,9 +206,7 @@ def test_every_act_on_a_job(book: Book) -> None:
     book.page.keyboard.press("Escape")
     assert question.count() == 0
     press(book, "Kill job", "Kill the job")
-    book.page.wait_for_function(
-        "() => /^(Ended|Stopped)/i.test(document.querySelector('.stratos-word').textContent)"
-    )
+    book.page.wait_for_function("() => /^(Ended|Stopped)/i.test(document.querySelector('.stratos-word').textContent)")
 
     # with more memory
     tab(book, "Tasks")
@@ -339,9 +339,7 @@ def test_two_browsers_show_the_same_job(book: Book, lab: Lab, browser: Browser) 
 def test_nothing_is_sent_while_it_is_scrolled_away(book: Book) -> None:
     book.open(f"{LOAD}\nmany = [[i] for i in range(400)]", "%%stratos template many --job far\nsleep 0.2 # %c%")
     book.run()
-    book.page.evaluate(
-        "() => { window.got = 0; const link = document.querySelector('.stratos-job'); link.style.marginTop = '9000px'; }"
-    )
+    book.page.evaluate("() => { document.querySelector('.stratos-job').style.marginTop = '9000px'; }")
     book.page.wait_for_function("() => document.querySelector('.stratos-job').classList.contains('stratos-away')")
     heard = "() => document.querySelector('.stratos-value').innerText"
     book.page.wait_for_timeout(300)  # what is on its way
@@ -366,26 +364,32 @@ def test_all_jobs_in_one_widget(book: Book) -> None:
     second.get_by_text("stopped").wait_for()
 
 
+# Whether the first lines of the map show three states at least.
+COLOURS = """() => {
+  const canvas = document.querySelector(".stratos-canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, 3);
+  const seen = new Set();
+  for (let i = 0; i < data.length; i += 4) seen.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+  return seen.size >= 3;
+}"""
+
+
 # -- many tasks -------------------------------------------------------------------------------------
 
 
 def test_a_hundred_thousand_tasks(book: Book) -> None:
     book.open(
         f"{LOAD}\nnames = {{'n': [f'{{i:06d}}' for i in range(100_000)]}}",
-        "%%stratos template names --job many\n"
-        "[ $(( 1%n% % 10 )) != 3 ] || exit 1",
+        "%%stratos template names --job many\n[ $(( 1%n% % 10 )) != 3 ] || exit 1",
     )
     book.run()
     page = book.page
     book.widget().get_by_role("application", name="Map of 100,000 tasks").wait_for()
     size = book.widget().locator(".stratos-canvas").bounding_box()
-    assert size is not None and size["height"] < 420
+    assert size is not None
+    assert size["height"] < 420
     count_nodes = "() => document.querySelectorAll('.stratos-job *').length"
-    page.wait_for_function(
-        "() => { const c = document.querySelector('.stratos-canvas'), d = c.getContext('2d').getImageData(0, 0, c.width, 3).data;"
-        " const seen = new Set(); for (let i = 0; i < d.length; i += 4) seen.add(d[i] << 16 | d[i + 1] << 8 | d[i + 2]);"
-        " return seen.size >= 3; }"
-    )  # waiting, finished and failed
+    page.wait_for_function(COLOURS)  # waiting, finished and failed
     press(book, "Pause")
     state(book, "paused")
     tab(book, "Tasks")
@@ -398,7 +402,9 @@ def test_a_hundred_thousand_tasks(book: Book) -> None:
     rows(book).filter(has_text="1099999 % 10").wait_for()
     assert page.evaluate(count_nodes) < 1200
     book.widget().get_by_label("State", exact=True).select_option("failed or lost")
-    page.wait_for_function("() => /^[\\d,]+ of 100,000 tasks$/.test(document.querySelector('.stratos-found').textContent)")
+    page.wait_for_function(
+        "() => /^[\\d,]+ of 100,000 tasks$/.test(document.querySelector('.stratos-found').textContent)"
+    )
     rows(book).filter(has_text="failed").first.wait_for()
     book.widget().get_by_role("button", name="Time", exact=True).click()
     rows(book).filter(has_text="failed").first.wait_for()
@@ -464,7 +470,9 @@ def test_all_of_it_by_keyboard(book: Book) -> None:
 def test_no_barrier_that_axe_knows(book: Book, theme: str) -> None:
     axe = axe_script()
     book.open(
-        LOAD, "%%stratos explicit --job axe --wait\n" + "echo out; echo err >&2; exit 1\n" * 3 + "echo well\n" * 9, "%stratos"
+        LOAD,
+        "%%stratos explicit --job axe --wait\n" + "echo out; echo err >&2; exit 1\n" * 3 + "echo well\n" * 9,
+        "%stratos",
     )
     book.run()
     book.theme(theme)
@@ -525,20 +533,27 @@ def test_the_dark_theme_reaches_the_map(book: Book) -> None:
 # -- hostile data -----------------------------------------------------------------------------------
 
 
+EVIL = """\
+import os
+os.makedirs("evil", exist_ok=True)
+evil = "<img src=x onerror=\\"window.harm=1\\"><script>window.harm=1</script>\\u202egnp.exe"
+for name in (b"<img src=x onerror=\\"window.harm=1\\">.txt", "\\u202ecod.exe".encode(), b"\\xff\\xfe.bin"):
+    open(b"evil/" + name, "w").write("x")
+programs = {"t": [
+    f"print({evil!r})",
+    "print('w' * 1_000_000)",
+    r"print('\\x1b[31m\\x1b[5mx\\x1b[48;5;9m' * 20000)",
+    r"print('\\x1b]8;;javascript:alert(1)\\x07link\\x1b]8;;\\x07')",
+    f"import sys; print({evil!r}, file=sys.stderr); sys.exit(1)",
+    r"print('\\n' * 60000)",
+]}"""
+
+
 def test_hostile_data_is_text(book: Book) -> None:
-    evil = "<img src=x onerror=\"window.harm=1\"><script>window.harm=1</script>\\u202egnp.exe"
-    setup = (
-        f"{LOAD}\nimport os\nos.makedirs('evil', exist_ok=True)\nevil = '{evil}'\n"
-        "open('evil/<img src=x onerror=\"window.harm=1\">.txt', 'w').write('x')\n"
-        "open('evil/\\u202ecod.exe', 'w').write('x')\n"
-        "open(b'evil/\\xff\\xfe.bin', 'w').write('x')\n"
-        "text = {'t': ['print(%r)' % evil, 'print(\"w\" * 1_000_000)',"
-        " 'print(\"\\\\x1b[31m\\\\x1b[5mx\\\\x1b[48;5;9m\" * 20000)', 'print(\"\\\\x1b]8;;javascript:alert(1)\\\\x07link\\\\x1b]8;;\\\\x07\")',"
-        " 'import sys; print(%r, file=sys.stderr); sys.exit(1)' % evil, 'print(\"\\\\n\" * 60000)']}"
-    )
+    evil = '<img src=x onerror="window.harm=1"><script>window.harm=1</script>\\u202egnp.exe'
     book.open(
-        setup,
-        "%%stratos template text --job hostile --wait\npython3 <<'E'\n%t%\nE",
+        f"{LOAD}\n{EVIL}",
+        "%%stratos template programs --job hostile --wait\npython3 <<'E'\n%t%\nE",
         "%%stratos glob evil/* --job names --wait\nprintf '%s\\n' %f%; exit 1",
     )
     book.run()
@@ -567,3 +582,35 @@ def test_hostile_data_is_text(book: Book) -> None:
             assert "\u202e" not in widget.inner_text()
             widget.get_by_role("button", name="Back").click()
     assert page.evaluate("window.harm") is None
+
+
+# -- another front end ------------------------------------------------------------------------------
+
+
+def test_notebook_7_shows_it_too(browser: Browser, tmp_path: Path) -> None:
+    pytest.importorskip("notebook", reason="notebook is not installed")
+    lab = Lab(tmp_path / "notebook7", app="notebook")
+    try:
+        book = new_book(lab, browser)
+        path = lab.notebook([LOAD, "%%stratos explicit --job classic\n" + "exit 1\n" * 3 + "sleep 60\n" * 3])
+        book.page.goto(f"{lab.address}/notebooks/{path}")
+        book.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.content?.widgets?.length === 2")
+        book.page.evaluate(
+            """async () => {
+              window.panel = window.jupyterapp.shell.currentWidget;
+              await window.panel.sessionContext.ready;
+              while (window.panel.sessionContext.session?.kernel?.status !== "idle") {
+                await new Promise((done) => setTimeout(done, 50));
+              }
+            }"""
+        )
+        book.run()
+        count(book, "failed", 3)
+        tab(book, "Tasks")
+        rows(book).filter(has_text="exit 1").first.wait_for()
+        press(book, "Pause")
+        state(book, "paused")
+        assert book.complaints == []
+        book.page.context.close()
+    finally:
+        lab.close()
