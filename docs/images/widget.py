@@ -28,7 +28,7 @@ f=%snapshot%; n=1${f##*_}; n=$(( ${n%.dat} - 10000 ))
 if [ $n -ge 1200 ] && [ $n -lt 1420 ]; then echo "gsnap: cannot open header $f" >&2; exit 2; fi
 [ $(( n * 7919 % 613 )) -ge 9 ] || { echo "gsnap: out of memory in tree $n" >&2; kill -9 $$; }
 [ $n != 17 ] || { for i in $(seq 400); do printf '\\033[36mstep %4d\\033[0m  energy \\033[1m%d.%03d\\033[0m\\n' \\
-  $i $((i * 31 % 97)) $((i * 17 % 1000)); 
+  $i $((i * 31 % 97)) $((i * 17 % 1000))
   [ $((i % 9)) != 0 ] || printf '\\033[33mwarning:\\033[0m softening is small\\n' >&2
   sleep 0.25; done; }
 echo "$n $(( n * 37 % 211 )).$(( n % 10 ))"; sleep 0.0$(( n % 3 ))"""

@@ -117,6 +117,10 @@ export function memText(mib) {
   return mib >= 1024 ? `${Number((mib / 1024).toFixed(1))} GiB` : `${Number(mib.toFixed(1))} MiB`;
 }
 
+// Texts of an answer, each short enough for one line of a table, whatever the kernel lets pass.
+const LONGEST = 400;
+export const short = (value) => (typeof value === "string" && value.length > LONGEST ? `${value.slice(0, LONGEST)}…` : value);
+
 // Sorted indices as ranges: [[3, 7], [12, 12]].
 export function rangesOf(tasks) {
   const ranges = [];

@@ -1,6 +1,6 @@
 // What failed, grouped by what it has in common, the largest group first.
 
-import { button, make, memText, say, tasksText, whole } from "./base.js";
+import { button, make, memText, say, short, tasksText, whole } from "./base.js";
 
 const REGROUP_MS = 2000;
 
@@ -39,6 +39,7 @@ export function failures(parent, link, { show, act, failed }) {
     empty.hidden = groups.length > 0;
     const [kinds, count] = more;
     say(rest, kinds ? `and ${tasksText(count)} more, in ${whole.format(kinds)} smaller groups` : "");
+    for (const group of groups) for (const name of ["label", "text", "example"]) group[name] = short(group[name]);
     const shape = groups.map(({ key }) => key).join();
     if (shape !== drawn) {
       const focused = root.contains(document.activeElement) ? [document.activeElement.closest("[data-key]")?.dataset.key, document.activeElement.textContent] : null;

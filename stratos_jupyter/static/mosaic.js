@@ -2,7 +2,7 @@
 //
 // The states are painted into a picture of one pixel a task, and that is drawn enlarged; no task is a node of the page.
 
-import { STATE_OF, duration, make, say, sign, whole } from "./base.js";
+import { STATE_OF, duration, make, say, short, sign, whole } from "./base.js";
 
 const LARGEST = 16; // of a cell, in CSS pixels
 const ASK_AFTER_MS = 90;
@@ -31,6 +31,7 @@ export function mosaic(parent, link, open) {
   let asking = 0;
   let frame = 0;
   let stale = "all";
+  let drawn = 0; // how many tasks the picture shows
 
   ring.hidden = tip.hidden = true;
 
@@ -88,6 +89,8 @@ export function mosaic(parent, link, open) {
     if (readPalette()) stale = "all";
     if (stale === null) return;
     const { states } = link;
+    if (states.length !== drawn) stale = "all";
+    drawn = states.length;
     if (stale === "all") {
       pixels.fill(0);
       for (let task = 0; task < states.length; task += 1) pixels[task] = palette[states[task]];
@@ -172,7 +175,7 @@ export function mosaic(parent, link, open) {
     try {
       const [{ row }] = await link.ask({ ask: "name", task });
       if (names.size > 500) names.clear();
-      names.set(task, row);
+      names.set(task, row.map(short));
       if (cursor === task) describe(task);
     } catch {
       // the tip says what is known without it

@@ -1,7 +1,7 @@
 // The table: a row a task, of which only those on the screen exist and are ever asked for. The kernel filters, sorts
 // and pages; a window of rows is kept around what is seen.
 
-import { ENDED_FROM, STATE_OF, brief, button, make, put, rangesOf, say, sign, tasksText, whole } from "./base.js";
+import { ENDED_FROM, STATE_OF, brief, button, make, put, rangesOf, say, short, sign, tasksText, whole } from "./base.js";
 
 const ROW = 28; // pixels, as the style sheet has it
 const TALLEST = 6_000_000; // pixels: browsers don't go on for ever; beyond it the scroll bar is coarser
@@ -237,12 +237,12 @@ export function table(parent, link, { open, act, failed }) {
         for (const place of rows.keys()) if (place >= total) rows.delete(place);
       }
       const at = performance.now();
-      page.rows.forEach((row, i) => {
+      page.rows.map((row) => row.map(short)).forEach((row, i) => {
         row.at = at;
         rows.set(page.first + i, row);
       });
       if (rows.size > KEPT) for (const place of rows.keys()) if (place < first - KEPT / 3 || place > after + KEPT / 3) rows.delete(place);
-      listNodes(page.nodes);
+      listNodes(page.nodes.map((name) => name.slice(0, 200)));
       inputs.hidden = !page.inputs.length;
     } catch (error) {
       if (mine === epoch && error.message !== "closed") failed(error);

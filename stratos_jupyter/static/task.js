@@ -1,9 +1,10 @@
 // One task: its command, its attempts, what it wrote and writes, and what can be done about it.
 
-import { ENDED_FROM, STATE_OF, brief, button, bytesText, make, memText, moment, put, say, sign, spelled, whole } from "./base.js";
+import { ENDED_FROM, STATE_OF, brief, button, bytesText, make, memText, moment, put, say, short, sign, spelled, whole } from "./base.js";
 import { paintOutput } from "./ansi.js";
 
 const FOLLOW_MS = 1000;
+const MOST_COMMAND = 65536; // characters that are shown; all of them are copied
 
 export function taskPanel(parent, link, { back, act, failed, go }) {
   const root = make("section", "stratos-task", parent, { tabindex: "-1" });
@@ -89,15 +90,15 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
     if (mark.dataset.state !== state.name) mark.replaceChildren(sign(state), document.createTextNode(state.name));
     mark.dataset.state = state.name;
     const ended = answer.state >= ENDED_FROM;
-    say(told, ended && answer.attempts.length ? answer.attempts[answer.attempts.length - 1].why : "");
+    say(told, ended && answer.attempts.length ? short(answer.attempts[answer.attempts.length - 1].why) : "");
     kill.hidden = ended;
     say(memory, answer.mem ? "With more memory…" : "With a memory limit…");
-    say(command, spelled(answer.command + (answer.cut ? " …" : "")));
+    say(command, spelled(answer.command.slice(0, MOST_COMMAND)) + (answer.cut || answer.command.length > MOST_COMMAND ? " …" : ""));
     drawInputs(answer.inputs);
     drawLinks(answer);
     drawAttempts(answer);
     note.hidden = !answer.note;
-    say(note, answer.note ? `Monitor: ${answer.note}` : "");
+    say(note, answer.note ? `Monitor: ${short(answer.note)}` : "");
     for (const [name, stream] of Object.entries(streams)) drawStream(name, stream, answer);
     follow();
   }
@@ -108,11 +109,11 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
       inputs.replaceChildren();
       for (const [name] of list) {
         const box = make("span", "stratos-inputs-one", inputs);
-        make("bdi", "stratos-name", box).textContent = name;
+        make("bdi", "stratos-name", box).textContent = short(name);
         make("bdi", "stratos-inputs-value", box, { dir: "ltr" });
       }
     }
-    list.forEach(([, value], i) => say(inputs.children[i].lastChild, spelled(value)));
+    list.forEach(([, value], i) => say(inputs.children[i].lastChild, spelled(short(value))));
   }
 
   function drawLinks({ origin, spawned }) {
@@ -131,7 +132,7 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
   }
 
   function drawAttempts(answer) {
-    const list = answer.attempts.map((one) => ({ ...one, done: true }));
+    const list = answer.attempts.map((one) => ({ ...one, why: short(one.why), node: short(one.node), note: short(one.note), done: true }));
     if (answer.now) list.push({ attempt: answer.now.attempt, node: answer.now.node, started: answer.now.since, done: false });
     attempts.hidden = !list.length;
     const since = answer.now?.since ?? null;

@@ -275,6 +275,19 @@ def test_it_works_while_a_cell_blocks_the_kernel(book: Book) -> None:
     assert "*" in book.page.evaluate(prompt), "the cell was to block all this time"
 
 
+def test_a_cell_that_waits_shows_progress_and_is_ended_from_the_widget(book: Book) -> None:
+    book.open(LOAD, "%%stratos explicit --job waits --wait --max-tasks 1\n" + "sleep 0.1\n" * 9 + "sleep 60\n" * 3)
+    book.run(0, 1)
+    book.start(1)
+    count(book, "finished", 3)
+    count(book, "finished", 9)
+    press(book, "Kill job", "Kill the job")
+    state(book, "stopped")
+    book.page.wait_for_function(
+        "() => window.panel.content.widgets[1].node.querySelector('.jp-InputPrompt').textContent === '[2]:'"
+    )
+
+
 def test_a_kernel_that_hears_nothing_while_a_cell_runs_is_waited_for(book: Book) -> None:
     settings = "@jupyterlab/apputils-extension:kernels-settings"
     save = "([id, raw]) => window.jupyterapp.serviceManager.settings.save(id, raw)"
@@ -550,7 +563,6 @@ programs = {"t": [
 
 
 def test_hostile_data_is_text(book: Book) -> None:
-    evil = '<img src=x onerror="window.harm=1"><script>window.harm=1</script>\\u202egnp.exe'
     book.open(
         f"{LOAD}\n{EVIL}",
         "%%stratos template programs --job hostile --wait\npython3 <<'E'\n%t%\nE",
