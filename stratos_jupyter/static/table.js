@@ -256,17 +256,21 @@ export function table(parent, link, { open, act, failed }) {
     }
   }
 
-  function restart(keepPlace) {
+  // Begin with another query; or, seen again, with the same one, whose rows stay until newer ones are there.
+  function restart(again) {
     epoch += 1;
     waiting = null;
-    rows = new Map();
-    if (!keepPlace) {
+    if (!again) {
+      rows = new Map();
       frame.scrollTop = 0;
       cursor = anchor = 0;
     }
-    if (plain() && query.sort === "task") total = link.states.length;
+    if (plain()) total = link.states.length;
+    const first = Math.max(0, Math.floor(top() / ROW) - AROUND);
+    const after = first + seen() + 2 + 2 * AROUND;
+    for (const place of rows.keys()) if (place < first || place >= after) rows.delete(place);
     resize();
-    if (shown) fetch(Math.max(0, Math.floor(top() / ROW) - AROUND), Math.floor(top() / ROW) + seen() + 2 + AROUND);
+    if (shown) fetch(first, after);
     schedule();
   }
 

@@ -279,7 +279,7 @@ def test_a_cell_that_waits_shows_progress_and_is_ended_from_the_widget(book: Boo
     book.open(LOAD, "%%stratos explicit --job waits --wait --max-tasks 1\n" + "sleep 0.1\n" * 9 + "sleep 60\n" * 3)
     book.run(0, 1)
     book.start(1)
-    count(book, "finished", 3)
+    book.widget().locator(".stratos-choose", has_text=re.compile("^[1-8]finished$")).wait_for()
     count(book, "finished", 9)
     press(book, "Kill job", "Kill the job")
     state(book, "stopped")

@@ -50,6 +50,13 @@ ANEW = """async () => {
 }"""
 
 
+# What sticks out to the right, but for what scrolls.
+WIDE = """() => [...document.querySelectorAll("#cell *")]
+  .filter((node) => node.getBoundingClientRect().right > innerWidth)
+  .filter((node) => !node.closest("pre, .stratos-grid, .stratos-attempts"))
+  .map((node) => node.className)"""
+
+
 def mounted(cell: Cell, states: list[int], version: int = 1) -> None:
     """Show a running job whose tasks are in these states."""
     cell.mount(running())
@@ -155,9 +162,7 @@ def test_hostile_answers_are_text(open_cell: Open, evil: str) -> None:
     page.locator(".stratos-output").first.wait_for()
     cell.painted()
     assert page.locator("#cell :is(script, img, a, iframe, object)").count() == 0
-    wide = "() => [...document.querySelectorAll('#cell *')]"
-    inside = ".filter(node => node.getBoundingClientRect().right > innerWidth).filter(node => !node.closest('pre, .stratos-grid, .stratos-attempts')).map(node => node.className)"
-    assert page.evaluate(wide + inside) == []
+    assert page.evaluate(WIDE) == []
     assert page.locator(".stratos-job").bounding_box()["height"] < 1600  # type: ignore[index]
     for text in page.locator(".stratos-output, .stratos-command").all_text_contents():
         assert "\u202e" not in text
