@@ -16,7 +16,7 @@ CONVERT := $(RUN) -m nbconvert --log-level=ERROR
 DEMO := build/demo
 QUICKSTART := 01_quickstart
 
-.PHONY: help demo notebook test faults bench lint lint-style lint-types lint-walls lint-node check-install clean
+.PHONY: help demo notebook test faults bench bench-widget lint lint-style lint-types lint-walls lint-node check-install clean
 
 help:
 	@echo 'make demo           execute notebooks/$(QUICKSTART).ipynb in a real kernel, and show it as HTML'
@@ -24,6 +24,7 @@ help:
 	@echo 'make test           run the tests'
 	@echo 'make faults         kill, stop and starve kernels, executors and disks, many times over (as root: more of it)'
 	@echo 'make bench          measure the local engine against others'
+	@echo 'make bench-widget   measure the widget in a real browser'
 	@echo 'make lint           check style, types, and the walls between modules'
 	@echo 'make check-install  install without extras, elsewhere, and run a task'
 	@echo 'make clean          remove everything that make made'
@@ -92,6 +93,9 @@ faults: $(VENV)/.has-test
 
 bench: $(VENV)/.has-notebook
 	$(RUN) benchmarks/local.py $(ARGS)
+
+bench-widget: $(VENV)/.has-test
+	$(RUN) benchmarks/widget.py $(ARGS)
 
 lint: lint-style lint-types lint-walls lint-node
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from .backend.engines.base import Engine, Work
+from .backend.engines.base import Engine, Largest, Work
 from .backend.engines.loop import JobLoop
 from .backend.engines.mesos import happenings
 from .backend.engines.mesos.address import ZooKeeper, parse_master
@@ -54,6 +54,8 @@ class MesosSite:
     def __init__(self, master: str) -> None:
         self._master = master
         self._where = parse_master(master)
+        #: the most that one agent has, as far as the master told when it was asked last
+        self.largest: Largest | None = None
 
     def describe(self) -> str:
         """Say what is there.
@@ -80,6 +82,7 @@ class MesosSite:
         bad: list[str] = []
         facts = ask_master(self._where)
         demand, largest = spec.largest_demand(), facts.largest
+        self.largest = largest
         if largest is not None and not demand.fits(largest.resources):
             bad.append(
                 f"a task asks for {demand}, but the largest agent, {largest.node}, has {largest.resources}; "

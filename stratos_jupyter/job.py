@@ -30,11 +30,11 @@ from .backend.core.states import IN_FLIGHT, TaskState
 from .backend.core.views import JobView
 from .backend.core.why import sentences
 from .backend.driver import Driver
-from .backend.engines.base import Tail
+from .backend.engines.base import Largest, Tail
 from .backend.engines.loop import JobLoop
 from .backend.store.journal import Journal
 from .backend.store.outputs import bounded_text, last_text
-from .backend.store.rows import ResultRow
+from .backend.store.rows import FactRow, FirstRow, ResultRow
 from .commands import Commands, explicit_commands
 from .errors import JobNotFound, SpecError, StreamClosed
 from .failures import Failures, Group
@@ -149,6 +149,8 @@ class Job:
         self._failures = Failures()
         self._failures_seq = 0
         self._failures_lock = threading.Lock()
+        #: the most that one node has; None where nobody can tell
+        self.largest: Largest | None = None
         self._loop = make_loop(self)
         self._view = self._loop.view()
 
@@ -227,6 +229,29 @@ class Job:
         """Return the states of all tasks, one byte each, by index."""
         states = self._loop.scheduler.table.states()
         return states + bytes(len(self.commands) - len(states))
+
+    def attempts(self) -> bytes:
+        """Return the numbers of all present attempts by index, two bytes each, in this machine's order."""
+        return self._loop.scheduler.table.attempts()
+
+    def flying(self) -> dict[int, tuple[str, float | None]]:
+        """Return what is in flight now: the node of each task, and since when it is said to run."""
+        self._ours()
+        return self._driver.call(self._loop.scheduler.flying)
+
+    def mem_of(self, task: int) -> float:
+        """Return how much memory a task asks for now, in MiB; 0 where it has no bound."""
+        return self._loop.demand_of(task).mem_mib if task < len(self._loop.scheduler.table) else self.spec.mem_mib
+
+    def facts(self, after_seq: int = 0) -> Generator[tuple[int, list[FactRow]]]:
+        """Yield what a table shows of ended attempts, a part at a time; see `Journal.facts`."""
+        self._ours()
+        yield from self._journal.facts(after_seq)
+
+    def firsts(self, tasks: Sequence[int], nbytes: int) -> dict[int, FirstRow]:
+        """Return how the outputs of a few ended tasks begin; see `Journal.firsts`."""
+        self._ours()
+        return self._journal.firsts(tasks, nbytes)
 
     def _known(self, tasks: Iterable[int]) -> tuple[int, ...]:
         """Return the indices, or raise JobNotFound for those that are no tasks."""
@@ -471,13 +496,15 @@ class Job:
         self._driver.post(lambda: self._loop.post(KillAsked(self._loop.now(), chosen)))
         return count
 
-    def relaunch(self, tasks: Iterable[int] | None = None) -> int:
+    def relaunch(self, tasks: Iterable[int] | None = None, mem_mib: float | None = None) -> int:
         """Run tasks once more; those that run now are ended first.
 
         Parameters
         ----------
         tasks : iterable of int, optional
             Which; all that failed or were lost when not given.
+        mem_mib : float, optional
+            How much memory each of them may have from now on, in MiB; as much as before when not given.
 
         Returns
         -------
@@ -488,16 +515,29 @@ class Job:
         ------
         JobNotFound
             There is no such task.
+        SpecError
+            No node has so much memory; nothing has changed.
         """
         self._ours()
+        if mem_mib is not None:
+            self._check_mem(mem_mib)
         chosen = self.failed() if tasks is None else tuple(dict.fromkeys(self._known(tasks)))
         if old := [task for task in chosen if task in self.superseded]:
             shown = ", ".join(map(str, old[:5]))
             raise JobNotFound(f"{shown} of {self.job_id}: superseded when its cell was run again; its record stays")
-        self._driver.call(lambda: self._loop.post_now(RelaunchAsked(self._loop.now(), chosen)))
+        self._driver.call(lambda: self._loop.post_now(RelaunchAsked(self._loop.now(), chosen, mem_mib)))
         with self._lock:
             self._relaunched.update(chosen)
         return len(chosen)
+
+    def _check_mem(self, mem_mib: float) -> None:
+        if not mem_mib > 0:
+            raise SpecError(f"memory must be above 0 MiB, got {mem_mib:g}")
+        largest = self.largest
+        if largest is not None and not replace(self.spec.demand(), mem_mib=mem_mib).fits(largest.resources):
+            raise SpecError(
+                f"{mem_mib:,.0f} MiB: the largest node, {largest.node}, has {largest.resources.mem_mib:,.0f} MiB"
+            )
 
     def failed(self) -> tuple[int, ...]:
         """Return the tasks that ended as FAILED or LOST."""
@@ -641,8 +681,8 @@ class Job:
                 found[row.task] = row
         return [self.output(found[task]) if task in found else "" for task in wanted]
 
-    def log(self, task: int) -> TaskLog:
-        """Return everything there is to read of one task.
+    def log(self, task: int, nbytes: int = LOG_BYTES) -> TaskLog:
+        """Return everything there is to read of one task, `nbytes` bytes of each stream at most.
 
         Raises
         ------
@@ -657,14 +697,14 @@ class Job:
         attempt = attempts[-1].attempt if attempts else 0
         if task < len(table) and not table.ended(task):
             now = table.attempt(task)
-            live = self._driver.call(lambda: self._loop.engine.tail(task, now, LOG_BYTES)).result(10.0)
+            live = self._driver.call(lambda: self._loop.engine.tail(task, now, nbytes)).result(10.0)
         if live is not None:
             stdout, stderr = live.stdout, live.stderr
             attempt = now
         elif attempts:
             last = attempts[-1]
-            stdout = bounded_text(last.stdout, last.stdout_path, last.stdout_size, LOG_BYTES)
-            stderr = bounded_text(last.stderr, last.stderr_path, last.stderr_size, LOG_BYTES)
+            stdout = bounded_text(last.stdout, last.stdout_path, last.stdout_size, nbytes)
+            stderr = bounded_text(last.stderr, last.stderr_path, last.stderr_size, nbytes)
         else:
             stdout = stderr = ""
         command, state = self.commands.command(task), self.state(task)

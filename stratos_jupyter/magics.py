@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.display import display
 
 from . import session as sessions
 from . import settings
@@ -46,8 +47,8 @@ from .report_page import write_report, written_text
 from .resuming import resume
 from .sites import is_local
 from .spec import JobSpec
-from .values import split_lines
-from .widgets import JobDisplay
+from .values import parse_size_mib, split_lines
+from .widgets import JobDisplay, JobsWidget
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -115,7 +116,11 @@ class StratosMagics(Magics):
         if not words:
             if cell is not None:
                 raise UsageError("%%stratos what? glob, template or explicit; %stratos help says more")
-            print(jobs_text(self._session().jobs()), overview(self._subcommands.values()), sep="\n\n")
+            jobs = self._session().jobs
+            if jobs() and getattr(self.shell, "kernel", None) is not None:
+                display(JobsWidget(jobs, lambda: jobs_text(jobs())))
+            else:
+                print(jobs_text(jobs()), overview(self._subcommands.values()), sep="\n\n")
             return None
         made = self._subcommands.get(words[0])
         if made is None:
@@ -293,13 +298,15 @@ class StratosMagics(Magics):
     @_NAMED_JOB
     @argument("TASK", "tasks, as 3, 3-7 or 3,9", many=True, optional=True)
     @argument("--failed", "all that failed or were lost")
+    @argument("--mem", "how much memory each may have from now on: 512M, 2G; a bare number is MiB", "SIZE")
     def do_relaunch(self, args: argparse.Namespace) -> None:
         """Run tasks of a job once more; those that still run are ended first."""
         job = self._session().job(args.JOB)
         if args.failed == bool(args.TASK):
             raise args.made.error("relaunch which tasks? Name them, or say --failed")
         name = clean(job.job_id)
-        count = job.relaunch(None if args.failed else self._tasks(args, args.TASK, job))
+        mem_mib = None if args.mem is None else parse_size_mib(args.mem)
+        count = job.relaunch(None if args.failed else self._tasks(args, args.TASK, job), mem_mib)
         if not count:
             print(f"{name}: no task has failed")
             return

@@ -263,6 +263,7 @@ class Session:
         job = Job(spec, run, journal, driver, parser, make_loop)
         job.seeks = functools.partial(self._placing.seeks, spec)
         job.seek = functools.partial(self._placing.begin, job)
+        job.largest = site.largest
         self._jobs.append(job)
         return job
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from .backend.engines.base import Engine, Work
+from .backend.engines.base import Engine, Largest, Work
 from .backend.engines.local import LocalEngine, local_cpus
 from .backend.engines.loop import JobLoop
 from .backend.engines.machine import Machine, this_machine
@@ -31,6 +31,10 @@ LIMIT_THERE: Final = "1M"
 
 class Site(Protocol):
     """Where jobs run, as a user names it."""
+
+    @property
+    def largest(self) -> Largest | None:
+        """The most that one of its nodes can ever give; None where that is not known."""
 
     def describe(self) -> str:
         """Say what is there; raises EngineError where that is nothing."""
@@ -89,6 +93,11 @@ class LocalSite:
         make_home(home)
         self.machine: Machine = this_machine(cpus, str(home))
         self._master = master
+
+    @property
+    def largest(self) -> Largest:
+        """What this machine has."""
+        return self.machine.largest
 
     def describe(self) -> str:
         """Return what the user calls it."""

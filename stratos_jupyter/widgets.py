@@ -1,10 +1,13 @@
 """What a cell shows of a job: the live widget and the static snapshot beside it.
 
-Snapshots are made on the driver's thread; traits, comms and displays belong to the kernel's event loop. Exactly
-one thing crosses: `_Link` posts the newest snapshot with ``call_soon_threadsafe`` and never more than one at a
-time, so that a kernel that was busy for an hour finds one snapshot to show, not 36,000. While a cell runs the
-loop stands still; then the cell's own thread shows snapshots (`JobDisplay.pump`), and IPython's cell events do
-so around cells, because programs that execute notebooks see only what arrives while a cell runs.
+Snapshots are made on the driver's thread; traits and displays belong to the kernel's event loop. `_Link` posts the
+newest snapshot with ``call_soon_threadsafe`` and never more than one at a time, so that a kernel that was busy for an
+hour finds one snapshot to show, not 36,000. While a cell runs the loop stands still; then the cell's own thread shows
+snapshots (`JobDisplay.pump`), and IPython's cell events do so around cells, because programs that execute notebooks
+see only what arrives while a cell runs.
+
+A browser that looks says so, and is sent messages instead, by a thread of their own (`watching`): the trait then
+changes at milestones alone, for whoever comes to look later.
 """
 
 from __future__ import annotations
@@ -13,10 +16,9 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import anywidget
@@ -28,10 +30,11 @@ from IPython.display import display, update_display
 from .account import Account
 from .backend.core.states import TaskState
 from .backend.core.views import JobView
+from .bundle import STATIC, bundled
+from .job import Job
 from .report import MAX_NOTICES, clean, failure_reasons, plain_text, state_text
 from .snapshot import HIDE_LOST_WIDGET, static_html
-
-STATIC: Final = Path(__file__).parent / "static"
+from .watching import JobsWatch, Watch
 
 #: a running job's static snapshot is renewed at least this far apart, milestones aside
 SNAPSHOT_EVERY_S = 30.0
@@ -41,6 +44,8 @@ HEARTBEAT_S = 10.0
 
 #: what takes the widget's place where there are no widgets
 NOTHING: Final = "<span></span>"
+#: a browser that looked, and was not heard of since, gets the trait this often while a cell blocks, in seconds
+LAPSED_S = 0.5
 
 Unsubscribe = Callable[[], None]
 
@@ -56,7 +61,7 @@ class Watched(Protocol):
         """Have `callback` called with each new snapshot, on the driver's thread."""
 
 
-def view_record(view: JobView, now_s: float) -> dict[str, Any]:
+def view_record(view: JobView, now_s: float, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return `view` as the browser gets it: small, JSON, in its own words and at its own moment.
 
     Parameters
@@ -66,6 +71,8 @@ def view_record(view: JobView, now_s: float) -> dict[str, Any]:
     now_s : float
         The kernel's time. Elapsed and remaining time are of this moment, because a snapshot can be older:
         nothing is published while nothing happens.
+    more : mapping, optional
+        What else is known, by `Watch`: it is shown to whoever looks.
     """
     state, tone = state_text(view)
     running = view.ended_at is None
@@ -91,32 +98,50 @@ def view_record(view: JobView, now_s: float) -> dict[str, Any]:
         "ended_at": view.ended_at,
         "ended": not running,
         "at_s": now_s,
+        "local": view.local_share,
+        **(more or {}),
     }
+
+
+def heard_where_sent(comm: object) -> None:
+    """Let what a browser sends be heard in the subshell that it is sent to.
+
+    ipykernel 7.4 hears it where the comm was last used from, which is the main shell, and that may be busy.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, asked: asked
 
 
 class JobWidget(anywidget.AnyWidget):
     """A job in the browser: how far, how fast, what broke.
 
-    It shows snapshots and does nothing else. Its traffic does not depend on the number of tasks.
+    It shows snapshots and asks the job for what its user clicks. Its traffic depends on what is on the screen.
 
     Parameters
     ----------
+    job : Job, optional
+        The job, for browsers that ask for more than snapshots.
     clock : callable, optional
         The kernel's time, in seconds since the epoch.
     """
 
-    _esm = STATIC / "job.js"
+    _esm = bundled()
     _css = STATIC / "job.css"
 
     job_id = traitlets.Unicode().tag(sync=True)
     #: the newest snapshot, as `view_record` makes it
     view = traitlets.Dict().tag(sync=True)
+    #: the states of the tasks, a byte each, compressed: what a browser draws before it has heard of any change
+    first = traitlets.Bytes().tag(sync=True)
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, job: Job | None = None, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._newest: JobView | None = None
         self._link: _Link | None = None
+        self._watch = None if job is None else Watch(job, self._tell, self._record)
+        self._trait_state: object = None
         super().__init__()
+        heard_where_sent(self.comm)
         self.on_msg(self._answer)
 
     def show(self, view: JobView) -> None:
@@ -126,7 +151,23 @@ class JobWidget(anywidget.AnyWidget):
         if unchanged and now_s - self.view["at_s"] < HEARTBEAT_S:
             return
         self._newest = view
-        self._put(now_s)
+        if self._wants_trait(view, now_s):
+            self._put(now_s)
+
+    def _wants_trait(self, view: JobView, now_s: float) -> bool:
+        """Say whether the trait is to be changed; a browser that looks gets messages."""
+        state = state_text(view), view.ended_at is None
+        milestone, self._trait_state = state != self._trait_state, state
+        if milestone or self._watch is None or not self._watch.leases.heard:
+            return True
+        if self._watch.leases.watched or self._watch.leases.hidden:
+            return False
+        return now_s - float(self.view.get("at_s", 0.0)) >= LAPSED_S
+
+    @property
+    def looked_at(self) -> bool:
+        """Whether a browser has looked at it."""
+        return self._watch is not None and self._watch.leases.heard
 
     def follow(self, job: Watched, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Show each new snapshot of `job` until the widget is closed; only on the kernel's main thread.
@@ -144,6 +185,9 @@ class JobWidget(anywidget.AnyWidget):
     def close(self) -> None:
         """Leave the job and the browser alone."""
         self._unfollow()
+        watch = getattr(self, "_watch", None)
+        if watch is not None:
+            watch.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -166,12 +210,69 @@ class JobWidget(anywidget.AnyWidget):
         assert self._newest is not None
         with self.hold_sync():
             self.job_id = clean(self._newest.job_id)
+            if self._watch is not None:
+                self.first = self._watch.first()
             self.view = view_record(self._newest, now_s)
 
+    def _record(self, view: JobView, more: Mapping[str, Any]) -> dict[str, Any]:
+        return view_record(view, self._clock(), more)
+
+    def _tell(self, message: dict[str, Any], buffers: Sequence[bytes]) -> None:
+        if self.comm is not None:
+            self.send(message, list(buffers))
+
     def _answer(self, _widget: object, content: object, _buffers: object) -> None:
+        # On the main thread, or on that of a subshell: neither may be made to wait.
+        if self._watch is not None and isinstance(content, dict) and self._watch.hear(content):
+            return
         # The browser asks when it has heard nothing for long: a page reloaded, a quiet job, a kernel restarted.
-        if content == {"ask": "view"} and self._newest is not None:
+        if isinstance(content, dict) and content.get("ask") in ("view", "watch") and self._newest is not None:
             self._put(self._clock())
+
+
+class JobsWidget(anywidget.AnyWidget):
+    """All jobs of a session in the browser, a line each.
+
+    Parameters
+    ----------
+    jobs : callable
+        Returns the jobs, oldest first.
+    text : callable
+        Returns them as text, for whatever can show text only.
+    """
+
+    _esm = bundled()
+    _css = STATIC / "job.css"
+
+    #: the newest snapshot of each, as `view_record` makes it
+    jobs: Any = traitlets.List().tag(sync=True)
+
+    def __init__(self, jobs: Callable[[], Sequence[Job]], text: Callable[[], str]) -> None:
+        self._text = text
+        self._watch = JobsWatch(jobs, self._tell, self._record)
+        super().__init__(jobs=[self._record(job.view) for job in jobs()])
+        heard_where_sent(self.comm)
+        self.on_msg(self._answer)
+
+    def close(self) -> None:
+        """Leave the jobs and the browser alone."""
+        if hasattr(self, "_watch"):
+            self._watch.close()
+        super().close()
+
+    def __repr__(self) -> str:
+        return self._text()
+
+    def _record(self, view: JobView) -> dict[str, Any]:
+        return view_record(view, time.time())
+
+    def _tell(self, message: dict[str, Any], buffers: Sequence[bytes]) -> None:
+        if self.comm is not None:
+            self.send(message, list(buffers))
+
+    def _answer(self, _widget: object, content: object, _buffers: object) -> None:
+        if isinstance(content, dict):
+            self._watch.hear(content)
 
 
 class JobDisplay:
@@ -199,6 +300,7 @@ class JobDisplay:
         self._milestones = Milestones()
         self._widget_id, self._snapshot_id = f"stratos-{uuid.uuid4().hex}", f"stratos-{uuid.uuid4().hex}"
         self._link: _Link | None = None
+        self._job: Job | None = None
         #: None in a terminal, and before the first snapshot
         self.widget: JobWidget | None = None
 
@@ -209,14 +311,14 @@ class JobDisplay:
                 print(plain_text(view), flush=True)
             return
         first = self.widget is None
-        self.widget = self.widget or JobWidget()
+        self.widget = self.widget or JobWidget(self._job)
         self.widget.show(view)
         if first:
             display(self.widget, display_id=self._widget_id)
         if not self._milestones.due(view):
             return
-        if view.ended_at is not None and not first:
-            # Its text, for whatever shows text only, is of the beginning.
+        if view.ended_at is not None and not first and not self.widget.looked_at:
+            # Its text, for whatever shows text only, is of the beginning. A browser that looks would draw it anew.
             update_display(self.widget, display_id=self._widget_id)
         publish: Callable[..., object] = display if first else update_display
         publish(self._snapshot(view), raw=True, display_id=self._snapshot_id)
@@ -235,6 +337,7 @@ class JobDisplay:
             printed around the next cell.
         """
         self.close()
+        self._job = job if isinstance(job, Job) else None
         in_kernel = getattr(self._shell, "kernel", None) is not None
         if loop is None and in_kernel:
             loop = kernel_loop(self._shell)

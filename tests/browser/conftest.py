@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import stratos_jupyter
+from stratos_jupyter.bundle import bundled
 from tests.conftest import require
 
 if TYPE_CHECKING:
@@ -41,17 +42,25 @@ HARNESS = """<!doctype html>
 <script type="module">
 import widget from "/job.js";
 class Model {
-  constructor(state) { this.state = state; this.heard = {}; this.sent = []; }
+  constructor(state) { this.state = state; this.heard = {}; this.sent = []; this.answers = true; }
   get(name) { return this.state[name]; }
   set(name, value) { this.state[name] = value; for (const f of this.heard[`change:${name}`] ?? []) f(); }
   on(event, f) { (this.heard[event] ??= new Set()).add(f); }
   off(event, f) { this.heard[event]?.delete(f); }
-  send(content) { this.sent.push(content); }
+  send(content) {
+    this.sent.push(content);
+    if (this.answers && content.ask === "watch") queueMicrotask(() => this.tell({ tick: { view: this.state.view } }));
+    const { page, n } = content;
+    const answer = window.answer?.[content.ask ?? content.do];
+    if (answer) queueMicrotask(() => this.tell({ page, n, ...answer }));
+  }
+  tell(message, buffers) { for (const f of this.heard["msg:custom"] ?? []) f(message, buffers); }
   save_changes() { this.sent.push("save_changes"); }
   get listeners() { return Object.values(this.heard).reduce((n, set) => n + set.size, 0); }
 }
-window.mount = (view) => {
+window.mount = (view, answers = true) => {
   window.model = new Model({ view });
+  window.model.answers = answers;
   window.unmount = widget.render({ model: window.model, el: document.querySelector("#cell") });
 };
 window.ready = true;
@@ -78,7 +87,8 @@ class _Handler(BaseHTTPRequestHandler):
         if name == "":
             self._reply("text/html; charset=utf-8", HARNESS.encode())
         elif name in ("job.js", "job.css"):
-            self._reply(TYPES[Path(name).suffix], (STATIC / name).read_bytes())
+            body = bundled().encode() if name == "job.js" else (STATIC / name).read_bytes()
+            self._reply(TYPES[Path(name).suffix], body)
         else:
             self.send_error(404)
 
@@ -130,8 +140,9 @@ class Cell:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.addresses.append(request.url))
 
-    def mount(self, view: Mapping[str, Any]) -> None:
-        self.page.evaluate("view => window.mount(view)", view)
+    def mount(self, view: Mapping[str, Any], answers: bool = True) -> None:
+        """Show a widget; with `answers` its kernel says how the job is when it is asked."""
+        self.page.evaluate("([view, answers]) => window.mount(view, answers)", [view, answers])
 
     def push(self, view: Mapping[str, Any]) -> None:
         self.page.evaluate("view => window.model.set('view', view)", view)

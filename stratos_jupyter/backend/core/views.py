@@ -106,6 +106,12 @@ class JobView:
         return self.total - self.done
 
     @property
+    def local_share(self) -> float | None:
+        """Which share of the bytes of inputs lay on the nodes that read them; None where no place was known."""
+        known = self.local_bytes + self.remote_bytes
+        return self.local_bytes / known if known else None
+
+    @property
     def elapsed_s(self) -> float:
         """Seconds from the first submission to the last ending, or to now."""
         return max(0.0, (self.at_s if self.ended_at is None else self.ended_at) - self.submitted_at)

@@ -40,7 +40,7 @@ from urllib.parse import quote
 
 from ...errors import JournalBusy, JournalError
 from ..core.states import TaskState
-from .rows import EndingRow, ResultRow
+from .rows import EndingRow, FactRow, FirstRow, ResultRow
 
 log = logging.getLogger(__name__)
 
@@ -377,6 +377,41 @@ class Journal:
             with self._lock:
                 found = self._db.execute(query, (-nbytes - 1, first, after_seq, int(TaskState.FINISHED))).fetchall()
             yield after_seq, list(map(EndingRow._make, found))
+
+    def facts(self, after_seq: int = 0) -> Iterator[tuple[int, list[FactRow]]]:
+        """Yield what a table shows of ended attempts, a part at a time, in order of arrival; no output is read.
+
+        Later attempts that do not count are left out; a first one that does not is followed by one that does.
+
+        Yields
+        ------
+        seq : int
+            The rows up to this one are known now.
+        rows : list of FactRow
+            Those of this part.
+        """
+        query = (
+            "SELECT seq, task, attempt, state, exit_code, node, started_at, finished_at FROM results"
+            " WHERE seq > ? AND seq <= ? AND (attempt = 1 OR counts) ORDER BY seq"
+        )
+        with self._lock:
+            last = self._db.execute("SELECT max(seq) FROM results").fetchone()[0] or 0
+        while after_seq < last:
+            first, after_seq = after_seq, min(after_seq + CHUNK, last)
+            with self._lock:
+                found = self._db.execute(query, (first, after_seq)).fetchall()
+            yield after_seq, list(map(FactRow._make, found))
+
+    def firsts(self, tasks: Sequence[int], nbytes: int) -> dict[int, FirstRow]:
+        """Return what tells of the last attempt that ended of each of a few tasks: `nbytes` of each stream."""
+        marks = ",".join("?" * len(tasks))
+        query = (
+            "SELECT task, attempt, substr(stdout, 1, ?), stdout_path, substr(stderr, ?), stderr_path, note"
+            f" FROM results WHERE task IN ({marks}) ORDER BY task, counts, attempt"
+        )
+        with self._lock:
+            found = self._db.execute(query, (nbytes, -nbytes - 1, *tasks)).fetchall()
+        return {row[0]: FirstRow._make(row) for row in found}
 
     def starts(self) -> dict[int, float]:
         """Return when the attempt began whose result each task has; a task without one is left out."""

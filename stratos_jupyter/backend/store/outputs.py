@@ -81,6 +81,28 @@ def last_text(data: bytes | None, path: str, nbytes: int) -> str:
     return data.decode("utf-8", "backslashreplace")
 
 
+def first_text(data: bytes | None, path: str, nbytes: int) -> str:
+    """Return the beginning of an output as text; "" where there is none or it cannot be read.
+
+    Parameters
+    ----------
+    data : bytes or None
+        The output, or the beginning of it; None when it is in the file at `path`, or when there is none.
+    path : str
+        The file that holds the whole output; "" when there is none.
+    nbytes : int
+        How many bytes of it to take at most.
+    """
+    if data is None and path:
+        try:
+            with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
+                data = _read(file, 0, nbytes) if _is_file(os.fstat(file.fileno())) else b""
+        except (OSError, ValueError):  # ValueError: a NUL in the path
+            return ""
+    data = (data or b"")[:nbytes]
+    return data[: len(data) - _torn_at_end(data)].decode("utf-8", "backslashreplace")
+
+
 def _file_text(path: str, limit: int) -> str:
     with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
         status = os.fstat(file.fileno())

@@ -1,4 +1,4 @@
-"""ResultRow: what is recorded of one attempt that ended; EndingRow, Span, Head: the little of it that is asked for."""
+"""ResultRow: what is recorded of one attempt that ended; the others: the little of it that tells one thing."""
 
 from __future__ import annotations
 
@@ -50,6 +50,31 @@ class ResultRow(NamedTuple):
     losses: int = 0
     #: the task whose monitor asked for this one; None: the user did
     origin: int | None = None
+
+
+class FactRow(NamedTuple):
+    """What a table shows of one attempt that ended: the small fields of a `ResultRow`."""
+
+    seq: int
+    task: int
+    attempt: int
+    state: int
+    exit_code: int | None
+    node: str
+    started_at: float | None
+    finished_at: float
+
+
+class FirstRow(NamedTuple):
+    """How the stdout of one attempt begins, and how its stderr ends."""
+
+    task: int
+    attempt: int
+    stdout: bytes | None
+    stdout_path: str
+    stderr_end: bytes | None
+    stderr_path: str
+    note: str
 
 
 class EndingRow(NamedTuple):

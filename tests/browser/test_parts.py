@@ -1,0 +1,235 @@
+"""The parts below the head in a real browser, with a kernel that says what it is told: past all cleaning of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Cell
+from tests.browser.test_widget import running
+
+pytestmark = pytest.mark.browser
+
+Open = Callable[..., Cell]
+
+EVIL = [
+    "<script>window.harm = 1</script>",
+    "<img src=x onerror='window.harm = 1'>",
+    "\u202egnp.exe\u2066\u200f",
+    "x" * 1_000_000,
+    "\x00\x07\x08\x1b]0;title\x07\x9b31m",
+]
+ANSWERS = """(evil) => {
+  const row = [0, 5, evil, evil, 1, 2.5, 3, evil, "err", evil];
+  window.answer = {
+    rows: { answer: { total: 2, first: 0, rows: [row, [1, ...row.slice(1)]], nodes: [evil], inputs: [evil] } },
+    name: { answer: { row } },
+    groups: { answer: { largest: 8, more: [1, 2], groups: [{
+      key: "k", label: `exit 1: ${evil}`, text: evil, example: `${evil}.`, reason: "exit", count: 2, first: [0], mem: 0,
+    }] } },
+    task: { answer: {
+      task: 0, state: 5, superseded: false, command: evil, cut: false, inputs: [[evil, evil]], now: null, attempt: 1,
+      attempts: [
+        { attempt: 1, state: 5, why: evil, node: evil, started: 1, ended: 2, cpu: 1, rss: 1, note: evil, paths: [] },
+      ],
+      live: false, note: evil, mem: 0, origin: 1, spawned: [[1, 1]], discarded: false, most: 1048576, bytes: 65536,
+      sizes: { stdout: 9, stderr: 9 }, streams: { stdout: { whole: evil }, stderr: { whole: `${evil}\\n`.repeat(3) } },
+    } },
+    kill: { error: evil },
+  };
+}"""
+
+
+# Takes the widget away and draws it again, of the same model.
+ANEW = """async () => {
+  window.unmount();
+  const { default: widget } = await import("/job.js");
+  window.unmount = widget.render({ model, el: document.querySelector("#cell") });
+}"""
+
+
+# What sticks out to the right, but for what scrolls.
+WIDE = """() => [...document.querySelectorAll("#cell *")]
+  .filter((node) => node.getBoundingClientRect().right > innerWidth)
+  .filter((node) => !node.closest("pre, .stratos-grid, .stratos-attempts"))
+  .map((node) => node.className)"""
+
+
+def mounted(cell: Cell, states: list[int], version: int = 1) -> None:
+    """Show a running job whose tasks are in these states."""
+    cell.mount(running())
+    cell.page.evaluate(
+        "([states, version]) => model.tell({ tick: { view: model.get('view'), picture: { version, total: states.length,"
+        " zip: false } } }, [Uint8Array.from(states).buffer])",
+        [states, version],
+    )
+
+
+def change(cell: Cell, after: int, changes: dict[int, int], total: int, version: int | None = None) -> None:
+    tasks = [*changes]
+    planes = [task >> shift & 255 for shift in (0, 8, 16, 24) for task in tasks]
+    picture = {
+        "after": after, "version": version or after + 1, "total": total, "changed": len(changes), "zip": False,
+    }  # fmt: skip
+    cell.page.evaluate(
+        "([picture, data]) => model.tell({ tick: { view: model.get('view'), picture } },"
+        " [Uint8Array.from(data).buffer])",
+        [picture, [*planes, *changes.values()]],
+    )
+    cell.painted()
+
+
+def pixels(cell: Cell, *tasks: int) -> Any:
+    """Return the colours of cells in the middle of the first line."""
+    return cell.page.evaluate(
+        "tasks => { const canvas = document.querySelector('.stratos-canvas'), pen = canvas.getContext('2d');"
+        " return tasks.map(task => [...pen.getImageData(task * 16 + 2, 2, 1, 1).data].slice(0, 3).join()); }",
+        tasks,
+    )
+
+
+def test_the_map_follows_changes_and_asks_for_all_when_one_is_missing(open_cell: Open) -> None:
+    cell = open_cell()
+    mounted(cell, [0, 4, 5, 2, 8, 0])
+    cell.painted()
+    colours = pixels(cell, 0, 1, 2, 3, 4)
+    assert len(set(colours)) == 5
+    change(cell, 1, {0: 4, 5: 5}, 7)
+    assert pixels(cell, 0, 5, 6) == [colours[1], colours[2], colours[0]]
+    assert cell.page.evaluate("model.sent.length") == 1
+    change(cell, 5, {0: 5}, 7)
+    assert cell.page.evaluate("model.sent.map(({ have }) => have)") == [0, 2]
+    assert pixels(cell, 0) == [colours[1]], "what does not follow is not taken"
+
+
+def test_a_packed_picture_is_unpacked_before_what_follows_it(open_cell: Open) -> None:
+    cell = open_cell()
+    cell.mount(running())
+    cell.page.evaluate(
+        """async () => {
+          const states = new Uint8Array(40).fill(4);
+          const stream = new Blob([states]).stream().pipeThrough(new CompressionStream("deflate"));
+          const packed = await new Response(stream).arrayBuffer();
+          const view = model.get("view");
+          model.tell({ tick: { view, picture: { version: 1, total: 40, zip: true } } }, [packed]);
+          const change = Uint8Array.of(3, 0, 0, 0, 5);
+          const picture = { version: 2, after: 1, total: 40, changed: 1, zip: false };
+          model.tell({ tick: { view, picture } }, [change.buffer]);
+        }"""
+    )
+    cell.page.wait_for_function(
+        "() => document.querySelector('.stratos-canvas').getAttribute('aria-label')?.startsWith('Map of 40 tasks')"
+    )
+    cell.page.wait_for_timeout(50)
+    cell.painted()
+    colours = pixels(cell, 2, 3)
+    assert colours[0] != colours[1]
+    assert cell.page.evaluate("model.sent.length") == 1
+
+
+def test_the_map_names_the_task_under_the_pointer_and_stresses_a_state(open_cell: Open) -> None:
+    cell = open_cell()
+    cell.page.evaluate(ANSWERS, "prog 1")
+    mounted(cell, [4, 5, 0])
+    cell.painted()
+    before = pixels(cell, 0, 1)
+    box = cell.page.locator(".stratos-canvas").bounding_box()
+    assert box is not None
+    cell.page.mouse.move(box["x"] + 20, box["y"] + 5)
+    cell.page.locator(".stratos-tip-command", has_text="prog 1").wait_for()
+    assert cell.text(".stratos-tip-head").startswith("task 1, failed on prog 1")
+    cell.page.mouse.move(0, 0)
+    assert cell.page.locator(".stratos-tip").is_hidden()
+    cell.page.locator(".stratos-choose[data-state=failed]").click()
+    cell.painted()
+    after = pixels(cell, 0, 1)
+    assert (after[0] != before[0], after[1] == before[1]) == (True, True)
+
+
+@pytest.mark.parametrize("evil", EVIL, ids=["script", "img", "direction", "long", "controls"])
+def test_hostile_answers_are_text(open_cell: Open, evil: str) -> None:
+    cell = open_cell(width=900)
+    cell.page.evaluate(ANSWERS, evil)
+    mounted(cell, [5, 5])
+    page = cell.page
+    for name in ("Tasks", "Failures"):
+        page.get_by_role("tab", name=name).click()
+        cell.painted()
+    page.get_by_role("tab", name="Tasks").click()
+    page.locator(".stratos-rows .stratos-row").first.click()
+    page.locator(".stratos-output").first.wait_for()
+    cell.painted()
+    assert page.locator("#cell :is(script, img, a, iframe, object)").count() == 0
+    assert page.evaluate(WIDE) == []
+    assert page.locator(".stratos-job").bounding_box()["height"] < 1600  # type: ignore[index]
+    for text in page.locator(".stratos-output, .stratos-command").all_text_contents():
+        assert "\u202e" not in text
+        assert "\x00" not in text
+        assert len(text) <= (4100 * 3 if "output" in text else 1_000_001)
+    page.get_by_role("button", name="With a memory limit").click()
+    page.keyboard.press("Escape")
+    assert page.evaluate("window.harm") is None
+    assert cell.complaints == []
+
+
+def test_colours_of_a_terminal_are_kept_and_nothing_else_of_it(open_cell: Open) -> None:
+    cell = open_cell()
+    text = "\x1b[1;32mgood\x1b[0m \x1b[48;2;1;2;3mback\x1b[m \x1b[2J\x1b[10;10Hplain \x1b]8;;http://x\x07link\x1b]8;;\x07\n"
+    text += "10%\r50%\r100%\r\nend\x1b["
+    cell.page.evaluate(ANSWERS, text)
+    mounted(cell, [5])
+    cell.page.locator(".stratos-canvas").focus()
+    cell.page.keyboard.press("Enter")
+    output = cell.page.locator(".stratos-output").first
+    output.get_by_text("100%").wait_for()
+    assert output.text_content() == "good back plain link\n100%\nend["
+    assert output.locator(".stratos-ansi-bold.stratos-ansi-2").text_content() == "good"
+    back = output.locator("span").nth(1)
+    assert back.evaluate("node => getComputedStyle(node).backgroundColor") == "rgb(1, 2, 3)"
+
+
+def test_a_bomb_of_colours_makes_a_bounded_number_of_nodes(open_cell: Open) -> None:
+    cell = open_cell()
+    cell.page.evaluate(ANSWERS, ("\x1b[31m\x1b[5mx\x1b[48;5;9my" * 100 + "\n") * 200)
+    mounted(cell, [5])
+    cell.page.locator(".stratos-canvas").focus()
+    cell.page.keyboard.press("Enter")
+    cell.page.locator(".stratos-output", has_text="x").first.wait_for()
+    assert cell.page.evaluate("document.querySelectorAll('.stratos-output *').length") <= 12_100
+    assert cell.page.locator(".stratos-output").first.text_content().count("x") > 1000  # type: ignore[union-attr]
+
+
+def test_what_the_kernel_refuses_is_said(open_cell: Open) -> None:
+    cell = open_cell()
+    cell.page.evaluate(ANSWERS, "no room on any node")
+    mounted(cell, [2])
+    cell.page.get_by_role("button", name="Kill job").click()
+    question = cell.page.get_by_role("alertdialog")
+    assert cell.page.evaluate("document.activeElement.textContent") == "Cancel", "the harmless answer is at hand"
+    question.get_by_role("button", name="Kill the job").click()
+    cell.page.locator(".stratos-bad-news", has_text="no room on any node").wait_for()
+
+
+def test_a_widget_drawn_anew_shows_what_the_last_one_did(open_cell: Open) -> None:
+    cell = open_cell()
+    cell.page.evaluate(ANSWERS, "prog")
+    mounted(cell, [5, 5])
+    cell.page.get_by_role("tab", name="Failures").click()
+    cell.page.evaluate(ANEW)
+    cell.painted()
+    assert cell.page.get_by_role("tab", name="Failures").get_attribute("aria-selected") == "true"
+
+
+def test_all_jobs_have_a_line_each(open_cell: Open) -> None:
+    cell = open_cell()
+    evil = running() | {"job": "<b>\u202egnp", "state": "<i>running"}
+    cell.mount({})
+    cell.page.evaluate("jobs => { model.state = { jobs }; }", [running(), evil])
+    cell.page.evaluate(ANEW)
+    assert cell.page.locator(".stratos-jobs-row").count() == 3
+    assert cell.page.locator("#cell :is(b, i)").count() == 0
+    cell.page.evaluate("jobs => model.tell({ tick: { jobs } })", [running()])
+    assert cell.page.locator(".stratos-jobs-row").count() == 2
+    assert cell.complaints == []
