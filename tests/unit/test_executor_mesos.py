@@ -182,7 +182,7 @@ def test_nothing_stays_of_a_batch_that_is_over(make: MakeAgent) -> None:
 # -- the connection -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{"pieces": torn}, {"dribble": True}, {"unix": True}], ids=str)
+@pytest.mark.parametrize("options", [{"pieces": torn}, {"dribble": True}, {"unix": True}], ids=["torn", "slow", "unix"])
 def test_however_the_events_come(make: MakeAgent, python: str, options: Any) -> None:
     agent = make(python, **options)
     agent.launch("echo ü", "echo b")
