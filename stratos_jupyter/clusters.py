@@ -19,7 +19,7 @@ from .backend.engines.mesos.address import ZooKeeper, parse_master
 from .backend.engines.mesos.driver import MesosDriver, check_installed
 from .backend.engines.mesos.engine import MesosEngine
 from .backend.engines.mesos.facts import ask_master
-from .backend.engines.mesos.offers import has_attributes
+from .backend.engines.mesos.offers import has_attributes, room
 from .backend.engines.mesos.packing import pack_executor
 from .backend.engines.mesos.terms import Keep, Speaker, Terms
 from .backend.engines.mesos.wire import Who
@@ -79,14 +79,17 @@ class MesosSite:
         check_installed()
         bad: list[str] = []
         facts = ask_master(self._where)
-        demand, largest = spec.largest_demand(), facts.largest
-        if largest is not None and not demand.fits(largest.resources):
+        demand = spec.largest_demand()
+        asked = ", ".join(f"{name}={value}" for name, value in spec.where)
+        fitting = [agent for agent in facts.agents or () if has_attributes(agent[2], spec.where)]
+        rooms = [(node, room(has, has_executor=False, cpus=demand.cpus)) for node, has, _ in fitting]
+        if rooms and not any(demand.fits(has) for _, has in rooms):
+            node, has = max(rooms, key=lambda one: (one[1].cpus, one[1].mem_mib))
             bad.append(
-                f"a task asks for {demand}, but the largest agent, {largest.node}, has {largest.resources}; "
-                "ask for less with --threads, --mem, --disk or --gpus"
+                f"a task asks for {demand}, but the largest agent{' with ' + asked if asked else ''}, {node}, has {has} "
+                "beside the job's executor; ask for less with --threads, --mem, --disk or --gpus"
             )
-        if spec.where and facts.agents and not any(has_attributes(told, spec.where) for _, _, told in facts.agents):
-            asked = ", ".join(f"{name}={value}" for name, value in spec.where)
+        if facts.agents and not fitting:
             known = sorted({f"{name}={value}" for _, _, told in facts.agents for name, value in told.items()})
             bad.append(f"no agent has {asked}; there is {', '.join(known[:20]) or 'no attribute at all'}")
         for option, path in (("--cwd", spec.cwd), ("--log-dir", spec.log_directory)):

@@ -268,7 +268,7 @@ class JobLoop:
             if failed is None:
                 launches, self._launches = self._launches, []
                 for decisions in launches:
-                    self.engine.perform(decisions)
+                    self._perform(decisions)
             for item in taken:
                 try:
                     self._handle(item)
@@ -283,6 +283,14 @@ class JobLoop:
                 self.withdraw(self._disk_notice)
                 self._disk_notice = ""
         self._end_turn()
+
+    def _perform(self, decisions: Sequence[Decision]) -> None:
+        """Perform what had to wait; if it cannot be, that must not take what came with it."""
+        try:
+            self.engine.perform(decisions)
+        except Exception as error:
+            log.exception("%s: %r", self._titles[0], decisions)
+            self.notice(f"internal error: {type(error).__name__}: {error}")
 
     def _end_turn(self) -> None:
         finish, self._finish = self._finish, None

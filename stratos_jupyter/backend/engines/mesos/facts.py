@@ -12,7 +12,6 @@ from urllib.request import urlopen
 
 from ....errors import EngineError
 from ...core.resources import Resources
-from ..base import Largest
 from .address import Master, ZooKeeper
 
 #: a master that has not answered by then is not there, in seconds
@@ -33,14 +32,6 @@ class Facts:
 
     version: str
     agents: Sequence[tuple[str, Resources, dict[str, str]]] | None
-
-    @property
-    def largest(self) -> Largest | None:
-        """The agent with most processors, and among those with most memory; None where that is not known."""
-        if not self.agents:
-            return None
-        node, resources, _ = max(self.agents, key=lambda agent: (agent[1].cpus, agent[1].mem_mib))
-        return Largest(node, resources)
 
 
 def ask_master(where: Master | ZooKeeper, patience_s: float = PATIENCE_S) -> Facts:

@@ -29,6 +29,8 @@ _EXECUTOR_ENDED: Final = frozenset(
         "REASON_COMMAND_EXECUTOR_FAILED",
     }
 )
+#: what a shell, and the executor's guard, add to the number of the signal that has killed what they waited for
+SIGNALLED: Final = 128
 
 
 class Statuses:
@@ -93,8 +95,7 @@ class Statuses:
         agent = self._desk.agents.get(update.agent_id)
         node = agent.node if agent is not None else update.agent_id
         if batch_id is not None and update.ended:
-            attempts = tuple((record[0], record[1]) for record in update.ended)
-            self._desk.sink.post(LaunchKnown(self._desk.sink.now(), batch_id, node, attempts))
+            self._was_launched(batch_id, node, update.ended)
         self._deliver(node, update, acknowledge)
 
     def _deliver(self, node: str, update: wire.Update, acknowledge: Callable[[], None]) -> None:
@@ -119,9 +120,19 @@ class Statuses:
         """Take in results that an executor kept although they were acknowledged."""
         agent = self._desk.agents.get(agent_id)
         node = agent.node if agent is not None else agent_id
-        results = [result_of(record, node) for record in records if record[3] != "returned"]
-        if results:
-            self._desk.sink.post_results(results, _nothing)
+        told = [record for record in records if record[3] != "returned"]
+        for record in told:
+            self._was_launched(record[2], node, [record])
+        if told:
+            self._desk.sink.post_results([result_of(record, node) for record in told], _nothing)
+
+    def _was_launched(self, batch_id: int, node: str, records: Sequence[Sequence[Any]]) -> None:
+        """Say that attempts have run that may count as queued, before their results are told."""
+        sink, batches = self._desk.sink, self._desk.batches
+        attempts = [(record[0], record[1]) for record in records]
+        some = tuple(attempt for attempt in attempts if batches.of(attempt) is None and sink.wants(*attempt))
+        if some:
+            sink.post(LaunchKnown(sink.now(), batch_id, node, some))
 
     def started(self, rows: Sequence[Sequence[Any]]) -> None:
         """Take in that commands have begun."""
@@ -173,15 +184,18 @@ class Statuses:
             agent.lose()  # its executor had exited, so that its share was missing in the offer
         elif update.state == "TASK_ERROR" or (update.reason in _EXECUTOR_ENDED and batch.fresh and not agent.up):
             self._leave_out(agent, why)
-        self._desk.hand_back(self._desk.batches.remove(batch))
+        if agent.killed and update.reason in _EXECUTOR_ENDED:  # who knows what it had begun
+            self._desk.lose(batch)
+        else:
+            self._desk.hand_back(self._desk.batches.remove(batch))
 
-    def _leave_out(self, agent: Agent, why: str) -> None:
+    def _leave_out(self, agent: Agent, why: str, *, certain: bool = False) -> None:
         """Launch nothing on an agent for a while."""
         about = f"agent {agent.agent_id}"
         if agent.out_until_s <= self._desk.sink.now():
-            pause_s = agent.fail(self._desk.sink.now())
-            text = f"{agent.node} is left out for {pause_s / 60:.0f} min, because no executor starts there: {why}"
-            self._desk.say(about, text)
+            pause_s = agent.fail(self._desk.sink.now(), certain=certain)
+            while_s = f"{pause_s:.0f} s" if pause_s < 60.0 else f"{pause_s / 60:.0f} min"
+            self._desk.say(about, f"{agent.node} is left out for {while_s}, because no executor starts there: {why}")
         else:
             agent.lose()
 
@@ -191,10 +205,13 @@ class Statuses:
         if agent is None or agent.executor_id != happening.executor_id:
             return
         status = happening.status or 0
+        agent.killed = bool(status & 0x7F) or status >> 8 > SIGNALLED
         if agent.up or not status:
             agent.lose()
         elif NO_PYTHON in (status, status >> 8):
-            self._leave_out(agent, "there is no python3 on it, or one that is too old; it needs 3.6 or later")
+            why = "there is no python3 on it, or one that is too old; it needs 3.6 or later"
+            agent.killed = False
+            self._leave_out(agent, why, certain=True)
         else:
             self._leave_out(agent, f"it ended with status {status}; its sandbox in the master's pages says why")
 
