@@ -85,8 +85,9 @@ class MesosSite:
         rooms = [(node, room(has, has_executor=False, cpus=demand.cpus)) for node, has, _ in fitting]
         if rooms and not any(demand.fits(has) for _, has in rooms):
             node, has = max(rooms, key=lambda one: (one[1].cpus, one[1].mem_mib))
+            such = f" with {asked}" if asked else ""
             bad.append(
-                f"a task asks for {demand}, but the largest agent{' with ' + asked if asked else ''}, {node}, has {has} "
+                f"a task asks for {demand}, but the largest agent{such}, {node}, has {has} "
                 "beside the job's executor; ask for less with --threads, --mem, --disk or --gpus"
             )
         if facts.agents and not fitting:

@@ -16,7 +16,6 @@ from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import current as settings
 from stratos_jupyter.spec import JobSpec
-from tests.clusters.mesos.cluster import Cluster
 from tests.clusters.mesos.fixtures import MakeCluster
 from tests.executor_client import alive
 from tests.faults.kernels import is_up, kill, start

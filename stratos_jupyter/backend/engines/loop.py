@@ -325,7 +325,7 @@ class JobLoop:
         self._turning = self._loop.call_later(RETRY_S, self._turn)
 
     def _record(self, taken: Sequence[Item]) -> None:
-        """Commit all of a turn that must survive."""
+        """Commit all of a turn that must survive; what a lost attempt means the scheduler says."""
         page = Page()
         page.acts(self._acts)
         page.rows(self._unwritten)
@@ -333,7 +333,7 @@ class JobLoop:
             match item:
                 case Arrived():
                     for result in item.results:
-                        if result.reason is not Reason.LOST:  # the scheduler says what that means
+                        if result.reason is not Reason.LOST and not self._cannot_be(result):
                             self._enter(page, result)
                 case Added():
                     page.entries.append(item)
@@ -344,6 +344,11 @@ class JobLoop:
         page.write(self._journal)
         self._acts.clear()
         self._unwritten.clear()
+
+    def _cannot_be(self, result: Result) -> bool:
+        """Say whether it is of an attempt that was not launched: the scheduler refuses it, now and at each replay."""
+        table = self.scheduler.table
+        return table.waits(result.task) and result.attempt == table.attempt(result.task)
 
     def _enter(self, page: Page, result: Result) -> None:
         """Enter a result, and what its monitor wants to run; the call that this becomes may come later."""

@@ -82,10 +82,7 @@ def _of_one_context(desk: Desk, work: Work, launch: Launch) -> tuple[Launch, Map
 
 
 def still_wanted(desk: Desk, launches: Sequence[Launch]) -> list[Launch]:
-    """Return the part of launches that nobody has asked to end or hand back since they were decided; the rest goes back.
-
-    They had to wait for the disk.
-    """
+    """Return of launches what was neither killed nor recalled while they waited for the disk; hand back the rest."""
     left = []
     for launch in launches:
         recalled = launch.batch_id in desk.batches.recalls
