@@ -100,7 +100,7 @@ class MesosSite:
         for what, text in programs.items():
             try:
                 programs[what] = shlex.join(_program(text)) if text else ""
-            except ValueError as error:
+            except (SpecError, ValueError) as error:
                 bad.append(f"{what} {text!r}: {error}")
         monitor = spec.monitor if spec.monitor_source else programs["monitor"]
         return replace(spec, monitor=monitor, relauncher=programs["relauncher"]), bad
