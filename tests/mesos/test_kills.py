@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -73,6 +74,15 @@ def times(work: Path) -> list[int]:
     return found
 
 
+def rest(kernel: subprocess.Popen[str]) -> tuple[str, str]:
+    """Return the rest of what a kernel says, once it has ended; `communicate` leaves out what is buffered."""
+    assert kernel.stdout is not None
+    assert kernel.stderr is not None
+    out, err = kernel.stdout.read(), kernel.stderr.read()
+    kernel.wait(30)
+    return out, err
+
+
 def harm(cluster: Cluster, mode: str, dice: random.Random) -> None:
     """Kill something of the cluster, and bring it back."""
     if mode == "executor":
@@ -118,7 +128,7 @@ def test_nothing_is_lost_or_recorded_twice(mode: str, make_mesos: MakeCluster, t
             sums.update(kernels=1, recorded=len(seen))
             after = times(work)
             assert all(before[task] == after[task] for task in seen), "what was recorded does not run again"
-        out, err = kernel.communicate(timeout=150)
+        out, err = rest(kernel)
         assert kernel.returncode == 0, err
         if harmed["kernel"]:
             final = times(work)
@@ -127,7 +137,8 @@ def test_nothing_is_lost_or_recorded_twice(mode: str, make_mesos: MakeCluster, t
             assert "done" in out
         second = start(ATTACH, home)
         is_up(second)
-        out, err = second.communicate(timeout=90)
+        out, err = rest(second)
+        assert second.returncode == 0, err
         rows, losses = json.loads(out)
         assert [row[0] for row in sorted(rows)] == list(range(TASKS)), "each has one result"
         assert all(row[2:] == ["exit", 0, f"{row[0]}\n"] for row in rows)

@@ -87,6 +87,8 @@ def test_an_agent_is_said_to_be_one(serve: Serve) -> None:
 
 def test_what_the_environment_names_for_the_web_is_not_asked(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     assert ask_master(serve(version=VERSION, slaves=401)).version == "1.11.0"
 
 
