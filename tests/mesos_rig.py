@@ -21,7 +21,7 @@ from stratos_jupyter.backend.engines.mesos import happenings as on
 from stratos_jupyter.backend.engines.mesos import wire
 from stratos_jupyter.backend.engines.mesos.engine import MesosEngine
 from stratos_jupyter.backend.engines.mesos.terms import Terms
-from stratos_jupyter.backend.store.journal import Journal
+from stratos_jupyter.backend.store.journal import Journal, ResultRow
 from stratos_jupyter.commands import explicit_commands
 from tests.waiting import until
 
@@ -202,7 +202,14 @@ class Rig:
         return [task for _, tasks, _ in self.master.all("accept") for task in tasks]
 
     def status(
-        self, task: Mapping[str, Any], state: str, *, uuid: str = "u", ended: Sequence[Any] = (), **more: Any
+        self,
+        task: Mapping[str, Any],
+        state: str,
+        *,
+        uuid: str = "u",
+        started: Sequence[Any] = (),
+        ended: Sequence[Any] = (),
+        **more: Any,
     ) -> None:
         status: dict[str, Any] = {
             "task_id": task["task_id"],
@@ -213,8 +220,9 @@ class Rig:
         }
         if uuid:
             status["uuid"] = uuid
-        if ended:
-            data = json.dumps({"version": 1, "batch": 1, "ended": list(ended)}).encode()
+        if started or ended:
+            told = {"version": 1, "batch": 1, "started": list(started), "ended": list(ended)}
+            data = json.dumps(told).encode()
             status["data"] = base64.b64encode(zlib.compress(data)).decode()
         self.tell(on.Status(status))
 
@@ -230,6 +238,11 @@ class Rig:
     def states(self) -> list[TaskState]:
         table = self.loop.scheduler.table
         return self.driver.call(lambda: [table.state(task) for task in range(len(table))])
+
+    def journal_row(self, task: int) -> ResultRow:
+        """Return the result of a task."""
+        (row,) = [row for row in self.journal.rows() if row.task == task]
+        return row
 
     @property
     def notices(self) -> str:

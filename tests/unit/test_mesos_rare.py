@@ -258,3 +258,62 @@ def test_a_complaint_does_not_steer_a_terminal(rig: Rig) -> None:
     rig.tell(on.MasterError("\x1b[2J\x07red\r\nnews"))
     assert "red" in rig.notices
     assert rig.notices.replace("\n", "").isprintable()
+
+
+# --- memory ---
+
+MEMORY = {"reason": "REASON_CONTAINER_LIMITATION_MEMORY", "source": "SOURCE_AGENT", "message": "Memory limit exceeded"}
+
+
+def test_the_only_command_of_a_container_is_charged_with_its_memory(make_rig: MakeRig) -> None:
+    rig = make_rig()
+    rig.add(40)
+    rig.subscribe()
+    for task in range(5):
+        rig.offer(cpus=1.0)
+        rig.status(rig.launched()[-1], "TASK_FINISHED", ended=[ended(task)])
+    rig.offer(cpus=1.0)
+    batch = rig.launched()[-1]
+    rig.status(batch, "TASK_RUNNING", uuid="u1", started=[[5, 1, 77, 999.0]])
+    rig.status(batch, "TASK_RUNNING", uuid="u2", started=[[6, 1, 78, 999.5]], ended=[ended(5)])
+    rig.status(batch, "TASK_FAILED", uuid="u3", **MEMORY)
+    row = rig.journal_row(6)
+    assert (row.reason, row.started_at, row.node) == ("memory", 999.5, "node1")
+    assert "--mem" in row.note
+    states = rig.states()
+    assert states[5:7] == [TaskState.FINISHED, TaskState.FAILED]
+    assert set(states[7:]) == {TaskState.QUEUED}
+    assert "for its memory: Memory limit exceeded" in rig.notices
+    assert "u3" in [uuid for _, _, uuid in rig.master.all("acknowledge")]
+
+
+def test_of_several_commands_nobody_knows_which_it_was(rig: Rig) -> None:
+    rig.offer()
+    both = rig.launched()
+    for number, task in enumerate(both):
+        rig.status(task, "TASK_RUNNING", uuid=f"u{number}", started=[[number, 1, 77, 999.0]])
+    for number, task in enumerate(both):
+        rig.status(task, "TASK_FAILED", uuid=f"v{number}", **MEMORY)
+    assert rig.states() == [TaskState.QUEUED] * 2
+    assert rig.driver.call(rig.loop.view).attempts_lost == 2
+
+
+def test_what_is_not_known_to_have_run_is_not_charged(make_rig: MakeRig) -> None:
+    rig = make_rig()
+    rig.add(40)
+    rig.subscribe()
+    for task in range(5):
+        rig.offer(cpus=1.0)
+        rig.status(rig.launched()[-1], "TASK_FINISHED", ended=[ended(task)])
+    rig.offer(cpus=1.0)
+    batch = rig.launched()[-1]
+    rig.status(batch, "TASK_RUNNING", uuid="u1", ended=[ended(5)])
+    rig.status(batch, "TASK_FAILED", uuid="u3", **MEMORY)
+    assert set(rig.states()[6:]) == {TaskState.QUEUED}
+
+
+def test_a_container_that_ends_before_its_executor_begins_leaves_its_node_out(rig: Rig) -> None:
+    rig.offer(cpus=1.0)
+    rig.status(rig.launched()[0], "TASK_FAILED", **MEMORY)
+    assert "left out for 5 s, because no executor starts there: Memory limit exceeded" in rig.notices
+    assert rig.states() == [TaskState.QUEUED] * 2

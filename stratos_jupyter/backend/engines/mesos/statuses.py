@@ -11,6 +11,8 @@ from functools import partial
 from typing import Any, Final
 
 from ...core.events import LaunchKnown, NodeBack, NodeUnreachable, TasksReturned, TasksStarted
+from ...core.states import Reason
+from ..base import Result
 from ..records import result_of
 from . import happenings as on
 from . import wire
@@ -24,7 +26,12 @@ _RECONCILED: Final = "REASON_RECONCILIATION"
 _EXECUTOR_ENDED: Final = frozenset(
     {
         "REASON_CONTAINER_LAUNCH_FAILED",
+        "REASON_CONTAINER_LIMITATION",
+        "REASON_CONTAINER_LIMITATION_DISK",
+        "REASON_CONTAINER_LIMITATION_MEMORY",
+        "REASON_CONTAINER_PREEMPTED",
         "REASON_EXECUTOR_REGISTRATION_TIMEOUT",
+        "REASON_EXECUTOR_REREGISTRATION_TIMEOUT",
         "REASON_EXECUTOR_TERMINATED",
         "REASON_COMMAND_EXECUTOR_FAILED",
     }
@@ -137,6 +144,8 @@ class Statuses:
     def started(self, rows: Sequence[Sequence[Any]]) -> None:
         """Take in that commands have begun."""
         attempts = tuple((row[0], row[1]) for row in rows)
+        for attempt, row in zip(attempts, rows, strict=True):
+            self._desk.batches.start(attempt, row[3])
         self._desk.sink.post(TasksStarted(self._desk.sink.now(), attempts))
 
     def _alive(self, batch: Batch, agent: Agent) -> None:
@@ -172,8 +181,30 @@ class Statuses:
                 agent.lose()
             if batch.left and update.reason == "REASON_CONTAINER_LIMITATION_MEMORY":
                 self._desk.say("memory", f"{batch.node} ended the job's container for its memory: {update.message}")
+                self._charge_memory(batch)
             self._desk.lose(batch)
         self._connection.want_more()
+
+    def _charge_memory(self, batch: Batch) -> None:
+        """Say that a command has used up the container's memory, when it was the only one that ran there.
+
+        Of several nobody knows which it was: all of them are lost, as with an executor that dies.
+        """
+        desk = self._desk
+        if desk.batches.in_container(batch.place) != [batch] or batch.crowded:
+            for other in desk.batches.in_container(batch.place):
+                other.crowded = True
+            return
+        attempt, since_s = batch.running or (min(batch.left), None)
+        if since_s is None and len(batch.left) > 1:
+            return
+        now = desk.sink.now()
+        note = "used all the memory of the job's container on its node; ask for more with --mem"
+        result = Result(
+            *attempt, batch.node, Reason.MEMORY, None, since_s, now, 0.0, 0.0, None, None, "", "", 0, 0, note
+        )  # fmt: skip
+        desk.batches.report(attempt)
+        desk.sink.post_results([result], _nothing)
 
     def _never_began(self, batch: Batch, agent: Agent, update: wire.Update) -> None:
         """Take back a batch that its executor never saw: nothing of it was lost."""
