@@ -229,6 +229,22 @@ class Rig:
     def reconciled(self, task: Mapping[str, Any], state: str) -> None:
         self.status(task, state, uuid="", reason="REASON_RECONCILIATION")
 
+    def restart(self) -> None:
+        """Go on with the job as another process would."""
+        self.driver.call(self.loop.let_go)
+        self.journal.close()
+        self._first = self.kept[-1]
+        self.masters, self.kept = [], []
+        self.journal = Journal(self.journal.folder)
+        self.loop = self.driver.call(self._make_loop)
+        self.driver.call(lambda: self.loop.restore(Resources(1.0), 0))
+        self.settle()
+
+    @property
+    def lost(self) -> int:
+        """How many attempts the cluster has lost."""
+        return self.driver.call(self.loop.view).attempts_lost
+
     def tick(self, after_s: float = 1.0) -> None:
         self.clock_s += after_s
         self.driver.call(self.loop.engine._repeats.tick)

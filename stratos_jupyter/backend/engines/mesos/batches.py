@@ -32,6 +32,8 @@ class Batch:
         When it was launched; 0 when it is to be asked about at once.
     unreachable_s, gone_s : float or None
         Since when its agent cannot be reached; since when the master says that it has ended.
+    unknown : bool
+        Whether the master says that it knows nothing of it, wherever it may be.
     heard : bool
         Whether the master has said anything of it since it was asked last.
     inherited : bool
@@ -59,6 +61,7 @@ class Batch:
         self.given_up = False
         self.crowded = False
         self.running: tuple[Attempt, float] | None = None
+        self.unknown = False
         self.heard = False
         self.inherited = False
 

@@ -173,6 +173,7 @@ class Statuses:
         if batch.left and not update.uuid and update.reason == _RECONCILED:
             # The agent's own word may be on its way, with the results.
             batch.gone_s = self._desk.sink.now() if batch.gone_s is None else batch.gone_s
+            batch.unknown = update.state == "TASK_UNKNOWN" and batch.inherited and not batch.agent_id
             return
         if batch.left and not batch.begun and not batch.inherited and update.state != "TASK_KILLED":
             self._never_began(batch, agent, update)
