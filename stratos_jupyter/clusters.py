@@ -19,7 +19,7 @@ from .backend.engines.mesos.address import ZooKeeper, parse_master
 from .backend.engines.mesos.driver import MesosDriver, check_installed
 from .backend.engines.mesos.engine import MesosEngine
 from .backend.engines.mesos.facts import ask_master
-from .backend.engines.mesos.offers import lacks
+from .backend.engines.mesos.offers import lacks, room
 from .backend.engines.mesos.packing import pack_executor
 from .backend.engines.mesos.terms import Keep, Speaker, Terms
 from .backend.engines.mesos.wire import Who
@@ -81,15 +81,21 @@ class MesosSite:
         check_installed()
         bad: list[str] = []
         facts = ask_master(self._where)
-        demand, largest = spec.largest_demand(), facts.largest
-        self.largest = largest
-        if largest is not None and not demand.fits(largest.resources):
+        demand = spec.largest_demand()
+        asked = ", ".join(f"{name}={value}" for name, value in spec.where)
+        fitting = [agent for agent in facts.agents or () if not lacks(agent[2], spec.where)]
+        rooms = [(node, room(has, has_executor=False, cpus=demand.cpus)) for node, has, _ in fitting]
+        self.largest = max(
+            (Largest(node, has) for node, has in rooms), key=lambda one: one.resources.mem_mib, default=None
+        )
+        if rooms and not any(demand.fits(has) for _, has in rooms):
+            node, has = max(rooms, key=lambda one: (one[1].cpus, one[1].mem_mib))
+            such = f" with {asked}" if asked else ""
             bad.append(
-                f"a task asks for {demand}, but the largest agent, {largest.node}, has {largest.resources}; "
-                "ask for less with --threads, --mem, --disk or --gpus"
+                f"a task asks for {demand}, but the largest agent{such}, {node}, has {has} "
+                "beside the job's executor; ask for less with --threads, --mem, --disk or --gpus"
             )
-        if spec.where and facts.agents and all(lacks(told, spec.where) for _, _, told in facts.agents):
-            asked = ", ".join(f"{name}={value}" for name, value in spec.where)
+        if facts.agents and not fitting:
             known = sorted({f"{name}={value}" for _, _, told in facts.agents for name, value in told.items()})
             bad.append(f"no agent has {asked}; there is {', '.join(known[:20]) or 'no attribute at all'}")
         for option, path in (("--cwd", spec.cwd), ("--log-dir", spec.log_directory)):
@@ -99,7 +105,7 @@ class MesosSite:
         for what, text in programs.items():
             try:
                 programs[what] = shlex.join(_program(text)) if text else ""
-            except ValueError as error:
+            except (SpecError, ValueError) as error:
                 bad.append(f"{what} {text!r}: {error}")
         monitor = spec.monitor if spec.monitor_source else programs["monitor"]
         return replace(spec, monitor=monitor, relauncher=programs["relauncher"]), bad

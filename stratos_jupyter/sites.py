@@ -56,8 +56,8 @@ class Site(Protocol):
 
 
 def is_local(master: str) -> bool:
-    """Say whether jobs of that master run on this machine."""
-    return master.startswith("local")
+    """Say whether jobs of that master run on this machine; a host may be called localhost, or local1:5050."""
+    return master.startswith("local") and not master.startswith("localhost") and not set(master) & {":", "."}
 
 
 def default_failover_s() -> float:

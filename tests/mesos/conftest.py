@@ -50,3 +50,16 @@ def begun(folder: Path) -> Counter[int]:
     except FileNotFoundError:
         lines = []
     return Counter(int(line.split(".")[-2]) for line in lines)
+
+
+def executors(cluster: Cluster) -> list[int]:
+    """The processes of executors: their commands have marks, they have none."""
+    found = []
+    for pid in cluster.processes():
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            continue
+        if b"STRATOS_TASK=" not in environment:
+            found.append(pid)
+    return found

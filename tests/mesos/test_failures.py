@@ -16,11 +16,10 @@ from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import current as settings
 from stratos_jupyter.spec import JobSpec
-from tests.clusters.mesos.cluster import Cluster
 from tests.clusters.mesos.fixtures import MakeCluster
 from tests.executor_client import alive
 from tests.faults.kernels import is_up, kill, start
-from tests.mesos.conftest import begun, noting, submit
+from tests.mesos.conftest import begun, executors, noting, submit
 from tests.waiting import until
 
 pytestmark = pytest.mark.mesos
@@ -46,19 +45,6 @@ def outputs(job: Job) -> dict[int, str]:
 
 def expected(count: int) -> dict[int, str]:
     return {task: f"{task}\n" for task in range(count)}
-
-
-def executors(cluster: Cluster) -> list[int]:
-    """The processes of executors: their commands have marks, they have none."""
-    found = []
-    for pid in cluster.processes():
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes()
-        except OSError:
-            continue
-        if b"STRATOS_TASK=" not in environment:
-            found.append(pid)
-    return found
 
 
 def test_an_agent_that_comes_back_has_lost_nothing(make_mesos: MakeCluster, session: Session, tmp_path: Path) -> None:

@@ -273,7 +273,7 @@ class JobLoop:
             if failed is None:
                 launches, self._launches = self._launches, []
                 for decisions in launches:
-                    self.engine.perform(decisions)
+                    self._perform(decisions)
             for item in taken:
                 try:
                     self._handle(item)
@@ -288,6 +288,14 @@ class JobLoop:
                 self.withdraw(self._disk_notice)
                 self._disk_notice = ""
         self._end_turn()
+
+    def _perform(self, decisions: Sequence[Decision]) -> None:
+        """Perform what had to wait; if it cannot be, that must not take what came with it."""
+        try:
+            self.engine.perform(decisions)
+        except Exception as error:
+            log.exception("%s: %r", self._titles[0], decisions)
+            self.notice(f"internal error: {type(error).__name__}: {error}")
 
     def _end_turn(self) -> None:
         finish, self._finish = self._finish, None
@@ -322,7 +330,7 @@ class JobLoop:
         self._turning = self._loop.call_later(RETRY_S, self._turn)
 
     def _record(self, taken: Sequence[Item]) -> None:
-        """Commit all of a turn that must survive."""
+        """Commit all of a turn that must survive; what a lost attempt means the scheduler says."""
         page = Page()
         page.acts(self._acts)
         page.rows(self._unwritten)
@@ -330,7 +338,7 @@ class JobLoop:
             match item:
                 case Arrived():
                     for result in item.results:
-                        if result.reason is not Reason.LOST:  # the scheduler says what that means
+                        if result.reason is not Reason.LOST and not self._cannot_be(result):
                             self._enter(page, result)
                 case Added():
                     page.entries.append(item)
@@ -341,6 +349,11 @@ class JobLoop:
         page.write(self._journal)
         self._acts.clear()
         self._unwritten.clear()
+
+    def _cannot_be(self, result: Result) -> bool:
+        """Say whether it is of an attempt that was not launched: the scheduler refuses it, now and at each replay."""
+        table = self.scheduler.table
+        return table.waits(result.task) and result.attempt == table.attempt(result.task)
 
     def _enter(self, page: Page, result: Result) -> None:
         """Enter a result, and what its monitor wants to run; the call that this becomes may come later."""

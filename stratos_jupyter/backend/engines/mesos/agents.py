@@ -1,7 +1,8 @@
 """The agents of a cluster as a job has met them. PURE: moments are arguments.
 
 A node is called by its host's name; of several agents on one host, the later ones have a number behind it. An agent
-whose executors keep failing is left out for five minutes, then ten, then twenty, and so on.
+where an executor has failed is left out for a few seconds; where they keep failing, for five minutes, then ten, then
+twenty, and so on.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from itertools import chain, count
 from types import MappingProxyType
 from typing import Final
 
-#: how long an agent is left out after the first failure of an executor that had not begun anything, in seconds
+#: how long an agent is left out after an executor that had not begun anything failed, in seconds: it may have been
+#: killed by somebody
+OUT_FIRST_S: Final = 5.0
+#: and after the next one, or where it is clear that all will fail; then twice as long each time
 OUT_S: Final = 300.0
 #: and at most
 OUT_MOST_S: Final = 6 * 3600.0
@@ -35,6 +39,8 @@ class Agent:
         Whether the master has lost sight of it.
     failures : int
         How many of its executors in a row ended before they had begun anything.
+    killed : bool
+        Whether the last one was killed, and may have begun something that it could not tell.
     out_until_s : float
         Until when it is left out.
     """
@@ -46,11 +52,12 @@ class Agent:
         self.up = False
         self.unreachable = False
         self.failures = 0
+        self.killed = False
         self.out_until_s = 0.0
 
     def hear(self, executor_id: str) -> None:
         """Note that an executor of the job runs there."""
-        self.executor_id, self.up, self.failures = executor_id, True, 0
+        self.executor_id, self.up, self.failures, self.killed = executor_id, True, 0, False
 
     def lose(self) -> None:
         """Note that none does."""
@@ -60,12 +67,15 @@ class Agent:
         """Leave it out for a moment, which counts as no failure."""
         self.out_until_s = max(self.out_until_s, now_s + MOMENT_S)
 
-    def fail(self, now_s: float) -> float:
-        """Note that an executor ended before it had begun anything; return for how long the agent is left out."""
+    def fail(self, now_s: float, *, certain: bool = False) -> float:
+        """Note that an executor ended before it had begun anything; return for how long the agent is left out.
+
+        `certain`: it is clear that the next one will do so too.
+        """
         self.lose()
-        pause_s = min(OUT_S * 2**self.failures, OUT_MOST_S)
         if self.out_until_s <= now_s:  # others that were on their way there count as one failure with it
-            self.failures += 1
+            self.failures += 2 if certain and not self.failures else 1
+            pause_s = OUT_FIRST_S if self.failures == 1 else min(OUT_S * 2 ** (self.failures - 2), OUT_MOST_S)
             self.out_until_s = now_s + pause_s
         return self.out_until_s - now_s
 

@@ -32,12 +32,18 @@ class Batch:
         When it was launched; 0 when it is to be asked about at once.
     unreachable_s, gone_s : float or None
         Since when its agent cannot be reached; since when the master says that it has ended.
+    unknown : bool
+        Whether the master says that it knows nothing of it, wherever it may be.
     heard : bool
         Whether the master has said anything of it since it was asked last.
     inherited : bool
         Whether an earlier process has launched it, and its executor has not been heard of since.
     given_up : bool
         Whether its attempts were given up for lost. Should it come back, the first result wins.
+    crowded : bool
+        Whether others ran in its container when that was ended for its memory.
+    running : tuple of ((int, int), float) or None
+        Which attempt is known to run, and since when: one at a time does.
     """
 
     def __init__(self, batch_id: int, node: str, attempts: Iterable[Attempt]) -> None:
@@ -53,6 +59,9 @@ class Batch:
         self.unreachable_s: float | None = None
         self.gone_s: float | None = None
         self.given_up = False
+        self.crowded = False
+        self.running: tuple[Attempt, float] | None = None
+        self.unknown = False
         self.heard = False
         self.inherited = False
 
@@ -108,6 +117,18 @@ class Batches:
         batch = self._where.pop(attempt, None)
         if batch is not None:
             batch.left.discard(attempt)
+            if batch.running is not None and batch.running[0] == attempt:
+                batch.running = None
+
+    def start(self, attempt: Attempt, at_s: float) -> None:
+        """Note that an attempt has begun."""
+        batch = self._where.get(attempt)
+        if batch is not None:
+            batch.running = (attempt, at_s)
+
+    def in_container(self, place: tuple[str, str]) -> list[Batch]:
+        """Return the batches on an executor of which something has not been reported."""
+        return [batch for batch in self._batches.values() if batch.left and batch.place == place]
 
     def remove(self, batch: Batch) -> list[Attempt]:
         """Forget a batch that is over; return the attempts of it that were not reported."""

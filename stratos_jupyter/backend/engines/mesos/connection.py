@@ -121,23 +121,31 @@ class Connection:
         if speaker is not None:
             speaker.stop()
 
-    def end(self) -> Future[None]:
-        """End the framework with all that runs, then close the connection; the future is done then."""
-        ended: Future[None] = Future()
+    def end(self) -> Future[bool]:
+        """End the framework with all that runs, then close the connection; the future says whether it has ended."""
+        ended: Future[bool] = Future()
         speaker, self._speaker = self._speaker, None
         was_heard, self.subscribed = self.subscribed, False
         if speaker is None:
-            ended.set_result(None)
+            ended.set_result(False)
             return ended
 
-        def stop(_: object = None) -> None:
-            speaker.stop().add_done_callback(lambda _: ended.set_result(None))
+        def stop(torn_down: Future[None] | None = None) -> None:
+            done = torn_down is not None and torn_down.exception() is None
+            speaker.stop().add_done_callback(lambda _: self._tell_ended(ended, done))
 
         if was_heard:
             speaker.teardown().add_done_callback(stop)
         else:
             stop()
         return ended
+
+    def _tell_ended(self, ended: Future[bool], done: bool) -> None:
+        """Say it on the loop: this is another thread."""
+        try:
+            self._loop.call_soon_threadsafe(ended.set_result, done)
+        except RuntimeError:
+            log.debug("the driver's loop is closed")
 
     def want(self) -> None:
         """Ask for offers, now and whenever something may have come free, but not too often."""

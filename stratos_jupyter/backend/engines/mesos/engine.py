@@ -24,7 +24,7 @@ from . import wire
 from .agents import Agent
 from .batches import Attempt, Batch
 from .connection import Connection
-from .launching import Held, prepare, take_back
+from .launching import Held, prepare, still_wanted, take_back
 from .offers import Json, Pool, attributes, lacks, names, room
 from .repeats import Repeats
 from .statuses import Statuses
@@ -41,6 +41,11 @@ SOON_REFUSE_S: Final = 1.0
 USELESS_REFUSE_S: Final = 3600.0
 #: what runs may take so long to end when the job is closed, in seconds: a grace time, and more
 CLOSE_S: Final = 8.0
+#: what the master may not have heard is said again after this, in seconds
+SAY_AGAIN_S: Final = 1.0
+#: a framework that could not be ended is tried again after this, in seconds, and so often
+END_AGAIN_S: Final = 1.0
+ENDINGS_MOST: Final = 5
 #: the end of a running task's output is waited for so long, in seconds
 TAIL_S: Final = 5.0
 
@@ -84,7 +89,9 @@ class MesosEngine:
         self._offers: dict[str, Held] = {}
         self._tails: dict[int, Future[Tail | None]] = {}
         self._requests = count(1)
-        self._finishing = False  # the job has ended, and the master has not been told
+        self._finishing = False  # the job has ended, and its framework has not
+        self._ending: Future[bool] | None = None  # the master has been told to end it
+        self._endings = 0  # how often in vain
         self._closing = self._closed = False
         self._gone: Future[None] = Future()
         self.page = ""
@@ -110,7 +117,8 @@ class MesosEngine:
                 case Revive():
                     self._finishing = False
                     self._connection.want()
-                    self._connection.start()
+                    if self._ending is None:
+                        self._connection.start()
                 case Suppress():
                     self._connection.want_none()
                 case Kill():
@@ -134,21 +142,37 @@ class MesosEngine:
         if offer is None or speaker is None or self._closing:  # it was taken back, or the connection was lost
             self._desk.hand_back(attempt for launch in launches for attempt in launch.tasks)
             return
-        tasks = prepare(self._desk, self._work, offer, launches)
+        launches = still_wanted(self._desk, launches)
+        tasks = prepare(self._desk, self._work, offer, launches) if launches else []
         if tasks:
             speaker.accept([offer_id], wire.accept(tasks), REST_REFUSE_S)
         else:
             self._connection.decline([offer_id], SOON_REFUSE_S)
 
     def _finish(self) -> None:
-        """The job's last task has ended: end the framework, with its executors."""
+        """The job's last task has ended: end the framework, with its executors. It is forgotten once it has ended."""
         self._finishing = True
+        if self._ending is not None:
+            return
         if not self._desk.framework_id:
             self._finished()
         elif self._connection.subscribed:
-            self._connection.end()
+            self._ending = self._connection.end()
+            self._ending.add_done_callback(self._has_ended)
+        else:
+            self._connection.start()
+
+    def _has_ended(self, ended: Future[bool]) -> None:
+        self._ending = None
+        if ended.result() or self._endings >= ENDINGS_MOST:
+            self._endings = 0
             self._finished()
         else:
+            self._endings += 1
+            self._loop.call_later(END_AGAIN_S, self._end_again)
+
+    def _end_again(self) -> None:
+        if not self._closed and (self._finishing or self._connection.wanted):
             self._connection.start()
 
     def _finished(self) -> None:
@@ -156,6 +180,8 @@ class MesosEngine:
         self._offers.clear()
         self._connection.stop()
         self._desk.begin_anew()
+        if self._connection.wanted and not self._closed:  # there is more to do, as another framework
+            self._connection.start()
 
     # -- what happens -----------------------------------------------------------------------------------
 
@@ -174,8 +200,9 @@ class MesosEngine:
             case on.ExecutorFailed():
                 self._repeats.greeted((happening.agent_id, happening.executor_id))
                 self._statuses.executor_ended(happening)
-            case on.AgentFailed():
-                pass  # of each batch there the master tells by a status
+            case on.AgentFailed():  # of each batch there the master tells by a status
+                if not any(batch.agent_id == happening.agent_id for batch in self._desk.batches):
+                    self._desk.agents.forget(happening.agent_id)
             case on.InverseOffers():
                 if self._connection.speaker is not None:
                     self._connection.speaker.decline_inverse([offer["id"]["value"] for offer in happening.offers])
@@ -206,6 +233,8 @@ class MesosEngine:
             case on.CallLost():
                 if not happening.perhaps_arrived:  # else the master is asked about it once it is back
                     self._not_accepted(happening.what)
+                if happening.call in ("REVIVE", "SUPPRESS", "DECLINE"):  # the events may have gone on meanwhile
+                    self._loop.call_later(SAY_AGAIN_S, self._say_again, happening.what)
             case on.CallRefused():
                 desk.say("master", f"the master refuses {happening.call} ({happening.status}): {happening.text}")
                 self._not_accepted(happening.what)
@@ -236,8 +265,6 @@ class MesosEngine:
         self._offers.clear()
         self._connection.stop()
         desk.begin_anew()
-        for batch in desk.batches:
-            desk.lose(batch)
         if self._finishing:
             self._finished()
             return
@@ -249,6 +276,15 @@ class MesosEngine:
             self._sink.notice(f"the cluster has given the job up ({happening.why}): what it had not told runs again")
         if self._connection.wanted:
             self._connection.start()
+
+    def _say_again(self, what: Json) -> None:
+        if self._closed or not self._connection.subscribed:  # then all of it is said anew
+            return
+        if "decline" in what:
+            offer_ids = [one["value"] for one in what["decline"]["offer_ids"]]
+            self._connection.decline(offer_ids, SOON_REFUSE_S)
+        else:
+            self._connection.up()
 
     def _not_accepted(self, call: Json) -> None:
         for operation in call.get("accept", {}).get("operations", ()):
@@ -281,7 +317,10 @@ class MesosEngine:
         now, terms, desk = self._sink.now(), self._desk.terms, self._desk
         useful: list[Offer] = []
         useless: dict[float, list[str]] = {}
-        cpus_left = None if terms.max_cpus is None else max(0.0, terms.max_cpus - desk.batches.cpus)
+        cpus_left = None
+        if terms.max_cpus is not None:  # what is launched on offers that wait for the disk is in no book yet
+            held = sum(one.cpus for one in self._offers.values())
+            cpus_left = max(0.0, terms.max_cpus - desk.batches.cpus - held)
         for offer in offers:
             offer_id = offer["id"]["value"]
             agent = desk.agents.meet(offer["agent_id"]["value"], offer["hostname"])
@@ -294,7 +333,7 @@ class MesosEngine:
             if cpus_left is not None:
                 amount = replace(amount, cpus=min(amount.cpus, cpus_left))
                 cpus_left -= amount.cpus
-            self._offers[offer_id] = Held(agent, resources)
+            self._offers[offer_id] = Held(agent, resources, amount.cpus)
             useful.append(Offer(offer_id, agent.node, amount, names=names(offer)))
         for refuse_s, offer_ids in useless.items():
             self._connection.decline(offer_ids, refuse_s)
@@ -390,7 +429,8 @@ class MesosEngine:
     def _close_now(self) -> None:
         if not self._closed:
             self._shut()
-            self._connection.end().add_done_callback(lambda _: self._gone.set_result(None))
+            ending = self._connection.end() if self._ending is None else self._ending
+            ending.add_done_callback(lambda _: self._gone.set_result(None))
 
     def _shut(self) -> None:
         self._closed = True

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from ....errors import EngineError
 from ...core.resources import Resources
-from ..base import Largest
 from .address import Master, ZooKeeper
 
 #: a master that has not answered by then is not there, in seconds
-PATIENCE_S: Final = 5.0
+PATIENCE_S: Final = 4.5
+#: of a ZooKeeper that names none
+ZOOKEEPER_PORT: Final = 2181
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +38,6 @@ class Facts:
     version: str
     agents: Sequence[tuple[str, Resources, dict[str, str]]] | None
 
-    @property
-    def largest(self) -> Largest | None:
-        """The agent with most processors, and among those with most memory; None where that is not known."""
-        if not self.agents:
-            return None
-        node, resources, _ = max(self.agents, key=lambda agent: (agent[1].cpus, agent[1].mem_mib))
-        return Largest(node, resources)
-
 
 def ask_master(where: Master | ZooKeeper, patience_s: float = PATIENCE_S) -> Facts:
     """Ask a master what is to be known before a job is submitted.
@@ -52,31 +48,83 @@ def ask_master(where: Master | ZooKeeper, patience_s: float = PATIENCE_S) -> Fac
         It cannot be reached, or is no Mesos master.
     """
     if isinstance(where, ZooKeeper):
+        _within(patience_s, lambda: _look_for(where, patience_s), f"no ZooKeeper of {where} can be reached")
         return Facts("", None)
-    version = _get(where, "/version", patience_s)
-    if not isinstance(version, dict) or "version" not in version:
+    nobody = f"cannot reach a Mesos master at {where}"
+    try:
+        version = _within(patience_s, lambda: _get(where, "/version", patience_s), nobody)
+    except _NotFound as error:
+        raise EngineError(str(error)) from error
+    if not isinstance(version, dict) or not isinstance(version.get("version"), str):
         raise EngineError(f"what answers at {where} is no Mesos master; is the port right? (5050 mostly)")
     try:
-        found = _get(where, "/slaves", patience_s).get("slaves", [])
-    except EngineError as error:
-        if "404" in str(error):
-            raise EngineError(f"what answers at {where} is a Mesos agent, and no master (5050 mostly)") from error
-        found = None  # not everybody may see them
-    return Facts(str(version["version"]), None if found is None else [_agent(one) for one in found if one["active"]])
+        found = _within(patience_s, lambda: _get(where, "/slaves", patience_s), nobody)
+        agents = [_agent(one) for one in found["slaves"] if one["active"]]
+    except _NotFound as error:
+        raise EngineError(f"what answers at {where} is a Mesos agent, and no master (5050 mostly)") from error
+    except (EngineError, KeyError, TypeError, ValueError):
+        agents = None  # not everybody may see them, or there are too many for now
+    return Facts(version["version"], agents)
+
+
+class _NotFound(EngineError):
+    """There is no such page."""
+
+
+def _within(patience_s: float, ask: Callable[[], Any], nobody: str) -> Any:
+    """Return what `ask` returns; EngineError when it takes too long, which no timeout of a socket's can promise."""
+    answer: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(ask())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name="stratos-mesos-facts", daemon=True).start()
+    try:
+        return answer.result(patience_s)
+    except TimeoutError:
+        raise EngineError(f"{nobody}: no answer within {patience_s:g} s; is the address right, and it up?") from None
 
 
 def _get(where: Master, path: str, patience_s: float) -> Any:
+    direct = build_opener(ProxyHandler({}))  # as the driver connects: what the environment names is for the web
     try:
-        with urlopen(f"http://{where}{path}", timeout=patience_s) as answer:
+        with direct.open(f"http://{where}{path}", timeout=patience_s) as answer:
             return json.load(answer)
     except HTTPError as error:
-        raise EngineError(f"the Mesos master at {where} answers {path} with {error.code} {error.reason}") from error
-    except (OSError, HTTPException, ValueError) as error:
-        why = error.reason if isinstance(error, URLError) else error
-        text = why.strerror if isinstance(why, OSError) and why.strerror else str(why) or type(why).__name__
-        raise EngineError(
-            f"cannot reach a Mesos master at {where}: {text}; is the address right, and the master up?"
+        kind = _NotFound if error.code == 404 else EngineError
+        raise kind(
+            f"what answers at {where} says {error.code} {error.reason} to {path}; is it a Mesos master? (5050 mostly)"
         ) from error
+    except UnicodeError as error:
+        raise EngineError(f"{where.host!r} is no host's name") from error
+    except (HTTPException, ValueError) as error:
+        raise EngineError(f"what answers at {where} is no Mesos master; is the port right? (5050 mostly)") from error
+    except OSError as error:
+        raise EngineError(
+            f"cannot reach a Mesos master at {where}: {_why(error)}; is the address right, and the master up?"
+        ) from error
+
+
+def _look_for(where: ZooKeeper, patience_s: float) -> None:
+    """Connect to one of its hosts."""
+    whys = []
+    for address in where.hosts.split(","):
+        host, _, port = address.partition(":")
+        try:
+            socket.create_connection((host, int(port or ZOOKEEPER_PORT)), patience_s / 2).close()
+        except (OSError, OverflowError, UnicodeError) as error:
+            whys.append(f"{address}: {_why(error)}")
+        else:
+            return
+    raise EngineError(f"no ZooKeeper of {where} can be reached ({'; '.join(whys)}); are the addresses right?")
+
+
+def _why(error: Exception) -> str:
+    why = error.reason if isinstance(error, URLError) else error
+    return why.strerror if isinstance(why, OSError) and why.strerror else str(why) or type(why).__name__
 
 
 def _agent(found: dict[str, Any]) -> tuple[str, Resources, dict[str, str]]:

@@ -21,6 +21,8 @@ class Held:
 
     agent: Agent
     resources: Sequence[Json]
+    #: what the scheduler was told that may be taken of it
+    cpus: float
 
 
 def prepare(desk: Desk, work: Work, offer: Held, launches: Sequence[Launch]) -> list[dict[str, Any]]:
@@ -40,6 +42,7 @@ def prepare(desk: Desk, work: Work, offer: Held, launches: Sequence[Launch]) -> 
     agent, pool, who = offer.agent, Pool(offer.resources), desk.terms.who
     fresh = agent.executor_id not in desk.executors
     if fresh:
+        agent.killed = False
         executor = wire.executor_info(who, desk.framework_id, desk.terms.command, pool.take(EXECUTOR))
         agent.executor_id = executor["executor_id"]["value"]
         desk.executors[agent.executor_id] = executor
@@ -76,6 +79,19 @@ def _of_one_context(desk: Desk, work: Work, launch: Launch) -> tuple[Launch, Map
         desk.hand_back(attempt for attempt, call in zip(launch.tasks, calls, strict=True) if call not in alike)
         launch = replace(launch, tasks=tuple(same))
     return launch, first
+
+
+def still_wanted(desk: Desk, launches: Sequence[Launch]) -> list[Launch]:
+    """Return of launches what was neither killed nor recalled while they waited for the disk; hand back the rest."""
+    left = []
+    for launch in launches:
+        recalled = launch.batch_id in desk.batches.recalls
+        desk.batches.recalls.discard(launch.batch_id)
+        unwanted = {attempt for attempt in launch.tasks if recalled or attempt in desk.batches.kills}
+        desk.hand_back(attempt for attempt in launch.tasks if attempt in unwanted)
+        if len(unwanted) < len(launch.tasks):
+            left.append(replace(launch, tasks=tuple(one for one in launch.tasks if one not in unwanted)))
+    return left
 
 
 def take_back(desk: Desk, tasks: Sequence[Json]) -> None:

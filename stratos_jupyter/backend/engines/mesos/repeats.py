@@ -20,6 +20,8 @@ from .terms import Desk
 TICK_S: Final = 1.0
 #: the agent's own word about what a master has said to be over is waited for so long, in seconds
 AGENT_WORD_S: Final = 60.0
+#: so long where it is another process's launch that the master has never heard of: that died before it sent it
+UNKNOWN_S: Final = 5.0
 #: a launch of which nothing has been heard for so long is asked about, in seconds
 QUIET_S: Final = 30.0
 #: questions come at most so far apart, in seconds
@@ -74,7 +76,8 @@ class Repeats:
         """Give up what has waited for too long, and say again what had no effect."""
         desk, now = self._desk, self._desk.sink.now()
         for batch in desk.batches:
-            if batch.gone_s is not None and now - batch.gone_s >= AGENT_WORD_S:
+            patience_s = UNKNOWN_S if batch.unknown else AGENT_WORD_S
+            if batch.gone_s is not None and now - batch.gone_s >= patience_s:
                 desk.lose(batch)
                 self._connection.want_more()
             elif batch.given_up:  # it came back, perhaps, and others may have been faster

@@ -11,6 +11,8 @@ from functools import partial
 from typing import Any, Final
 
 from ...core.events import LaunchKnown, NodeBack, NodeUnreachable, TasksReturned, TasksStarted
+from ...core.states import Reason
+from ..base import Result
 from ..records import result_of
 from . import happenings as on
 from . import wire
@@ -24,11 +26,18 @@ _RECONCILED: Final = "REASON_RECONCILIATION"
 _EXECUTOR_ENDED: Final = frozenset(
     {
         "REASON_CONTAINER_LAUNCH_FAILED",
+        "REASON_CONTAINER_LIMITATION",
+        "REASON_CONTAINER_LIMITATION_DISK",
+        "REASON_CONTAINER_LIMITATION_MEMORY",
+        "REASON_CONTAINER_PREEMPTED",
         "REASON_EXECUTOR_REGISTRATION_TIMEOUT",
+        "REASON_EXECUTOR_REREGISTRATION_TIMEOUT",
         "REASON_EXECUTOR_TERMINATED",
         "REASON_COMMAND_EXECUTOR_FAILED",
     }
 )
+#: what a shell, and the executor's guard, add to the number of the signal that has killed what they waited for
+SIGNALLED: Final = 128
 
 
 class Statuses:
@@ -93,8 +102,7 @@ class Statuses:
         agent = self._desk.agents.get(update.agent_id)
         node = agent.node if agent is not None else update.agent_id
         if batch_id is not None and update.ended:
-            attempts = tuple((record[0], record[1]) for record in update.ended)
-            self._desk.sink.post(LaunchKnown(self._desk.sink.now(), batch_id, node, attempts))
+            self._was_launched(batch_id, node, update.ended)
         self._deliver(node, update, acknowledge)
 
     def _deliver(self, node: str, update: wire.Update, acknowledge: Callable[[], None]) -> None:
@@ -119,13 +127,25 @@ class Statuses:
         """Take in results that an executor kept although they were acknowledged."""
         agent = self._desk.agents.get(agent_id)
         node = agent.node if agent is not None else agent_id
-        results = [result_of(record, node) for record in records if record[3] != "returned"]
-        if results:
-            self._desk.sink.post_results(results, _nothing)
+        told = [record for record in records if record[3] != "returned"]
+        for record in told:
+            self._was_launched(record[2], node, [record])
+        if told:
+            self._desk.sink.post_results([result_of(record, node) for record in told], _nothing)
+
+    def _was_launched(self, batch_id: int, node: str, records: Sequence[Sequence[Any]]) -> None:
+        """Say that attempts have run that may count as queued, before their results are told."""
+        sink, batches = self._desk.sink, self._desk.batches
+        attempts = [(record[0], record[1]) for record in records]
+        some = tuple(attempt for attempt in attempts if batches.of(attempt) is None and sink.wants(*attempt))
+        if some:
+            sink.post(LaunchKnown(sink.now(), batch_id, node, some))
 
     def started(self, rows: Sequence[Sequence[Any]]) -> None:
         """Take in that commands have begun."""
         attempts = tuple((row[0], row[1]) for row in rows)
+        for attempt, row in zip(attempts, rows, strict=True):
+            self._desk.batches.start(attempt, row[3])
         self._desk.sink.post(TasksStarted(self._desk.sink.now(), attempts))
 
     def _alive(self, batch: Batch, agent: Agent) -> None:
@@ -153,6 +173,7 @@ class Statuses:
         if batch.left and not update.uuid and update.reason == _RECONCILED:
             # The agent's own word may be on its way, with the results.
             batch.gone_s = self._desk.sink.now() if batch.gone_s is None else batch.gone_s
+            batch.unknown = update.state == "TASK_UNKNOWN" and batch.inherited and not batch.agent_id
             return
         if batch.left and not batch.begun and not batch.inherited and update.state != "TASK_KILLED":
             self._never_began(batch, agent, update)
@@ -161,8 +182,30 @@ class Statuses:
                 agent.lose()
             if batch.left and update.reason == "REASON_CONTAINER_LIMITATION_MEMORY":
                 self._desk.say("memory", f"{batch.node} ended the job's container for its memory: {update.message}")
+                self._charge_memory(batch)
             self._desk.lose(batch)
         self._connection.want_more()
+
+    def _charge_memory(self, batch: Batch) -> None:
+        """Say that a command has used up the container's memory, when it was the only one that ran there.
+
+        Of several nobody knows which it was: all of them are lost, as with an executor that dies.
+        """
+        desk = self._desk
+        if desk.batches.in_container(batch.place) != [batch] or batch.crowded:
+            for other in desk.batches.in_container(batch.place):
+                other.crowded = True
+            return
+        attempt, since_s = batch.running or (min(batch.left), None)
+        if since_s is None and len(batch.left) > 1:
+            return
+        now = desk.sink.now()
+        note = "used all the memory of the job's container on its node; ask for more with --mem"
+        result = Result(
+            *attempt, batch.node, Reason.MEMORY, None, since_s, now, 0.0, 0.0, None, None, "", "", 0, 0, note
+        )  # fmt: skip
+        desk.batches.report(attempt)
+        desk.sink.post_results([result], _nothing)
 
     def _never_began(self, batch: Batch, agent: Agent, update: wire.Update) -> None:
         """Take back a batch that its executor never saw: nothing of it was lost."""
@@ -173,15 +216,18 @@ class Statuses:
             agent.lose()  # its executor had exited, so that its share was missing in the offer
         elif update.state == "TASK_ERROR" or (update.reason in _EXECUTOR_ENDED and batch.fresh and not agent.up):
             self._leave_out(agent, why)
-        self._desk.hand_back(self._desk.batches.remove(batch))
+        if agent.killed and update.reason in _EXECUTOR_ENDED:  # who knows what it had begun
+            self._desk.lose(batch)
+        else:
+            self._desk.hand_back(self._desk.batches.remove(batch))
 
-    def _leave_out(self, agent: Agent, why: str) -> None:
+    def _leave_out(self, agent: Agent, why: str, *, certain: bool = False) -> None:
         """Launch nothing on an agent for a while."""
         about = f"agent {agent.agent_id}"
         if agent.out_until_s <= self._desk.sink.now():
-            pause_s = agent.fail(self._desk.sink.now())
-            text = f"{agent.node} is left out for {pause_s / 60:.0f} min, because no executor starts there: {why}"
-            self._desk.say(about, text)
+            pause_s = agent.fail(self._desk.sink.now(), certain=certain)
+            while_s = f"{pause_s:.0f} s" if pause_s < 60.0 else f"{pause_s / 60:.0f} min"
+            self._desk.say(about, f"{agent.node} is left out for {while_s}, because no executor starts there: {why}")
         else:
             agent.lose()
 
@@ -191,10 +237,13 @@ class Statuses:
         if agent is None or agent.executor_id != happening.executor_id:
             return
         status = happening.status or 0
+        agent.killed = bool(status & 0x7F) or status >> 8 > SIGNALLED
         if agent.up or not status:
             agent.lose()
         elif NO_PYTHON in (status, status >> 8):
-            self._leave_out(agent, "there is no python3 on it, or one that is too old; it needs 3.6 or later")
+            why = "there is no python3 on it, or one that is too old; it needs 3.6 or later"
+            agent.killed = False
+            self._leave_out(agent, why, certain=True)
         else:
             self._leave_out(agent, f"it ended with status {status}; its sandbox in the master's pages says why")
 

@@ -153,13 +153,17 @@ class Desk:
         self.executors.clear()
         for agent in self.agents:
             agent.lose()
+        for batch in self.batches:
+            self.lose(batch)
+        self.batches.kills.clear()
+        self.batches.recalls.clear()
         self.write_down()
 
     def hand_back(self, attempts: Iterable[Attempt]) -> None:
         """Let attempts be launched elsewhere that nothing has been done for."""
         returned = tuple(attempts)
-        for attempt in returned:  # whoever wanted it ended hears that it has not begun
-            self.batches.kills.pop(attempt, None)
+        for attempt in returned:
+            self.batches.kills.pop(attempt, None)  # else it would be ended when it is launched once more
         if returned:
             self.sink.post(TasksReturned(self.sink.now(), returned))
 
@@ -170,10 +174,11 @@ class Desk:
 
     def say(self, about: str, text: str) -> None:
         """Show the user a line, in place of the last one about the same."""
+        text = "".join(letter if letter.isprintable() else " " for letter in text[:300])
         if self._said.get(about) != text:
             self.unsay(about)
-            self._said[about] = text[:300]
-            self.sink.notice(text[:300])
+            self._said[about] = text
+            self.sink.notice(text)
 
     def unsay(self, about: str) -> None:
         """Show it no longer."""
