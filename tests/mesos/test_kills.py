@@ -16,11 +16,14 @@ import pytest
 from stratos_jupyter.backend.store.journal import Journal
 from tests.clusters.mesos.cluster import Cluster
 from tests.clusters.mesos.fixtures import MakeCluster
-from tests.faults.kernels import ROUNDS, is_up, kill, start
+from tests.faults.kernels import LONG, is_up, kill, start
+from tests.faults.kernels import ROUNDS as MANY
 from tests.mesos.conftest import executors
 from tests.waiting import until
 
 TASKS = 300
+#: here each of them takes seconds
+ROUNDS = MANY if LONG else 2
 SEED = int(os.environ.get("STRATOS_SEED", "20260101"))
 #: who is killed in a round; `mixed` is any of them, several times
 MODES = ["kernel", "executor", "agent", "master", "mixed"]

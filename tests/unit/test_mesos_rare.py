@@ -13,6 +13,7 @@ from stratos_jupyter.backend.core.events import Closed, KillAsked, PauseAsked, R
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.engines.mesos import engine as engines
 from stratos_jupyter.backend.engines.mesos import happenings as on
+from stratos_jupyter.backend.engines.mesos.agents import Agent
 from tests.mesos_rig import Rig, ended
 from tests.waiting import until
 
@@ -317,3 +318,14 @@ def test_a_container_that_ends_before_its_executor_begins_leaves_its_node_out(ri
     rig.status(rig.launched()[0], "TASK_FAILED", **MEMORY)
     assert "left out for 5 s, because no executor starts there: Memory limit exceeded" in rig.notices
     assert rig.states() == [TaskState.QUEUED] * 2
+
+
+def test_an_agent_whose_executors_are_killed_is_left_out_for_seconds_only() -> None:
+    agent = Agent("a1", "node1")
+    pauses = []
+    for now_s in (0.0, 100.0, 200.0, 300.0):
+        agent.killed = True
+        pauses.append(agent.fail(now_s))
+    assert pauses == [5.0, 10.0, 20.0, 40.0]
+    agent.hear("e")
+    assert [agent.fail(1000.0), agent.fail(2000.0), agent.fail(3000.0)] == [5.0, 300.0, 600.0]

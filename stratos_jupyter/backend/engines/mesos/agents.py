@@ -75,7 +75,10 @@ class Agent:
         self.lose()
         if self.out_until_s <= now_s:  # others that were on their way there count as one failure with it
             self.failures += 2 if certain and not self.failures else 1
-            pause_s = OUT_FIRST_S if self.failures == 1 else min(OUT_S * 2 ** (self.failures - 2), OUT_MOST_S)
+            if self.failures == 1 or self.killed:  # killing is no property of the node: it may be over soon
+                pause_s = min(OUT_FIRST_S * 2 ** (self.failures - 1), OUT_S)
+            else:
+                pause_s = min(OUT_S * 2 ** (self.failures - 2), OUT_MOST_S)
             self.out_until_s = now_s + pause_s
         return self.out_until_s - now_s
 
