@@ -194,6 +194,17 @@ def test_what_a_killed_executor_may_have_begun_is_lost(rig: Rig, status: int) ->
         rig.clock_s += 7 * 3600.0
 
 
+def test_what_a_dead_executor_was_not_given_is_no_loss(rig: Rig) -> None:
+    rig.offer(cpus=1.0)
+    first = rig.launched()[0]
+    rig.status(first, "TASK_RUNNING")
+    rig.offer(cpus=0.9)
+    second = rig.launched()[1]
+    rig.tell(on.ExecutorFailed("a1", first["executor"]["executor_id"]["value"], 9))
+    rig.status(second, "TASK_DROPPED", reason="REASON_EXECUTOR_TERMINATED", source="SOURCE_AGENT")
+    assert rig.lost == 0
+
+
 def test_an_executor_that_exits_by_itself_loses_nothing(rig: Rig) -> None:
     rig.offer(cpus=1.0)
     (task,) = rig.launched()

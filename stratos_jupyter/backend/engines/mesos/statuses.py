@@ -216,7 +216,8 @@ class Statuses:
             agent.lose()  # its executor had exited, so that its share was missing in the offer
         elif update.state == "TASK_ERROR" or (update.reason in _EXECUTOR_ENDED and batch.fresh and not agent.up):
             self._leave_out(agent, why)
-        if agent.killed and update.reason in _EXECUTOR_ENDED:  # who knows what it had begun
+        if agent.killed and update.state != "TASK_DROPPED" and update.reason in _EXECUTOR_ENDED:
+            # Who knows what it had begun.
             self._desk.lose(batch)
         else:
             self._desk.hand_back(self._desk.batches.remove(batch))
