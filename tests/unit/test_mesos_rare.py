@@ -328,3 +328,24 @@ def test_a_container_that_ends_before_its_executor_begins_leaves_its_node_out(ri
     rig.status(rig.launched()[0], "TASK_FAILED", **MEMORY)
     assert "left out for 5 s, because no executor starts there: Memory limit exceeded" in rig.notices
     assert rig.states() == [TaskState.QUEUED] * 2
+
+
+# --- what is handed back ---
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_what_is_handed_back_twice_goes_back_once(rig: Rig, over: bool) -> None:
+    """Its acknowledgement was lost, and it has been launched again meanwhile: nothing runs twice."""
+    rig.offer(cpus=1.0)
+    (first,) = rig.launched()
+    state = "TASK_FINISHED" if over else "TASK_RUNNING"
+    rig.status(first, state, uuid="u1", ended=[ended(0, reason="returned", code=None)])
+    assert rig.states()[0] is TaskState.QUEUED
+    rig.offer(cpus=2.0, agent="a2", host="node2")
+    again = [task for task in rig.launched()[1:] if task["name"] == "demo[0]"]
+    assert len(again) == 1
+    rig.status(first, state, uuid="u1", ended=[ended(0, reason="returned", code=None)])
+    assert rig.states()[0] is TaskState.STAGING
+    assert rig.master.all("acknowledge").count(("a1", "run1-1", "u1")) == 2
+    rig.status(again[0], "TASK_FINISHED", uuid="u2", ended=[ended(0)])
+    assert rig.states()[0] is TaskState.FINISHED
