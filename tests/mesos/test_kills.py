@@ -138,6 +138,7 @@ def test_nothing_is_lost_or_recorded_twice(mode: str, make_mesos: MakeCluster, t
             assert all(before[task] == final[task] for task in seen), "what was recorded does not run again"
         else:
             assert "done" in out
+        until(lambda: not cluster.get("/master/frameworks")["frameworks"], 30, "no framework to be left")
         second = start(ATTACH, home)
         is_up(second)
         out, err = rest(second)
@@ -153,6 +154,5 @@ def test_nothing_is_lost_or_recorded_twice(mode: str, make_mesos: MakeCluster, t
             assert not again, f"only dead executors lose what they ran: {again} {dict(harmed)}"
         # An executor whose agent was away when the framework ended goes by itself, a minute later.
         until(lambda: not cluster.processes(), 90, "no process to be left")
-        until(lambda: not cluster.get("/master/frameworks")["frameworks"], 30, "no framework to be left")
         sums.update(rounds=1, lost_attempts=losses, ran_again=len(again), **harmed)
     print(f"\n{mode}: {ROUNDS} rounds of {TASKS}: lost 0, recorded twice 0, left over 0; {dict(sums)}")

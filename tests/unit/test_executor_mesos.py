@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -474,6 +475,27 @@ def test_what_nobody_adopts_is_found_by_its_mark(make: MakeAgent) -> None:
     os.kill(executor_of(agent), signal.SIGKILL)
     assert agent.exit_code() == 128 + signal.SIGKILL
     assert not alive(pids)
+
+
+def test_what_its_former_run_has_left_is_ended_first(make: MakeAgent, tmp_path: Path, python: str) -> None:
+    """It was killed together with its guard; what another executor runs is no concern of ours."""
+    runs, others = tmp_path / "e1" / "runs", tmp_path / "e2" / "runs"
+    own = runs / "b"
+    own.mkdir(parents=True)
+    left, lives = (
+        subprocess.Popen(["sleep", "60"], env={"MESOS_SANDBOX": f"{folder}/a"}, start_new_session=True)
+        for folder in (runs, others)
+    )
+    try:
+        agent = make(python, env={"MESOS_SANDBOX": str(own)})
+        agent.launch("echo here")
+        agent.wait("t1")
+        assert left.wait(10.0) == -signal.SIGKILL
+        assert lives.poll() is None
+    finally:
+        for process in (left, lives):
+            process.kill()
+            process.wait()
 
 
 def test_an_executor_with_nothing_to_do_exits(make: MakeAgent) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stratos_jupyter.backend.core.events import Closed, KillAsked, PauseAsked
+from stratos_jupyter.backend.core.events import KillAsked, PauseAsked, ResumeAsked
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.engines.mesos import happenings as on
 from stratos_jupyter.backend.engines.mesos import repeats
@@ -328,6 +328,7 @@ def test_who_closes_a_job_waits_for_what_runs(rig: Rig) -> None:
     (task,) = rig.launched()
     rig.status(task, "TASK_RUNNING")
     closed = rig.driver.call(rig.loop.engine.close)
+    rig.settle()
     assert not closed.done()
     assert rig.master.all("kill") == [("run1-1", "a1")]
     rig.status(task, "TASK_KILLED", ended=[ended(0, reason="user", code=-15)])
@@ -339,12 +340,9 @@ def test_a_job_that_is_being_closed_asks_for_nothing(rig: Rig) -> None:
     rig.offer(cpus=1.0)
     rig.status(rig.launched()[0], "TASK_RUNNING")
     rig.driver.call(rig.loop.engine.close)
-    before = len(rig.master.all("revive"))
-    rig.add(3)
     rig.post(PauseAsked)
-    rig.post(Closed)
-    rig.settle()
-    assert len(rig.master.all("revive")) == before
+    rig.post(ResumeAsked)
+    assert rig.driver.call(lambda: rig.loop.engine._connection.wanted) is False
 
 
 def test_the_tail_of_what_runs_is_asked_for(rig: Rig) -> None:

@@ -180,7 +180,7 @@ def test_an_executor_that_is_killed_once_costs_its_node_a_moment(rig: Rig) -> No
     rig.offer(cpus=1.0)
     again = rig.launched()[1]
     rig.tell(on.ExecutorFailed("a1", again["executor"]["executor_id"]["value"], 9))
-    assert "left out for 5 min" in rig.notices
+    assert "left out for 10 s" in rig.notices
 
 
 @pytest.mark.parametrize("status", [9, 137 << 8])
@@ -193,6 +193,17 @@ def test_what_a_killed_executor_may_have_begun_is_lost(rig: Rig, status: int) ->
         rig.status(task, "TASK_FAILED", reason="REASON_EXECUTOR_TERMINATED", source="SOURCE_AGENT")
         assert rig.driver.call(rig.loop.view).attempts_lost == turn
         rig.clock_s += 7 * 3600.0
+
+
+def test_what_a_dead_executor_was_not_given_is_no_loss(rig: Rig) -> None:
+    rig.offer(cpus=1.0)
+    first = rig.launched()[0]
+    rig.status(first, "TASK_RUNNING")
+    rig.offer(cpus=0.9)
+    second = rig.launched()[1]
+    rig.tell(on.ExecutorFailed("a1", first["executor"]["executor_id"]["value"], 9))
+    rig.status(second, "TASK_DROPPED", reason="REASON_EXECUTOR_TERMINATED", source="SOURCE_AGENT")
+    assert rig.lost == 0
 
 
 def test_an_executor_that_exits_by_itself_loses_nothing(rig: Rig) -> None:
@@ -329,3 +340,24 @@ def test_an_agent_whose_executors_are_killed_is_left_out_for_seconds_only() -> N
     assert pauses == [5.0, 10.0, 20.0, 40.0]
     agent.hear("e")
     assert [agent.fail(1000.0), agent.fail(2000.0), agent.fail(3000.0)] == [5.0, 300.0, 600.0]
+
+
+# --- what is handed back ---
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_what_is_handed_back_twice_goes_back_once(rig: Rig, over: bool) -> None:
+    """Its acknowledgement was lost, and it has been launched again meanwhile: nothing runs twice."""
+    rig.offer(cpus=1.0)
+    (first,) = rig.launched()
+    state = "TASK_FINISHED" if over else "TASK_RUNNING"
+    rig.status(first, state, uuid="u1", ended=[ended(0, reason="returned", code=None)])
+    assert rig.states()[0] is TaskState.QUEUED
+    rig.offer(cpus=2.0, agent="a2", host="node2")
+    again = [task for task in rig.launched()[1:] if task["name"] == "demo[0]"]
+    assert len(again) == 1
+    rig.status(first, state, uuid="u1", ended=[ended(0, reason="returned", code=None)])
+    assert rig.states()[0] is TaskState.STAGING
+    assert rig.master.all("acknowledge").count(("a1", "run1-1", "u1")) == 2
+    rig.status(again[0], "TASK_FINISHED", uuid="u2", ended=[ended(0)])
+    assert rig.states()[0] is TaskState.FINISHED

@@ -38,6 +38,7 @@ def _serve(pipe: int) -> int:
 def guarded(program: Callable[[int], int]) -> int:
     """Run ``program(pipe)`` in a child, to its end and that of all that it leaves; the pipe ends when we do."""
     adopt_orphans()
+    _sweep_formers()
     read, write = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -92,6 +93,26 @@ def _sweep(thorough: bool) -> None:
             sys.stderr.write("could not be ended: {}\n".format(", ".join(map(str, sorted(victims)))))
             break
         sleep(_PAUSE_S)
+
+
+def _sweep_formers() -> None:
+    """Kill what another run of this executor has left, which was killed together with its guard.
+
+    An agent starts us only when that one has ended; sandboxes of one executor lie side by side.
+    """
+    sandbox = os.environb.get(b"MESOS_SANDBOX", b"")
+    head, runs, ours = sandbox.rpartition(b"/runs/")
+    everybody = census() if runs else None
+    if everybody is None:
+        return
+    mark = b"MESOS_SANDBOX=" + head + runs
+    for proc in everybody.procs.values():
+        found = [line for line in lines(proc.pid) if line.startswith(mark)] if proc.pid != os.getpid() else []
+        if found and found[0] != mark + ours and not proc.zombie:
+            try:
+                os.kill(proc.pid, signal.SIGKILL)
+            except OSError:
+                pass
 
 
 def _beneath() -> Set[int]:

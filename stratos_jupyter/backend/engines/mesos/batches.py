@@ -105,6 +105,11 @@ class Batches:
         """Return the batch that has an attempt, or None."""
         return self._where.get(attempt)
 
+    def has(self, batch_id: int | None, attempt: Attempt) -> bool:
+        """Say whether an attempt is that batch's, and not reported."""
+        batch = self._where.get(attempt)
+        return batch is not None and batch.batch_id == batch_id
+
     def add(self, batch: Batch) -> None:
         """Take in a batch."""
         self._batches[batch.batch_id] = batch

@@ -101,8 +101,8 @@ class Statuses:
             speaker.kill(update.task_id, update.agent_id)
         agent = self._desk.agents.get(update.agent_id)
         node = agent.node if agent is not None else update.agent_id
-        if batch_id is not None and update.ended:
-            self._was_launched(batch_id, node, update.ended)
+        if batch_id is not None:
+            self._was_launched(batch_id, node, [record for record in update.ended if record[3] != "returned"])
         self._deliver(node, update, acknowledge)
 
     def _deliver(self, node: str, update: wire.Update, acknowledge: Callable[[], None]) -> None:
@@ -110,11 +110,17 @@ class Statuses:
         if update.started:
             self.started(update.started)
         results = [result_of(record, node) for record in update.ended if record[3] != "returned"]
-        returned = tuple((record[0], record[1]) for record in update.ended if record[3] == "returned")
+        returned = []
         for record in update.ended:
-            self._desk.batches.report((record[0], record[1]))
+            attempt = (record[0], record[1])
+            if record[3] != "returned":
+                self._desk.batches.report(attempt)
+            elif self._desk.batches.has(wire.batch_of(update.task_id), attempt):
+                # Else it is said once more, and the attempt has been launched elsewhere meanwhile.
+                self._desk.batches.report(attempt)
+                returned.append(attempt)
         if returned:
-            sink.post(TasksReturned(sink.now(), returned))
+            sink.post(TasksReturned(sink.now(), tuple(returned)))
         if results or returned:
             sink.post_results(results, acknowledge)
         elif update.state in wire.ALIVE:
@@ -216,7 +222,8 @@ class Statuses:
             agent.lose()  # its executor had exited, so that its share was missing in the offer
         elif update.state == "TASK_ERROR" or (update.reason in _EXECUTOR_ENDED and batch.fresh and not agent.up):
             self._leave_out(agent, why)
-        if agent.killed and update.reason in _EXECUTOR_ENDED:  # who knows what it had begun
+        if agent.killed and update.state != "TASK_DROPPED" and update.reason in _EXECUTOR_ENDED:
+            # Who knows what it had begun.
             self._desk.lose(batch)
         else:
             self._desk.hand_back(self._desk.batches.remove(batch))
