@@ -19,7 +19,7 @@ from .backend.engines.mesos.address import ZooKeeper, parse_master
 from .backend.engines.mesos.driver import MesosDriver, check_installed
 from .backend.engines.mesos.engine import MesosEngine
 from .backend.engines.mesos.facts import ask_master
-from .backend.engines.mesos.offers import lacks
+from .backend.engines.mesos.offers import EXECUTOR, lacks, room
 from .backend.engines.mesos.packing import pack_executor
 from .backend.engines.mesos.terms import Keep, Speaker, Terms
 from .backend.engines.mesos.wire import Who
@@ -80,9 +80,11 @@ class MesosSite:
         bad: list[str] = []
         facts = ask_master(self._where)
         demand, largest = spec.largest_demand(), facts.largest
-        if largest is not None and not demand.fits(largest.resources):
+        rooms = [room(has, has_executor=False, cpus=spec.threads) for _, has, _ in facts.agents or ()]
+        if largest is not None and not any(map(demand.fits, rooms)):
+            ours = f", {EXECUTOR.mem_mib:g} MiB of which the job's executor takes" * demand.fits(largest.resources)
             bad.append(
-                f"a task asks for {demand}, but the largest agent, {largest.node}, has {largest.resources}; "
+                f"a task asks for {demand}, but the largest agent, {largest.node}, has {largest.resources}{ours}; "
                 "ask for less with --threads, --mem, --disk or --gpus"
             )
         if spec.where and facts.agents and all(lacks(told, spec.where) for _, _, told in facts.agents):
