@@ -1,4 +1,4 @@
-"""How many bytes are read where they lie, and what does the waiting for that cost? On a simulated cluster, or a real one.
+"""How many bytes are read where they lie, and what does the waiting for that cost? On a simulated cluster, or a real.
 
 The scheduler is the real one; the cluster, its clock, and whoever else uses it are simulated. Others hold half of the
 slots, each for a while, so offers come from everywhere. Three ways are compared on the same blocks and durations:

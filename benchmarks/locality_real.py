@@ -1,8 +1,8 @@
 """The same question on real servers: three Mesos agents at the addresses of three DataNodes, all on this machine.
 
-Each task reads one file of one replica, through WebHDFS, and then takes a while. How much was local is counted from where
-the files were written to and where the tasks ran, and beside it stands what the job says of itself. The target is that of a
-job on its own; then another job holds half of the slots, each for a while and not evenly, as others do.
+Each task reads one file of one replica, through WebHDFS, and then takes a while. How much was local is counted from
+where the files were written to and where the tasks ran, and beside it stands what the job says of itself. The target is
+that of a job on its own; then another job holds half of the slots, each for a while and not evenly, as others do.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def run(hdfs: Hdfs, cluster: Cluster, lies: dict[str, str], way: tuple[float, bo
                 others.wait(0.2)
         mine = replace(
             spec,
-            env=tuple([tuple(env.split("=", 1))]),
+            env=(("HDFS_WEB", env.partition("=")[2]),),
             hdfs=hdfs.url if tells else "",
             rules=Rules(locality_wait_s=wait_s),
         )
@@ -97,8 +97,8 @@ def main(tasks: int, wait_s: float, seeds: list[int]) -> None:
             Hdfs(servers(), folder / "hdfs") as hdfs,
             agents_on(hdfs, programs(), folder / "mesos", resources=resources) as cluster,
         ):
-            print(f"real: {len(hdfs.addresses)} nodes x {SLOTS} slots; {tasks} tasks of 0.2-0.8 s, each reads one file of "
-                  f"{SIZE:,} bytes with one replica")  # fmt: skip
+            print(f"real: {len(hdfs.addresses)} nodes x {SLOTS} slots; {tasks} tasks of 0.2-0.8 s, each reads one file "
+                  f"of {SIZE:,} bytes with one replica")  # fmt: skip
             print(f"{'seed':>4}  {'taken':>5}  {'placement':10}{'local':>8}{'it says':>9}{'makespan':>11}"
                   f"{'to greedy':>11}{'to random':>11}{'waited':>10}")  # fmt: skip
             reached = True
@@ -110,7 +110,7 @@ def main(tasks: int, wait_s: float, seeds: list[int]) -> None:
                 for way, one in found.items():
                     told = "-" if one.told is None else f"{one.told:.1%}"
                     ratios = [one.makespan_s / found[other].makespan_s for other in ("greedy", "random")]
-                    print(f"{seed:4}  {taken:5}  {way:10}{one.local:8.1%}{told:>9}{one.makespan_s:9.1f} s{ratios[0]:11.3f}"
-                          f"{ratios[1]:11.3f}{one.waited_s:8.1f} s", flush=True)  # fmt: skip
+                    print(f"{seed:4}  {taken:5}  {way:10}{one.local:8.1%}{told:>9}{one.makespan_s:9.1f} s"
+                          f"{ratios[0]:11.3f}{ratios[1]:11.3f}{one.waited_s:8.1f} s", flush=True)  # fmt: skip
                 reached = reached and (taken > 0 or found["waiting"].local >= 0.95)
     print(f"target: on its own, waiting has at least 95 % local: {'reached' if reached else 'missed'}")

@@ -169,7 +169,6 @@ class Job:
         JournalError
             What is recorded cannot have happened.
         """
-
         # Known before the first offers come, which would be filled by anybody else.
         sought = [self.seeks(commands, around.cwd) for _, commands, around, _ in self.commands.calls()]
         tasks = range(len(self.commands))

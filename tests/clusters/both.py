@@ -1,4 +1,4 @@
-"""HDFS and Mesos on the same nodes: agents at the addresses of the DataNodes, and files of which is known where they lie."""
+"""HDFS and Mesos on the same nodes: agents at the addresses of the DataNodes, and files that lie where we want them."""
 
 from __future__ import annotations
 

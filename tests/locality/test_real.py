@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -83,6 +84,24 @@ def test_a_job_of_300_tasks_reads_where_the_files_lie(
     capsys.readouterr()
     cells.stratos("status snaps")
     assert "% of 5.7 MiB local" in capsys.readouterr().out
+
+
+def test_copies_are_made_on_the_nodes_that_hold_the_files(
+    hdfs: Hdfs, cluster: Cluster, folder: str, session: Session, cells: magics.StratosMagics
+) -> None:
+    lies = balanced(hdfs, folder, 12, 1000)
+    cells.stratos(f"glob hdfs:{folder}/* --hdfs {hdfs.url} --fetch --job copies --wait", "stat -c '%s %n' %f%")
+    job = session.job("copies")
+    df = job.df
+    assert df.exit_code.tolist() == [0] * 12, df.stderr.tolist()
+    for path, said in zip(lies, df.stdout, strict=True):
+        size, name = said.split()
+        assert size == "1000"
+        assert name.rpartition("/")[2] == path.rpartition("/")[2]
+        assert name.startswith(str(cluster.folder))  # in a sandbox
+        assert not Path(name).exists()
+    assert (job.view.local_bytes, job.view.remote_bytes) == (12_000, 0)
+    assert hdfs.url not in json.dumps([cluster.get(path) for path in ("/state", "/tasks", "/frameworks")])
 
 
 # -- why tasks wait ------------------------------------------------------------------------------------------
