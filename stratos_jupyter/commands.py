@@ -54,6 +54,7 @@ class GlobCommands:
     text: str
     files: Sequence[str]
     template: FileTemplate
+    fetch: bool = False  # %f% is a copy, of which only the node knows where it is
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -65,7 +66,7 @@ class GlobCommands:
 
     def command(self, index: int) -> str:
         """Return the shell text with the file's name in the place of ``%f%``, quoted as that place needs."""
-        return self.template.expand(self.files[index])
+        return self.template.by_variable() if self.fetch else self.template.expand(self.files[index])
 
     def values(self, index: int) -> tuple[str, ...]:
         """Return the file's name."""
@@ -83,7 +84,8 @@ class GlobCommands:
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
-        return {"kind": "glob", "text": self.text, "files": list(self.files)}
+        record = {"kind": "glob", "text": self.text, "files": list(self.files)}
+        return {**record, "fetch": True} if self.fetch else record
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ def strip_brackets(text: str) -> str:
     return _BRACKETS.sub(r"\1", text) if "<[" in text else text
 
 
-def glob_commands(text: str, files: Sequence[str]) -> GlobCommands:
+def glob_commands(text: str, files: Sequence[str], fetch: bool = False) -> GlobCommands:
     """Return a command for each file.
 
     Parameters
@@ -176,6 +178,8 @@ def glob_commands(text: str, files: Sequence[str]) -> GlobCommands:
         Shell text; each ``%f%`` stands for the file's name.
     files : sequence of str
         The names.
+    fetch : bool
+        Whether the command is to find a copy, whose name its node gives it, instead of the file itself.
 
     Raises
     ------
@@ -188,7 +192,7 @@ def glob_commands(text: str, files: Sequence[str]) -> GlobCommands:
     template = compile_file_template(strip_brackets(text))
     if not template.count and "STRATOS_FILE" not in text:
         raise SpecError("the command names no file, so every task would do the same: write %f% where its name belongs")
-    return GlobCommands(text, files, template)
+    return GlobCommands(text, files, template, fetch)
 
 
 def template_commands(text: str, params: object) -> TemplateCommands:
@@ -274,7 +278,7 @@ def commands_from_record(record: Mapping[str, Any]) -> Commands:
     """Return the commands that `Commands.to_record` described."""
     match record["kind"]:
         case "glob":
-            return glob_commands(record["text"], record["files"])
+            return glob_commands(record["text"], record["files"], record.get("fetch", False))
         case "template":
             columns = {name: [row[i] for row in record["rows"]] for i, name in enumerate(record["names"])}
             return template_commands(record["text"], columns)

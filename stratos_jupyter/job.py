@@ -171,11 +171,16 @@ class Job:
         JournalError
             What is recorded cannot have happened.
         """
+        # Known before the first offers come, which would be filled by anybody else.
+        sought = [self.seeks(commands, around.cwd) for _, commands, around, _ in self.commands.calls()]
+        tasks = range(len(self.commands))
 
         def bring_back() -> None:
-            self._loop.restore(self.spec.demand(), self.spec.priority, why_held)
+            self._loop.restore(self.spec.demand(), self.spec.priority, why_held, sought.__getitem__)
 
         self._driver.call(bring_back)
+        if any(sought):
+            self.seek(tasks)
         self._closed = self._loop.scheduler.closed
         self._view = self._loop.view()
 

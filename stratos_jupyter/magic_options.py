@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 from .backend.core.rules import Rules
-from .backend.storage.hdfs import checked_address
+from .backend.storage.hdfs import checked_address, plain_access
 from .backend.storage.mounts import parse_mounts
-from .errors import SpecError, UsageError
+from .errors import SpecError, StorageError, UsageError
 from .magic_arguments import Argument, group, near
 from .rule_values import (
     parse_count,
@@ -93,6 +93,9 @@ input_options = group(
     Argument("--hdfs", "where files on HDFS are looked for: http://HOST:9870, nn1:9870;nn2:9870, or an alias of "
              "~/.hdfscli.cfg", "URL|ALIAS"),
 )  # fmt: skip
+fetch_options = group(
+    Argument("--fetch", "%f% of a URL, as hdfs:/PATH, is a copy on the task's node, removed after the task"),
+)
 run_options = group(
     Argument("--resume", "go on with the newest run of the job: run only what is new, has changed or failed"),
     Argument("--wait", "return when all tasks have ended"),
@@ -140,6 +143,12 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
     mem_mib, mem_most_mib = read("mem", parse_memory, given("mem"), (0.0, 0.0))
     retry_on = given("retry_on")
     hdfs = read("hdfs", checked_address, given("hdfs"), "")
+    fetch: tuple[str, ...] = ()
+    if getattr(args, "fetch", False):  # only a glob has it
+        try:
+            fetch = plain_access(hdfs)
+        except (SpecError, StorageError) as error:
+            wrong.append(str(error))
     rules = Rules(
         retries=read("retries", parse_retries, given("retries"), 0),
         retry_on=read("retry-on", parse_retry_on, retry_on, ()) if retry_on else (),
@@ -175,6 +184,7 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
         update_interval_s=read("update-interval", parse_duration_s, given("update_interval"), 10.0),
         rules=rules,
         hdfs=hdfs,
+        fetch=fetch,
         mounts=parse_mounts(settings.hdfs_mounts) if hdfs else (),
     )
     return spec, wrong

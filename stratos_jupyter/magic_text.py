@@ -11,7 +11,7 @@ from .backend.core.views import JobView
 from .backend.store.outputs import last_text
 from .commands import Commands
 from .failures import Group, ending_text, last_line
-from .report import clean, duration_text, failure_reasons, plain_text, ranges_text, state_text
+from .report import clean, duration_text, failure_reasons, inputs_text, plain_text, ranges_text, state_text
 from .spec import JobSpec, OutputMode
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ SHOWN: Final = 3
 #: how many groups of failures a status shows, and how much of what they say
 GROUPS: Final = 5
 LABEL: Final = 72
-#: a wait that is not worth a word, in seconds
-SHORT_S: Final = 0.05
 #: where the last line of an earlier attempt's stderr is looked for, in bytes
 END_BYTES: Final = 4096
 
@@ -115,30 +113,6 @@ def status_text(view: JobView, groups: Sequence[Group] = (), lives_in: str = "")
         lines.append(f"on the cluster: {clean(view.page)}")
     lines += [clean(notice) for notice in view.notices]
     return "\n".join(lines + _group_lines(groups))
-
-
-def inputs_text(view: JobView) -> str:
-    """Say how much of a job's inputs lay where they were read, and what waiting for that took; '' for nothing."""
-    known = view.local_bytes + view.remote_bytes
-    if not known and view.waited_s < SHORT_S:
-        return ""
-    parts = []
-    if known:
-        share = 100 * view.local_bytes / known
-        parts.append(f"{share:.{0 if share in (0, 100) else 1}f} % of {size_text(known)} local")
-    if view.waited_s >= SHORT_S:
-        parts.append(f"{duration_text(view.waited_s)} of all tasks together waited for that")
-    return ", ".join(parts)
-
-
-def size_text(size: int) -> str:
-    """Return bytes as a person reads them: ``512 B``, ``6.2 GiB``."""
-    exact, unit = float(size), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if exact < 1024:
-            break
-        exact, unit = exact / 1024, larger
-    return f"{exact:,.0f} {unit}" if unit == "B" or exact >= 100 else f"{exact:.1f} {unit}"
 
 
 def _group_lines(groups: Sequence[Group]) -> list[str]:

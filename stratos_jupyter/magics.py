@@ -22,12 +22,12 @@ from . import session as sessions
 from . import settings
 from .binding import Bindings
 from .cleaning import clean_home
-from .commands import Commands, explicit_commands, glob_commands, template_commands
+from .commands import Commands, explicit_commands, template_commands
 from .completion import PARSERS, Completer
 from .errors import JobNotFound, SpecError, UsageError
 from .habitat import habitat
 from .magic_arguments import HelpAsked, argument, near, overview, split, subcommand, subcommands
-from .magic_options import job_spec, submission_options, task_indices, tried, wrong_name
+from .magic_options import fetch_options, job_spec, submission_options, task_indices, tried, wrong_name
 from .magic_text import (
     cleaning_text,
     jobs_text,
@@ -41,6 +41,7 @@ from .magic_text import (
 )
 from .monitors import function_source
 from .parsing import Parser, make_parser
+from .placing import glob_on
 from .reading import account_of, full_account_of, full_account_of_record
 from .report import clean
 from .report_page import write_report, written_text
@@ -146,6 +147,7 @@ class StratosMagics(Magics):
     @subcommand("%%stratos glob data/*.txt --job demo --into df --parse tsv --columns lines:int,words:int\n"
                 "wc -lw < %f%", cell=True)  # fmt: skip
     @argument("PATTERN", "files, a task for each; ** goes through directories", complete="files")
+    @fetch_options
     @submission_options
     def do_glob(self, args: argparse.Namespace) -> None:
         """Run the cell's body, a shell script, once for each file; %f% is its name.
@@ -154,8 +156,8 @@ class StratosMagics(Magics):
         """
 
         def make(spec: JobSpec) -> Commands:
-            files = self._session().files(spec)
-            return glob_commands(args.body, files.expand(args.PATTERN, spec.cwd, absolute=not is_local(spec.master)))
+            files, elsewhere = self._session().files(spec), not is_local(spec.master)
+            return glob_on(files, spec, args.body, args.PATTERN, absolute=elsewhere)
 
         self._submit(args, make)
 

@@ -12,12 +12,30 @@ from .backend.core.events import Place
 from .backend.storage.files import FileSystems
 from .backend.storage.mounts import Mounts, is_url
 from .backend.storage.places import Placer
-from .commands import Commands, ExplicitCommands, GlobCommands, TemplateCommands
+from .commands import Commands, ExplicitCommands, GlobCommands, TemplateCommands, glob_commands
 from .errors import SpecError
 
 if TYPE_CHECKING:
     from .job import Job
     from .spec import JobSpec
+
+
+def glob_on(files: FileSystems, spec: JobSpec, text: str, pattern: str, *, absolute: bool) -> GlobCommands:
+    """Return a command for each file that a pattern finds, by its `absolute` name or as the pattern is written.
+
+    Raises
+    ------
+    SpecError
+        Nothing matches, or no command can be made of it.
+    StorageError
+        HDFS cannot say.
+    """
+    if spec.fetch and not is_url(pattern):
+        raise SpecError(
+            f"{pattern!r}: --fetch copies files of URLs, as hdfs:/PATH; others the command finds where they are"
+        )
+    found = files.expand(pattern, spec.cwd, absolute=absolute)
+    return glob_commands(text, found, bool(spec.fetch))
 
 
 class Placing:

@@ -7,12 +7,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from .backend.core.rules import Rules
-from .backend.storage.hdfs import checked_address
+from .backend.storage.hdfs import checked_address, plain_access
 from .backend.storage.mounts import parse_mounts
-from .commands import Commands, explicit_commands, glob_commands, template_commands
-from .errors import JobHalted, SpecError
+from .commands import Commands, explicit_commands, template_commands
+from .errors import JobHalted, SpecError, StorageError
 from .job import Job
 from .monitors import function_source
+from .placing import glob_on
 from .rule_values import (
     parse_count,
     parse_halt,
@@ -65,6 +66,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "priority": _Unset(0),
     "gpus_per_task": _Unset(0),
     "hdfs": _Unset(""),
+    "fetch": _Unset(False),
 }
 #: on this machine nobody else takes what is not reserved
 _LOCAL_DEFAULTS: Final[dict[str, Any]] = {"threads_per_task": 1, "mem_per_task": 0, "disk_per_task": 0}
@@ -132,6 +134,8 @@ class Processor:
     hdfs : str
         Where files on HDFS are looked for: ``"http://HOST:9870"``, ``"nn1:9870;nn2:9870"``, or an alias of
         ``~/.hdfscli.cfg``. When not given, the setting ``hdfs``, from ``%config`` or ``STRATOS_HDFS``.
+    fetch : bool
+        Whether ``%f%`` of a file behind a URL, as ``hdfs:/PATH``, is a copy on the task's node, removed after the task.
 
     Raises
     ------
@@ -179,6 +183,7 @@ class Processor:
         priority: int | str = _DEFAULTS["priority"],
         gpus_per_task: float | str = _DEFAULTS["gpus_per_task"],
         hdfs: str = _DEFAULTS["hdfs"],
+        fetch: bool = _DEFAULTS["fetch"],
     ) -> None:
         given = {
             "role": role,
@@ -203,6 +208,7 @@ class Processor:
             "priority": priority,
             "gpus_per_task": gpus_per_task,
             "hdfs": hdfs,
+            "fetch": fetch,
         }
         spec = _spec(master, given, settings or {})
         session = current()
@@ -417,7 +423,7 @@ class Processor:
     def _glob(self, command: str, pattern: str) -> Commands:
         spec = self._job.spec
         files = self._session.files(spec)
-        return glob_commands(command, files.expand(pattern, spec.cwd, absolute=not is_local(spec.master)))
+        return glob_on(files, spec, command, pattern, absolute=not is_local(spec.master))
 
     def _add(self, commands: Commands) -> range:
         return self._job.add(commands, self._session.surroundings(self._job.spec))
@@ -473,6 +479,12 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
     priority = int(number("priority"))
     gpus = number("gpus_per_task")
     hdfs = read("hdfs", checked_address, "")
+    fetch: tuple[str, ...] = ()
+    if values["fetch"]:
+        try:
+            fetch = plain_access(hdfs)
+        except (SpecError, StorageError) as error:
+            bad.append(str(error))
     update_interval_s = read("update_interval", parse_duration_s, 10.0)
     timeout_s, timeout_share = read("timeout", parse_timeout, (None, None))
     rules = Rules(
@@ -515,6 +527,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         timeout_s=timeout_s,
         priority=priority,
         hdfs=hdfs,
+        fetch=fetch,
         mounts=parse_mounts(configured().hdfs_mounts) if hdfs else (),
         monitor=str(monitor),
         monitor_source=source,

@@ -19,6 +19,9 @@ RANGES: Final = 4
 
 BAR_CELLS = 20
 
+#: a wait that is not worth a word, in seconds
+SHORT_S: Final = 0.05
+
 #: how each reason reads after a number
 REASON_TEXT: Final[Mapping[Reason, str]] = MappingProxyType(
     {
@@ -188,7 +191,33 @@ def facts(view: JobView) -> list[tuple[str, str]]:
         found.append(("Attempts retried", f"{view.attempts_retried:,}"))
     if view.attempts_lost:
         found.append(("Attempts lost", f"{view.attempts_lost:,} (by the cluster, not by the commands)"))
+    if inputs := inputs_text(view):
+        found.append(("Inputs", inputs))
     return found
+
+
+def inputs_text(view: JobView) -> str:
+    """Say how much of a job's inputs lay where they were read, and what waiting for that took; '' for nothing."""
+    known = view.local_bytes + view.remote_bytes
+    if not known and view.waited_s < SHORT_S:
+        return ""
+    parts = []
+    if known:
+        share = 100 * view.local_bytes / known
+        parts.append(f"{share:.{0 if share in (0, 100) else 1}f} % of {size_text(known)} local")
+    if view.waited_s >= SHORT_S:
+        parts.append(f"{duration_text(view.waited_s)} of all tasks together waited for that")
+    return ", ".join(parts)
+
+
+def size_text(size: int) -> str:
+    """Return bytes as a person reads them: ``512 B``, ``6.2 GiB``."""
+    exact, unit = float(size), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if exact < 1024:
+            break
+        exact, unit = exact / 1024, larger
+    return f"{exact:,.0f} {unit}" if unit == "B" or exact >= 100 else f"{exact:.1f} {unit}"
 
 
 def ranges_text(tasks: Iterable[int], most: int = RANGES) -> str:

@@ -59,6 +59,7 @@ _SHARED: Final = {
     "monitor": "--monitor",
     "monitor_source": "the monitor's source",
     "relauncher": "--relauncher",
+    "fetch": "--fetch",
 }
 
 

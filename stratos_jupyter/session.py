@@ -406,7 +406,6 @@ class Session:
             if isinstance(error, TypeError | ValueError):  # an entry is not what it should be
                 raise set_aside(folder, str(error)) from error
             raise
-        self._placing.begin(job, range(len(job.commands)))
         return job
 
     def let_go(self, job: Job) -> None:

@@ -83,6 +83,9 @@ class JobSpec:
         An alias, or addresses of WebHDFS; '' for none.
     mounts : tuple of (str, str)
         Where the commands see HDFS: local path and HDFS path.
+    fetch : tuple of str
+        A user and the addresses of WebHDFS, where files behind URLs are copied to the node for their tasks; empty
+        where they are not.
     """
 
     job_id: str = "untitled"
@@ -109,6 +112,7 @@ class JobSpec:
     rules: Rules = field(default_factory=Rules)
     hdfs: str = ""
     mounts: tuple[tuple[str, str], ...] = ()
+    fetch: tuple[str, ...] = ()
 
     def demand(self) -> Resources:
         """Return what a task asks for."""
@@ -182,4 +186,5 @@ class JobSpec:
         values["env"] = tuple((name, None) for name in values["env"])
         for name in ("where", "columns", "mounts"):
             values[name] = tuple((first, second) for first, second in values.get(name, ()))
+        values["fetch"] = tuple(values.get("fetch", ()))
         return JobSpec(**values)

@@ -57,6 +57,15 @@ def _joined(name: str) -> str:
     return f'"{_bare(name)}"'
 
 
+#: the value of the variable that holds the name, whatever is in it
+_VARIABLE: Final = {
+    Place.WORD: '"$STRATOS_FILE"',
+    Place.BARE: '"$STRATOS_FILE"',
+    Place.SINGLE: "'\"$STRATOS_FILE\"'",
+    Place.DOUBLE: "${STRATOS_FILE}",
+    Place.JOINED: '""${STRATOS_FILE}""',
+}
+
 _QUOTE: Final = {
     Place.WORD: _word,
     Place.BARE: _bare,
@@ -100,6 +109,13 @@ class FileTemplate:
         parts = [self.pieces[0]]
         for place, piece in zip(self.places, self.pieces[1:], strict=True):
             parts += (_QUOTE[place](name), piece)
+        return "".join(parts)
+
+    def by_variable(self) -> str:
+        """Return the script for a file whose name only the node knows, which has it in ``STRATOS_FILE``."""
+        parts = [self.pieces[0]]
+        for place, piece in zip(self.places, self.pieces[1:], strict=True):
+            parts += (_VARIABLE[place], piece)
         return "".join(parts)
 
 

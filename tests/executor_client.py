@@ -181,6 +181,7 @@ class Client:
             "monitor": None,
             "relauncher": None,
             "update_interval_s": 10.0,
+            "fetch": None,
         }
         assert set(fields) <= set(known)
         self.send(["context", number, {**known, **fields}])

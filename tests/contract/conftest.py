@@ -171,10 +171,11 @@ class Run:
     def check_replay(self) -> None:
         """The journal, replayed, rebuilds an equal scheduler."""
         self.driver.call(self.loop._turn)  # what waits to be recorded
-        again = Scheduler(self.loop.engine.policy, self.rules)
-        replay(self.journal, again, Resources(1.0), 0)
-        again.check()
-        assert again.story() == self.driver.call(self.loop.scheduler.story)
+        for sought in (False, True):  # whether or not it will be found out where inputs lie
+            again = Scheduler(self.loop.engine.policy, self.rules)
+            replay(self.journal, again, Resources(1.0), 0, lambda call, sought=sought: sought)  # type: ignore[misc]
+            again.check()
+            assert again.story() == self.driver.call(self.loop.scheduler.story)
 
     def end(self) -> None:
         self.driver.call(self.loop.close).result(10.0)

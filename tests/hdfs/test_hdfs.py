@@ -141,14 +141,13 @@ def test_nothing_found_says_where_it_was_looked_for(hdfs: Hdfs, folder: str) -> 
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_files_in_a_directory(hdfs: Hdfs, folder: str) -> None:
-    hdfs.make_files(folder, 100_000)
+def test_very_many_files_in_a_directory(hdfs: Hdfs, folder: str) -> None:
+    hdfs.make_files(folder, 20_000)
     begun_s = time.monotonic()
     found = files(hdfs).expand(f"/dfs{folder}/snap_*")
     took_s = time.monotonic() - begun_s
-    print(f"100,000 files in {took_s:.2f} s")
-    assert (len(found), found[0], found[-1]) == (100_000, f"/dfs{folder}/snap_000000", f"/dfs{folder}/snap_099999")
-    assert took_s < 10
+    assert (len(found), found[0], found[-1]) == (20_000, f"/dfs{folder}/snap_000000", f"/dfs{folder}/snap_019999")
+    assert took_s < 5
 
 
 # -- places ------------------------------------------------------------------------------------------------

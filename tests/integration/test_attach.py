@@ -88,6 +88,17 @@ def test_what_runs_goes_on_and_what_is_queued_is_launched(
     assert session.attach("demo") is job
 
 
+def test_inputs_are_sought_before_anything_is_launched(session: Session) -> None:
+    spec = JobSpec("demo", "local[1]", hdfs="http://127.0.0.1:9")
+    job = session.submit(spec, explicit_commands(["sleep 60", "echo <[hdfs:/x]>"]), keep_open=True)
+    job.add(explicit_commands(["true"]), session.surroundings(spec))
+    session.let_go(job)
+    job = session.attach("demo", hold="not yet")
+    places = job._loop.scheduler.locality.places
+    assert [places.seeks(task) for task in range(3)] == [True, True, False]
+    job.kill()
+
+
 def test_a_job_that_has_ended_can_be_attached(session: Session, kernel: Callable[..., Kernel], folder: Path) -> None:
     kernel("echo a", "exit 3", more="job.wait()\n").wait()
     job = session.attach("demo")

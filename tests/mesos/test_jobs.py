@@ -180,6 +180,13 @@ def test_what_no_agent_could_give_is_refused(mesos: Cluster, session: Session) -
         session.check(JobSpec("x", master=mesos.master, cwd="data"))
 
 
+def test_what_leaves_no_room_for_the_executor_is_refused(make_mesos: MakeCluster, session: Session) -> None:
+    cluster = make_mesos(1, resources="cpus:2;mem:1024;disk:1000")
+    with pytest.raises(SpecError, match=r"has 2 cpus, 960 MiB memory, .* beside the job's executor; ask for less"):
+        session.check(JobSpec("x", master=cluster.master, mem_mib=1000))
+    session.check(JobSpec("x", master=cluster.master, mem_mib=960))
+
+
 def test_a_cap_holds(mesos: Cluster, session: Session, tmp_path: Path) -> None:
     settings().max_cpus = "3"
     job = submit(session, mesos, *[hold(tmp_path)] * 4)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from stratos_jupyter.backend.core.views import JobView
-from stratos_jupyter.magic_text import inputs_text, size_text, status_text
+from stratos_jupyter.magic_text import status_text
+from stratos_jupyter.report import facts, inputs_text, size_text
 
 GIB = 1024**3
 
@@ -33,3 +34,4 @@ def test_where_inputs_lay(local: int, remote: int, waited_s: float, text: str) -
     view = JobView("demo", 1, "x", (0,) * 8, 0.0, 0.0, local_bytes=local, remote_bytes=remote, waited_s=waited_s)
     assert inputs_text(view) == text
     assert ("inputs: " in status_text(view)) == bool(text)
+    assert dict(facts(view)).get("Inputs", "") == text

@@ -74,9 +74,10 @@ names = st.one_of(
 )
 
 
-def seen(shell: str, template: str, name: str, folder: Path) -> list[bytes]:
+def seen(shell: str, template: str, name: str, folder: Path, by_variable: bool = False) -> list[bytes]:
     """Return what the program of a template is given."""
-    script = PRELUDE + compile_file_template(template).expand(name)
+    made = compile_file_template(template)
+    script = PRELUDE + (made.by_variable() if by_variable else made.expand(name))
     done = subprocess.run(
         [shell, "-c", os.fsencode(script)],
         capture_output=True,
@@ -114,13 +115,22 @@ def test_a_context_passes_every_awkward_name(shell: str, template: str, empty: P
         assert seen(shell, template, name, empty) == [as_given(template, name)], (template, name)
 
 
+@pytest.mark.parametrize("by_variable", [False, True])
 @given(name=names, template=st.sampled_from(CONTEXTS), shell=st.sampled_from(SHELLS))
 @example(name="$(touch pwned)", template='p "%f%"', shell="/bin/sh")
 @example(name="\ntouch pwned\n", template="p %f% # it's %f%", shell="/bin/sh")
-def test_no_name_is_anything_but_a_name(empty: Path, name: str, template: str, shell: str) -> None:
+def test_no_name_is_anything_but_a_name(empty: Path, name: str, template: str, shell: str, by_variable: bool) -> None:
     if template == "p $(q %f%)":
         template = 'p "$(q %f%)"'
-    assert seen(shell, template, name, empty) == [as_given(template, name)]
+    assert seen(shell, template, name, empty, by_variable) == [as_given(template, name)]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("template", CONTEXTS)
+def test_a_context_passes_a_name_that_only_the_node_knows(shell: str, template: str, empty: Path) -> None:
+    for name in ('/a b/it\'s $(id) "x" `y` \\ *', "/plain"):
+        if template != "p $(q %f%)":  # the user's own words are split
+            assert seen(shell, template, name, empty, by_variable=True) == [as_given(template, name)]
 
 
 @pytest.mark.parametrize(

@@ -175,17 +175,20 @@ class JobLoop:
         self._inbox.append(Added(event, first, record, origin))
         self._wake()
 
-    def restore(self, demand: Resources, priority: int, why_held: str = "") -> None:
+    def restore(
+        self, demand: Resources, priority: int, why_held: str = "", sought: Callable[[int], bool] | None = None
+    ) -> None:
         """Bring back what is recorded, and find what an earlier process has left running.
 
         `why_held` says why nothing may be launched here; that is not recorded, for it is no concern of the next kernel.
+        `sought` says of a call whether it will be found out where its inputs are.
 
         Raises
         ------
         JournalError
             What is recorded cannot have happened.
         """
-        replayed = replay(self._journal, self.scheduler, demand, priority)
+        replayed = replay(self._journal, self.scheduler, demand, priority, sought or (lambda call: False))
         self._call_times, self._origins = replayed.call_times, replayed.origins
         self._adopted = replayed.adopted
         self._submitted_at = self._call_times[0] if self._call_times else self._submitted_at

@@ -6,7 +6,7 @@ launch still runs) is up to the engine that attaches.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +60,18 @@ class Replayed:
     adopted: set[tuple[int, int]] = field(default_factory=set)
 
 
-def replay(journal: Journal, scheduler: Scheduler, demand: Resources, priority: int) -> Replayed:
+def _nowhere(call: int) -> bool:
+    """Say of no call that it is to be found out where its inputs are."""
+    return False
+
+
+def replay(
+    journal: Journal,
+    scheduler: Scheduler,
+    demand: Resources,
+    priority: int,
+    sought: Callable[[int], bool] = _nowhere,
+) -> Replayed:
     """Tell a fresh scheduler all that is recorded.
 
     Parameters
@@ -71,6 +82,8 @@ def replay(journal: Journal, scheduler: Scheduler, demand: Resources, priority: 
         A new one, under the rules that the run began with.
     demand, priority
         Of every task of the run.
+    sought : callable
+        Says of a call, from 0, whether it will be found out where its inputs are: that is not recorded.
 
     Raises
     ------
@@ -88,7 +101,8 @@ def replay(journal: Journal, scheduler: Scheduler, demand: Resources, priority: 
             if origin is not None:
                 replayed.spawned.pop((origin[0], origin[1]), None)
                 replayed.became.append((origin[0], range(first, first + count)))
-            event: Event = TasksAdded(entry.at_s, count, demand, priority)
+            call = len(replayed.origins) - 1
+            event: Event = TasksAdded(entry.at_s, count, demand, priority, sought(call))
         elif entry.what == "spawn":
             task, attempt, commands = entry.detail
             replayed.adopted.add((task, attempt))

@@ -10,6 +10,7 @@ import os
 from typing import Iterable, List, Optional, Tuple
 
 from .command import SHELL, arguments, shell_arguments
+from .fetch import make_copy_folder, prepare_fetch, remove_copy
 from .scratch import make_scratch, remove_scratch, scratch_folder
 from .spawn import CannotStart, Spawner, explain
 from .streams import explain as explain_file
@@ -43,7 +44,8 @@ class Launcher:
         if "\0" in command:
             return "spawn", None, "cannot start: the command holds a NUL byte, which no program can be given"
         try:
-            argv, programs = arguments(command, context)
+            fetches = file is not None and file.startswith("hdfs:/") and bool(context.fetch[1])
+            argv, programs = prepare_fetch(task) if fetches else arguments(command, context)
             env = [*context.env, task.mark]
             if file is not None:
                 env.append(b"STRATOS_FILE=" + encode(file))
@@ -78,6 +80,8 @@ class Launcher:
         try:
             if task.scratch:
                 make_scratch(task)
+            if task.copy:
+                make_copy_folder(task)
             if context.files:
                 task.out.make_file()
                 task.err.make_file()
@@ -92,10 +96,12 @@ class Launcher:
         except OSError as error:
             self.discard(task)
             remove_scratch(task)
+            remove_copy(task)
             return "spawn", None, explain_file(error)
         except CannotStart as error:
             self.discard(task)
             remove_scratch(task)
+            remove_copy(task)
             return self._failure(task, argv, error)
         task.plan = None
         os.close(out)

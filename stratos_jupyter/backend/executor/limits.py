@@ -18,6 +18,7 @@ from typing import Dict, Iterator, List
 
 from .cgroup import Cgroups
 from .exits import Outcome
+from .fetch import remove_copy
 from .kill import Killer
 from .loop import Alarm, Loop
 from .procs import Proc, census, share
@@ -83,6 +84,7 @@ class Limits:
             self._explain(task, outcome)
             self._cgroups.over(task)
         remove_scratch(task)
+        remove_copy(task)
 
     def _look_at_memory(self) -> None:
         before = monotonic()

@@ -45,12 +45,13 @@ class Context:
     ----------
     fields : dict
         As sent: cwd, env, output, output_limit, log_directory, sandbox, label, timeout_s, threads,
-        grace_s, monitor, relauncher, update_interval_s.
+        grace_s, fetch, monitor, relauncher, update_interval_s.
     """
 
     __slots__ = (
         "cwd",
         "env",
+        "fetch",
         "files",
         "functions",
         "grace_s",
@@ -93,6 +94,9 @@ class Context:
             timeout_s = fields.get("timeout_s")
             self.timeout_s: Optional[float] = None if timeout_s is None else float(timeout_s)
             self.grace_s = float(fields.get("grace_s", 5.0))
+            user, *web = [str(one) for one in fields.get("fetch") or ("",)]
+            #: As whom, and at which addresses, files on HDFS are asked for; no address: they are not fetched.
+            self.fetch: Tuple[str, List[str]] = (user, web)
             self.watch_plan = read_plan(fields)
             #: What gathers the output of a command; where nobody watches it has nothing to do for that.
             self.stream: Type[Stream] = HeardStream if self.watch_plan else Stream
@@ -217,6 +221,8 @@ class Task:
     #: Its memory cgroup and its scratch folder, where it has them (cgroup.py, limits.py).
     cgroup = ""
     scratch = ""
+    #: The folder of the copy of its file, where it has one (fetch.py).
+    copy = ""
 
     def __init__(self, slot: int, batch: Batch, item: Item) -> None:
         self.slot = slot

@@ -179,6 +179,37 @@ class Hdfs:
             raise explain(error, self.name, path) from None
 
 
+def plain_access(name: str) -> tuple[str, ...]:
+    """Return as whom, and at which addresses, nodes may ask an HDFS for a copy, which is asked without credentials.
+
+    Raises
+    ------
+    SpecError
+        It wants some: those stay on this machine.
+    StorageError
+        There is no such alias, or it cannot be used.
+    """
+    if not name:
+        raise SpecError("--fetch needs an HDFS: name it with --hdfs")
+    client = Hdfs(name)._client
+    from hdfs import InsecureClient
+
+    session = client._session
+    given = (
+        session.auth,
+        session.cert,
+        client._proxy,
+        session.verify is not True,
+        set(session.params) != {"user.name"},
+    )
+    if type(client) is not InsecureClient or any(given) or any("@" in url for url in client.urls):
+        raise SpecError(
+            f"--fetch: HDFS {name} is asked with credentials, which do not leave this machine; let the command read "
+            "the URL, or a mount, with those that its node has"
+        )
+    return session.params["user.name"], *(url.rstrip("/") for url in client.urls)
+
+
 def _client(name: str) -> Any:
     """Make the client of an alias, or of addresses."""
     urls = addresses(name)

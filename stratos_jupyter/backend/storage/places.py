@@ -127,9 +127,12 @@ class Placer:
         while (find := self._next()) is not None:
             try:
                 more = self._piece(find)
-            except Exception:
+            except Exception as error:
                 log.exception("places of inputs")
                 more = False
+                with suppress(Exception):  # else its tasks would be sought for ever
+                    find.say(f"internal error: {type(error).__name__}: {error}")
+                    self._give_up(find)
             if more:
                 with self._changed:
                     if not self._closed:

@@ -50,7 +50,7 @@ class Cluster:
     executor_env : mapping, optional
         The environment of executors, besides what is Mesos's own; a PATH to this Python when not given.
     master_flags, agent_flags : sequence of str
-        More flags, as ``--name=value``.
+        More flags, as ``--name=value``; in an agent's ``{i}`` is its number.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class Cluster:
             "--executor_registration_timeout=30secs",
             f"--resources={self.resources}",
             f"--executor_environment_variables={self._executor_env}",
-            *self._agent_flags,
+            *(flag.replace("{i}", str(i)) for flag in self._agent_flags),
         ]
         process = self._start("mesos-agent", f"agent{i}", address, self.ports[i], flags)
         self._agents[i] = process

@@ -1,0 +1,215 @@
+"""``--fetch``: files on a real HDFS copied to the node for their tasks, on this machine's engine."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from stratos_jupyter import Processor, magics
+from stratos_jupyter import session as sessions
+from stratos_jupyter.backend.core.states import Reason, TaskState
+from stratos_jupyter.commands import commands_from_record, glob_commands
+from stratos_jupyter.errors import SpecError, StorageError, UsageError
+from stratos_jupyter.job import Job
+from stratos_jupyter.session import Session
+from stratos_jupyter.settings import Stratos
+from stratos_jupyter.spec import JobSpec
+from tests.clusters.hdfs.cluster import Hdfs, put
+from tests.waiting import until
+
+pytestmark = [pytest.mark.hdfs, pytest.mark.timeout(240)]
+
+NO_HISTORY = Config({"HistoryManager": {"enabled": False}})
+NAMES = [
+    "-dash",
+    "two  words",
+    "it's; id",
+    'say "hi"',
+    "$(id)",
+    "`id`",
+    "new\nline",
+    "Zürich ☃",
+    "100%20",
+    "a#b?c=d&e",
+    "x.fits",
+]
+
+Cell = Callable[[str, str], None]
+
+
+@pytest.fixture
+def session(state_home: Path) -> Iterator[Session]:
+    sessions.close()
+    Stratos.clear_instance()
+    yield sessions.current()
+    sessions.close()
+    Stratos.clear_instance()
+
+
+@pytest.fixture
+def cell(session: Session) -> Iterator[Cell]:
+    """Run a cell magic."""
+    shell = InteractiveShell(config=NO_HISTORY)
+    magics.load(shell)
+    yield magics.StratosMagics(shell).stratos
+    magics.unload(shell)
+
+
+def copies(job: Job) -> list[Path]:
+    return list((job.folder / "sandbox").rglob("*.copy"))
+
+
+def test_the_command_finds_a_copy_of_that_name_and_it_is_gone_afterwards(
+    hdfs: Hdfs, folder: str, session: Session, cell: Cell
+) -> None:
+    for name in NAMES:
+        put(hdfs.url, f"{folder}/{name}", f"<{name}>".encode())
+    body = """cat %f%; printf '\\1'; cat '%f%'; printf '\\1%s' "${STRATOS_FILE##*/}" "$(cat "%f%")"; : > %f%.index"""
+    cell(f"glob hdfs:{folder}/* --hdfs {hdfs.url} --fetch --job f --wait", body)
+    job = session.job("f")
+    df = job.df
+    names = [file.removeprefix(f"hdfs:{folder}/") for file in df.file]
+    assert sorted(names) == sorted(NAMES)
+    assert df.stderr.tolist() == [""] * len(NAMES)
+    assert df.stdout.tolist() == [f"<{name}>\1<{name}>\1{name}\1<{name}>" for name in names]
+    assert copies(job) == []
+
+
+def test_a_url_with_an_address_an_empty_file_and_a_clean_beginning(
+    hdfs: Hdfs, folder: str, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LC_CTYPE", raising=False)
+    monkeypatch.setenv("LC_ALL", "")
+    monkeypatch.setenv("LANG", "")
+    put(hdfs.url, f"{folder}/empty", b"")
+    with Processor("local", job_id="f", hdfs=hdfs.url, fetch=True) as processor:
+        processor.glob_batch("wc -c < %f%; echo ${LC_CTYPE-unset}; yes | head -n 1", f"{hdfs.rpc}{folder}/*")
+        assert processor.get_results() == ["0\nunset\ny\n"]
+        assert processor.job.df.stderr.tolist() == [""]  # nobody says that a pipe is broken
+        processor.explicit_batch(["echo ${STRATOS_FILE-none}"])
+        assert processor.get_results()[1] == "none\n"
+
+
+@pytest.mark.slow
+def test_a_large_file_passes_through_little_memory(hdfs: Hdfs, folder: str, session: Session) -> None:
+    size = 200_000_000
+    put(hdfs.url, f"{folder}/large", b"x" * size)
+    with Processor("local", job_id="f", hdfs=hdfs.url, fetch=True) as processor:
+        processor.glob_batch("stat -c %s %f%", f"hdfs:{folder}/large")
+        assert processor.get_results() == [f"{size}\n"]
+        assert processor.job.df.max_rss_mib[0] < 60
+
+
+def test_a_file_that_is_deleted_meanwhile_fails_its_task_alone(
+    hdfs: Hdfs, folder: str, session: Session, tmp_path: Path
+) -> None:
+    from hdfs import InsecureClient
+
+    for name in ("a", "b", "c"):
+        put(hdfs.url, f"{folder}/{name}", name.encode())
+    with Processor("local", job_id="f", hdfs=hdfs.url, fetch=True, max_tasks=1) as processor:
+        job = processor.job
+        processor.glob_stream(f"until test -e {tmp_path}/go; do sleep 0.02; done; cat %f%", f"hdfs:{folder}/*")
+        until(lambda: job.view[TaskState.RUNNING] == 1)
+        InsecureClient(hdfs.url).delete(f"{folder}/b")
+        (tmp_path / "go").touch()
+        assert job.wait(20)
+        assert job.df.stdout.tolist() == ["a", "", "c"]
+        assert job.df.exit_code.tolist() == [0, 74, 0]
+        said = job.df.stderr[1]
+        assert said.startswith(f"stratos: cannot fetch hdfs:{folder}/b: ")
+        assert "does not exist" in said or "not found" in said
+        assert copies(job) == []
+
+
+@pytest.mark.parametrize("way", ["datanode", "kill", "timeout"])
+def test_an_end_in_the_middle_of_a_copy(
+    breakable_hdfs: Hdfs, folder: str, session: Session, way: str, tmp_path: Path
+) -> None:
+    hdfs = breakable_hdfs
+    put(hdfs.url, f"{folder}/a", b"x" * 1000, "127.0.0.12")
+    limit = {"timeout": 1} if way == "timeout" else {}
+    with Processor("local", job_id="f", hdfs=hdfs.url, fetch=True, **limit) as processor:
+        job = processor.job
+        hdfs.pause("datanode1")  # it takes the connection, and sends nothing
+        processor.glob_stream(f"echo never > {tmp_path}/begun; cat %f%", f"hdfs:{folder}/*")
+        until(lambda: job.view[TaskState.RUNNING] == 1 and copies(job))
+        if way == "datanode":
+            hdfs.kill("datanode1")
+        elif way == "kill":
+            job.kill()
+        assert job.wait(20)
+        row = job.rows()[0]
+        reason = {"datanode": Reason.EXIT, "kill": Reason.USER, "timeout": Reason.TIMEOUT}[way]
+        assert row.reason == reason
+        if way == "datanode":
+            assert row.exit_code == 74
+            assert b"cannot fetch" in row.stderr
+        assert copies(job) == []
+        assert not (tmp_path / "begun").exists()
+
+
+def token_of(hdfs: Hdfs) -> str:
+    address = f"{hdfs.url}/webhdfs/v1/?op=GETDELEGATIONTOKEN&user.name=root&renewer=root"
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        return str(json.load(answer)["Token"]["urlString"])
+
+
+def test_what_cannot_be_fetched_is_refused(
+    hdfs: Hdfs, folder: str, session: Session, cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(hdfs.url, f"{folder}/a", b"x")
+    config = tmp_path / "hdfscli.cfg"
+    monkeypatch.setenv("HDFSCLI_CONFIG", str(config))
+    config.write_text(
+        f"[tok.alias]\nclient = TokenClient\nurl = {hdfs.url}\ntoken = secret-9\n"
+        f"[proxied.alias]\nurl = {hdfs.url}\nproxy = bob\n[plain.alias]\nurl = {hdfs.url}\nuser = alice\n"
+    )
+    for name in ("tok", "proxied"):
+        with pytest.raises(SpecError, match="credentials, which do not leave this machine"):
+            Processor("local", hdfs=name, fetch=True)
+    put(hdfs.url, f"{folder}/a", b"x")
+    config.write_text(config.read_text().replace("secret-9", token_of(hdfs)))
+    with pytest.raises(UsageError, match="credentials, which do not leave this machine"):
+        cell(f"glob hdfs:{folder}/* --hdfs tok --fetch", "cat %f%")
+    with pytest.raises(SpecError, match="--fetch copies files of URLs"):
+        cell(f"glob /dfs{folder}/* --hdfs {hdfs.url} --fetch", "cat %f%")
+    with pytest.raises(SpecError, match="--fetch needs an HDFS"):
+        Processor("local", fetch=True)
+    with pytest.raises(StorageError, match="which HDFS"):
+        cell(f"glob hdfs:{folder}/* --fetch", "cat %f%")
+    with pytest.raises(UsageError, match="--fetch"):
+        cell("explicit --fetch", "true")
+    with pytest.raises(StorageError, match="there is no alias 'nobody'"):
+        cell(f"glob hdfs:{folder}/* --hdfs nobody --fetch", "cat %f%")
+    assert session.jobs() == []
+    cell(f"glob hdfs:{folder}/* --hdfs plain --fetch --job f --wait", "cat %f%")
+    job = session.job("f")
+    assert job.spec.fetch == ("alice", hdfs.url)
+    assert job.outputs([0]) == ["x"]
+
+
+def test_it_is_kept_with_the_job(hdfs: Hdfs, folder: str, session: Session, cell: Cell, capsys) -> None:  # type: ignore[no-untyped-def]
+    made = glob_commands("cat %f%", ["hdfs:/a"], fetch=True)
+    assert commands_from_record(made.to_record()) == made
+    spec = JobSpec(fetch=("me", "http://x:1"))
+    assert JobSpec.from_record(spec.to_record()) == spec
+    put(hdfs.url, f"{folder}/a", b"1")
+    line = f"glob hdfs:{folder}/* --hdfs {hdfs.url} --fetch --job f --resume --wait"
+    cell(line, "cat %f%")
+    put(hdfs.url, f"{folder}/b", b"2")
+    session.let_go(session.job("f"))
+    job = session.attach("f")
+    job.relaunch([0])
+    assert job.wait(10)
+    assert job.outputs([0]) == ["1"]
+    capsys.readouterr()
+    cell(line, "cat %f%")
+    assert "+1 new, 0 changed, 1 done" in capsys.readouterr().out
+    assert job.outputs([0, 1]) == ["1", "2"]
