@@ -87,8 +87,11 @@ def frameworks(cluster: Cluster, forgetful: bool) -> list[str]:
     """Return the frameworks that are there.
 
     A master that is killed forgets which ones it has ended, and takes in again whose executors an agent still names: of
-    a forgetful one those without tasks don't count.
+    a forgetful one those without tasks don't count. Mesos 1.11 even fails when such an executor exits (hierarchical.cpp,
+    "Check failed: 'get_(role)' Must be SOME").
     """
+    if forgetful:
+        cluster.revive_master()
     found = cluster.get("/master/frameworks")["frameworks"]
     return [one["id"] for one in found if one["active"] or one["tasks"] or not forgetful]
 
@@ -114,6 +117,9 @@ def test_nothing_is_lost_or_recorded_twice(mode: str, make_mesos: MakeCluster, t
     sums: Counter[str] = Counter()
     cluster = make_mesos(2, agent_timeout_s=AGENT_TIMEOUT_S)
     for turn in range(ROUNDS):
+        if mode in ("master", "mixed"):
+            cluster.revive_master()
+            cluster.wait_agents()
         home, work = tmp_path / f"home{turn}", tmp_path / f"work{turn}"
         work.mkdir()
         run = home / "jobs" / "demo" / "1"
