@@ -86,6 +86,19 @@ def rest(kernel: subprocess.Popen[str]) -> tuple[str, str]:
     return out, err
 
 
+def frameworks(cluster: Cluster, forgetful: bool) -> list[str]:
+    """Return the frameworks that are there.
+
+    A master that is killed forgets which ones it has ended, and takes in again whose executors an agent still names: of
+    a forgetful one those without tasks don't count. Mesos 1.11 even fails when such an executor exits (hierarchical.cpp,
+    "Check failed: 'get_(role)' Must be SOME").
+    """
+    if forgetful:
+        cluster.revive_master()
+    found = cluster.get("/master/frameworks")["frameworks"]
+    return [one["id"] for one in found if one["active"] or one["tasks"] or not forgetful]
+
+
 def harm(cluster: Cluster, mode: str, dice: random.Random) -> None:
     """Kill something of the cluster, and bring it back."""
     if mode == "executor":
@@ -107,6 +120,9 @@ def test_nothing_is_lost_or_recorded_twice(mode: str, make_mesos: MakeCluster, t
     sums: Counter[str] = Counter()
     cluster = make_mesos(2, agent_timeout_s=AGENT_TIMEOUT_S)
     for turn in range(ROUNDS):
+        if mode in ("master", "mixed"):
+            cluster.revive_master()
+            cluster.wait_agents()
         home, work = tmp_path / f"home{turn}", tmp_path / f"work{turn}"
         work.mkdir()
         run = home / "jobs" / "demo" / "1"
@@ -138,7 +154,8 @@ def test_nothing_is_lost_or_recorded_twice(mode: str, make_mesos: MakeCluster, t
             assert all(before[task] == final[task] for task in seen), "what was recorded does not run again"
         else:
             assert "done" in out
-        until(lambda: not cluster.get("/master/frameworks")["frameworks"], 30, "no framework to be left")
+        forgetful = bool(harmed["master"])
+        until(lambda forgetful=forgetful: not frameworks(cluster, forgetful), 30, "no framework to be left")
         second = start(ATTACH, home)
         is_up(second)
         out, err = rest(second)

@@ -134,6 +134,13 @@ class Cluster:
         self._master.send_signal(number)
         self._master.wait(START_S)
 
+    def revive_master(self) -> bool:
+        """Start the master again if it has ended by itself; say whether it had."""
+        ended = self._master is None or self._master.poll() is not None
+        if ended:
+            self.start_master()
+        return ended
+
     def pause_master(self) -> None:
         """Let the master take connections, and no more."""
         assert self._master is not None
