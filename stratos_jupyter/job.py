@@ -361,7 +361,15 @@ class Job:
                 self._driver.post(take_in)
             self._relaunched.update(again)
             self._driver.call(lambda: None)  # that is done, and the view shows it
+            self._seek_again((*again, *restored))
         return tasks
+
+    def _seek_again(self, tasks: Sequence[int]) -> None:
+        """Find out where the inputs are of tasks that wait again, and had ended when that was found out of others."""
+        knows = self._loop.scheduler.locality.places.knows
+        unknown = [task for task in tasks if not knows(task)]
+        if unknown:
+            self.seek(range(min(unknown), max(unknown) + 1))
 
     @property
     def superseded(self) -> frozenset[int]:
@@ -403,6 +411,11 @@ class Job:
         """Say whether a task is known to have ended; any thread may ask, for any number of tasks."""
         table = self._loop.scheduler.table
         return task < len(table) and table.ended(task)
+
+    @property
+    def gone(self) -> bool:
+        """Whether this process does not hold the run any more."""
+        return self._gone
 
     def places_are(self, places: tuple[Place, ...]) -> None:
         """Take in where inputs are."""
@@ -531,6 +544,7 @@ class Job:
             shown = ", ".join(map(str, old[:5]))
             raise JobNotFound(f"{shown} of {self.job_id}: superseded when its cell was run again; its record stays")
         self._driver.call(lambda: self._loop.post_now(RelaunchAsked(self._loop.now(), chosen, mem_mib)))
+        self._seek_again(chosen)
         with self._lock:
             self._relaunched.update(chosen)
         return len(chosen)

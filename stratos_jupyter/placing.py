@@ -112,7 +112,7 @@ class _Inputs(Sequence[tuple[str, ...]]):
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
         task = self._tasks[index]
-        if self._job.ended(task):
+        if self._job.gone or self._job.ended(task):
             return ()
         commands = self._job.commands
         names = commands.inputs(task)

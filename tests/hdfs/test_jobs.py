@@ -141,6 +141,34 @@ def test_places_are_asked_again_at_attach(hdfs: Hdfs, folder: str, session: Sess
     job.kill()
 
 
+def test_places_of_what_is_run_again_are_asked_for(hdfs: Hdfs, folder: str, session: Session, tmp_path: Path) -> None:
+    put(hdfs.url, f"{folder}/a", b"x" * 10, "127.0.0.11")
+    text = f": <[/dfs{folder}/a]>; test -e {tmp_path}/again || exit 3; sleep 20"
+    job = session.submit(JobSpec("again", hdfs=hdfs.url, mounts=MOUNTS), explicit_commands([text, text]))
+    assert job.wait(20)
+    session.let_go(job)
+    job = session.attach("again")
+    places = job._loop.scheduler.locality.places
+    until(lambda: not places.seeks(1))  # those that have ended are not looked for
+    assert not places.knows(1)
+    (tmp_path / "again").touch()
+    job.relaunch([1])
+    until(lambda: places.knows(1))
+    assert not places.knows(0)
+    job.kill()
+
+
+def test_for_a_job_that_is_given_away_nothing_more_is_asked(
+    hdfs: Hdfs, folder: str, session: Session, known: list[Place]
+) -> None:
+    texts = [f"sleep 20; : <[hdfs:{folder}/{n}]>" for n in range(30_000)]
+    job = session.submit(JobSpec("given", master="local[1]", hdfs=hdfs.url), explicit_commands(texts))
+    until(lambda: known)
+    session.let_go(job)
+    until(lambda: len(known) == 30_000, 8)  # to ask for them all takes half a minute
+    session.attach("given").kill()
+
+
 def test_with_the_namenode_down_jobs_on_plain_paths_go_on(session: Session, tmp_path: Path) -> None:
     spec = JobSpec("plain", hdfs=DOWN, mounts=MOUNTS)
     plain = session.submit(spec, explicit_commands([f"echo <[{tmp_path}]>"]))

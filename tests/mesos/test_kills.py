@@ -90,8 +90,8 @@ def frameworks(cluster: Cluster, forgetful: bool) -> list[str]:
     """Return the frameworks that are there.
 
     A master that is killed forgets which ones it has ended, and takes in again whose executors an agent still names: of
-    a forgetful one those without tasks don't count. Mesos 1.11 even fails when such an executor exits (hierarchical.cpp,
-    "Check failed: 'get_(role)' Must be SOME").
+    a forgetful one those without tasks don't count. Mesos 1.11 even fails when such an executor exits
+    (hierarchical.cpp, "Check failed: 'get_(role)' Must be SOME").
     """
     if forgetful:
         cluster.revive_master()

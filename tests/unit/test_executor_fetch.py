@@ -1,4 +1,4 @@
-"""Copies of files on HDFS, from a server that breaks off, is on standby or hangs as it is told; on old Pythons too."""
+"""Copies of files on HDFS, from a server that breaks off, is on standby or hangs; on an old Python too."""
 
 from __future__ import annotations
 

@@ -170,6 +170,17 @@ def test_a_node_is_known_by_all_of_its_names(cluster: Cluster, host: str) -> Non
     assert cluster.scheduler.local_fraction(0, "node 7") == 1.0
 
 
+def test_longer_names_of_the_storage_are_known_unless_two_hosts_share_the_first_part(cluster: Cluster) -> None:
+    cluster.add(4)
+    cluster.place("node1.dc", "node2.dc", "node3.east", "node3.west")
+    assert tasks(cluster.offer("Node1", names=("Node1", "10.0.0.1"))) == [0]
+    assert tasks(cluster.offer("x", names=("node2.other", "node2"))) == []  # another node of that short name
+    assert tasks(cluster.offer("node3", names=("node3",))) == []
+    assert tasks(cluster.offer("node2")) == [1]
+    assert tasks(cluster.offer("node3.west", names=("node3.west", "node3"))) == [3]
+    assert tasks(cluster.offer("node3.east", names=("node3.east", "node3"))) == [2]
+
+
 @pytest.mark.parametrize(
     ("hosts", "preferred"),
     [

@@ -28,6 +28,7 @@ class Places:
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
+        self._shorts: dict[str, int] = {}  # by the first part of a name: the host; -1 where several have it
         self._rows = array("q")  # by task: where its row begins, or one of the two above
         # A row has the number of hosts and of those that are preferred, then the hosts; beside it all bytes, a
         # spare, and the bytes of each host.
@@ -55,9 +56,18 @@ class Places:
         self._hosts.extend((len(hosts), preferred))
         self._bytes.extend((place.size, 0))
         for host, size in hosts:
-            self._hosts.append(self._numbers.setdefault(_plain(host), len(self._numbers)))
+            self._hosts.append(self._number(_plain(host)))
             self._bytes.append(min(size, place.size))
         return True
+
+    def _number(self, host: str) -> int:
+        number = self._numbers.get(host)
+        if number is None:
+            number = self._numbers[host] = len(self._numbers)
+            short = host.partition(".")[0]
+            if not _is_address(host):
+                self._shorts[short] = -1 if short in self._shorts else number
+        return number
 
     def seek(self, first: int, after: int) -> None:
         """Note that it is being found out where the inputs of tasks lie of which nothing is known yet."""
@@ -107,8 +117,12 @@ class Places:
         """Return the numbers of the hosts that a node is; more than one where the storage has several names for it."""
         count, known = self._numbered.get(node, (-1, ()))
         if count != len(self._numbers):
-            found = {self._numbers.get(_plain(name), -1) for name in (node, *self._names.get(node, ()))}
-            known = tuple(sorted(found - {-1}))
+            names = [_plain(name) for name in (node, *self._names.get(node, ()))]
+            found = {self._numbers.get(name, -1) for name in names} - {-1}
+            if not found and not any("." in name for name in names if not _is_address(name)):
+                # whoever says where files lie may have longer names
+                found = {self._shorts.get(name, -1) for name in names} - {-1}
+            known = tuple(sorted(found))
             self._numbered[node] = len(self._numbers), known
             self._nodes.update(dict.fromkeys(known, node))
         return known
@@ -127,6 +141,10 @@ class Places:
         places = range(row + 2, row + 2 + self._hosts[row])
         local = min(size, sum(self._bytes[place] for place in places if self._hosts[place] in numbers))
         return local, size - local
+
+
+def _is_address(name: str) -> bool:
+    return name.replace(".", "").isdigit() or ":" in name
 
 
 def _plain(name: str) -> str:

@@ -318,7 +318,7 @@ def put(url: str, path: str, data: bytes, address: str = "", replication: int = 
     address that a client connects from.
     """
     import requests
-    from hdfs import InsecureClient
+    from hdfs import HdfsError, InsecureClient
     from requests.adapters import HTTPAdapter
 
     class Bound(HTTPAdapter):
@@ -330,4 +330,23 @@ def put(url: str, path: str, data: bytes, address: str = "", replication: int = 
     with requests.Session() as session:
         session.mount("http://", Bound())
         client = InsecureClient(url, user=user or None, session=session, timeout=30)
-        client.write(path, data=data, overwrite=True, replication=replication)
+
+        def written() -> bool:
+            try:
+                client.write(path, data=data, overwrite=True, replication=replication)
+            except HdfsError as error:
+                if "EOFException" in str(error):
+                    return False  # a DataNode has just found out that its connection to a former NameNode has ended
+                raise
+            return not (address and data and replication == 1) or _hosts(client, path) == {address}
+
+        # A DataNode that has not been heard of for a moment is passed over.
+        until(written, START_S, f"{path} on {address or 'any DataNode'}")
+
+
+def _hosts(client: Any, path: str) -> set[str]:
+    """Return the hosts that have blocks of a file."""
+    from hdfs.client import _Request
+
+    found = _Request("GET").to_method("GETFILEBLOCKLOCATIONS")(client, path).json()
+    return {host for block in found["BlockLocations"]["BlockLocation"] for host in block["hosts"]}
