@@ -99,6 +99,29 @@ def test_idle_executors_end_and_come_back(run: Run, monkeypatch: pytest.MonkeyPa
     assert [row.stdout for row in run.rows()] == [b"a\n", b"b\n"]
 
 
+@pytest.mark.parametrize("attaching", [False, True])
+def test_what_was_handed_back_once_is_not_handed_back_again(run: Run, attaching: bool) -> None:
+    """It is told again when its acknowledgement was lost, and has been launched anew meanwhile."""
+    run.add("sleep 1000")
+    until(lambda: run.state(0) is TaskState.RUNNING)
+    engine = run.loop.engine
+
+    def tell(batch: int) -> None:
+        where = dict(engine._where)
+        if attaching:  # what executors have is not known yet, only what the journal says
+            engine._where, engine._launched = {}, where
+        engine._deliver([[0, 1, batch, "returned", None, None, 0.0, 0.0, 0.0, None, None, ""]], lambda: None)
+        engine._where, engine._launched = where, {}
+
+    (batch,) = engine._where.values()
+    run.driver.call(lambda: tell(batch + 1))
+    run.check()
+    assert run.state(0) is TaskState.RUNNING
+    assert run.driver.call(lambda: [what for _, what, _ in run.journal.acts() if what == "returned"]) == []
+    run.post(KillAsked)
+    run.wait()
+
+
 def test_short_commands_are_lined_up(run: Run) -> None:
     run.add(*["true"] * 400)
     run.wait()

@@ -127,7 +127,7 @@ def test_one_that_takes_too_much_memory_ends_and_its_neighbours_do_not(submit: S
 
 
 def test_memory_is_doubled_until_it_is_enough(submit: Submit) -> None:
-    job = submit(HOG.format(150, 2.0), mem_mib=64.0, rules=Rules(mem_most_mib=1024.0))
+    job = submit(HOG.format(150, 2.0), mem_mib=64.0, rules=Rules(mem_most_mib=512.0))
     assert job.wait(30)
     assert [reason for _, reason, _ in story(job, 0)] == ["memory", "memory", "exit"]
     assert job.df.state.tolist() == ["FINISHED"]

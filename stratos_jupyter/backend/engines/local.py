@@ -119,6 +119,7 @@ class LocalEngine:
         self._linger_s = linger_s
         self._attaching: set[Link] = set()  # found, and not heard yet
         self._survivors: set[tuple[int, int]] | None = None  # attempts that they have; None when all is settled
+        self._launched: dict[tuple[int, int], int] = {}  # meanwhile: attempt -> batch, as the journal has it
         self._links: list[Link] = []
         self._stopping: list[Link] = []
         self._contexts: dict[Link, set[int]] = {}
@@ -362,9 +363,10 @@ class LocalEngine:
     def attach(self, launched: Sequence[tuple[int, str, tuple[tuple[int, int], ...]]]) -> None:
         """Find what an earlier process has left running, and tell of it by `Attached`, once; offer nothing before.
 
-        The executors know better than the journal what was launched.
+        The executors know better than the journal what was launched last.
         """
         self._survivors = set()
+        self._launched = {attempt: batch_id for batch_id, _, attempts in launched for attempt in attempts}
         for record in sorted((self._folder / EXECUTORS).glob("[0-9]*"), key=lambda entry: int(entry.name)):
             try:
                 link = Link(record, self._receive, self._link_lost)
@@ -411,6 +413,7 @@ class LocalEngine:
         if self._survivors is None or self._attaching:
             return
         survivors, self._survivors = self._survivors, None
+        self._launched.clear()
         end_orphans(self._folder, {self._mark(*attempt) for attempt in survivors})
         if not self._slots:
             self._rest_soon()
@@ -437,10 +440,15 @@ class LocalEngine:
             for batch_id, attempts in by_batch.items():
                 self._sink.post(LaunchKnown(self._sink.now(), batch_id, self._machine.node, tuple(attempts)))
         results = [result_of(record, self._machine.node) for record in records if record[3] != "returned"]
-        returned = tuple((record[0], record[1]) for record in records if record[3] == "returned")
+        returned = tuple((record[0], record[1]) for record in records if record[3] == "returned" and self._has(record))
         self._sink.post_results(results, acknowledge)
         if returned:
             self._sink.post(TasksReturned(self._sink.now(), returned))
+
+    def _has(self, record: list[Any]) -> bool:
+        """Say whether an attempt is still that batch's: what was handed back may be told again, and run elsewhere."""
+        attempt = (record[0], record[1])
+        return bool(self._where.get(attempt, self._launched.get(attempt, record[2])) == record[2])
 
     def _ended(self, link: Link, seq: int, records: list[list[Any]]) -> None:
         # A result that nobody acknowledges is delivered again, so this must not depend on which batch it is of.
