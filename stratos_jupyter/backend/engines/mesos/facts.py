@@ -94,6 +94,7 @@ def _get(where: Master, path: str, patience_s: float) -> Any:
         with direct.open(f"http://{where}{path}", timeout=patience_s) as answer:
             return json.load(answer)
     except HTTPError as error:
+        error.close()  # it is the answer, too, and holds the connection
         kind = _NotFound if error.code == 404 else EngineError
         raise kind(
             f"what answers at {where} says {error.code} {error.reason} to {path}; is it a Mesos master? (5050 mostly)"
