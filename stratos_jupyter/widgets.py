@@ -32,7 +32,7 @@ from .backend.core.states import TaskState
 from .backend.core.views import JobView
 from .bundle import STATIC, bundled
 from .job import Job
-from .report import MAX_NOTICES, clean, failure_reasons, plain_text, state_text
+from .report import MAX_NOTICES, clean, failure_reasons, inputs_text, plain_text, state_text
 from .snapshot import HIDE_LOST_WIDGET, static_html
 from .watching import JobsWatch, Watch
 
@@ -99,6 +99,7 @@ def view_record(view: JobView, now_s: float, more: Mapping[str, Any] | None = No
         "ended": not running,
         "at_s": now_s,
         "local": view.local_share,
+        "inputs": inputs_text(view),
         **(more or {}),
     }
 

@@ -73,6 +73,7 @@ export function draw(parts, view, aheadS, silent) {
   say(parts.nodes, view.nodes ? `${whole.format(view.nodes)} ${view.nodes === 1 ? "node" : "nodes"}` : "");
   const local = view.local === null || view.local === undefined;
   say(parts.local, local ? "" : `${share(view.local, 1)} of input bytes local`);
+  put(parts.local, "title", view.inputs ?? ""); // how many, and what waiting for them took
   say(parts.share, share(view.done, view.total));
 
   put(parts.bar, "aria-valuemax", Math.max(1, view.total));

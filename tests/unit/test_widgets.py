@@ -150,6 +150,14 @@ def test_an_ended_job_grows_no_older() -> None:
     assert (record["elapsed"], record["ended"], record["ended_at"]) == (100.0, True, 1100.0)
 
 
+def test_the_record_says_where_inputs_lay_once_that_is_known() -> None:
+    assert (view_record(view_at(60), 0.0)["local"], view_record(view_at(60), 0.0)["inputs"]) == (None, "")
+    known = replace(view_at(60), local_bytes=3 << 20, remote_bytes=1 << 20, waited_s=12.0)
+    record = view_record(known, 0.0)
+    assert record["local"] == 0.75
+    assert record["inputs"] == "75.0 % of 4.0 MiB local, 12 s of all tasks together waited for that"
+
+
 # -- the widget -------------------------------------------------------------------------------------
 
 
