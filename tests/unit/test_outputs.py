@@ -163,3 +163,19 @@ def test_an_end_that_cannot_be_read_is_empty(tmp_path: Path) -> None:
     for path in ("", str(tmp_path / "gone"), str(tmp_path), str(tmp_path / "fifo"), str(tmp_path / "empty"), "a\0b"):
         assert last_text(None, path, 10) == "", path
     assert last_text(b"", "", 10) == ""
+
+
+# --- head and tail of a file that is on another node ---
+
+
+def test_what_came_back_of_a_longer_output_says_where_the_whole_of_it_is() -> None:
+    text = bounded_text(b"HEADTAIL", "/node/out", 1000, 100)
+    assert text == "HEAD\n[... 992 bytes cut; the whole of it: /node/out ...]\nTAIL"
+    assert bounded_text(b"HEADTAIL", "/node/out", 1000, 4) == (
+        "HE\n[... 996 bytes cut; the whole of it: /node/out ...]\nIL"
+    )
+
+
+def test_what_came_back_whole_is_whole() -> None:
+    assert bounded_text(b"HEADTAIL", "/node/out", 8, 100) == "HEADTAIL"
+    assert bounded_text(b"HEADTAIL", "", 1000, 100) == "HEADTAIL"
