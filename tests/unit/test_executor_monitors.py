@@ -278,6 +278,24 @@ def test_a_hanging_monitor_is_heard_all_the_same(client: Client) -> None:
     nothing_left(client)
 
 
+def test_half_a_line_of_a_killed_monitor_is_no_verdict(client: Client) -> None:
+    # Without a buffer Python writes each argument of print() by itself.
+    relauncher = script(client, "r", 'echo "echo [$1]"')
+    half = script(client, "m", "test -e whole && echo stratos_relaunch 0.25; printf 'stratos_relaunch 0.'; sleep 1000")
+    number = watched(client, monitor=half, relauncher=relauncher, update_interval_s=0.2)
+    note(client, number, "(3 times)")
+    (client.folder / "whole").touch()
+    record = client.wait(number)
+    assert (record.reason, record.commands) == ("monitor", ["echo [0.25]"])
+    nothing_left(client)
+
+
+def test_a_line_without_an_end_is_a_verdict_of_a_monitor_that_ends(client: Client) -> None:
+    relauncher = script(client, "r", 'echo "echo [$1]"')
+    record = ended(client, monitor=script(client, "m", "printf 'stratos_relaunch 0.25'"), relauncher=relauncher)
+    assert (record.reason, record.commands) == ("monitor", ["echo [0.25]"])
+
+
 def test_a_crashing_monitor_is_noted(client: Client) -> None:
     number = watched(client, monitor=script(client, "m", "echo first >&2; echo 'last words' >&2; kill -SEGV $$"))
     assert "monitor was killed by signal 11 (SIGSEGV): last words" in note(client, number, "(2 times)")

@@ -128,7 +128,7 @@ class Monitors:
             self._helpers.drop(helper)
             watch.notes.add("monitor killed: it ran longer than {:g} s".format(interval_s))
             self._close(watch)
-            self._judge(watch, helper)
+            self._judge(watch, helper, killed=True)
             if watch not in self._watches:
                 return
         self._read(watch.task)
@@ -193,10 +193,13 @@ class Monitors:
                 return
         self._judge(watch, helper)
 
-    def _judge(self, watch: Watch, helper: Helper) -> None:
+    def _judge(self, watch: Watch, helper: Helper, killed: bool = False) -> None:
         """See what a monitor has printed."""
         text = fit(helper.out.get())
         self._say(watch, text)
+        if killed:
+            # Its last line may lack what it was about to say; `helper.out.asked` tells of lines long finished.
+            text = text[: text.rfind(b"\n") + 1]
         if helper.out.asked or _LINE.search(text):
             watch.output = _WORD.sub(b"", text).strip()
             self._end_task(watch)
