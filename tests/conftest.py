@@ -44,10 +44,6 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before -k and -m choose
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items if config.pluginmanager.hasplugin("xdist") else ():
-        # What a file, or all browser or HDFS tests, set up once is for one process; there is but one HDFS at a time.
-        shared = next((part for part in ("browser", "hdfs") if item.get_closest_marker(part)), item.path.name)
-        item.add_marker(pytest.mark.xdist_group(shared))
     if config.args_source is pytest.Config.ArgsSource.ARGS:
         return  # the user named some files
     there = {marker.name for item in items for marker in item.iter_markers()}
