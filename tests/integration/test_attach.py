@@ -157,6 +157,7 @@ def test_a_holder_that_does_not_answer_is_named(
 ) -> None:
     first = kernel(waiting(tmp_path / "a"))
     first.send_signal(signal.SIGSTOP)
+    os.waitpid(first.pid, os.WUNTRACED)  # all of its threads stand
     monkeypatch.setattr(sessions, "LET_GO_S", 0.2)
     with pytest.raises(EngineError, match=f"process {first.pid} .* does not let go"):
         session.attach("demo", steal=True)
@@ -388,6 +389,7 @@ def test_a_steal_that_failed_leaves_no_note(
 ) -> None:
     first = kernel(waiting(tmp_path / "a"))
     first.send_signal(signal.SIGSTOP)
+    os.waitpid(first.pid, os.WUNTRACED)  # all of its threads stand
     monkeypatch.setattr(sessions, "LET_GO_S", 0.2)
     with pytest.raises(EngineError, match="does not let go"):
         session.attach("demo", steal=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,14 +53,15 @@ def begun(folder: Path) -> Counter[int]:
     return Counter(int(line.split(".")[-2]) for line in lines)
 
 
-def executors(cluster: Cluster) -> list[int]:
-    """The processes of executors: their commands have marks, they have none."""
+def executors(cluster: Cluster, agent: str = "") -> list[int]:
+    """The processes of executors, of all agents or one: their commands have marks, they have none."""
     found = []
     for pid in cluster.processes():
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes()
+            folder = Path(os.readlink(f"/proc/{pid}/cwd"))
         except OSError:
             continue
-        if b"STRATOS_TASK=" not in environment:
+        if b"STRATOS_TASK=" not in environment and (not agent or agent in folder.parts):
             found.append(pid)
     return found

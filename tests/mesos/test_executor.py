@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,10 @@ def one(mesos: Cluster) -> Iterator[Job]:
 
 def guard_of(cluster: Cluster) -> int:
     """The process that the agent has started."""
-    stats = {pid: Path(f"/proc/{pid}/stat").read_text() for pid in cluster.processes()}
-    parents = {pid: int(stat.rpartition(")")[2].split()[1]) for pid, stat in stats.items()}
+    parents = {}
+    for pid in cluster.processes():
+        with suppress(OSError):  # a command that ends just now
+            parents[pid] = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     (pid,) = {pid for pid, parent in parents.items() if parent not in parents}
     return pid
 

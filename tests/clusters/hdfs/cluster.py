@@ -153,6 +153,7 @@ class Hdfs:
     def pause(self, name: str) -> None:
         """Stop a server as it stands: it takes connections and answers nothing."""
         self._processes[name].send_signal(signal.SIGSTOP)
+        os.waitpid(self._processes[name].pid, os.WUNTRACED)  # all of its threads stand
 
     def resume(self, name: str) -> None:
         """Let a paused server go on."""

@@ -193,6 +193,7 @@ class Cluster:
     def pause_agent(self, i: int) -> None:
         """Cut agent `i` off, as by a partition of the network."""
         self._agent(i).send_signal(signal.SIGSTOP)
+        os.waitpid(self._agent(i).pid, os.WUNTRACED)
 
     def resume_agent(self, i: int) -> None:
         """Let a paused agent go on."""
