@@ -193,7 +193,7 @@ def near(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean X?``, or nothing when nothing is near."""
     names = {name.lstrip("-"): name for name in known}
     bare = word.lstrip("-")
-    found = [name for name in names if bare and name.startswith(bare)] or difflib.get_close_matches(bare, names)
+    found = [name for name in names if bare and name.startswith(bare)] or difflib.get_close_matches(bare, names, 1)
     return f"; did you mean {' or '.join(names[name] for name in found)}?" if found else ""
 
 

@@ -100,9 +100,9 @@ def test_help_shows_percent_signs_as_they_are() -> None:
 
 def test_an_unknown_option_says_what_is_near_and_shows_an_example() -> None:
     with pytest.raises(UsageError) as raised:
-        read("glob data/* --tread 2 --jobb=x")
+        read("glob data/* --threds 2 --jobb=x")
     assert str(raised.value).splitlines() == [
-        "unknown option --tread; did you mean --threads?; unknown option --jobb; did you mean --job?",
+        "unknown option --threds; did you mean --threads?; unknown option --jobb; did you mean --job?",
         "usage: %%stratos glob PATTERN [options]    (%stratos help glob says more)",
         "example:",
         "    %%stratos glob data/*.txt --job demo --into df --parse tsv --columns lines:int,words:int",
