@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What there is to tell of a job at one moment; the last three only for a report.
+    """What there is to tell of a job at one moment; the last four only for a report.
 
     Attributes
     ----------
@@ -75,6 +75,8 @@ class Account:
         Every attempt that has ended, in order of arrival.
     settings : mapping
         The job as it is recorded: of its environment only the names.
+    running : sequence of Span
+        Those that run, as if they ended now; none of a job that another process holds.
     """
 
     view: JobView
@@ -85,3 +87,4 @@ class Account:
     slowest: Sequence[Row] = ()
     spans: Sequence[Span] = ()
     settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    running: Sequence[Span] = ()

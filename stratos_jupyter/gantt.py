@@ -57,7 +57,8 @@ class Gantt:
 
 def gantt(account: Account) -> Gantt:
     """Draw when the nodes worked."""
-    ran = [span for span in account.spans if span.started_at is not None and span.finished_at >= span.started_at]
+    spans = (*account.spans, *account.running)
+    ran = [span for span in spans if span.started_at is not None and span.finished_at >= span.started_at]
     if not ran:
         return Gantt("", "Nothing has run yet.")
     first = min(span.started_at or 0.0 for span in ran)
@@ -162,9 +163,17 @@ def _line(span: Span, y: float, axis: _Axis) -> str:
     x = axis.x(started)
     width = max(1.0, axis.x(span.finished_at) - x - 0.5)  # a gap to the next, and never nothing
     again = f" attempt {span.attempt}" if span.attempt > 1 else ""
-    how = "finished" if span.state == TaskState.FINISHED else ending_text(clean(span.reason, 20), span.exit_code)
-    says = escape(f"task {span.task}{again}: {how}, {length_text(span.finished_at - started)}")
+    says = escape(f"task {span.task}{again}: {_how(span)}, {length_text(span.finished_at - started)}")
     return f'<path d="M{x:.1f} {y:g}h{width:.1f}"><title>{says}</title></path>'
+
+
+def _how(span: Span) -> str:
+    match span.state:
+        case TaskState.FINISHED:
+            return "finished"
+        case TaskState.RUNNING:
+            return "runs"
+    return ending_text(clean(span.reason, 20), span.exit_code)
 
 
 # -- how many at a time ---------------------------------------------------------------------------------------
@@ -205,7 +214,7 @@ def running(spans: Iterable[Span], first: float, length: float, bins: int = BINS
         start = ((span.started_at or 0.0) - first) / width
         end = (span.finished_at - first) / width
         from_, to = min(int(start), bins - 1), min(int(end), bins - 1)
-        for which in (0, 1) if span.state != TaskState.FINISHED else (0,):
+        for which in (0,) if span.state in (TaskState.RUNNING, TaskState.FINISHED) else (0, 1):
             if from_ == to:
                 sums[which][from_] += end - start
                 continue

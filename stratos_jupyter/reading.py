@@ -20,6 +20,7 @@ from .backend.store.home import newest_run
 from .backend.store.journal import FILE_NAME, Journal, open_whole
 from .backend.store.lease import Holder, holder_of
 from .backend.store.outputs import bounded_text, last_text
+from .backend.store.rows import Span
 from .backend.store.spans import heads, spans
 from .errors import JournalError, StratosError
 from .failures import Failures, Group, first_line
@@ -70,7 +71,7 @@ def _short(job: Job, view: JobView | None) -> Account:
 
 def full_account_of(job: Job) -> Account:
     """Return what a report tells of a job."""
-    return _full(_open(job, None), job.failure_groups())
+    return replace(_full(_open(job, None), job.failure_groups()), running=_running(job))
 
 
 def full_account_of_record(home: Path, job_id: str) -> Account:
@@ -119,6 +120,17 @@ def _full(run: _Run, groups: list[Group]) -> Account:
         ran,
         MappingProxyType(run.spec.to_record()),
     )
+
+
+def _running(job: Job) -> list[Span]:
+    flying = job.flying()
+    attempts = memoryview(job.attempts()).cast("H")
+    now = time.time()
+    return [
+        Span(task, attempts[task], TaskState.RUNNING, "", None, node, since, now, 0.0, 0.0, None)
+        for task, (node, since) in sorted(flying.items())
+        if since is not None
+    ]
 
 
 def _marked(run: _Run) -> bytes:

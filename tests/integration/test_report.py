@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from html import unescape
@@ -26,7 +27,7 @@ from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.commands import explicit_commands
 from stratos_jupyter.errors import JobNotFound, JournalError
 from stratos_jupyter.reading import _copy, account_of, full_account_of, full_account_of_record
-from stratos_jupyter.report_page import write_report
+from stratos_jupyter.report_page import report_html, write_report
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import Stratos
 from stratos_jupyter.spec import JobSpec
@@ -112,8 +113,20 @@ def test_an_account_has_what_was_the_case(session: Session) -> None:
     assert sorted(span.task for span in account.spans) == [0, 1, 2, 3]
     assert {row.task for row in account.slowest} == {0, 1, 2, 3}
     assert account.states == job.states()
+    assert account.running == []
     short = account_of(job)
     assert (short.rows, short.groups, short.spans) == (account.rows, account.groups, ())
+
+
+def test_what_runs_has_a_node_and_a_length(session: Session) -> None:
+    job = session.submit(JobSpec("demo", master="local[1]"), explicit_commands(["echo", "sleep 60", "echo"]))
+    until(lambda: job.view[TaskState.RUNNING] == 1 and job.view.done == 1)
+    account = full_account_of(job)
+    (one,) = account.running
+    assert (one.task, one.attempt, one.state, one.node) == (1, 1, TaskState.RUNNING, account.spans[0].node)
+    assert one.started_at is not None
+    assert account.view.submitted_at <= one.started_at <= one.finished_at <= time.time()
+    assert "task 1: runs" in report_html(account, 0.0)
 
 
 def test_tasks_that_belong_to_the_job_no_longer_are_left_out(session: Session) -> None:

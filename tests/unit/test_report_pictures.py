@@ -121,6 +121,14 @@ def test_the_chart_has_a_line_for_each_attempt_from_its_start_to_its_end() -> No
         assert x + width == pytest.approx(LABELS + room * last / 10, abs=0.7)
 
 
+def test_what_runs_still_is_in_the_chart_and_is_no_failure() -> None:
+    job = Account(view_of(), spans=[span(0, 0, 5)], running=[span(1, 2, 8, state=TaskState.RUNNING, attempt=3)])
+    titles = [title.text for title in ET.fromstring(gantt(job).svg).iter("title")]
+    assert titles[1:] == ["task 1 attempt 3: runs, 8 s", "task 0: finished, 5 s"]
+    every, failed = running([*job.spans, *job.running], 0.0, 10.0, bins=1)
+    assert (every, failed) == ([pytest.approx(1.3)], [0.0])
+
+
 def test_the_shortest_attempt_can_be_seen() -> None:
     svg = gantt(Account(view_of(), spans=[span(0, 0, 10_000), span(1, 5000, 0.0)])).svg
     assert min(map(float, re.findall(r"h([\d.]+)\"", svg))) >= 1
