@@ -36,10 +36,10 @@ ONE = Resources(1)
 
 class Idle:
     policy = BatchPolicy(5.0, 100)
-    writes_ahead = False
     page = ""
 
     def __init__(self) -> None:
+        self.writes_ahead = False
         self.decisions: list[Decision] = []
 
     def perform(self, decisions: Sequence[Decision]) -> None:
@@ -54,7 +54,8 @@ class Rig:
         self.journal = Journal(folder)
         self.adopted: list[tuple[tuple[int, int], Sequence[str]]] = []
         self.refuses = False
-        engine: Any = Idle()
+        self.engine = Idle()
+        engine: Any = self.engine
         self.it = JobLoop(
             self.journal,
             lambda _: engine,
@@ -269,6 +270,17 @@ def test_what_cannot_be_recorded_for_whatever_reason_is_kept(rig: Rig, monkeypat
     rig.turn()
     assert acknowledged == [1]
     assert rig.counted(0) == [(1, "exit")]
+
+
+def test_only_launches_wait_until_they_are_on_disk(rig: Rig) -> None:
+    rig.engine.writes_ahead = True
+    rig.add(0, 1)
+    rig.engine.decisions.clear()
+    rig.it.post(OffersArrived(2.0, (Offer("o", "n", ONE), Offer("p", "m", ONE))))
+    rig.it.add(TasksAdded(3.0, 1, ONE), 1, lambda: {"kind": "explicit", "commands": ["x"]})
+    rig.turn()
+    # Offers are wanted in the end, as the scheduler believes.
+    assert [type(one).__name__ for one in rig.engine.decisions] == ["Decline", "Suppress", "Revive", "Launch"]
 
 
 def test_a_path_that_is_no_text_comes_back_as_it_was(rig: Rig) -> None:

@@ -113,6 +113,19 @@ def test_what_a_cap_forbids_is_not_taken(make_rig: Callable[..., Rig]) -> None:
     assert len(rig.launched()) == 3
 
 
+def test_what_a_cap_forbids_comes_back_soon(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig(max_cpus=1.0)
+    rig.add(2)
+    rig.subscribe()
+    rig.offer(cpus=1.0)
+    large = rig.offer(cpus=8.0, agent="a2")
+    # What runs may have ended before the master hears of it: then nothing else would bring the first one back.
+    assert ([large], 5.0) in rig.master.all("decline")
+    rig.status(rig.launched()[0], "TASK_FINISHED", ended=[ended(0)])
+    rig.offer(cpus=0.5, agent="a3")
+    assert rig.master.all("decline")[-1][1] == 3600.0
+
+
 def test_nodes_without_an_attribute_are_left_alone(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig(where=(("rack", "r1"),))
     rig.add(1)

@@ -118,7 +118,7 @@ class JobLoop:
         self._unwritten: list[tuple[Any, ...]] = []  # endings that no node reports, to be recorded
         self._closed = False
         self._acts: list[Act] = []
-        self._launches: list[list[Decision]] = []  # to be performed once they are on disk
+        self._launches: list[list[Launch]] = []  # to be performed once they are on disk
         self.engine = make_engine(self)
         self.scheduler = Scheduler(self.engine.policy, rules)
 
@@ -493,9 +493,13 @@ class JobLoop:
                     outward.append(decision)
                 case _:
                     outward.append(decision)
-        if outward and self.engine.writes_ahead and any(isinstance(one, Launch) for one in outward):
-            self._launches.append(outward)
-        elif outward:
+        if self.engine.writes_ahead:
+            # Only launches wait: a Suppress that did would come after the Revive of a later event.
+            launches = [one for one in outward if isinstance(one, Launch)]
+            if launches:
+                self._launches.append(launches)
+                outward = [one for one in outward if not isinstance(one, Launch)]
+        if outward:
             self.engine.perform(outward)
 
     def _settle(self, settle: Settle) -> None:

@@ -110,8 +110,11 @@ class MesosEngine:
                     launches.setdefault(decision.offer_id, []).append(decision)
                 case Decline():
                     for offer_id in decision.offer_ids:
-                        if self._offers.pop(offer_id, None) is not None:
-                            declined.setdefault(decision.refuse_s, []).append(offer_id)
+                        offer = self._offers.pop(offer_id, None)
+                        if offer is not None:
+                            # What ends meanwhile may leave room for a capped one, which is as large as before.
+                            refuse_s = min(decision.refuse_s, REST_REFUSE_S) if offer.capped else decision.refuse_s
+                            declined.setdefault(refuse_s, []).append(offer_id)
                 case Revive() if self._closing:
                     pass
                 case Revive():
@@ -330,10 +333,11 @@ class MesosEngine:
                 continue
             resources = offer.get("resources", ())
             amount = room(Pool(resources).left, has_executor=bool(agent.executor_id), cpus=terms.cpus)
+            capped = cpus_left is not None and amount.cpus > cpus_left
             if cpus_left is not None:
                 amount = replace(amount, cpus=min(amount.cpus, cpus_left))
                 cpus_left -= amount.cpus
-            self._offers[offer_id] = Held(agent, resources, amount.cpus)
+            self._offers[offer_id] = Held(agent, resources, amount.cpus, capped)
             useful.append(Offer(offer_id, agent.node, amount, names=names(offer)))
         for refuse_s, offer_ids in useless.items():
             self._connection.decline(offer_ids, refuse_s)

@@ -23,6 +23,8 @@ class Held:
     resources: Sequence[Json]
     #: what the scheduler was told that may be taken of it
     cpus: float
+    #: whether that is less than there is, for what the job may have
+    capped: bool = False
 
 
 def prepare(desk: Desk, work: Work, offer: Held, launches: Sequence[Launch]) -> list[dict[str, Any]]:
