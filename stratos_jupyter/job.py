@@ -26,7 +26,7 @@ from .backend.core.events import (
     TasksAdded,
 )
 from .backend.core.rules import Rules
-from .backend.core.states import IN_FLIGHT, TaskState
+from .backend.core.states import TaskState
 from .backend.core.views import JobView
 from .backend.core.why import sentences
 from .backend.driver import Driver
@@ -749,8 +749,12 @@ class Job:
             self._known([task])
             return sentences(self._driver.call(lambda: self._loop.why(task)))
         view = self._driver.call(self._loop.view)
-        waiting, running = view[TaskState.QUEUED], sum(view[state] for state in IN_FLIGHT)
-        head = f"{waiting:,} of {view.total:,} tasks wait, {running:,} run"
+        waiting, launched, away = (
+            view[state] for state in (TaskState.QUEUED, TaskState.STAGING, TaskState.UNREACHABLE)
+        )
+        head = f"{waiting:,} of {view.total:,} tasks wait, {view[TaskState.RUNNING]:,} run"
+        head += f", {launched:,} are launched and not known to run" if launched else ""
+        head += f", {away:,} are on nodes that do not answer" if away else ""
         return sentences([head, *(self._driver.call(lambda: self._loop.why(None)) if waiting else ())])
 
     @property

@@ -18,6 +18,8 @@ from traitlets.config import Config
 
 from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.states import TaskState
+from stratos_jupyter.backend.core.why import amount_text
+from stratos_jupyter.backend.engines.machine import this_machine
 from stratos_jupyter.errors import EngineError, JobNotFound, SpecError, UsageError
 from stratos_jupyter.magics import Interrupted, StratosMagics
 from stratos_jupyter.settings import Stratos
@@ -539,6 +541,21 @@ def test_tab_leaves_the_users_commands_alone(shell: InteractiveShell, text: str)
     with provisionalcompleter():
         offered = {one._origin for one in shell.Completer.completions(text, len(text))}
     assert "stratos_jupyter" not in offered
+
+
+def test_why_names_the_memory_that_this_machine_lacks(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    mem_mib = this_machine(None, ".").total.mem_mib
+    run("%stratos connect local[2]")
+    run(f"%%stratos explicit --job demo --mem {0.6 * mem_mib:.0f}MiB\nsleep 1000\necho 1")
+    job = sessions.current().job("demo")
+    until(lambda: job.state(0) is TaskState.RUNNING)
+    capsys.readouterr()
+    run("%stratos why demo 1")
+    of, free, held = (amount_text("mem_mib", part * mem_mib) for part in (1, 0.4, 0.6))
+    assert capsys.readouterr().out == (
+        f"Of {of} memory of this machine {free} is free, a task asks for {held}; this job's tasks hold {held}.\n"
+        "Task 1 is 1st in the queue.\n"
+    )
 
 
 def test_why_says_what_waits_for_what(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -142,8 +142,23 @@ def test_why_names_the_memory_that_offers_lack(cluster: Cluster, session: Sessio
     until(lambda: job.view[TaskState.RUNNING] == 3, 30)
     until(lambda: "lacked 600 MiB memory (largest: 127.0.0.1" in why("demo"), 10, "what offers lack")
     said = why("demo 3")
-    assert "; a smaller --mem would fit it." in said
+    assert " beside this job's own tasks; with a smaller --mem more run at once." in said
     assert "Task 3 is 1st in the queue." in said
+    (tmp_path / "go").touch()
+    assert job.wait(30)
+
+
+def test_why_says_that_all_is_busy_with_the_same_job(
+    cluster: Cluster, session: Session, why: Why, tmp_path: Path
+) -> None:
+    job = job_of(session, cluster, [hold(tmp_path)] * 7, mem_mib=100)
+    until(lambda: job.view[TaskState.RUNNING] == 6, 30)
+    until(lambda: "3 nodes offered" in why("demo"), 30, "what is left of each node is offered")
+    assert why("demo 6").splitlines()[:3] == [
+        "The slots that 3 nodes offered are busy with this job's own tasks.",
+        "6 commands of this job run at once on 3 nodes.",
+        "Task 6 is 1st in the queue.",
+    ]
     (tmp_path / "go").touch()
     assert job.wait(30)
 

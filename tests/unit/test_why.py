@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from stratos_jupyter.backend.core.decisions import Decline
 from stratos_jupyter.backend.core.events import (
     KillAsked,
     NodeUnreachable,
@@ -20,7 +21,7 @@ from stratos_jupyter.backend.core.placement import BatchPolicy
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.rules import Halt, Rules
 from stratos_jupyter.backend.core.why import NODES_MOST, REASONS_MOST, Seen, amount_text, ordinal, sentences
-from tests.offering import ONE, Cluster, tasks
+from tests.offering import ONE, Cluster, only, tasks
 
 GIB = 1024.0
 
@@ -30,6 +31,11 @@ def cluster() -> Iterator[Cluster]:
     cluster = Cluster()
     yield cluster
     cluster.scheduler.check()
+
+
+def begin(cluster: Cluster, *tasks: int) -> None:
+    attempt = cluster.scheduler.table.attempt
+    cluster.scheduler.handle(TasksStarted(cluster.at_s, tuple((task, attempt(task)) for task in tasks)))
 
 
 def test_nothing_was_offered(cluster: Cluster) -> None:
@@ -97,7 +103,7 @@ def test_places_are_waited_for(cluster: Cluster) -> None:
 def test_the_pace_is_slow(cluster: Cluster, rules: Rules, text: str) -> None:
     cluster.scheduler.handle(RulesChanged(cluster.at_s, rules))
     cluster.add(9)
-    cluster.offer("a", 9)
+    begin(cluster, *tasks(cluster.offer("a", 9)))
     (line,) = cluster.why()
     assert line.startswith(text)
 
@@ -124,12 +130,17 @@ def test_a_task_rests_before_a_retry() -> None:
     (line,) = cluster.why(0)
     assert line.startswith("it failed and is tried again in ")
     assert line.endswith("; %stratos relaunch demo 0 does not wait for that")
-    assert cluster.why()[0].startswith("1 task rest")
+    assert cluster.why()[0].startswith("1 task rests before a retry")
+    cluster.scheduler.handle(PauseAsked(cluster.at_s))
+    held = "nothing is launched: paused; %stratos resume demo goes on"
+    assert (cluster.why(0)[1:], cluster.why()[1:]) == ([held], [held])
 
 
 def test_all_is_busy(cluster: Cluster) -> None:
     cluster.add(4)
     cluster.offer("a", 2)
+    assert cluster.why(3)[0] == "2 launches of this job are on 1 node"
+    begin(cluster, 0, 1)
     cluster.at_s += 12.0
     assert cluster.why(3) == [
         "2 commands of this job run at once on 1 node",
@@ -178,6 +189,66 @@ def test_what_was_used_lacks_nothing(cluster: Cluster) -> None:
     assert not any("lacked" in line for line in cluster.why())
 
 
+def test_what_the_jobs_own_tasks_leave_is_not_too_small(cluster: Cluster) -> None:
+    cluster.add(9)
+    for node in ("a", "b"):
+        assert len(tasks(cluster.offer(node, 2))) == 2
+        cluster.offer(node, 0.1)
+    assert cluster.why(8) == [
+        "the slots that 2 nodes offered are busy with this job's own tasks",
+        "4 launches of this job are on 2 nodes",
+        "task 8 is 5th in the queue",
+    ]
+    cluster.end(0, 1)  # what comes free there is given to somebody else
+    assert cluster.why(8)[0] == "the slots that 1 node offered are busy with this job's own tasks"
+    cluster.offer("a", 0.3)
+    assert cluster.why(8)[:2] == [
+        "the slots that 1 node offered are busy with this job's own tasks",
+        "1 offer lacked 1 core (largest: a, 0.3)",
+    ]
+
+
+def test_what_own_tasks_leave_may_be_of_use_to_smaller_ones(cluster: Cluster) -> None:
+    cluster.add(4, demand=Resources(1, 6 * GIB))
+    cluster.offer("a", 4, mem_mib=8 * GIB)
+    cluster.offer("a", 3, mem_mib=2 * GIB)
+    assert cluster.why(3)[0] == (
+        "1 offer lacked 6 GiB memory (largest: a, 2 GiB) beside this job's own tasks; "
+        "with a smaller --mem more run at once"
+    )
+    cluster.offer("b", 4, mem_mib=5 * GIB)
+    assert "1 offer lacked 6 GiB memory (largest: b, 5 GiB); a smaller --mem would fit it" in cluster.why(3)
+
+
+def test_what_an_engine_refused_of_a_node_is_forgotten_once_it_offers(cluster: Cluster) -> None:
+    cluster.add(3)
+    for node in ("a", "b"):
+        cluster.scheduler.handle(OfferUnfit(cluster.at_s, node, "an executor that starts"))
+    cluster.offer("a")
+    assert cluster.why()[0] == "1 offer of 1 node did not fit: an executor that starts"
+    cluster.offer("b")
+    assert not any("did not fit" in line for line in cluster.why())
+
+
+def test_launches_that_have_not_begun_are_not_said_to_run(cluster: Cluster) -> None:
+    cluster.scheduler.handle(RulesChanged(cluster.at_s, Rules(max_tasks=2)))
+    cluster.add(9)
+    cluster.offer("a", 9)
+    assert cluster.why()[0].startswith("2 commands are launched, and at most 2 may run at once; %stratos set demo")
+
+
+def test_no_block_is_waited_for_while_nothing_is_offered(cluster: Cluster) -> None:
+    cluster.add(3)
+    cluster.place("a", "a", "a")
+    assert tasks(cluster.offer("a", 1)) == [0]
+    offered = "once other nodes offer, it waits for a node where its inputs lie (a), 3.0 s at most"
+    assert cluster.why(1)[0] == offered
+    assert only(Decline, cluster.offer("b", 1))
+    assert "1 offer passed over" in cluster.why(1)[0]
+    cluster.tick()  # b is taken by others meanwhile, and a is busy
+    assert cluster.why(1)[0] == offered.replace("3.0 s", "1.0 s")
+
+
 def test_what_is_remembered_is_bounded() -> None:
     seen = Seen()
     for number in range(NODES_MOST + 10):
@@ -185,7 +256,7 @@ def test_what_is_remembered_is_bounded() -> None:
         seen.unfit(f"n{number}", "rack")
     for number in range(REASONS_MOST + 10):
         seen.unfit("a", f"reason {number}")
-    assert [lack.nodes for lack in seen.lacks(ONE)] == [NODES_MOST]
+    assert [lack.nodes for lack in seen.lacks(ONE, {})[0]] == [NODES_MOST]
     assert max(nodes for _, _, nodes in seen.unfits()) == NODES_MOST
     assert len(seen.unfits()) == REASONS_MOST
 
@@ -194,6 +265,7 @@ def test_this_machine_is_no_node() -> None:
     cluster = Cluster(policy=BatchPolicy(alone=True))
     cluster.add(3)
     cluster.offer("here", 2)
+    begin(cluster, 0, 1)
     assert cluster.why()[0] == "2 commands of this job run at once on this machine"
 
 

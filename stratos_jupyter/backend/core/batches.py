@@ -68,6 +68,10 @@ class Batches:
         """Yield all launches by their numbers."""
         return iter(self._batches.items())
 
+    def values(self) -> Iterator[Batch]:
+        """Yield all launches."""
+        return iter(self._batches.values())
+
     def skip(self) -> None:
         """Leave out numbers that a process which has ended may have given to launches that nobody recorded."""
         self._next += SKIPPED

@@ -52,7 +52,7 @@ from .retries import Retries
 from .rules import Rules
 from .states import IN_FLIGHT, Cue, Reason, TaskState, ending
 from .table import TaskTable
-from .why import Facts, Seen, Wait, place_text, reasons, resting_text
+from .why import Facts, Own, Seen, Wait, gate_text, place_text, reasons, resting_text
 
 #: how often the cluster may lose a task before it is given up
 LOST_BOUND: Final = 10
@@ -297,7 +297,7 @@ class Scheduler:
 
     def _offers(self, event: OffersArrived) -> list[Decision]:
         decisions: list[Decision] = []
-        self._seen.came(event.at_s, len(event.offers))
+        self._seen.came(event.at_s, event.offers)
         for offer in event.offers:
             if offer.names:
                 self._locality.places.meet(offer)
@@ -317,7 +317,7 @@ class Scheduler:
                 decisions.append(Decline((offer.offer_id,), REFUSE_S))
             else:
                 decisions.append(Decline((offer.offer_id,), USELESS_S))
-                self._seen.turned_down(offer)
+                self._seen.turned_down(offer, self._batches.count_on(offer.node))
         return decisions
 
     def _fill(self, offer: Offer) -> list[Launch]:
@@ -787,11 +787,13 @@ class Scheduler:
             rules=self._rules,
             held=self.held,
             at_once=self._batches.at_once,
+            begun=self.table.counts[TaskState.RUNNING] + self.table.counts[TaskState.UNREACHABLE],
             nodes=self.nodes,
             opens_s=None if opens_at is None else max(0.0, opens_at - at_s),
             silent_s=None if last_s is None else max(0.0, at_s - last_s),
             engine=engine,
             alone=self._policy.alone,
+            own=self._own(),
         )
         if task is not None:
             if not self.table.waits(task):
@@ -804,7 +806,17 @@ class Scheduler:
                     lines += reasons(self._wait_of(at_s, head, alone=False), facts, self._seen, job)
         if self._retries.resting and self._retries.next_s is not None:
             lines.append(resting_text(len(self._retries.resting), max(0.0, self._retries.next_s - at_s)))
+            lines += gate_text(facts, job)
         return list(dict.fromkeys(lines))
+
+    def _own(self) -> dict[str, Own]:
+        """Return what the job has of each node."""
+        found: dict[str, Own] = {}
+        for batch in self._batches.values():
+            has = found.get(batch.node, Own())
+            takes = self.demand_of(min(batch.tasks)) if batch.before is None else Resources()
+            found[batch.node] = Own(has.launches + 1, has.amount + takes)
+        return found
 
     def _where(self, at_s: float, task: int) -> str:
         """Say where a task is that does not wait."""
@@ -815,6 +827,7 @@ class Scheduler:
         queue, places = self._queues.of(task), self._locality.places
         due_s = self._retries.due_s(task)
         near = queue.near if places.chooses(task) and due_s is None else None
+        until_s = None if near is None else near.clock.runs_until
         return Wait(
             task=task if alone else None,
             demand=queue.demand,
@@ -824,6 +837,7 @@ class Scheduler:
             sought=places.seeks(task),
             local_left_s=max(0.0, self._limit_s - near.waited_s(task)) if near else 0.0,
             passed=near.clock.offers if near else 0,
+            passing=until_s is not None and until_s > at_s,
         )
 
     def story(self) -> dict[str, Any]:

@@ -6,8 +6,8 @@ the number of nodes. What a demand lacks is worked out when somebody asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from .events import Offer
@@ -21,6 +21,8 @@ NODES_MOST: Final = 10_000
 REASONS_MOST: Final = 32
 #: a cluster that has offered nothing for this long is worth a word, in seconds
 SILENT_S: Final = 5.0
+#: with fewer cores than these no command is worth starting
+CPUS_LEAST: Final = 0.5
 #: what a field of `Resources` is called, and the option that asks for it
 WORDS: Final = {
     "cpus": ("cores", "--threads"),
@@ -32,21 +34,37 @@ WORDS: Final = {
 
 @dataclass(slots=True)
 class _Turned:
-    """The offers of one node that nobody could use: how many since something of it was used, and the newest."""
+    """The offers of one node that nobody could use: how many since something of it was used, and the newest.
+
+    `launches` is how many of the job's own were on that node then.
+    """
 
     count: int
     room: Resources
+    launches: int
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a job has of a node: how many launches, and how much they take."""
+
+    launches: int = 0
+    amount: Resources = field(default_factory=Resources)
 
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """Offers that lacked one thing: how many, of how many nodes, and the one that had most of it."""
+    """Offers that lacked one thing: how many, of how many nodes, and the one that had most of it.
+
+    `own` says that these are what the job's own tasks leave of nodes that are large enough.
+    """
 
     name: str
     offers: int
     nodes: int
     node: str
     most: float
+    own: bool = False
 
 
 class Seen:
@@ -66,15 +84,21 @@ class Seen:
         self._turned: dict[str, _Turned] = {}
         self._unfit: dict[str, dict[str, int]] = {}  # by what they lack: nodes, and how often
 
-    def came(self, at_s: float, count: int) -> None:
-        """Note that offers have come."""
+    def came(self, at_s: float, offers: Sequence[Offer]) -> None:
+        """Note that offers have come; what an engine once refused of their nodes counts no more."""
         self.last_s = at_s
-        self.offers += count
+        self.offers += len(offers)
+        for why, nodes in list(self._unfit.items()):
+            for offer in offers:
+                nodes.pop(offer.node, None)
+            if not nodes:
+                del self._unfit[why]
 
-    def turned_down(self, offer: Offer) -> None:
-        """Note that nobody could use an offer, for it was too small."""
+    def turned_down(self, offer: Offer, launches: int = 0) -> None:
+        """Note that nobody could use an offer, for it was too small; the job had so many launches on that node."""
         found = self._turned.pop(offer.node, None)
-        self._turned[offer.node] = _Turned(1 if found is None else found.count + 1, offer.resources)
+        before = 0 if found is None or found.launches > launches else found.count
+        self._turned[offer.node] = _Turned(before + 1, offer.resources, launches)
         self._bound(self._turned)
 
     def used(self, node: str) -> None:
@@ -99,17 +123,42 @@ class Seen:
         found = [(why, sum(nodes.values()), len(nodes)) for why, nodes in self._unfit.items()]
         return sorted(found, key=lambda one: -one[1])
 
-    def lacks(self, demand: Resources) -> list[Lack]:
-        """Return what the newest offers lack of a demand, a line for each resource."""
+    def lacks(self, demand: Resources, own: Mapping[str, Own]) -> tuple[list[Lack], int]:
+        """Return what the newest offers lack of a demand, and how many nodes' slots the job's own tasks fill.
+
+        Parameters
+        ----------
+        demand : Resources
+            What is wanted.
+        own : mapping of str to Own
+            What the job has of each node now.
+        """
+        short: dict[tuple[bool, str], list[tuple[float, str, int]]] = {}
+        full = 0
+        for node, turned in self._turned.items():
+            has = own.get(node, Own())
+            if has.launches < turned.launches:
+                continue  # what has come free there since has not been offered
+            missing = _missing(demand, turned.room)
+            lacking = [] if has.launches == 0 else _missing(demand, turned.room + has.amount)
+            mine = has.launches > 0 and not lacking
+            if mine and "cpus" in missing and 2 * turned.room.cpus < demand.cpus:
+                full += 1
+                continue
+            for name in lacking or missing:
+                short.setdefault((mine, name), []).append((getattr(turned.room, name), node, turned.count))
         found = []
-        for field in fields(demand):
-            wanted = getattr(demand, field.name)
-            rooms = [(node, turned, getattr(turned.room, field.name)) for node, turned in self._turned.items()]
-            short = [(amount, node, turned.count) for node, turned, amount in rooms if amount + SLACK < wanted]
-            if short:
-                most, node, _ = max(short)
-                found.append(Lack(field.name, sum(count for *_, count in short), len(short), node, most))
-        return found
+        for name in WORDS:
+            for mine in (False, True):
+                if (mine, name) in short:
+                    offers = short[mine, name]
+                    most, node, _ = max(offers)
+                    found.append(Lack(name, sum(count for *_, count in offers), len(offers), node, most, mine))
+        return found, full
+
+
+def _missing(demand: Resources, room: Resources) -> list[str]:
+    return [name for name in WORDS if getattr(room, name) + SLACK < getattr(demand, name)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +183,8 @@ class Wait:
         For how long it goes on waiting for them, while others offer.
     passed : int
         Offers that were passed over for that.
+    passing : bool
+        Whether one that was is still passing by.
     """
 
     task: int | None
@@ -144,6 +195,7 @@ class Wait:
     sought: bool = False
     local_left_s: float = 0.0
     passed: int = 0
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +208,8 @@ class Facts:
         Of the job.
     held : str
         Why nothing is launched; '' when that is not so.
-    at_once, nodes : int
-        How many commands run at once, and on how many nodes.
+    at_once, begun, nodes : int
+        How many launches wait for no other, how many commands are known to have begun, and on how many nodes.
     opens_s : float or None
         How long until the clock lets the next one through.
     silent_s : float or None
@@ -166,16 +218,20 @@ class Facts:
         What the engine has to say, as a clause; ''.
     alone : bool
         Whether the engine is this machine.
+    own : mapping of str to Own
+        What the job has of each node.
     """
 
     rules: Rules
     held: str
     at_once: int
+    begun: int
     nodes: int
     opens_s: float | None
     silent_s: float | None
     engine: str = ""
     alone: bool = False
+    own: Mapping[str, Own] = field(default_factory=dict)
 
 
 def amount_text(name: str, amount: float) -> str:
@@ -198,8 +254,12 @@ def ordinal(number: int) -> str:
     return f"{number:,}{last}"
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def _plural(count: int, noun: str, many: str = "") -> str:
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
+def _commands(count: int, one: str, many: str) -> str:
+    return f"{_plural(count, 'command')} {one if count == 1 else many}"
 
 
 def reasons(wait: Wait, facts: Facts, seen: Seen, job: str) -> list[str]:
@@ -212,13 +272,13 @@ def reasons(wait: Wait, facts: Facts, seen: Seen, job: str) -> list[str]:
     job : str
         How the job is named in a command that would help.
     """
-    gate = _gate(facts, job)
+    gate = gate_text(facts, job)
     if wait.resting_s is not None:
         due = f"it failed and is tried again in {seconds_text(wait.resting_s)}"
         return [f"{due}; %stratos relaunch {job} {wait.task} does not wait for that", *gate]
     if gate:
         return gate
-    lines = _lacking(wait, seen)
+    lines = _lacking(wait, facts, seen)
     if (wait.local or wait.sought) and wait.local_left_s > 0:
         lines.append(_for_a_block(wait, job))
     lines += _offers(facts, bool(lines))
@@ -227,12 +287,16 @@ def reasons(wait: Wait, facts: Facts, seen: Seen, job: str) -> list[str]:
     return lines
 
 
-def _gate(facts: Facts, job: str) -> list[str]:
+def gate_text(facts: Facts, job: str) -> list[str]:
+    """Say what keeps all tasks of a job from being launched."""
     rules = facts.rules
     if facts.held:
         return [f"nothing is launched: {facts.held}; %stratos resume {job} goes on"]
     if rules.max_tasks is not None and facts.at_once >= rules.max_tasks:
-        bound = f"{facts.at_once:,} commands run, and at most {rules.max_tasks:,} may at once"
+        if facts.begun >= facts.at_once:
+            bound = f"{_commands(facts.at_once, 'runs', 'run')}, and at most {rules.max_tasks:,} may at once"
+        else:
+            bound = f"{_commands(facts.at_once, 'is', 'are')} launched, and at most {rules.max_tasks:,} may run at once"
         return [f"{bound}; %stratos set {job} max_tasks=none takes the bound away"]
     if facts.opens_s is not None:
         what = "rate" if rules.rate_per_s is not None else "delay"
@@ -242,14 +306,22 @@ def _gate(facts: Facts, job: str) -> list[str]:
     return []
 
 
-def _lacking(wait: Wait, seen: Seen) -> list[str]:
+def _lacking(wait: Wait, facts: Facts, seen: Seen) -> list[str]:
     lines = []
-    for lack in seen.lacks(wait.demand):
-        word, option = WORDS.get(lack.name, (lack.name, ""))
+    lacks, full = seen.lacks(wait.demand, facts.own)
+    if full:
+        offered = "this machine" if facts.alone else _plural(full, "node")
+        lines.append(f"the slots that {offered} offered are busy with this job's own tasks")
+    for lack in lacks:
+        word, option = WORDS[lack.name]
         wanted, most = (amount_text(lack.name, amount) for amount in (getattr(wait.demand, lack.name), lack.most))
         word = word.removesuffix("s") if wanted == "1" else word
         text = f"{_plural(lack.offers, 'offer')} lacked {wanted} {word} (largest: {lack.node}, {most})"
-        lines.append(f"{text}; a smaller {option} would fit it" if option and lack.most > 0 else text)
+        if lack.own:
+            lines.append(f"{text} beside this job's own tasks; with a smaller {option} more run at once")
+        else:
+            fits = lack.most >= (CPUS_LEAST if lack.name == "cpus" else SLACK)
+            lines.append(f"{text}; a smaller {option} would fit it" if fits else text)
     for why, offers, nodes in seen.unfits():
         lines.append(f"{_plural(offers, 'offer')} of {_plural(nodes, 'node')} did not fit: {why}")
     return lines
@@ -260,6 +332,9 @@ def _for_a_block(wait: Wait, job: str) -> str:
     whose = "its inputs" if wait.task is not None else "the inputs of the first of them"
     passed = f"{_plural(wait.passed, 'offer')} passed over" if wait.passed else "nothing passed over yet"
     where = f"for a node where {whose} lie ({hosts})" if wait.local else f"to hear where {whose} lie"
+    if not wait.passing:  # so it is not this that it waits for now, and to wait no longer would not help
+        who = "it waits" if wait.task is not None else "they wait"
+        return f"once other nodes offer, {who} {where}, {seconds_text(wait.local_left_s)} at most"
     left = f"{passed} while waiting {where}, {seconds_text(wait.local_left_s)} left"
     return f"{left}; %stratos set {job} locality_wait=0 waits no longer"
 
@@ -273,7 +348,10 @@ def _offers(facts: Facts, explained: bool) -> list[str]:
         return ["nothing has been offered yet"]
     lines = []
     if facts.at_once:
-        lines.append(f"{_plural(facts.at_once, 'command')} of this job run at once on {where}")
+        if facts.begun >= facts.at_once:
+            lines.append(f"{_plural(facts.at_once, 'command')} of this job run at once on {where}")
+        else:
+            lines.append(f"{_plural(facts.at_once, 'launch', 'launches')} of this job are on {where}")
     if facts.silent_s >= SILENT_S:
         busy = "it takes what comes free" if facts.at_once else "the cluster has nothing free for this job"
         lines.append(f"nothing has been offered for {seconds_text(facts.silent_s)}: {busy}")
@@ -295,7 +373,8 @@ def place_text(state: TaskState, node: str, since_s: float | None) -> str:
 
 def resting_text(count: int, due_s: float) -> str:
     """Say that tasks wait before they are tried again."""
-    return f"{_plural(count, 'task')} rest before a retry, the next is due in {seconds_text(due_s)}"
+    rest = f"{_plural(count, 'task')} {'rests' if count == 1 else 'rest'} before a retry"
+    return f"{rest}, the next is due in {seconds_text(due_s)}"
 
 
 def sentences(lines: Iterable[str]) -> str:

@@ -28,8 +28,9 @@ from ...errors import EngineError
 from ..core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
 from ..core.events import Attached, BatchLost, LaunchKnown, Offer, OffersArrived, TasksReturned, TasksStarted
 from ..core.placement import BatchPolicy
-from ..core.resources import Resources
+from ..core.resources import SLACK, Resources
 from ..core.states import Reason
+from ..core.why import WORDS, amount_text
 from ..executor.spool import read_spool
 from .base import Sink, Tail, Work
 from .link import GONE, LOG, SPOOL, Link
@@ -186,18 +187,21 @@ class LocalEngine:
             return self._not_started
         if self._survivors is not None:
             return "what an earlier kernel has left running is being found"
-        total, free = self._machine.total.cpus, self._machine.free.cpus
-        if self._least is None or self._least.cpus <= free:
+        least, free = self._least, self._machine.free
+        short = [] if least is None else [name for name in WORDS if getattr(least, name) > getattr(free, name) + SLACK]
+        if not short:
             return ""
-        held = self.held.cpus
-        if held >= total:
+        name = short[0]
+        total, left, held, wanted = (getattr(one, name) for one in (self._machine.total, free, self.held, least))
+        if name == "cpus" and held >= total:
             cores = f"all {total:g} cores of this machine are" if total > 1 else "the one core of this machine is"
             return f"{cores} busy with this job's tasks"
-        others = total - free - held
-        parts = [f"this job's tasks hold {held:g}"] if held else []
-        parts += [f"other jobs of this kernel {others:g}"] if others > 0 else []
-        wanted = f"a task asks for {self._least.cpus:g}; {', '.join(parts)}"
-        return f"of {total:g} cores of this machine {free:g} are free, {wanted}"
+        others = total - left - held
+        parts = [f"this job's tasks hold {amount_text(name, held)}"] if held else []
+        parts += [f"other jobs of this kernel {amount_text(name, others)}"] if others > 0 else []
+        asks = f"a task asks for {amount_text(name, wanted)}; {', '.join(parts)}"
+        of = f"of {amount_text(name, total)} {WORDS[name][0]} of this machine {amount_text(name, left)}"
+        return f"{of} {'are' if name == 'cpus' else 'is'} free, {asks}"
 
     def offer(self, offer: Offer) -> None:
         """Hand an offer of the machine to the scheduler."""
