@@ -9,6 +9,7 @@ Text and names that are not UTF-8 travel as surrogate escapes (PEP 383) througho
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
@@ -18,6 +19,8 @@ from .substitution import FileTemplate, compile_file_template, not_an_option
 from .values import rows_of
 
 _BRACKETS: Final = re.compile(r"<\[(.+?)\]>", re.DOTALL)
+# Text in which each quote is closed: what follows stands in none.
+_CLOSED: Final = re.compile(r"""(?:[^'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")*""", re.DOTALL)
 # A single letter is left alone unless it is known: `date +%Y%m%d` and printf '%d%s' are common.
 _PLACEHOLDER: Final = re.compile(r"%(\w+)%")
 
@@ -79,7 +82,7 @@ class GlobCommands:
     def inputs(self, index: int) -> tuple[str, ...]:
         """Return the file, and what stands in brackets."""
         name = self.files[index]
-        marked = (path.replace("%f%", name) for path in _BRACKETS.findall(self.text))
+        marked = (path.replace("%f%", name) for path in marked_paths(self.text))
         return tuple(dict.fromkeys((name, *marked)))
 
     def to_record(self) -> dict[str, Any]:
@@ -122,7 +125,7 @@ class TemplateCommands:
 
     def inputs(self, index: int) -> tuple[str, ...]:
         """Return what stands in brackets."""
-        return tuple(dict.fromkeys(_BRACKETS.findall(self._expand(index))))
+        return tuple(dict.fromkeys(marked_paths(self._expand(index))))
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -157,7 +160,7 @@ class ExplicitCommands:
 
     def inputs(self, index: int) -> tuple[str, ...]:
         """Return what stands in brackets."""
-        return tuple(dict.fromkeys(_BRACKETS.findall(self.texts[index])))
+        return tuple(dict.fromkeys(marked_paths(self.texts[index])))
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -167,6 +170,24 @@ class ExplicitCommands:
 def strip_brackets(text: str) -> str:
     """Return `text` with ``<[path]>`` as plain ``path``."""
     return _BRACKETS.sub(r"\1", text) if "<[" in text else text
+
+
+def marked_paths(text: str) -> list[str]:
+    """Return what stands in ``<[ ]>``, as the shell will read it: ``<['two words']>`` marks the file ``two words``."""
+    if "<[" not in text:
+        return []
+    return [_unquoted(found[1], text[: found.start()]) for found in _BRACKETS.finditer(text)]
+
+
+def _unquoted(word: str, before: str) -> str:
+    """Return a word without its quotes, unless it stands within some, or is none."""
+    if not any(char in word for char in "'\"\\") or not _CLOSED.fullmatch(before):
+        return word
+    try:
+        words = shlex.split(word)
+    except ValueError:
+        return word
+    return words[0] if len(words) == 1 else word
 
 
 def glob_commands(text: str, files: Sequence[str], fetch: bool = False) -> GlobCommands:

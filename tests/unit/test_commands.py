@@ -46,6 +46,37 @@ def test_brackets_mark_inputs_and_vanish_but_not_from_names() -> None:
     assert commands.inputs(0) == ("<[x]>", "/tables/<[x]>", "/tables/fixed")
 
 
+@pytest.mark.parametrize(
+    ("marked", "path"),
+    [
+        ("<['/d/two words']>", "/d/two words"),
+        ('<["/d/two words"]>', "/d/two words"),
+        (r"<[/d/two\ words]>", "/d/two words"),
+        ("<[/d/'two words'/x]>", "/d/two words/x"),
+        ("'<[/d/two words]>'", "/d/two words"),
+        ('"<[/d/it\'s]>"', "/d/it's"),
+        ("""'<[/d/"hi"]>'""", '/d/"hi"'),
+        ('"a \\" <[/d/\'x\']>"', "/d/'x'"),
+        ("""echo "it's" <['/d/x']>""", "/d/x"),
+        ("<['/d/a' '/d/b']>", "'/d/a' '/d/b'"),
+    ],
+)
+def test_brackets_mark_the_file_that_the_shell_reads(marked: str, path: str) -> None:
+    assert explicit_commands([f"cat {marked}"]).inputs(0) == (path,)
+    assert template_commands("cat %c%", [[marked]]).inputs(0) == (path,)
+    assert glob_commands(f"cat {marked} %f%", ["f"]).inputs(0) == ("f", path)
+
+
+def test_a_quote_that_is_not_closed_is_the_shells_affair() -> None:
+    assert explicit_commands(["cat <[/d/it's]>"]).inputs(0) == ("/d/it's",)
+
+
+def test_quotes_of_a_name_in_brackets_are_the_names() -> None:
+    commands = glob_commands("""p <['%f%'.idx]> <["/t/%f%"]> <[%f%]>""", ["it's", '"x"'])
+    assert commands.inputs(0) == ("it's", "it's.idx", "/t/it's")
+    assert commands.inputs(1) == ('"x"', '"x".idx', '/t/"x"')
+
+
 def test_a_glob_without_a_place_for_the_name_is_refused() -> None:
     with pytest.raises(SpecError, match="write %f% where its name belongs"):
         glob_commands("wc -l", ["a"])
