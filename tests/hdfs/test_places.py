@@ -92,14 +92,16 @@ def test_a_task_is_where_the_bytes_of_all_its_inputs_are(hdfs: Hdfs, folder: str
         (f"/dfs{folder}/gone",),
         (f"{hdfs.rpc}{folder}/large", "/home/plain", f"/dfs{folder}/gone"),
         (f"/dfs{folder}",),
+        (f"/dfs{folder}/small", f"hdfs:{folder}/small", f"hdfs:{folder}/large"),  # one of them by two names
     ]
     placer.find(100, inputs, told.tell)
-    until(lambda: len(told.places) == 6)
+    until(lambda: len(told.places) == 7)
     assert told.places == [
         Place(100, 4000, (("127.0.0.12", 3000), ("127.0.0.11", 1000))),
         *(Place(task, 0, ()) for task in (101, 102, 103)),
         Place(104, 3000, (("127.0.0.12", 3000),)),
         Place(105, 0, ()),
+        Place(106, 4000, (("127.0.0.12", 3000), ("127.0.0.11", 1000))),
     ]
 
 

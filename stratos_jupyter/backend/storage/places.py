@@ -198,7 +198,7 @@ class Placer:
                 where = self._files.find(name, "/")
                 if where is not None:
                     paths.append(where.path)
-        return paths
+        return list(dict.fromkeys(paths))  # a file may be named in two ways
 
     def _ask(self, paths: Sequence[str], find: _Find) -> list[Located | None]:
         """Ask, and try again for a while; raises StorageError when it is in vain."""
