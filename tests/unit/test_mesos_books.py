@@ -195,6 +195,23 @@ def test_only_names_that_cannot_be_guessed_are_kept(rig: Rig) -> None:
 # --- questions and greetings ---
 
 
+def test_why_says_what_is_wrong_with_the_connection(rig: Rig) -> None:
+    def why() -> list[str]:
+        return rig.driver.call(lambda: rig.loop.why(1))
+
+    rig.tell(on.Unauthorised("m1:5050 answers 401"))
+    told = "m1:5050 answers 401; see Stratos.principal and STRATOS_SECRET, then attach again"
+    assert why()[0] == rig.notices == told
+    rig.subscribe()
+    assert why()[0] == "nothing has been offered yet"
+
+
+def test_why_does_not_call_a_master_lost_that_is_being_greeted(rig: Rig) -> None:
+    rig.restart()
+    assert rig.driver.call(lambda: rig.loop.why(1))[0] == "the master has not answered yet"
+    rig.subscribe()
+
+
 def test_another_master_is_asked_about_what_was_heard_of_before(rig: Rig) -> None:
     rig.offer()
     for task in rig.launched():

@@ -365,7 +365,8 @@ class MesosEngine:
         """Say what keeps the cluster from offering; '' when nothing does that we know of."""
         most, held = self._desk.terms.max_cpus, self._desk.batches.cpus
         if not self._connection.subscribed:
-            return "the master cannot be reached" if self._connection.begun else ""
+            waiting = "the master has not answered yet" if self._connection.begun else ""
+            return self._desk.said("connection") or waiting
         if most is not None and held + self._desk.terms.cpus > most:
             return f"this job's tasks hold {held:g} of the {most:g} cpus that it may have (max_cpus)"
         return ""

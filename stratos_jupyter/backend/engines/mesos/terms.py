@@ -180,6 +180,10 @@ class Desk:
             self._said[about] = text
             self.sink.notice(text)
 
+    def said(self, about: str) -> str:
+        """Return the line about that, which is shown now; '' when none is."""
+        return self._said.get(about, "")
+
     def unsay(self, about: str) -> None:
         """Show it no longer."""
         text = self._said.pop(about, "")
