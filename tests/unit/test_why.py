@@ -84,6 +84,20 @@ def test_a_block_is_waited_for(cluster: Cluster) -> None:
     )
 
 
+def test_only_offers_count_that_have_passed_that_task_by(cluster: Cluster) -> None:
+    cluster.add(1)
+    cluster.place("foam01")
+    for _ in range(5):
+        cluster.offer("n0")
+        cluster.at_s += 0.1
+    cluster.add(1)
+    cluster.place("foam01", first=1)
+    cluster.at_s += 0.1
+    cluster.offer("n0")
+    assert cluster.why(0)[0].startswith("6 offers passed over")
+    assert cluster.why(1)[0].startswith("1 offer passed over")
+
+
 def test_places_are_waited_for(cluster: Cluster) -> None:
     cluster.add(2, sought=True)
     cluster.offer("a")

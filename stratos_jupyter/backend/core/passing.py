@@ -23,6 +23,8 @@ from .places import Places
 PASSED_S: Final = 2.0
 #: a wait that lacks so little is over: seconds since the epoch have no more digits
 EARLY_S: Final = 1e-3
+#: offers of which it is remembered when they were passed over
+OFFERS_MOST: Final = 10_000
 
 
 class PassingClock:
@@ -36,17 +38,15 @@ class PassingClock:
         The same, times the tasks that each of them had room for and nobody else has used.
     slots : int
         How many tasks those have room for that are passing by.
-    offers : int
-        How many were passed over, ever.
     """
 
-    __slots__ = ("_at_s", "_line", "_nodes", "idle_s", "offers", "passed_s", "slots")
+    __slots__ = ("_at_s", "_line", "_nodes", "_offers", "idle_s", "passed_s", "slots")
 
     def __init__(self) -> None:
         self.passed_s = 0.0
         self.idle_s = 0.0
         self.slots = 0
-        self.offers = 0
+        self._offers: deque[float] = deque(maxlen=OFFERS_MOST)  # by this clock: when they were passed over
         self._at_s = 0.0
         self._nodes: dict[str, tuple[float, int]] = {}  # until when, and room for how many
         self._line: deque[tuple[float, str]] = deque()  # the same, soonest first; some are over already
@@ -58,7 +58,7 @@ class PassingClock:
         self._nodes[node] = until_s, slots
         self._line.append((until_s, node))
         self.slots += slots
-        self.offers += 1
+        self._offers.append(self.passed_s)
 
     def come(self, node: str, at_s: float) -> None:
         """Note that a node offers again."""
@@ -75,6 +75,10 @@ class PassingClock:
                 self._run(until_s)
                 self.slots -= self._nodes.pop(node)[1]
         self._run(at_s)
+
+    def offers(self, since_s: float) -> int:
+        """Return how many were passed over since a time by this clock, of the last `OFFERS_MOST`."""
+        return sum(passed_s >= since_s for passed_s in self._offers)
 
     def _run(self, at_s: float) -> None:
         passed_s = at_s - self._at_s
@@ -250,6 +254,10 @@ class Nearby:
     def waited_s(self, task: int) -> float:
         """Return for how long offers have passed by a task that waits here."""
         return self.clock.passed_s - self._since[task]
+
+    def passed_by(self, task: int) -> int:
+        """Return how many offers have passed by a task that waits here."""
+        return self.clock.offers(self._since[task])
 
     def first_ready(self, limit_s: float) -> int | None:
         """Return who has waited so long that any offer will do, or None."""

@@ -836,7 +836,7 @@ class Scheduler:
             local=tuple(places.hosts(task)) if near else (),
             sought=places.seeks(task),
             local_left_s=max(0.0, self._limit_s - near.waited_s(task)) if near else 0.0,
-            passed=near.clock.offers if near else 0,
+            passed=near.passed_by(task) if near else 0,
             passing=until_s is not None and until_s > at_s,
         )
 
