@@ -269,6 +269,16 @@ def test_an_alias_is_looked_up(hdfs: Hdfs, folder: str, config: Path) -> None:
     assert Client("dev")._client._timeout is not None
 
 
+def test_an_address_that_stands_twice_is_asked_once(config: Path) -> None:
+    twice = "http://127.0.0.1:9;http://127.0.0.1:9"
+    config.write_text(f"[twice.alias]\nurl = {twice}\n")
+    for name in (twice, "127.0.0.1:9;http://127.0.0.1:9", "twice"):
+        client = Client(name)
+        assert list(client._client._urls) == ["http://127.0.0.1:9"]
+        with pytest.raises(StorageError, match="cannot be reached"):
+            client.look("/a")
+
+
 def test_an_alias_that_does_not_exist_is_said_with_those_that_do(config: Path) -> None:
     config.write_text("[dev.alias]\nurl = http://a:1\n[prod.alias]\nurl = http://b:1\n")
     with pytest.raises(StorageError, match=rf"there is no alias 'dve' in {config}; there is dev, prod"):

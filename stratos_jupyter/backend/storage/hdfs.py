@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
@@ -63,7 +63,7 @@ def addresses(text: str) -> str:
                 "~/.hdfscli.cfg, or set HADOOP_USER_NAME"
             )
         urls.append(f"{_SCHEMES[scheme]}{parted}{rest}")
-    return ";".join(urls)
+    return ";".join(dict.fromkeys(urls))  # the package turns for ever where one stands twice, and none answers
 
 
 def checked_address(text: str) -> str:
@@ -228,6 +228,8 @@ def _client(name: str) -> Any:
     if config.get(sections[0], "client", fallback="") == "KerberosClient":
         import hdfs.ext.kerberos  # noqa: F401  # this is what makes it known
     client = config.get_client(name)
+    # it turns for ever where one address stands twice, and none of them answers
+    client._urls = deque(dict.fromkeys(client._urls))
     if client._timeout is None:
         client._timeout = (CONNECT_S, READ_S)
     return client
