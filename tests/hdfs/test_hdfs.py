@@ -18,7 +18,7 @@ import pytest
 
 from stratos_jupyter.backend.storage.files import FileSystems
 from stratos_jupyter.backend.storage.hdfs import Hdfs as Client
-from stratos_jupyter.backend.storage.hdfs import Located
+from stratos_jupyter.backend.storage.hdfs import Located, _located
 from stratos_jupyter.backend.storage.mounts import parse_mounts
 from stratos_jupyter.errors import SpecError, StorageError
 from tests.awkward import AWKWARD
@@ -151,6 +151,28 @@ def test_very_many_files_in_a_directory(hdfs: Hdfs, folder: str) -> None:
 
 
 # -- places ------------------------------------------------------------------------------------------------
+
+
+def test_hosts_come_with_their_addresses() -> None:
+    newer = {
+        "length": 7,
+        "hosts": ["dn1.lab", "10.0.0.2", "dn3"],
+        "names": ["10.0.0.1:9866", "10.0.0.2:9866", "[::3]:9866"],
+    }
+    found = {
+        "BlockLocations": {"BlockLocation": [newer, {"length": 1, "hosts": ["dn1.lab"], "names": ["10.0.0.1:9866"]}]}
+    }
+    hosts = (("dn1.lab/10.0.0.1", 8), ("10.0.0.2", 7), ("dn3/::3", 7))
+    assert _located(found) == Located(8, hosts)
+    nodes = [("dn1.lab", "10.0.0.1"), ("10.0.0.2", "10.0.0.2"), ("dn3", "::3")]
+    older = {
+        "block": {"numBytes": 7},
+        "locations": [{"hostName": name, "ipAddr": address} for name, address in nodes],
+    }
+    last = {"block": {"numBytes": 1}, "locations": older["locations"][:1]}  # type: ignore[index]
+    assert _located({"LocatedBlocks": {"locatedBlocks": [older, last]}}) == Located(8, hosts)
+    without = {"BlockLocations": {"BlockLocation": [{"length": 7, "hosts": ["dn1.lab"]}]}}
+    assert _located(without) == Located(7, (("dn1.lab", 7),))
 
 
 def test_bytes_are_counted_by_host(hdfs: Hdfs, folder: str) -> None:

@@ -170,6 +170,17 @@ def test_a_node_is_known_by_all_of_its_names(cluster: Cluster, host: str) -> Non
     assert cluster.scheduler.local_fraction(0, "node 7") == 1.0
 
 
+def test_a_node_is_known_by_the_address_that_the_storage_has_beside_a_name(cluster: Cluster) -> None:
+    cluster.add(5)
+    cluster.place("dn1.lab/10.0.0.1", "DN1.lab", "dn2.lab/10.0.0.9", "dn3.lab/10.0.0.9", "dn4.lab/10.0.0.4")
+    assert cluster.why(0)[0].endswith("where its inputs lie (dn1.lab), 3.0 s at most")
+    assert tasks(cluster.offer("10.0.0.2", names=("10.0.0.2",))) == []
+    assert tasks(cluster.offer("10.0.0.9", names=("10.0.0.9",))) == []  # two hosts seem to be there
+    assert tasks(cluster.offer("10.0.0.1", 2, names=("10.0.0.1",))) == [0, 1]
+    assert cluster.scheduler.local_fraction(0, "10.0.0.1") == 1.0
+    assert tasks(cluster.offer("dn2.lab", names=("dn2.lab", "10.0.0.4"))) == [2]  # its name says more
+
+
 def test_longer_names_of_the_storage_are_known_unless_two_hosts_share_the_first_part(cluster: Cluster) -> None:
     cluster.add(4)
     cluster.place("node1.dc", "node2.dc", "node3.east", "node3.west")

@@ -49,7 +49,8 @@ class Place(NamedTuple):
     size : int
         Bytes of all of its inputs whose place is known.
     hosts : tuple of (str, int)
-        A host name or address as the storage says it, and how many of these bytes it has; the largest first.
+        A host name or address as the storage says it, or ``name/address`` where it says both, and how many of these
+        bytes it has; the largest first.
         Empty when nothing could be found out.
     """
 

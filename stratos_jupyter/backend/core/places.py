@@ -29,6 +29,7 @@ class Places:
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
         self._shorts: dict[str, int] = {}  # by the first part of a name: the host; -1 where several have it
+        self._addresses: dict[str, int] = {}  # the host that the storage has there too; -1 where it has several
         self._rows = array("q")  # by task: where its row begins, or one of the two above
         # A row has the number of hosts and of those that are preferred, then the hosts; beside it all bytes, a
         # spare, and the bytes of each host.
@@ -60,13 +61,16 @@ class Places:
             self._bytes.append(min(size, place.size))
         return True
 
-    def _number(self, host: str) -> int:
+    def _number(self, name: str) -> int:
+        host, _, address = name.partition("/")
         number = self._numbers.get(host)
         if number is None:
             number = self._numbers[host] = len(self._numbers)
             short = host.partition(".")[0]
             if not _is_address(host):
                 self._shorts[short] = -1 if short in self._shorts else number
+        if address:
+            self._addresses[address] = number if self._addresses.get(address, number) == number else -1
         return number
 
     def seek(self, first: int, after: int) -> None:
@@ -116,14 +120,15 @@ class Places:
     def numbers(self, node: str) -> tuple[int, ...]:
         """Return the numbers of the hosts that a node is; more than one where the storage has several names for it."""
         count, known = self._numbered.get(node, (-1, ()))
-        if count != len(self._numbers):
+        if count != len(self._numbers) + len(self._addresses):
             names = [_plain(name) for name in (node, *self._names.get(node, ()))]
             found = {self._numbers.get(name, -1) for name in names} - {-1}
+            found = found or {self._addresses.get(name, -1) for name in names} - {-1}
             if not found and not any("." in name for name in names if not _is_address(name)):
                 # whoever says where files lie may have longer names
                 found = {self._shorts.get(name, -1) for name in names} - {-1}
             known = tuple(sorted(found))
-            self._numbered[node] = len(self._numbers), known
+            self._numbered[node] = len(self._numbers) + len(self._addresses), known
             self._nodes.update(dict.fromkeys(known, node))
         return known
 

@@ -33,7 +33,10 @@ _SCHEMES: Final = {"http": "http", "https": "https", "webhdfs": "http", "swebhdf
 
 
 class Located(NamedTuple):
-    """How many bytes of a file are somewhere, and how many of them each host has, the largest first."""
+    """How many bytes of a file are somewhere, and how many of them each host has, the largest first.
+
+    A host is ``name``, or ``name/address`` where the server knows it by both.
+    """
 
     size: int = 0
     hosts: tuple[tuple[str, int], ...] = ()
@@ -243,11 +246,15 @@ def _located(answer: Mapping[str, Any]) -> Located:
     """Read an answer of either kind; blocks that no host has count nothing."""
     if "BlockLocations" in answer:
         found = answer["BlockLocations"].get("BlockLocation") or ()
-        blocks = [(block["length"], set(block.get("hosts") or ())) for block in found]
+        blocks = [(block["length"], _hosts(block)) for block in found]
     else:
         found = answer["LocatedBlocks"].get("locatedBlocks") or ()
         blocks = [
-            (block["block"]["numBytes"], {node["hostName"] for node in block.get("locations") or ()}) for block in found
+            (
+                block["block"]["numBytes"],
+                {_host(node["hostName"], node.get("ipAddr") or "") for node in block.get("locations") or ()},
+            )
+            for block in found
         ]
     sizes: dict[str, int] = defaultdict(int)
     for size, hosts in blocks:
@@ -255,3 +262,15 @@ def _located(answer: Mapping[str, Any]) -> Located:
             sizes[host] += size
     known = sum(size for size, hosts in blocks if hosts)
     return Located(known, tuple(sorted(sizes.items(), key=lambda host: (-host[1], host[0]))))
+
+
+def _hosts(block: Mapping[str, Any]) -> set[str]:
+    """Return where a block is; its `names`, in the order of its `hosts`, are addresses with a port."""
+    hosts, names = block.get("hosts") or (), block.get("names") or ()
+    if len(names) != len(hosts):
+        return set(hosts)
+    return {_host(host, name.rpartition(":")[0].strip("[]")) for host, name in zip(hosts, names, strict=True)}
+
+
+def _host(name: str, address: str) -> str:
+    return f"{name}/{address}" if address and address != name else name
