@@ -20,6 +20,7 @@ from stratos_jupyter.backend.storage.files import FileSystems
 from stratos_jupyter.backend.storage.hdfs import Hdfs as Client
 from stratos_jupyter.backend.storage.hdfs import Located, _located
 from stratos_jupyter.backend.storage.mounts import parse_mounts
+from stratos_jupyter.backend.storage.trouble import explain
 from stratos_jupyter.errors import SpecError, StorageError
 from tests.awkward import AWKWARD
 from tests.clusters.hdfs.cluster import BLOCK, Hdfs, put
@@ -422,6 +423,16 @@ def request(hdfs: Hdfs, method: str, path: str) -> bytes:
 
 
 # -- trouble -----------------------------------------------------------------------------------------------
+
+
+def test_a_path_in_a_refusal_is_not_what_was_refused() -> None:
+    from hdfs import HdfsError
+
+    def refused(what: str) -> StorageError:
+        return explain(HdfsError(f"wrong: {what}", exception="IllegalArgumentException"), "nn", "/tmp/operations")
+
+    assert refused("op=GETFILEBLOCKLOCATIONS").unknown_operation
+    assert not refused("/tmp/operations").unknown_operation
 
 
 def test_permission_denied_is_said_in_hdfs_own_words(

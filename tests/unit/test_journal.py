@@ -11,7 +11,7 @@ import pytest
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.store.home import new_run
 from stratos_jupyter.backend.store.journal import CHUNK, FILE_NAME, Journal
-from stratos_jupyter.backend.store.lease import process_start
+from stratos_jupyter.backend.store.lease import process_start, write_private
 from stratos_jupyter.errors import JournalError
 
 
@@ -166,3 +166,10 @@ def test_a_process_has_a_start() -> None:
 
     assert process_start(os.getpid()).isdecimal()
     assert process_start(2**22 + 1) == ""
+
+
+def test_a_note_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    write_private(tmp_path / "note", {"a": 1})
+    with pytest.raises(TypeError):
+        write_private(tmp_path / "note", {"a": object()})
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("note", '{"a": 1}')]

@@ -57,7 +57,8 @@ def _refused(error: Any, name: str, path: str) -> StorageError:
     message = error.message
     if not isinstance(message, str):
         return StorageError(f"HDFS {name} answers, but not as WebHDFS does; {_address()}")
-    if exception in _UNKNOWN and ("op" in message or "peration" in message):
+    asked = message.replace(path, "") if path else message
+    if exception in _UNKNOWN and ("op" in asked or "peration" in asked):
         return StorageError(f"HDFS {name}: {message[:SHOWN]}", path=path, unknown_operation=True)
     if exception in _ABSENT or message.rstrip(".)").endswith("is not a directory"):
         return StorageError(f"{path} does not exist on HDFS {name}", path=path, absent=True)

@@ -174,6 +174,10 @@ def is_wanted(folder: Path) -> bool:
 def write_private(path: Path, record: dict[str, Any]) -> None:
     """Write JSON aside and move it into place, readable by this user alone."""
     aside = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump(record, file)
-    os.replace(aside, path)
+    try:
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(record, file)
+        os.replace(aside, path)
+    except BaseException:  # a full disk has no room for halves
+        aside.unlink(missing_ok=True)
+        raise
