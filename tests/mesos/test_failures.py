@@ -232,6 +232,21 @@ def test_a_partition_and_its_end(make_mesos: MakeCluster, session: Session, tmp_
     assert job.view.attempts_lost == 0
 
 
+def test_what_runs_on_an_agent_that_is_drained_runs_elsewhere(
+    make_mesos: MakeCluster, session: Session, tmp_path: Path
+) -> None:
+    cluster = make_mesos(2)
+    job = submit(session, cluster, *(gated(tmp_path, task) for task in range(4)))
+    running(job, 4)
+    agent_id = cluster.get("/master/slaves")["slaves"][0]["id"]
+    cluster.get("/api/v1", body={"type": "DRAIN_AGENT", "drain_agent": {"agent_id": {"value": agent_id}}})
+    until(lambda: job.view.attempts_lost == 2, 30)
+    (tmp_path / "go").touch()
+    assert job.wait(60)
+    assert outputs(job) == expected(4)
+    assert sorted(begun(tmp_path).values()) == [1, 1, 2, 2]
+
+
 def test_what_comes_twice_is_recorded_once(
     make_mesos: MakeCluster, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -358,6 +358,18 @@ def test_the_only_command_of_a_task_is_killed_by_the_master(rig: Rig) -> None:
     assert len(rig.master.all("kill")) == 2
 
 
+def test_what_is_killed_by_nobodys_wish_here_is_launched_again(rig: Rig) -> None:
+    rig.offer()
+    first, second = rig.launched()
+    rig.status(first, "TASK_RUNNING")
+    rig.status(second, "TASK_RUNNING")
+    rig.post(lambda at_s: KillAsked(at_s, (1,)))
+    rig.status(first, "TASK_KILLED", ended=[ended(0, reason="user", code=-15)])
+    rig.status(second, "TASK_KILLED", ended=[ended(1, reason="user", code=-15)])
+    assert rig.states() == [TaskState.QUEUED, TaskState.KILLED]
+    assert rig.lost == 1
+
+
 def test_one_command_of_many_is_killed_by_a_message(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig()
     rig.add(40)

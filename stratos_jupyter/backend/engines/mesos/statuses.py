@@ -109,7 +109,7 @@ class Statuses:
         sink = self._desk.sink
         if update.started:
             self.started(update.started)
-        results = [result_of(record, node) for record in update.ended if record[3] != "returned"]
+        results = [self._result(record, node) for record in update.ended if record[3] != "returned"]
         returned = []
         for record in update.ended:
             attempt = (record[0], record[1])
@@ -137,7 +137,14 @@ class Statuses:
         for record in told:
             self._was_launched(record[2], node, [record])
         if told:
-            self._desk.sink.post_results([result_of(record, node) for record in told], _nothing)
+            self._desk.sink.post_results([self._result(record, node) for record in told], _nothing)
+
+    def _result(self, record: Sequence[Any], node: str) -> Result:
+        """Return what a record tells. What Mesos has ended without our asking, to empty an agent, is the cluster's."""
+        result = result_of(record, node)
+        if result.reason is Reason.USER and (result.task, result.attempt) not in self._desk.batches.kills:
+            return result._replace(reason=Reason.LOST)
+        return result
 
     def _was_launched(self, batch_id: int, node: str, records: Sequence[Sequence[Any]]) -> None:
         """Say that attempts have run that may count as queued, before their results are told."""
