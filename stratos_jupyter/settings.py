@@ -113,6 +113,12 @@ class Stratos(SingletonConfigurable):
         """Return the names of all settings."""
         return list(cls.class_own_traits(config=True))
 
+    @classmethod
+    def class_get_trait_help(cls, trait: Any, inst: Any = None, helptext: str | None = None) -> str:
+        """Return what ``%config Stratos`` says of a setting: its value, but of the secret."""
+        text: str = super().class_get_trait_help(trait, None if trait.name == "secret" else inst, helptext)
+        return text
+
     def origin(self, name: str) -> str:
         """Say where the value of the setting `name` comes from."""
         return self._origins.get(name, DEFAULT)

@@ -460,6 +460,17 @@ def test_connect_and_config(run: Run, capsys: pytest.CaptureFixture[str]) -> Non
     assert (spec.master, spec.threads) == ("local[1]", 0.5)
 
 
+def test_no_list_of_settings_shows_the_secret(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("%config Stratos.principal = 'me'")
+    run("%config Stratos.secret = 'hush'")
+    capsys.readouterr()
+    run("%stratos config")
+    run("%config Stratos")
+    shown = capsys.readouterr().out
+    assert "hush" not in shown
+    assert "Current: 'me'" in shown
+
+
 def test_a_job_is_kept_where_the_settings_say(run: Run, tmp_path: Path, state_home: Path) -> None:
     run(f"%config Stratos.home = '{tmp_path}/elsewhere'")
     run("%%stratos explicit --job demo --wait\ntrue")
