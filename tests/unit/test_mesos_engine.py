@@ -278,6 +278,26 @@ def test_a_partition_that_lasts_is_given_up_and_the_first_result_wins(make_rig: 
     assert (old["task_id"]["value"], "a1") in rig.master.all("kill")
 
 
+def test_what_was_given_up_is_no_part_of_the_cap(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig(max_cpus=1.0)
+    rig.add(2)
+    rig.subscribe()
+    rig.offer()
+    (old,) = rig.launched()
+    rig.status(old, "TASK_RUNNING")
+    rig.status(old, "TASK_UNREACHABLE", uuid="", source="SOURCE_MASTER")
+    rig.offer(agent="a2", host="node2")
+    assert len(rig.launched()) == 1
+    revived = len(rig.master.all("revive"))
+    rig.tick(601.0)
+    until(lambda: len(rig.master.all("revive")) > revived)  # what the cap forbade was declined for long
+    rig.offer(agent="a2", host="node2")
+    assert len(rig.launched()) == 2
+    rig.status(rig.launched()[1], "TASK_RUNNING")
+    rig.status(old, "TASK_FINISHED", uuid="u5", ended=[ended(0)])
+    assert rig.driver.call(lambda: rig.loop.engine._desk.batches.cpus) == 1.0
+
+
 def test_the_old_attempt_of_a_partition_may_win(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig()
     rig.add(1)

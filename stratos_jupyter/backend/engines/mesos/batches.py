@@ -21,7 +21,7 @@ class Batch:
     left : set of (int, int)
         Attempts that have not been reported.
     cpus : float
-        What it holds.
+        What it holds; nothing once it was given up.
     agent_id, executor_id : str
         As the cluster calls them; '' while that is not known.
     fresh : bool
@@ -81,7 +81,7 @@ class Batches:
     recalls : set of int
         Batches of which what has not been started is to be handed back.
     cpus : float
-        What all of them hold.
+        What all of them hold that were not given up.
     """
 
     def __init__(self) -> None:
@@ -130,6 +130,11 @@ class Batches:
         batch = self._where.get(attempt)
         if batch is not None:
             batch.running = (attempt, at_s)
+
+    def give_up(self, batch: Batch) -> None:
+        """Note that a batch is given up for lost, wherever it is: others may have what it held."""
+        batch.given_up = True
+        self.cpus, batch.cpus = max(0.0, self.cpus - batch.cpus), 0.0
 
     def in_container(self, place: tuple[str, str]) -> list[Batch]:
         """Return the batches on an executor of which something has not been reported."""

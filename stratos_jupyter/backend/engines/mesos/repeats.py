@@ -84,8 +84,9 @@ class Repeats:
                 unwanted = [attempt for attempt in batch.left if not desk.sink.wants(*attempt)]
                 desk.batches.kills.update(dict.fromkeys(unwanted, Reason.USER))
             elif batch.unreachable_s is not None and now - batch.unreachable_s >= desk.terms.partition_wait_s:
-                batch.given_up = True
+                desk.batches.give_up(batch)
                 desk.sink.post(BatchLost(now, batch.batch_id))
+                self._connection.want_more()
         self.kills()
         self.recalls()
         self._greet()
