@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import os
+import re
 import shlex
 import socket
 from collections.abc import Callable, Mapping
@@ -35,6 +36,10 @@ from .workload import Surroundings
 KEPT: Final = "mesos"
 #: how long a framework's tasks go on without a kernel, where the user has not said otherwise
 FAILOVER: Final = "7d"
+#: Mesos counts a longer time in no number
+FAILOVER_MOST_S: Final = 100_000 * 86400.0
+#: no part of a role has that in it
+_NOT_IN_ROLE: Final = re.compile(r"[\t-\r \x7f]")
 
 
 class MesosSite:
@@ -79,8 +84,8 @@ class MesosSite:
     def check(self, spec: JobSpec) -> tuple[JobSpec, list[str]]:
         """Return the job with its paths absolute, and all that is wrong with it there."""
         check_installed()
-        bad: list[str] = []
         facts = ask_master(self._where)
+        bad = _refused(spec)
         demand = spec.largest_demand()
         asked = ", ".join(f"{name}={value}" for name, value in spec.where)
         fitting = [agent for agent in facts.agents or () if not lacks(agent[2], spec.where)]
@@ -148,6 +153,30 @@ class MesosSite:
             return MesosDriver(self._master, framework, tell, principal=chosen.principal, secret=chosen.secret)
 
         return MesosEngine(loop, work, terms, speak, journal.meta().get(KEPT, {}), _keeper(journal))
+
+
+def _refused(spec: JobSpec) -> list[str]:
+    """Return what a master would refuse when it is told of the job, or what none of its offers could ever do."""
+    from .settings import current as settings  # here, so that importing the package loads no traitlets
+
+    bad, chosen = [], settings()
+    parts = spec.role.split("/")
+    odd = any(part in ("", ".", "..", "*") or part.startswith("-") or _NOT_IN_ROLE.search(part) for part in parts)
+    if odd and spec.role != "*":
+        bad.append(f"--role {spec.role!r}: Mesos knows roles as astro or astro/jets, without spaces, and * for all")
+    if spec.gpus % 1:
+        bad.append(f"--gpus {spec.gpus:g}: Mesos gives whole ones only")
+    if chosen.max_cpus and spec.threads > float(chosen.max_cpus):
+        bad.append(
+            f"--threads {spec.threads:g}: a job may hold {float(chosen.max_cpus):g} cpus only; ask for less, or set "
+            "Stratos.max_cpus"
+        )
+    if parse_duration_s(chosen.failover_timeout or FAILOVER) > FAILOVER_MOST_S:
+        days = FAILOVER_MOST_S / 86400
+        bad.append(f"failover_timeout {chosen.failover_timeout}: Mesos takes {days:,.0f} days at most")
+    if ":" in chosen.principal:
+        bad.append(f"principal {chosen.principal!r}: it has no colon in it, which is what separates it from the secret")
+    return bad
 
 
 def mesos_command(uri: str = "") -> dict[str, Any]:

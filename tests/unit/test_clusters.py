@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from stratos_jupyter.clusters import MesosSite
+from stratos_jupyter.settings import Stratos
 from stratos_jupyter.spec import JobSpec
 
 
@@ -37,8 +38,40 @@ def master() -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.fixture
+def settings() -> Iterator[Stratos]:
+    Stratos.clear_instance()
+    yield Stratos.instance()
+    Stratos.clear_instance()
+
+
 @pytest.mark.parametrize(("threads", "mem_mib", "fits"), [(2, 50_000, True), (16, 1000, True), (16, 50_000, False)])
 def test_any_agent_that_is_large_enough_will_do(master: str, threads: float, mem_mib: float, fits: bool) -> None:
     spec = JobSpec("x", master=master, threads=threads, mem_mib=mem_mib)
     _, bad = MesosSite(master).check(spec)
     assert (not bad) == fits, bad
+
+
+def test_roles_that_a_master_would_refuse_are_refused(master: str) -> None:
+    for role in ("", "-x", "a b", "a/../b", "..", "a//b", "/a", "a/", "a/*", "tab\there"):
+        _, bad = MesosSite(master).check(JobSpec("x", master=master, role=role))
+        assert bad == [f"--role {role!r}: Mesos knows roles as astro or astro/jets, without spaces, and * for all"]
+    for role in ("*", "astro", "astro/jets", "a.b", "...", "x-y", "Zürich"):
+        assert MesosSite(master).check(JobSpec("x", master=master, role=role))[1] == []
+
+
+def test_what_could_never_run_there_is_refused(master: str, settings: Stratos) -> None:
+    settings.max_cpus, settings.failover_timeout, settings.principal = "1.5", "1000000d", "me:too"
+    _, bad = MesosSite(master).check(JobSpec("x", master=master, threads=2))
+    assert bad == [
+        "--threads 2: a job may hold 1.5 cpus only; ask for less, or set Stratos.max_cpus",
+        "failover_timeout 1000000d: Mesos takes 100,000 days at most",
+        "principal 'me:too': it has no colon in it, which is what separates it from the secret",
+    ]
+    settings.max_cpus, settings.failover_timeout, settings.principal = "2", "100000d", "me"
+    assert MesosSite(master).check(JobSpec("x", master=master, threads=2))[1] == []
+
+
+def test_half_a_graphics_processor_is_none(master: str) -> None:
+    _, bad = MesosSite(master).check(JobSpec("x", master=master, gpus=0.5))
+    assert "--gpus 0.5: Mesos gives whole ones only" in bad
