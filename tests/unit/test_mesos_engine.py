@@ -9,12 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from stratos_jupyter.backend.core.events import Closed, KillAsked, PauseAsked
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.states import TaskState
+from stratos_jupyter.backend.engines.mesos import engine
 from stratos_jupyter.backend.engines.mesos import happenings as on
 from stratos_jupyter.backend.engines.mesos.packing import NO_PYTHON
 from stratos_jupyter.backend.store.journal import Journal
+from stratos_jupyter.errors import JournalError
 from tests.mesos_rig import COMMAND, Rig, ended
 from tests.waiting import until
 
@@ -537,8 +541,6 @@ def test_a_launch_of_which_nothing_is_heard_is_asked_about(rig: Rig) -> None:
 
 
 def test_a_disk_that_is_full_launches_nothing(make_rig: Callable[..., Rig]) -> None:
-    from stratos_jupyter.errors import JournalError
-
     rig = make_rig()
 
     def full(_: Mapping[str, Any]) -> None:
@@ -553,6 +555,28 @@ def test_a_disk_that_is_full_launches_nothing(make_rig: Callable[..., Rig]) -> N
     rig.driver.call(lambda: setattr(rig.loop.engine._desk, "_keep", rig.kept.append))
     rig.offer()
     assert len(rig.launched()) == 1
+
+
+def test_a_disk_that_stays_full_holds_no_offer(make_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = make_rig()
+    rig.add(2)
+    rig.subscribe()
+    monkeypatch.setattr(engine, "HELD_MOST_S", 0.05)
+
+    def full(_: Journal) -> None:
+        raise JournalError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "writing", full)
+        held = rig.offer()
+        until(lambda: ([held], engine.HELD_REFUSE_S) in rig.master.all("decline"))
+        revived = len(rig.master.all("revive"))
+    until(lambda: len(rig.master.all("revive")) > revived)  # it was declined for long
+    assert not rig.launched()
+    assert rig.states() == [TaskState.QUEUED] * 2
+    rig.offer()
+    assert len(rig.launched()) == 2
+    assert rig.lost == 0
 
 
 def test_inverse_offers_are_declined(rig: Rig) -> None:

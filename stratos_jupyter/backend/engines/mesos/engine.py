@@ -37,6 +37,10 @@ BATCH_MOST: Final = 1000
 REST_REFUSE_S: Final = 5.0
 #: an offer that cannot be used now may be in a moment
 SOON_REFUSE_S: Final = 1.0
+#: an offer that is not answered for so long, because launches on it cannot be written down, is given back, in seconds
+HELD_MOST_S: Final = 10.0
+#: and not wanted for so long
+HELD_REFUSE_S: Final = 60.0
 #: a node of the wrong kind stays one
 USELESS_REFUSE_S: Final = 3600.0
 #: what runs may take so long to end when the job is closed, in seconds: a grace time, and more
@@ -144,6 +148,7 @@ class MesosEngine:
         offer, speaker = self._offers.pop(offer_id, None), self._connection.speaker
         if offer is None or speaker is None or self._closing:  # it was taken back, or the connection was lost
             self._desk.hand_back(attempt for launch in launches for attempt in launch.tasks)
+            self._connection.want_more()
             return
         launches = still_wanted(self._desk, launches)
         tasks = prepare(self._desk, self._work, offer, launches) if launches else []
@@ -343,6 +348,12 @@ class MesosEngine:
             self._connection.decline(offer_ids, refuse_s)
         if useful:
             self._sink.post(OffersArrived(now, tuple(useful)))
+            self._loop.call_later(HELD_MOST_S, self._give_back, [offer.offer_id for offer in useful])
+
+    def _give_back(self, offer_ids: Sequence[str]) -> None:
+        """Let others have offers that have not been answered."""
+        held = [offer_id for offer_id in offer_ids if self._offers.pop(offer_id, None) is not None]
+        self._connection.decline(held, HELD_REFUSE_S)
 
     def _why_useless(self, offer: Json, agent: Agent, now: float) -> float:
         """Return for how long an offer is not wanted whatever it has; 0 when it may be."""
