@@ -252,6 +252,23 @@ def test_the_end_of_what_runs_is_seen(mesos: Cluster, session: Session, tmp_path
     assert job.wait(30)
 
 
+def test_a_job_with_the_wrong_secret_goes_on_with_the_right_one(
+    make_mesos: MakeCluster, session: Session, tmp_path: Path
+) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.write_text('{"credentials": [{"principal": "me", "secret": "hush"}]}')
+    flags = ["--authenticate_http_frameworks=true", "--http_framework_authenticators=basic"]
+    cluster = make_mesos(1, master_flags=[*flags, f"--credentials={credentials}"])
+    settings().principal, settings().secret = "me", "wrong"
+    job = submit(session, cluster, "echo a")
+    until(lambda: any("then detach the job and attach it" in notice for notice in job.view.notices), 30)
+    settings().secret = "hush"
+    session.detach(job)
+    job = session.attach("demo")
+    assert job.wait(30)
+    assert one_line(job) == ["a\n"]
+
+
 def test_a_keeper_goes_on_with_all_that_was_chosen(make_mesos: MakeCluster, session: Session, tmp_path: Path) -> None:
     credentials = tmp_path / "credentials"
     credentials.write_text('{"credentials": [{"principal": "me", "secret": "hush"}]}')

@@ -230,10 +230,11 @@ class MesosEngine:
                 desk.say("connection", f"{happening.why}; what runs goes on, and is heard of when it is back")
             case on.Unauthorised():
                 self._down()
-                desk.say("connection", f"{happening.why}; see Stratos.principal and STRATOS_SECRET, then attach again")
+                cure = "set Stratos.principal and Stratos.secret, then detach the job and attach it"
+                desk.say("connection", f"{happening.why}; {cure}")
             case on.Ended():
                 self._down()
-                desk.say("connection", f"the connection to the master has ended, attach again: {happening.why}")
+                desk.say("connection", f"the connection has ended, detach the job and attach it: {happening.why}")
             case on.FrameworkRefused():
                 self._refused(happening)
             case on.MasterError():
