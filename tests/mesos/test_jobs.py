@@ -167,6 +167,15 @@ def test_attributes_choose_nodes_and_unknown_ones_are_refused(make_mesos: MakeCl
         session.check(JobSpec("x", master=cluster.master, where=(("rack", "r9"),)))
 
 
+def test_attributes_that_are_ranges_and_long_numbers(make_mesos: MakeCluster, session: Session) -> None:
+    cluster = make_mesos(1, agent_flags=["--attributes=slots:[1-3,7-9];asset:1234567.125;f:0.1"])
+    where = (("slots", "1-3,7-9"), ("asset", "1234567.125"), ("f", ".1"))
+    job = submit(session, cluster, "echo here", where=where)
+    assert job.wait(30)
+    with pytest.raises(SpecError, match=r"has asset=1234568; there is asset=1234567.125, f=0.1, slots=1-3,7-9"):
+        session.check(JobSpec("x", master=cluster.master, where=(("asset", "1234568"),)))
+
+
 def test_gpus_are_asked_for_and_given(make_mesos: MakeCluster, session: Session, tmp_path: Path) -> None:
     cluster = make_mesos(1)
     with pytest.raises(SpecError, match=r"asks for 1 cpu, 1 gpu, but the largest agent, 127\.0\.0\.1, has 2 cpus"):

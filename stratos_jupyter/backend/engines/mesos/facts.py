@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -16,11 +17,13 @@ from urllib.request import ProxyHandler, build_opener
 from ....errors import EngineError
 from ...core.resources import Resources
 from .address import Master, ZooKeeper
+from .offers import scalar
 
 #: a master that has not answered by then is not there, in seconds
 PATIENCE_S: Final = 4.5
 #: of a ZooKeeper that names none
 ZOOKEEPER_PORT: Final = 2181
+_RANGES: Final = re.compile(r"\[\d+-\d+(?:, *\d+-\d+)*\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +134,12 @@ def _why(error: Exception) -> str:
 def _agent(found: dict[str, Any]) -> tuple[str, Resources, dict[str, str]]:
     has = found["resources"]
     resources = Resources(*(float(has.get(name, 0.0)) for name in ("cpus", "mem", "disk", "gpus")))
-    told = found.get("attributes", {}).items()
-    return (
-        found["hostname"],
-        resources,
-        {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in told},
-    )
+    return found["hostname"], resources, {name: _told(value) for name, value in found.get("attributes", {}).items()}
+
+
+def _told(value: object) -> str:
+    """Return an attribute as offers have it."""
+    if isinstance(value, float | int):
+        return scalar(value)
+    text = str(value)
+    return text[1:-1].replace(" ", "") if _RANGES.fullmatch(text) else text

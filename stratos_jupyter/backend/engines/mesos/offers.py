@@ -114,12 +114,16 @@ def attributes(offer: Json) -> dict[str, str]:
             case "TEXT":
                 found[attribute["name"]] = str(attribute["text"]["value"])
             case "SCALAR":
-                found[attribute["name"]] = f"{attribute['scalar']['value']:g}"
+                found[attribute["name"]] = scalar(attribute["scalar"]["value"])
             case "RANGES":
-                found[attribute["name"]] = ",".join(
-                    f"{one['begin']}-{one['end']}" for one in attribute["ranges"].get("range", ())
-                )
+                ranges = ",".join(f"{one['begin']}-{one['end']}" for one in attribute["ranges"].get("range", ()))
+                found[attribute["name"]] = ranges
     return found
+
+
+def scalar(value: float) -> str:
+    """Return a scalar attribute as it was given to its agent: Mesos keeps three digits behind the point."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def lacks(offered: Mapping[str, str], where: Sequence[tuple[str, str]]) -> str:
