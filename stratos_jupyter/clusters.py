@@ -174,6 +174,8 @@ def _refused(spec: JobSpec) -> list[str]:
     if parse_duration_s(chosen.failover_timeout or FAILOVER) > FAILOVER_MOST_S:
         days = FAILOVER_MOST_S / 86400
         bad.append(f"failover_timeout {chosen.failover_timeout}: Mesos takes {days:,.0f} days at most")
+    if (uri := chosen.executor_uri) and "://" not in uri and not os.path.isabs(uri):
+        bad.append(f"executor_uri {uri}: it must be absolute, as the nodes see it, or an address that they fetch")
     if ":" in chosen.principal:
         bad.append(f"principal {chosen.principal!r}: it has no colon in it, which is what separates it from the secret")
     return bad

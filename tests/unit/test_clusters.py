@@ -62,13 +62,16 @@ def test_roles_that_a_master_would_refuse_are_refused(master: str) -> None:
 
 def test_what_could_never_run_there_is_refused(master: str, settings: Stratos) -> None:
     settings.max_cpus, settings.failover_timeout, settings.principal = "1.5", "1000000d", "me:too"
+    settings.executor_uri = "~/stratos_executor.py"
     _, bad = MesosSite(master).check(JobSpec("x", master=master, threads=2))
     assert bad == [
         "--threads 2: a job may hold 1.5 cpus only; ask for less, or set Stratos.max_cpus",
         "failover_timeout 1000000d: Mesos takes 100,000 days at most",
+        "executor_uri ~/stratos_executor.py: it must be absolute, as the nodes see it, or an address that they fetch",
         "principal 'me:too': it has no colon in it, which is what separates it from the secret",
     ]
     settings.max_cpus, settings.failover_timeout, settings.principal = "2", "100000d", "me"
+    settings.executor_uri = "/shared/stratos_executor.py"
     assert MesosSite(master).check(JobSpec("x", master=master, threads=2))[1] == []
 
 

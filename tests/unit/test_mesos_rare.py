@@ -176,6 +176,7 @@ def test_an_executor_that_is_killed_once_costs_its_node_a_moment(rig: Rig) -> No
     rig.tell(on.ExecutorFailed("a1", task["executor"]["executor_id"]["value"], 9))
     rig.status(task, "TASK_FAILED", reason="REASON_EXECUTOR_TERMINATED", source="SOURCE_AGENT")
     assert "left out for 5 s" in rig.notices
+    assert "it ended with signal 9;" in rig.notices
     rig.clock_s += 6.0
     rig.offer(cpus=1.0)
     again = rig.launched()[1]
@@ -211,6 +212,7 @@ def test_an_executor_that_exits_by_itself_loses_nothing(rig: Rig) -> None:
     (task,) = rig.launched()
     rig.tell(on.ExecutorFailed("a1", task["executor"]["executor_id"]["value"], 1 << 8))
     rig.status(task, "TASK_FAILED", reason="REASON_EXECUTOR_TERMINATED", source="SOURCE_AGENT")
+    assert "it ended with exit code 1;" in rig.notices
     assert rig.driver.call(rig.loop.view).attempts_lost == 0
 
 

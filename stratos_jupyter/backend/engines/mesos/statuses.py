@@ -259,7 +259,8 @@ class Statuses:
             agent.killed = False
             self._leave_out(agent, why, certain=True)
         else:
-            self._leave_out(agent, f"it ended with status {status}; its sandbox in the master's pages says why")
+            how = f"exit code {status >> 8}" if status >> 8 else f"signal {status & 0x7F}"
+            self._leave_out(agent, f"it ended with {how}; its sandbox in the master's pages says why")
 
 
 def _nothing() -> None:
