@@ -84,7 +84,7 @@ class MesosSite:
     def check(self, spec: JobSpec) -> tuple[JobSpec, list[str]]:
         """Return the job with its paths absolute, and all that is wrong with it there."""
         check_installed()
-        facts = ask_master(self._where)
+        facts = ask_master(self._where, role=spec.role)
         bad = _refused(spec)
         demand = spec.largest_demand()
         asked = ", ".join(f"{name}={value}" for name, value in spec.where)
@@ -96,6 +96,7 @@ class MesosSite:
         if rooms and not any(demand.fits(has) for _, has in rooms):
             node, has = max(rooms, key=lambda one: (one[1].cpus, one[1].mem_mib))
             such = f" with {asked}" if asked else ""
+            such += f" for --role {spec.role}" if spec.role != "*" else ""
             bad.append(
                 f"a task asks for {demand}, but the largest agent{such}, {node}, has {has} "
                 "beside the job's executor; ask for less with --threads, --mem, --disk or --gpus"

@@ -159,6 +159,19 @@ def test_a_role_uses_what_is_reserved_for_it(make_mesos: MakeCluster, session: S
     assert job.wait(30)
 
 
+def test_what_is_reserved_for_others_counts_for_nobody_else(make_mesos: MakeCluster, session: Session) -> None:
+    cluster = make_mesos(
+        1, resources="cpus(astro):2;mem(astro):256;cpus(*):1;mem(*):256;disk(*):1000;cpus(other):8;mem(other):4096"
+    )
+    assert session.site(cluster.master).describe().endswith("1 agent with 11 cpus")
+    with pytest.raises(SpecError, match=r"largest agent for --role astro, 127\.0\.0\.1, has 3 cpus, 448 MiB memory"):
+        session.check(JobSpec("x", master=cluster.master, role="astro", threads=4))
+    with pytest.raises(SpecError, match=r"largest agent, 127\.0\.0\.1, has 1 cpu, 192 MiB memory"):
+        session.check(JobSpec("x", master=cluster.master, threads=2))
+    job = submit(session, cluster, "echo below", role="astro/jets", threads=3)
+    assert job.wait(30)
+
+
 def test_attributes_choose_nodes_and_unknown_ones_are_refused(make_mesos: MakeCluster, session: Session) -> None:
     cluster = make_mesos(1, agent_flags=["--attributes=rack:r1;level:3"])
     job = submit(session, cluster, "echo here", where=(("rack", "r1"), ("level", "3")))
@@ -180,6 +193,13 @@ def test_gpus_are_asked_for_and_given(make_mesos: MakeCluster, session: Session,
     cluster = make_mesos(1)
     with pytest.raises(SpecError, match=r"asks for 1 cpu, 1 gpu, but the largest agent, 127\.0\.0\.1, has 2 cpus"):
         session.check(JobSpec("x", master=cluster.master, gpus=1))
+    rich = make_mesos(1, resources="cpus:2;mem:1024;disk:1000;gpus:1")
+    job = submit(session, rich, *[hold(tmp_path)] * 2, gpus=1)
+    until(lambda: job.view[TaskState.RUNNING] == 1, 30)
+    (agent,) = rich.get("/master/slaves")["slaves"]
+    assert agent["used_resources"]["gpus"] == 1
+    (tmp_path / "go").touch()
+    assert job.wait(30)
 
 
 def test_what_no_agent_could_give_is_refused(mesos: Cluster, session: Session) -> None:

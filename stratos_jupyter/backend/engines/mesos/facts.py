@@ -35,15 +35,16 @@ class Facts:
     version : str
         Of Mesos; '' where the master is found by ZooKeeper.
     agents : sequence of (str, Resources, dict) or None
-        Host, all that it has, and the attributes of each agent; None where the master does not tell everybody.
+        Host, all that it has for the role that was asked for, and the attributes of each agent; None where the master
+        does not tell everybody.
     """
 
     version: str
     agents: Sequence[tuple[str, Resources, dict[str, str]]] | None
 
 
-def ask_master(where: Master | ZooKeeper, patience_s: float = PATIENCE_S) -> Facts:
-    """Ask a master what is to be known before a job is submitted.
+def ask_master(where: Master | ZooKeeper, patience_s: float = PATIENCE_S, *, role: str = "") -> Facts:
+    """Ask a master what is to be known before a job of a role is submitted; without one, agents count as a whole.
 
     Raises
     ------
@@ -62,7 +63,7 @@ def ask_master(where: Master | ZooKeeper, patience_s: float = PATIENCE_S) -> Fac
         raise EngineError(f"what answers at {where} is no Mesos master; is the port right? (5050 mostly)")
     try:
         found = _within(patience_s, lambda: _get(where, "/slaves", patience_s), nobody)
-        agents = [_agent(one) for one in found["slaves"] if one["active"]]
+        agents = [_agent(one, role) for one in found["slaves"] if one["active"]]
     except _NotFound as error:
         raise EngineError(f"what answers at {where} is a Mesos agent, and no master (5050 mostly)") from error
     except (EngineError, KeyError, TypeError, ValueError):
@@ -131,9 +132,15 @@ def _why(error: Exception) -> str:
     return why.strerror if isinstance(why, OSError) and why.strerror else str(why) or type(why).__name__
 
 
-def _agent(found: dict[str, Any]) -> tuple[str, Resources, dict[str, str]]:
-    has = found["resources"]
-    resources = Resources(*(float(has.get(name, 0.0)) for name in ("cpus", "mem", "disk", "gpus")))
+def _agent(found: dict[str, Any], role: str) -> tuple[str, Resources, dict[str, str]]:
+    parts = [found["resources"]]
+    if role and "unreserved_resources" in found:
+        parts = [found["unreserved_resources"]]
+        for owner, reserved in found.get("reserved_resources", {}).items():
+            if f"{role}/".startswith(f"{owner}/"):  # what is reserved for a role is also for those below it
+                parts.append(reserved)
+    names = ("cpus", "mem", "disk", "gpus")
+    resources = Resources(*(sum(float(part.get(name, 0.0)) for part in parts) for name in names))
     return found["hostname"], resources, {name: _told(value) for name, value in found.get("attributes", {}).items()}
 
 
