@@ -26,7 +26,7 @@ from .backend.engines.mesos.terms import Keep, Speaker, Terms
 from .backend.engines.mesos.wire import Who
 from .backend.engines.orphans import RUN
 from .backend.store.journal import Journal
-from .errors import SpecError
+from .errors import EngineError, SpecError
 from .sites import common_context
 from .spec import JobSpec
 from .values import parse_duration_s
@@ -136,7 +136,7 @@ class MesosSite:
         from .settings import current as settings  # here, so that importing the package loads no traitlets
 
         chosen = settings()
-        who = Who(spec.job_id, run, getpass.getuser(), spec.role)
+        who = Who(spec.job_id, run, _user(), spec.role)
         terms = Terms(
             who,
             mesos_command(chosen.executor_uri),
@@ -179,7 +179,21 @@ def _refused(spec: JobSpec) -> list[str]:
         bad.append(f"executor_uri {uri}: it must be absolute, as the nodes see it, or an address that they fetch")
     if ":" in chosen.principal:
         bad.append(f"principal {chosen.principal!r}: it has no colon in it, which is what separates it from the secret")
+    try:
+        _user()
+    except EngineError as error:
+        bad.append(str(error))
     return bad
+
+
+def _user() -> str:
+    """Return on whose behalf commands run; raises EngineError where a container has numbers for users only."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise EngineError(
+            f"user {os.getuid()} has no name here: set USER in the environment to whom commands are to run as there"
+        ) from None
 
 
 def mesos_command(uri: str = "") -> dict[str, Any]:

@@ -78,3 +78,13 @@ def test_what_could_never_run_there_is_refused(master: str, settings: Stratos) -
 def test_half_a_graphics_processor_is_none(master: str) -> None:
     _, bad = MesosSite(master).check(JobSpec("x", master=master, gpus=0.5))
     assert "--gpus 0.5: Mesos gives whole ones only" in bad
+
+
+def test_a_user_without_a_name_is_told_to_have_one(master: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 2_147_483_641)  # as in a container: nobody is called so
+    said = "user 2147483641 has no name here: set USER in the environment to whom commands are to run as there"
+    assert MesosSite(master).check(JobSpec("x", master=master))[1] == [said]
+    monkeypatch.setenv("USER", "anna")
+    assert MesosSite(master).check(JobSpec("x", master=master))[1] == []
