@@ -394,6 +394,26 @@ def test_what_is_killed_by_nobodys_wish_here_is_launched_again(rig: Rig) -> None
     assert rig.lost == 1
 
 
+def test_what_had_not_begun_when_an_agent_was_drained_is_no_loss(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig()
+    rig.add(40)
+    rig.subscribe()
+    for number in range(5):
+        rig.offer(cpus=1.0)
+        rig.status(rig.launched()[-1], "TASK_FINISHED", ended=[ended(number)])
+    rig.offer(cpus=1.0)
+    batch = rig.launched()[-1]
+    rig.status(batch, "TASK_RUNNING", started=[[5, 1, 4711, 1001.0]])
+    count = int(next(label["value"] for label in batch["labels"]["labels"] if label["key"] == "stratos.commands"))
+    assert count > 1
+    killed = [ended(number, reason="user", code=-15) for number in range(5, 5 + count)]
+    for record in killed[1:]:
+        record[4] = record[5] = None
+    rig.status(batch, "TASK_KILLED", ended=killed)
+    assert rig.states()[5:] == [TaskState.QUEUED] * 35
+    assert rig.lost == 1
+
+
 def test_one_command_of_many_is_killed_by_a_message(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig()
     rig.add(40)

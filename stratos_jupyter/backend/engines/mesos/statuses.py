@@ -60,7 +60,7 @@ class Statuses:
 
     def status(self, update: wire.Update) -> None:
         """Take in a status."""
-        desk = self._desk
+        desk, update = self._desk, update._replace(ended=self._as_asked(update.ended))
         batch_id = wire.batch_of(update.task_id)
         batch = None if batch_id is None else desk.batches.get(batch_id)
         acknowledge = self._acknowledgement(update)
@@ -109,7 +109,7 @@ class Statuses:
         sink = self._desk.sink
         if update.started:
             self.started(update.started)
-        results = [self._result(record, node) for record in update.ended if record[3] != "returned"]
+        results = [result_of(record, node) for record in update.ended if record[3] != "returned"]
         returned = []
         for record in update.ended:
             attempt = (record[0], record[1])
@@ -133,18 +133,20 @@ class Statuses:
         """Take in results that an executor kept although they were acknowledged."""
         agent = self._desk.agents.get(agent_id)
         node = agent.node if agent is not None else agent_id
-        told = [record for record in records if record[3] != "returned"]
+        told = [record for record in self._as_asked(records) if record[3] != "returned"]
         for record in told:
             self._was_launched(record[2], node, [record])
         if told:
-            self._desk.sink.post_results([self._result(record, node) for record in told], _nothing)
+            self._desk.sink.post_results([result_of(record, node) for record in told], _nothing)
 
-    def _result(self, record: Sequence[Any], node: str) -> Result:
-        """Return what a record tells. What Mesos has ended without our asking, to empty an agent, is the cluster's."""
-        result = result_of(record, node)
-        if result.reason is Reason.USER and (result.task, result.attempt) not in self._desk.batches.kills:
-            return result._replace(reason=Reason.LOST)
-        return result
+    def _as_asked(self, records: Sequence[Sequence[Any]]) -> list[list[Any]]:
+        """Return records, where what Mesos has ended without our asking, to empty an agent, is lost or handed back."""
+        kills, found = self._desk.batches.kills, []
+        for record in map(list, records):
+            if record[3] == Reason.USER and (record[0], record[1]) not in kills:
+                record[3] = "returned" if record[5] is None else Reason.LOST.value
+            found.append(record)
+        return found
 
     def _was_launched(self, batch_id: int, node: str, records: Sequence[Sequence[Any]]) -> None:
         """Say that attempts have run that may count as queued, before their results are told."""
