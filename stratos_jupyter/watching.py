@@ -323,14 +323,9 @@ class Watch:
 
     def _more(self, view: JobView) -> dict[str, Any]:
         """Return what a view does not hold and a browser shows."""
-        rules = self._job.rules
-        resting, _ = view.resting
         return {
             "spread": self._forecast.spread_s(view.eta_s),
-            "max_tasks": rules.max_tasks,
-            "held": view.held,
-            "resting": resting,
-            "retried": view.attempts_retried,
+            "max_tasks": self._job.rules.max_tasks,
             "attempts": int(np.frombuffer(self._job.attempts(), np.uint16).sum(dtype=np.int64)),
         }
 

@@ -100,6 +100,9 @@ def view_record(view: JobView, now_s: float, more: Mapping[str, Any] | None = No
         "at_s": now_s,
         "local": view.local_share,
         "inputs": inputs_text(view),
+        "held": view.held,
+        "resting": view.resting[0],
+        "retried": view.attempts_retried,
         **(more or {}),
     }
 

@@ -212,6 +212,16 @@ def test_what_the_kernel_refuses_is_said(open_cell: Open) -> None:
     cell.page.locator(".stratos-bad-news", has_text="no room on any node").wait_for()
 
 
+def test_a_paused_job_is_resumed_whoever_told_that_it_is_paused(open_cell: Open) -> None:
+    cell = open_cell()
+    mounted(cell, [2, 0])
+    cell.page.get_by_role("button", name="Pause").wait_for()
+    cell.push(running(held="paused", resting=(3, None), attempts_retried=4))  # what the kernel's loop says, not a tick
+    cell.page.get_by_role("button", name="Resume").wait_for()
+    assert "3 tasks wait before a retry" in cell.text(".stratos-notices")
+    assert "4 attempts failed and tried again" in cell.text(".stratos-notices")
+
+
 def test_a_widget_drawn_anew_shows_what_the_last_one_did(open_cell: Open) -> None:
     cell = open_cell()
     cell.page.evaluate(ANSWERS, "prog")
