@@ -115,8 +115,11 @@ class Panel:
     def _query(self, request: Mapping[str, Any]) -> Any:
         asked = request.get("query")
         asked = asked if isinstance(asked, Mapping) else {}
-        group = asked.get("group")
-        return query_of(asked, self._group(group).tasks if isinstance(group, str) and group else None)
+        key = asked.get("group")
+        if not isinstance(key, str) or not key:
+            return query_of(asked)
+        group = self._group(key)
+        return query_of(asked, () if group is None else group.tasks)  # none fails in this way now: none is shown
 
     def _page(self, request: Mapping[str, Any], wanted: Callable[[], bool]) -> Answer:
         first, count = max(0, _whole(request, "first")), max(0, _whole(request, "count"))
@@ -156,11 +159,8 @@ class Panel:
         most = 0.0 if job.largest is None else job.largest.resources.mem_mib
         return {"groups": shown, "more": [len(rest), sum(group.count for group in rest)], "largest": most}, []
 
-    def _group(self, key: str) -> Group:
-        for group in self._job.failure_groups():
-            if _key(group) == key:
-                return group
-        raise JobNotFound("these tasks have changed since: no task fails in this way any more")
+    def _group(self, key: str) -> Group | None:
+        return next((group for group in self._job.failure_groups() if _key(group) == key), None)
 
     def _one(self, request: Mapping[str, Any]) -> int:
         task = request.get("task")
@@ -277,9 +277,12 @@ class Panel:
 
     def _chosen(self, request: Mapping[str, Any]) -> Iterable[int] | None:
         """Return the tasks that an act is for; None for what the act takes by itself."""
-        group, ranges = request.get("group"), request.get("tasks")
-        if isinstance(group, str):
-            return self._group(group).tasks
+        key, ranges = request.get("group"), request.get("tasks")
+        if isinstance(key, str):
+            group = self._group(key)
+            if group is None:
+                raise JobNotFound("these tasks have changed since: no task fails in this way any more")
+            return group.tasks
         if ranges is None:
             return None
         total = len(self._job.commands)

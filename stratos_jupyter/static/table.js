@@ -73,6 +73,7 @@ export function table(parent, link, { open, act, failed }) {
   let rows = new Map(); // by place in the order
   let epoch = 0;
   let waiting = null; // the place from which rows are asked for
+  let refused = false; // the kernel has none to give: it is asked again when something changes, or somebody scrolls
   let shown = false;
   let showInputs = false;
   let cursor = 0;
@@ -207,7 +208,7 @@ export function table(parent, link, { open, act, failed }) {
   // -- asking -----------------------------------------------------------------------------------------
 
   function want(first, after) {
-    if (waiting !== null) return;
+    if (waiting !== null || refused) return;
     let missing = -1;
     for (let place = first; place < after; place += 1) {
       if (!rows.has(place)) {
@@ -232,6 +233,7 @@ export function table(parent, link, { open, act, failed }) {
     try {
       const [page] = await link.ask({ ask: "rows", query: kernelQuery(), first, count: Math.max(1, after - first) });
       if (mine !== epoch) return;
+      refused = false;
       if (page.total !== total) {
         total = page.total;
         for (const place of rows.keys()) if (place >= total) rows.delete(place);
@@ -245,7 +247,10 @@ export function table(parent, link, { open, act, failed }) {
       listNodes(page.nodes.map((name) => name.slice(0, 200)));
       inputs.hidden = !page.inputs.length;
     } catch (error) {
-      if (mine === epoch && error.message !== "closed") failed(error);
+      if (mine === epoch && error.message !== "closed") {
+        refused = true;
+        failed(error);
+      }
     } finally {
       if (mine === epoch) {
         waiting = null;
@@ -398,7 +403,10 @@ export function table(parent, link, { open, act, failed }) {
     event.preventDefault();
     event.stopPropagation();
   });
-  frame.addEventListener("scroll", schedule, { passive: true });
+  frame.addEventListener("scroll", () => {
+    refused = false;
+    schedule();
+  }, { passive: true });
   body.addEventListener("click", (event) => {
     const row = pool.find(({ node }) => node.contains(event.target));
     if (!row || row.place < 0) return;

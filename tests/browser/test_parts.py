@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Cell
-from tests.browser.test_widget import running
+from tests.browser.test_widget import NOW_S, running
 
 pytestmark = pytest.mark.browser
 
@@ -60,6 +60,11 @@ WIDE = """() => [...document.querySelectorAll("#cell *")]
 def mounted(cell: Cell, states: list[int], version: int = 1) -> None:
     """Show a running job whose tasks are in these states."""
     cell.mount(running())
+    told(cell, states, version)
+
+
+def told(cell: Cell, states: list[int], version: int) -> None:
+    """Say that the tasks are in these states."""
     cell.page.evaluate(
         "([states, version]) => model.tell({ tick: { view: model.get('view'), picture: { version, total: states.length,"
         " zip: false } } }, [Uint8Array.from(states).buffer])",
@@ -220,6 +225,20 @@ def test_a_paused_job_is_resumed_whoever_told_that_it_is_paused(open_cell: Open)
     cell.page.get_by_role("button", name="Resume").wait_for()
     assert "3 tasks wait before a retry" in cell.text(".stratos-notices")
     assert "4 attempts failed and tried again" in cell.text(".stratos-notices")
+
+
+def test_a_kernel_that_refuses_rows_is_not_asked_again_and_again(open_cell: Open) -> None:
+    cell = open_cell(now_s=NOW_S)
+    cell.page.evaluate("() => { window.answer = { rows: { error: 'held by another process' } }; }")
+    mounted(cell, [5, 5])
+    cell.page.get_by_role("tab", name="Tasks").click()
+    cell.page.locator(".stratos-bad-news", has_text="held by another process").wait_for()
+    asked = "() => model.sent.filter(({ ask }) => ask === 'rows').length"
+    cell.page.clock.run_for(3000)
+    assert cell.page.evaluate(asked) == 1
+    told(cell, [4, 5], 2)
+    cell.page.clock.run_for(2000)
+    assert cell.page.evaluate(asked) == 2
 
 
 def test_a_widget_drawn_anew_shows_what_the_last_one_did(open_cell: Open) -> None:

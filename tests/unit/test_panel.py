@@ -166,6 +166,7 @@ def test_groups_and_what_is_done_with_them(run: Any) -> None:
     assert ask(panel, do="relaunch", group=key, mem="64M") == {"said": "2 tasks run once more, with 64 MiB each"}
     assert job.wait(30)
     assert [job.mem_of(task) for task in range(4)] == [64, 64, 32, 32]
+    assert shown(panel, group="0" * 16) == [], "none fails in this way any more"
     with pytest.raises(SpecError, match="the largest node"):
         panel.answer({"do": "relaunch", "group": key, "mem": "900T"})
     with pytest.raises(SpecError, match="no size"):
