@@ -227,7 +227,7 @@ class Watch:
         self._picture = Picture()
         self._forecast = Forecast()
         self._asking = threading.Lock()  # one request at a time
-        self._newest: dict[str, int] = {}  # of each page: its newest request for rows
+        self._newest: dict[tuple[str, str], int] = {}  # of each table of each page: its newest request for rows
         self._whole = False
         self._shown: JobView | None = None
         self._sent_s = 0.0
@@ -257,22 +257,22 @@ class Watch:
         if type(number) is not int or self._closed:
             return False
         if message.get("ask") == "rows":
-            self._newest[page] = number
+            self._newest[_table(page, message)] = number
         clerks().submit(self._answer, page, number, dict(message))
         return True
 
     def _answer(self, page: str, number: int, message: dict[str, Any]) -> None:
         def wanted() -> bool:
-            return message.get("ask") != "rows" or self._newest.get(page) == number
+            return message.get("ask") != "rows" or self._newest.get(_table(page, message)) == number
 
         try:
             with self._asking:
                 if not wanted():
-                    return
+                    raise Overtaken
                 answer, buffers = self._panel.answer(message, wanted)
             reply: dict[str, Any] = {"answer": answer}
-        except Overtaken:
-            return
+        except Overtaken:  # said, too: a browser that gets no answer tells its user that the kernel is busy
+            reply, buffers = {"overtaken": True}, []
         except StratosError as error:
             reply, buffers = {"error": str(error)[:2000]}, []
         except Exception as error:
@@ -341,3 +341,8 @@ class Watch:
         self._closed = True
         self._leave()
         ticker().forget(self)
+
+
+def _table(page: str, message: Mapping[str, Any]) -> tuple[str, str]:
+    """Return which table asks: a page may show a job twice."""
+    return page, str(message.get("reader") or "")[:64]

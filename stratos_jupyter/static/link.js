@@ -152,11 +152,6 @@ class Link {
     });
   }
 
-  // Nobody waits for this request any more.
-  forget(kind) {
-    for (const [n, pending] of this.pending) if (pending.kind === kind) this.pending.delete(n);
-  }
-
   take(message, buffers) {
     if (message?.tick) {
       this.heard();
@@ -165,7 +160,8 @@ class Link {
       this.heard();
       const { resolve, reject } = this.pending.get(message.n);
       this.pending.delete(message.n);
-      if (message.error !== undefined) reject(new Error(message.error));
+      if (message.overtaken) reject(new Error("closed")); // by a newer one of the same table
+      else if (message.error !== undefined) reject(new Error(message.error));
       else resolve([message.answer, (buffers ?? []).map(bytesOf)]);
     }
   }

@@ -84,6 +84,7 @@ export function table(parent, link, { open, act, failed }) {
   let renewedAt = 0;
   let askedAt = -Infinity;
   let pacing = 0;
+  const reader = Math.random().toString(36).slice(2);
   const selection = new Set();
   const pool = [];
 
@@ -231,7 +232,7 @@ export function table(parent, link, { open, act, failed }) {
     waiting = first;
     askedAt = performance.now();
     try {
-      const [page] = await link.ask({ ask: "rows", query: kernelQuery(), first, count: Math.max(1, after - first) });
+      const [page] = await link.ask({ ask: "rows", reader, query: kernelQuery(), first, count: Math.max(1, after - first) });
       if (mine !== epoch) return;
       refused = false;
       if (page.total !== total) {

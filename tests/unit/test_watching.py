@@ -158,6 +158,16 @@ def test_questions_are_answered_on_a_thread_of_their_own(job: Job, browser: Brow
     assert not browser.watch.hear({"ask": "rows"}), "nobody can be answered without a number"
 
 
+def test_of_one_table_the_newest_question_is_answered_and_the_others_are_said_to_be_overtaken(browser: Browser) -> None:
+    with browser.watch._asking:
+        for number, reader in enumerate(("one", "one", "other"), 1):
+            browser.watch.hear({"n": number, "page": "p", "reader": reader, "ask": "rows", "query": {}, "count": 1})
+    until(lambda: len(browser.messages) == 3)
+    said = {message["n"]: message for message in browser.messages}
+    assert said[1] == {"page": "p", "n": 1, "overtaken": True}
+    assert [len(said[n]["answer"]["rows"]) for n in (2, 3)] == [1, 1]
+
+
 def test_a_fault_of_ours_is_said_and_ends_nothing(
     job: Job, browser: Browser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
