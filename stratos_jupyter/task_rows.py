@@ -135,9 +135,15 @@ class TaskRows:
         Overtaken
             Nobody does.
         """
+        kept = self._kept.get(query)
         order = self.order(query, wanted)
+        again_s = 0.0  # when to ask once more for an order that may be out of date
+        if kept is not None and kept.order is order:
+            again_s = max(0.001, kept.until_s - time.monotonic())
         shown = order[first : first + min(count, MOST_ROWS)].tolist()
-        return {"total": len(order), "first": first, "rows": self.rows(shown), "nodes": self._node_names()}
+        return {
+            "total": len(order), "first": first, "rows": self.rows(shown), "nodes": self._node_names(), "kept": again_s
+        }  # fmt: skip
 
     def order(self, query: Query, wanted: Callable[[], bool] = lambda: True) -> Indices:
         """Return all tasks of a query, in its order."""

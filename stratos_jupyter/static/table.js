@@ -80,8 +80,10 @@ export function table(parent, link, { open, act, failed }) {
   let anchor = 0;
   let painting = 0;
   let renewing = 0;
+  let newer = 0;
   let typing = 0;
   let renewedAt = 0;
+  let overdue = false; // something changed since the rows that are on their way were asked for
   let askedAt = -Infinity;
   let pacing = 0;
   const reader = Math.random().toString(36).slice(2);
@@ -230,6 +232,7 @@ export function table(parent, link, { open, act, failed }) {
   async function fetch(first, after) {
     const mine = epoch;
     waiting = first;
+    overdue = false;
     askedAt = performance.now();
     try {
       const [page] = await link.ask({ ask: "rows", reader, query: kernelQuery(), first, count: Math.max(1, after - first) });
@@ -245,6 +248,8 @@ export function table(parent, link, { open, act, failed }) {
         rows.set(page.first + i, row);
       });
       if (rows.size > KEPT) for (const place of rows.keys()) if (place < first - KEPT / 3 || place > after + KEPT / 3) rows.delete(place);
+      clearTimeout(newer);
+      if (page.kept) newer = setTimeout(renew, 1000 * page.kept); // their order is an older one until then
       listNodes(page.nodes.map((name) => name.slice(0, 200)));
       inputs.hidden = !page.inputs.length;
     } catch (error) {
@@ -256,6 +261,7 @@ export function table(parent, link, { open, act, failed }) {
       if (mine === epoch) {
         waiting = null;
         renewedAt = performance.now();
+        if (overdue) renew();
         resize();
         schedule();
       }
@@ -282,6 +288,7 @@ export function table(parent, link, { open, act, failed }) {
 
   // What is seen may have changed: ask again for it, not more than once a second.
   function renew() {
+    overdue = overdue || waiting !== null;
     if (renewing || !shown) return;
     renewing = setTimeout(() => {
       renewing = 0;
@@ -452,7 +459,7 @@ export function table(parent, link, { open, act, failed }) {
     },
     destroy() {
       cancelAnimationFrame(painting);
-      for (const timer of [renewing, typing, pacing]) clearTimeout(timer);
+      for (const timer of [renewing, newer, typing, pacing]) clearTimeout(timer);
       sizes.disconnect();
     },
   };

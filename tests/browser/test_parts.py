@@ -241,6 +241,35 @@ def test_a_kernel_that_refuses_rows_is_not_asked_again_and_again(open_cell: Open
     assert cell.page.evaluate(asked) == 2
 
 
+ROWS = """({ kept = 0, state = 2 }) => {
+  const { page, n } = model.sent.findLast(({ ask }) => ask === "rows");
+  const rows = [[0, state, "prog", "node", 1, 1, null, "", "", ""]];
+  model.tell({ page, n, answer: { total: 1, first: 0, rows, nodes: [], inputs: [], kept } });
+}"""
+
+
+def test_rows_that_are_out_of_date_when_they_arrive_are_asked_for_once_more(open_cell: Open) -> None:
+    cell = open_cell(now_s=NOW_S)
+    asked = "() => model.sent.filter(({ ask }) => ask === 'rows').length"
+    mounted(cell, [2])
+    cell.page.get_by_role("tab", name="Tasks").click()
+    cell.page.clock.run_for(2000)
+    told(cell, [4], 2)  # before the answer, which does not know of it
+    cell.page.clock.run_for(2000)
+    cell.page.evaluate(ROWS, {})
+    cell.page.clock.run_for(2000)
+    assert cell.page.evaluate(asked) == 2
+    cell.page.evaluate(ROWS, {"kept": 5})
+    cell.page.clock.run_for(4000)
+    assert cell.page.evaluate(asked) == 2
+    cell.page.clock.run_for(2000)
+    assert cell.page.evaluate(asked) == 3, "their order was an older one"
+    cell.page.evaluate(ROWS, {"state": 4})
+    cell.page.clock.run_for(5000)
+    assert cell.page.evaluate(asked) == 3
+    assert cell.text(".stratos-rows .stratos-col-state") == "finished"
+
+
 def test_a_widget_drawn_anew_shows_what_the_last_one_did(open_cell: Open) -> None:
     cell = open_cell()
     cell.page.evaluate(ANSWERS, "prog")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from stratos_jupyter.backend.core.states import TaskState
+from stratos_jupyter import task_rows
 from stratos_jupyter.commands import explicit_commands, template_commands
 from stratos_jupyter.errors import JobNotFound, SpecError, StratosError, UsageError
 from stratos_jupyter.job import Job
@@ -111,6 +112,16 @@ def test_a_search_that_nobody_waits_for_any_more_ends(run: Any) -> None:
     job = run("true")
     with pytest.raises(Overtaken):
         TaskRows(job).order(Query(text="x"), wanted=lambda: False)
+
+
+def test_an_order_that_is_kept_says_for_how_long(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_rows, "KEEP_S", 60.0)
+    panel = Panel(run("true"))
+    request = {"ask": "rows", "query": {"sort": "output"}, "first": 0, "count": 1}
+    assert ask(panel, **request)["kept"] == 0
+    assert 0 < ask(panel, **request)["kept"] <= 60
+    ask(panel, do="resume")  # an act makes it anew
+    assert ask(panel, **request)["kept"] == 0
 
 
 def test_tasks_of_rows_that_were_never_asked_for(run: Any) -> None:
