@@ -100,7 +100,7 @@ export function button(parent, text, kind, act) {
 
 // The number of a state, as the kernel sends it.
 const NUMBERED = ["queued", "staging", "running", "unreachable", "finished", "failed", "killed", "lost"];
-const GONE = { name: "superseded", glyph: "M5 8H11" };
+export const GONE = { name: "superseded", glyph: "M5 8H11" };
 export const STATE_OF = [...NUMBERED.map((name) => STATES.find((state) => state.name === name)), GONE];
 export const ENDED_FROM = 4;
 

@@ -1,7 +1,7 @@
 // The table: a row a task, of which only those on the screen exist and are ever asked for. The kernel filters, sorts
 // and pages; a window of rows is kept around what is seen.
 
-import { ENDED_FROM, STATE_OF, brief, button, make, put, rangesOf, say, short, sign, tasksText, whole } from "./base.js";
+import { ENDED_FROM, GONE, STATE_OF, brief, button, make, put, rangesOf, say, short, sign, tasksText, whole } from "./base.js";
 
 const ROW = 28; // pixels, as the style sheet has it
 const TALLEST = 6_000_000; // pixels: browsers don't go on for ever; beyond it the scroll bar is coarser
@@ -70,6 +70,7 @@ export function table(parent, link, { open, act, failed }) {
 
   let query = { states: "", node: "", text: "", group: "", groupText: "", sort: "task", down: false };
   let total = 0;
+  let members = 0; // tasks of the job: without those that a cell that was run again has left behind
   let rows = new Map(); // by place in the order
   let epoch = 0;
   let waiting = null; // the place from which rows are asked for
@@ -90,6 +91,7 @@ export function table(parent, link, { open, act, failed }) {
   const selection = new Set();
   const pool = [];
 
+  const count = () => link.states.reduce((n, state) => n + (STATE_OF[state] !== GONE), 0);
   const plain = () => !query.states && !query.node && !query.text && !query.group;
   const kernelQuery = () => ({
     states: FILTERS.find(([name]) => name === query.states)[2], node: query.node, text: query.text, group: query.group,
@@ -108,9 +110,9 @@ export function table(parent, link, { open, act, failed }) {
     const height = `${tall()}px`;
     if (body.style.height !== height) body.style.height = height;
     put(frame, "aria-rowcount", total + 1);
-    say(found, plain() ? tasksText(total) : `${whole.format(total)} of ${tasksText(link.states.length)}`);
+    say(found, plain() ? tasksText(total) : `${whole.format(total)} of ${tasksText(members)}`);
     empty.hidden = total > 0 || waiting !== null;
-    say(empty, link.states.length ? "No task is like this." : "No tasks yet.");
+    say(empty, members ? "No task is like this." : "No tasks yet.");
   }
 
   function schedule() {
@@ -164,7 +166,8 @@ export function table(parent, link, { open, act, failed }) {
       row.node.hidden = false;
       put(row.node, "aria-rowindex", place + 2);
     }
-    const task = data ? data[0] : plain() && query.sort === "task" ? (query.down ? total - 1 - place : place) : null;
+    const known = plain() && query.sort === "task" && members === link.states.length;
+    const task = data ? data[0] : known ? (query.down ? total - 1 - place : place) : null;
     const picked = task !== null && selection.has(task);
     put(row.node, "aria-selected", picked);
     row.node.classList.toggle("stratos-here", place === cursor);
@@ -277,7 +280,8 @@ export function table(parent, link, { open, act, failed }) {
       frame.scrollTop = 0;
       cursor = anchor = 0;
     }
-    if (plain()) total = link.states.length;
+    members = count();
+    if (plain()) total = members;
     const first = Math.max(0, Math.floor(top() / ROW) - AROUND);
     const after = first + seen() + 2 + 2 * AROUND;
     for (const place of rows.keys()) if (place < first || place >= after) rows.delete(place);
@@ -433,8 +437,9 @@ export function table(parent, link, { open, act, failed }) {
     node: root,
     show(changed) {
       if (!changed) return;
-      if (plain() && total !== link.states.length) {
-        total = link.states.length;
+      members = count();
+      if (plain() && total !== members) {
+        total = members;
         resize();
         schedule();
       }

@@ -92,6 +92,7 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
     const ended = answer.state >= ENDED_FROM;
     say(told, ended && answer.attempts.length ? short(answer.attempts[answer.attempts.length - 1].why) : "");
     kill.hidden = ended;
+    relaunch.hidden = memory.hidden = answer.superseded;
     say(memory, answer.mem ? "With more memory…" : "With a memory limit…");
     say(command, spelled(answer.command.slice(0, MOST_COMMAND)) + (answer.cut || answer.command.length > MOST_COMMAND ? " …" : ""));
     drawInputs(answer.inputs);

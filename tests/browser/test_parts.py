@@ -270,6 +270,25 @@ def test_rows_that_are_out_of_date_when_they_arrive_are_asked_for_once_more(open
     assert cell.text(".stratos-rows .stratos-col-state") == "finished"
 
 
+def test_tasks_that_the_job_has_left_behind_are_no_rows_and_cannot_be_relaunched(open_cell: Open) -> None:
+    cell = open_cell()
+    cell.page.evaluate(ANSWERS, "prog")
+    cell.page.evaluate("() => { answer.task.answer.superseded = true; }")
+    mounted(cell, [8, 5, 5, 8])
+    cell.page.get_by_role("tab", name="Tasks").click()
+    cell.page.locator(".stratos-rows .stratos-row:not(.stratos-blank)").nth(1).wait_for()
+    told(cell, [8, 4, 5, 8], 2)
+    assert cell.text(".stratos-found") == "2 tasks"
+    assert cell.page.get_by_role("grid").get_attribute("aria-rowcount") == "3"
+    cell.page.get_by_role("tab", name="Map").click()
+    cell.page.locator(".stratos-canvas").focus()
+    cell.page.keyboard.press("Home")
+    cell.page.keyboard.press("Enter")
+    cell.page.locator(".stratos-task-state", has_text="superseded").wait_for()
+    for name in ("Relaunch", "With a memory limit", "Kill"):
+        assert cell.page.locator(".stratos-task-head").get_by_role("button", name=name).count() == 0
+
+
 def test_a_widget_drawn_anew_shows_what_the_last_one_did(open_cell: Open) -> None:
     cell = open_cell()
     cell.page.evaluate(ANSWERS, "prog")
