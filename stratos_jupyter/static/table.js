@@ -372,18 +372,19 @@ export function table(parent, link, { open, act, failed }) {
     select([], false);
   }
 
-  // The kernel knows which tasks stand there, also where no row has been asked for.
-  async function range(from, to) {
+  // The kernel knows which tasks stand there, also where no row has been asked for. `toggled`: none, if all are selected.
+  async function range(from, to, toggled = false) {
     const [first, last] = from < to ? [from, to] : [to, from];
     try {
       const [, [data]] = await link.ask({ ask: "tasks", query: kernelQuery(), first, count: last - first + 1 });
-      select(new Uint32Array(data.slice().buffer), true);
+      const tasks = new Uint32Array(data.slice().buffer);
+      select(toggled && tasks.every((task) => selection.has(task)) ? [] : tasks, true);
     } catch (error) {
       failed(error);
     }
   }
 
-  all.parentNode.addEventListener("click", () => (selection.size >= total ? select([], true) : range(0, total - 1)));
+  all.parentNode.addEventListener("click", () => total && range(0, total - 1, true));
 
   // -- moving -----------------------------------------------------------------------------------------
 

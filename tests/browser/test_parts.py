@@ -289,6 +289,27 @@ def test_tasks_that_the_job_has_left_behind_are_no_rows_and_cannot_be_relaunched
         assert cell.page.locator(".stratos-task-head").get_by_role("button", name=name).count() == 0
 
 
+def test_the_box_above_selects_the_rows_that_are_shown_whatever_was_selected_before(open_cell: Open) -> None:
+    cell = open_cell()
+    cell.page.evaluate(ANSWERS, "prog")
+    mounted(cell, [5, 5])
+    cell.page.get_by_role("tab", name="Tasks").click()
+    cell.page.locator(".stratos-rows .stratos-check").nth(1).click()
+    cell.page.locator(".stratos-chosen", has_text="1 selected").wait_for()
+    cell.page.evaluate(
+        "() => { answer.rows.answer.total = 1; answer.tasks = { answer: { count: 1 } }; const { tell } = model;"
+        " model.tell = (message, buffers) => tell.call(model, message, buffers ?? [Uint32Array.of(0).buffer]); }"
+    )
+    cell.page.get_by_label("Search commands").fill("#0")
+    cell.page.locator(".stratos-found", has_text="1 of 2 tasks").wait_for()
+    box = cell.page.locator(".stratos-row-head .stratos-check")
+    box.click()
+    cell.page.locator(".stratos-rows [aria-selected=true] .stratos-col-task", has_text="0").wait_for()
+    assert cell.text(".stratos-chosen-text") == "1 selected"
+    box.click()
+    cell.page.locator(".stratos-chosen").wait_for(state="hidden")
+
+
 def test_a_widget_drawn_anew_shows_what_the_last_one_did(open_cell: Open) -> None:
     cell = open_cell()
     cell.page.evaluate(ANSWERS, "prog")
