@@ -37,6 +37,8 @@ MOST_COMMAND: Final = 64 * 1024
 MOST_GROUPS: Final = 100
 #: tasks whose outputs are followed at the same time
 FOLLOWED: Final = 16
+#: so much less than was asked for may begin within a character
+TORN: Final = 4
 #: how much of an output's beginning is looked for in what was sent before
 OVERLAP: Final = 256
 
@@ -188,6 +190,8 @@ class Panel:
         sizes = {"stdout": 0, "stderr": 0}
         if not live and attempt in rows:
             sizes = {"stdout": rows[attempt].stdout_size, "stderr": rows[attempt].stderr_size}
+        # In bytes, of which a character may take four; a byte that is no text counts as it is shown.
+        shown = {name: len(text.encode("utf-8", "surrogateescape")) for name, text in texts.items()}
         command = sendable(job.commands.command(task))
         most = len(command) if request.get("whole") else MOST_COMMAND
         origin = job.commands.origin(task)
@@ -215,6 +219,11 @@ class Panel:
             "most": MOST_BYTES,
             "bytes": nbytes,
             "sizes": sizes,
+            "shown": {name: min(nbytes, size) for name, size in shown.items()},
+            "partial": {
+                name: sizes[name] > min(nbytes, size) if sizes[name] else size > nbytes - TORN
+                for name, size in shown.items()
+            },
             "streams": self._news(request, task, attempt, {name: sendable(text) for name, text in texts.items()}),
         }, []  # fmt: skip
 

@@ -189,10 +189,10 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
       if (atEnd || (first && answer.live)) pre.scrollTop = pre.scrollHeight;
     }
     const text = stream.text ?? "";
-    const length = answer.sizes[name] || text.length;
-    const cut = text.length > 0 && (length > text.length * 1.5 || text.length >= answer.bytes * 0.98);
+    const length = answer.sizes[name] || answer.shown[name];
+    const cut = text.length > 0 && answer.partial[name];
     const which = answer.live ? "follows live" : answer.discarded ? "was discarded" : text ? "" : "nothing";
-    say(stream.size, [text ? `${cut ? "the last " : ""}${bytesText(cut ? Math.min(answer.bytes, length) : length)}${cut && answer.sizes[name] ? ` of ${bytesText(length)}` : ""}` : "", which].filter(Boolean).join(", "));
+    say(stream.size, [text ? `${cut ? "the last " : ""}${bytesText(cut ? answer.shown[name] : length)}${cut && answer.sizes[name] ? ` of ${bytesText(length)}` : ""}` : "", which].filter(Boolean).join(", "));
     stream.more.hidden = !(cut && answer.bytes < answer.most);
     stream.box.classList.toggle("stratos-quiet", !text);
     const path = answer.attempts.find((one) => one.attempt === answer.attempt)?.paths.find(([kind]) => kind === name);

@@ -35,7 +35,8 @@ ANSWERS = """(evil) => {
         { attempt: 1, state: 5, why: evil, node: evil, started: 1, ended: 2, cpu: 1, rss: 1, note: evil, paths: [] },
       ],
       live: false, note: evil, mem: 0, origin: 1, spawned: [[1, 1]], discarded: false, most: 1048576, bytes: 65536,
-      sizes: { stdout: 9, stderr: 9 }, streams: { stdout: { whole: evil }, stderr: { whole: `${evil}\\n`.repeat(3) } },
+      sizes: { stdout: 9, stderr: 9 }, shown: { stdout: 9, stderr: 9 }, partial: { stdout: false, stderr: false },
+      streams: { stdout: { whole: evil }, stderr: { whole: `${evil}\\n`.repeat(3) } },
     } },
     kill: { error: evil },
   };
@@ -193,6 +194,25 @@ def test_colours_of_a_terminal_are_kept_and_nothing_else_of_it(open_cell: Open) 
     assert output.locator(".stratos-ansi-bold.stratos-ansi-2").text_content() == "good"
     back = output.locator("span").nth(1)
     assert back.evaluate("node => getComputedStyle(node).backgroundColor") == "rgb(1, 2, 3)"
+
+
+def test_an_output_that_is_all_there_is_not_said_to_be_a_part(open_cell: Open) -> None:
+    cell = open_cell()
+    cell.page.evaluate(ANSWERS, "я" * 1024)
+    cell.page.evaluate(
+        """() => Object.assign(answer.task.answer, {
+          sizes: { stdout: 2048, stderr: 99999 }, shown: { stdout: 2048, stderr: 4096 },
+          partial: { stdout: false, stderr: true },
+        })"""
+    )
+    mounted(cell, [5])
+    cell.page.locator(".stratos-canvas").focus()
+    cell.page.keyboard.press("Enter")
+    cell.page.locator(".stratos-output", has_text="я").first.wait_for()
+    heads = cell.page.locator(".stratos-stream-head").all_inner_texts()
+    assert [text.split("\n") for text in heads] == [
+        ["stdout", "2 KiB"], ["stderr", "the last 4 KiB of 98 KiB", "More"]
+    ]  # fmt: skip
 
 
 def test_a_bomb_of_colours_makes_a_bounded_number_of_nodes(open_cell: Open) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter import task_rows
+from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.commands import explicit_commands, template_commands
 from stratos_jupyter.errors import JobNotFound, SpecError, StratosError, UsageError
 from stratos_jupyter.job import Job
@@ -163,6 +163,24 @@ def test_the_last_of_a_long_output_and_more_on_request(run: Any) -> None:
 )  # fmt: skip
 def test_where_an_output_goes_on(old: str, new: str, drop: int | None) -> None:
     assert _overlap(old, new) == drop
+
+
+def test_how_much_of_an_output_is_shown_is_counted_in_bytes(run: Any) -> None:
+    program = "python3 -c \"import sys, time; print('{}' * {}, end='', flush=True); time.sleep({})\""
+    job = run(program.format("я", 1000, 0), program.format("я", 60000, 0), "head -c 30000 /dev/zero | tr '\\0' '\\377'")
+    panel = Panel(job)
+    told = [ask(panel, ask="task", task=task) for task in range(3)]
+    assert [(one["sizes"]["stdout"], one["shown"]["stdout"], one["partial"]["stdout"]) for one in told] == [
+        (2000, 2000, False), (120000, 65536, True), (30000, 65536, False)
+    ]  # fmt: skip
+    assert ask(panel, ask="task", task=1, bytes=1024 * 1024)["partial"]["stdout"] is False
+
+
+def test_of_what_runs_it_is_known_whether_there_is_more(run: Any) -> None:
+    panel = Panel(run("yes я | head -c 90000; sleep 60", "yes я | head -c 900; sleep 60", wait=False))
+    until(lambda: ask(panel, ask="task", task=0)["partial"]["stdout"])
+    until(lambda: ask(panel, ask="task", task=1)["shown"]["stdout"] == 900)
+    assert not ask(panel, ask="task", task=1)["partial"]["stdout"]
 
 
 def test_groups_and_what_is_done_with_them(run: Any) -> None:
