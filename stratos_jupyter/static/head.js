@@ -60,11 +60,11 @@ function tell(fact, number, unit, note) {
   say(fact.note, note || "\u00a0"); // an empty line keeps its height
 }
 
-// `aheadS`: seconds since the snapshot was made, as far as we may count them on.
+// `aheadS`: seconds since the snapshot was made, as far as we may count them on. `silent`: why no newer one comes.
 export function draw(parts, view, aheadS, silent) {
   put(parts.root, "data-tone", view.tone);
   put(parts.root, "aria-label", `Job ${view.job}, run ${view.run}`);
-  parts.root.classList.toggle("stratos-silent", silent);
+  parts.root.classList.toggle("stratos-silent", Boolean(silent));
   say(parts.word, view.state);
   say(parts.title, view.job);
   parts.title.title = view.job;
@@ -136,7 +136,7 @@ function drawNotices(list, view, silent) {
   }
   if (view.retried) lines.push([NOTICE, `${whole.format(view.retried)} ${view.retried === 1 ? "attempt" : "attempts"} failed and tried again`]);
   if (view.resting) lines.push([NOTICE, `${whole.format(view.resting)} ${view.resting === 1 ? "task waits" : "tasks wait"} before a retry`]);
-  if (silent) lines.push([NOTICE, `Last known state, of ${moment(view.at_s)}; waiting for the kernel`]);
+  if (silent) lines.push([NOTICE, `Last known state, of ${moment(view.at_s)}; ${silent}`]);
 
   while (list.children.length > lines.length) list.lastChild.remove();
   for (const [i, [kind, text]] of lines.entries()) {

@@ -28,7 +28,7 @@ function jobView(el, link) {
     if (!view) return;
     const silent = link.silent && !view.ended;
     const counting = !view.ended && !silent && link.heardAt !== null;
-    draw(parts, view, counting ? (performance.now() - link.heardAt) / 1000 : 0, silent);
+    draw(parts, view, counting ? (performance.now() - link.heardAt) / 1000 : 0, silent && (link.gone ? "its kernel is gone" : "waiting for the kernel"));
     speak(view);
   }
 

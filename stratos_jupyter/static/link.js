@@ -34,6 +34,7 @@ class Link {
     this.heardAt = null; // when it arrived; null: it was there before us, and may be old
     this.spokeAt = null; // when the kernel last said anything
     this.askedAt = null; // when it was last asked how the job is, without an answer
+    this.gone = false; // nothing can be sent: there is no kernel, or another one
     this.states = new Uint8Array(0);
     this.version = 0;
     this.jobs = null;
@@ -115,10 +116,11 @@ class Link {
 
   // Whether the kernel owes an answer for long.
   get silent() {
-    return this.askedAt !== null && performance.now() - this.askedAt > OWES_MS;
+    return this.gone || (this.askedAt !== null && performance.now() - this.askedAt > OWES_MS);
   }
 
   get owing() {
+    if (this.gone) return false;
     let since = this.askedAt ?? Infinity;
     for (const { at } of this.pending.values()) since = Math.min(since, at);
     return performance.now() - since > OWES_MS;
@@ -133,10 +135,11 @@ class Link {
   post(content) {
     try {
       this.model.send(content);
-      return true;
+      this.gone = false;
     } catch {
-      return false; // no kernel behind this page: the silence says so
+      this.gone = true;
     }
+    return !this.gone;
   }
 
   // Ask or act; the promise has the answer and its buffers, or is rejected with the kernel's own words.
@@ -168,6 +171,7 @@ class Link {
 
   heard() {
     const first = this.spokeAt === null || this.silent;
+    this.gone = false;
     this.spokeAt = performance.now();
     this.askedAt = null;
     if (first) this.tell(null);

@@ -299,6 +299,21 @@ def test_a_kernel_that_does_not_answer_is_said_to_be_silent(open_cell: Open) -> 
     assert "waiting" not in cell.text(".stratos-notices")
 
 
+def test_a_kernel_that_is_gone_is_not_waited_for(open_cell: Open) -> None:
+    cell = open_cell(now_s=NOW_S)
+    cell.mount(running(NOW_S + 1))
+    cell.page.clock.run_for(2000)
+    cell.page.evaluate("() => { model.send = () => { throw new Error('no comm'); }; }")
+    cell.page.get_by_role("button", name="Pause").click()
+    cell.page.locator(".stratos-told", has_text="there is no kernel behind this page").wait_for()
+    cell.page.clock.run_for(40_000)
+    assert "Last known state, of 22:13:21; its kernel is gone" in cell.text(".stratos-notices")
+    assert cell.text(".stratos-waits") == ""
+    before = elapsed(cell)
+    cell.page.clock.run_for(5000)
+    assert elapsed(cell) == before
+
+
 def test_an_old_snapshot_of_a_page_without_a_kernel_is_not_taken_for_news(open_cell: Open) -> None:
     cell = open_cell(now_s=NOW_S)
     cell.mount(running(NOW_S - 7 * 86400), answers=False)
