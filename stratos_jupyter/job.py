@@ -193,6 +193,13 @@ class Job:
         self._gone = True
         self._loop.let_go()
         self._journal.close()
+        if self._view.ended_at is None:
+            left = (
+                "this process has let go of it, and does not know how it goes on; "
+                f"%stratos attach {self.job_id} brings it back"
+            )
+            notices = (*self._view.notices, left)
+            self.show(replace(self._view, rate_per_s=None, eta_s=None, notices=notices))
 
     def _ours(self) -> None:
         """Raise JobNotFound when this process does not hold the run any more."""

@@ -15,6 +15,7 @@ import pytest
 from stratos_jupyter import Processor, cleaning
 from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.states import TaskState
+from stratos_jupyter.backend.core.views import JobView
 from stratos_jupyter.backend.engines.orphans import bearers
 from stratos_jupyter.backend.store import home
 from stratos_jupyter.backend.store.lease import WANTED, Holder, Lease, holder_of, lives, ourselves, read_lease
@@ -367,6 +368,18 @@ def test_a_submission_that_was_cut_off_hides_no_run(
     job = session.attach("demo")
     assert job.run == 1
     assert job.wait(20)
+
+
+def test_whoever_looks_at_a_job_that_was_let_go_of_is_told(session: Session) -> None:
+    job = session.submit(JobSpec(job_id="demo", master="local[1]"), explicit_commands(["sleep 60"] * 2))
+    seen: list[JobView] = []
+    job.subscribe(seen.append)
+    until(lambda: job.view[TaskState.RUNNING] == 1)
+    session.let_go(job)
+    until(lambda: job.gone and seen[-1].notices)
+    assert "%stratos attach demo brings it back" in seen[-1].notices[-1]
+    assert job.view.eta_s is None
+    session.attach("demo").kill()
 
 
 def test_a_job_that_was_let_go_of_says_so_and_hangs_nobody(session: Session, tmp_path: Path) -> None:
