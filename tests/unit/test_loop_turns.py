@@ -18,7 +18,9 @@ from stratos_jupyter.backend.core.events import (
     KillAsked,
     Offer,
     OffersArrived,
+    PauseAsked,
     RelaunchAsked,
+    ResumeAsked,
     TasksAdded,
     TasksReturned,
 )
@@ -115,6 +117,31 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     rig.it.scheduler.check()
     rig.journal.close()
     rig.loop.close()
+
+
+# --- how fast ---
+
+
+def test_a_pause_says_nothing_about_the_pace_after_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(rig.it, "now", lambda: now[0])
+
+    def later(seconds: float, *results: Result) -> float | None:
+        now[0] += seconds
+        rig.told(*results)
+        rig.turn()
+        return rig.it.view().rate_per_s
+
+    rig.add(0, 8)
+    rig.offer()
+    later(0.0)
+    assert later(1.0, result(0, 1), result(1, 1)) == 2.0
+    rig.turn(PauseAsked(now[0]))
+    assert later(1.0, result(2, 1)) is None
+    now[0] += 3600.0
+    rig.turn(ResumeAsked(now[0]))
+    assert rig.it.view().rate_per_s is None
+    assert later(0.5, result(3, 1)) == 2.0
 
 
 # --- what monitors ask for, and kills ---

@@ -38,7 +38,7 @@ class JobView:
     ended_at : float or None
         When the last task ended; None while some have not.
     rate_per_s : float or None
-        Tasks that ended a second, over the last 10 s; None before the first.
+        Tasks that ended a second, over the last 10 s; None before the first, and while nothing is launched.
     eta_s : float or None
         Seconds until the last task ends at that rate; None when it cannot be told.
     nodes : int

@@ -559,7 +559,10 @@ class JobLoop:
             self._ended_at = self._ended_at or now
         else:
             self._ended_at = None
-        self._meter.add(now, done)
+        if self.scheduler.held:
+            self._meter = RateMeter()  # an hour's pause says nothing about the pace after it
+        else:
+            self._meter.add(now, done)
         job_id, run, engine_name = self._titles
         rate = self._meter.rate_per_s
         left = sum(counts) - done
