@@ -108,7 +108,8 @@ def _open(job: Job, view: JobView | None) -> _Run:
 def _full(run: _Run, groups: list[Group]) -> Account:
     ran = spans(run.journal)
     wall = {span.task: span.finished_at - span.started_at for span in ran if span.started_at is not None}
-    ended = [task for task in wall if run.states[task] in TERMINAL and task not in run.left_out]
+    known = (task for task in wall if task < len(run.states))  # others were added since
+    ended = [task for task in known if run.states[task] in TERMINAL and task not in run.left_out]
     slowest = sorted(ended, key=lambda task: (-wall[task], task))[:SLOWEST]
     return Account(
         run.view,

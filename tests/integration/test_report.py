@@ -26,6 +26,7 @@ from stratos_jupyter.account import LEFT_OUT, Account
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.commands import explicit_commands
 from stratos_jupyter.errors import JobNotFound, JournalError
+from stratos_jupyter.failures import Group
 from stratos_jupyter.reading import _copy, account_of, full_account_of, full_account_of_record
 from stratos_jupyter.report_page import report_html, write_report
 from stratos_jupyter.session import Session
@@ -127,6 +128,22 @@ def test_what_runs_has_a_node_and_a_length(session: Session) -> None:
     assert one.started_at is not None
     assert account.view.submitted_at <= one.started_at <= one.finished_at <= time.time()
     assert "task 1: runs" in report_html(account, 0.0)
+
+
+def test_tasks_that_end_while_it_is_made_do_no_harm(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = session.submit(JobSpec("demo", master="local[1]"), explicit_commands(["true"]), keep_open=True)
+    assert job.wait(30)
+    groups = job.failure_groups
+
+    def meanwhile() -> list[Group]:
+        job.add(explicit_commands(["true"]), job.commands.surroundings(0))
+        until(lambda: len(job.rows()) == 2)
+        return groups()
+
+    monkeypatch.setattr(job, "failure_groups", meanwhile)
+    account = full_account_of(job)
+    assert len(account.spans) == 2
+    assert [row.task for row in account.slowest] == [0]
 
 
 def test_tasks_that_belong_to_the_job_no_longer_are_left_out(session: Session) -> None:
