@@ -1,12 +1,12 @@
 // What can be done with the whole job: pause, resume, relaunch what failed, kill, and how many may run at once.
 
-import { button, make, put, say, tasksText, whole } from "./base.js";
+import { button, leaveFocus, make, put, say, tasksText, whole } from "./base.js";
 
 const STEPS = [...Array.from({ length: 16 }, (_, i) => i + 1), 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 256, 320, 384, 512, 768, 1024, 2048, 4096];
 const SEND_AFTER_MS = 250;
 
 export function acts(parent, link, { act }) {
-  const root = make("div", "stratos-acts", parent, { role: "group", "aria-label": "Job" });
+  const root = make("div", "stratos-acts", parent, { role: "group", "aria-label": "Job", tabindex: "-1" });
   const pause = button(root, "Pause", "plain", () => act(link.view.held ? "resume" : "pause"));
   const relaunch = button(root, "Relaunch failed", "plain", () => act("failed"));
   const kill = button(root, "Kill job", "plain", () => act("job"));
@@ -40,10 +40,12 @@ export function acts(parent, link, { act }) {
       const failed = view.counts.failed + view.counts.lost;
       const open = view.total - view.done;
       say(pause, view.held ? "Resume" : "Pause");
-      pause.disabled = !view.held && !open;
-      relaunch.disabled = !failed;
+      leaveFocus(root, root, () => {
+        pause.disabled = !view.held && !open;
+        relaunch.disabled = !failed;
+        kill.disabled = !open;
+      });
       say(relaunch, failed ? `Relaunch ${whole.format(failed)} failed` : "Relaunch failed");
-      kill.disabled = !open;
       kill.title = open ? `End ${tasksText(open)}` : "";
       if (held || view.max_tasks === undefined) return;
       const most = view.max_tasks;

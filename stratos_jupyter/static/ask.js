@@ -2,8 +2,9 @@
 
 import { button, make, say } from "./base.js";
 
-// A place in which a question can be asked, with a way out; one question at a time.
-export function asker(parent) {
+// A place in which a question can be asked, with a way out; one question at a time. What had the focus before has it
+// again afterwards; when that is gone, what `heir` returns.
+export function asker(parent, heir) {
   const box = make("div", "stratos-question", parent, { role: "alertdialog", "aria-modal": "false" });
   box.hidden = true;
   const text = make("span", "stratos-question-text", box);
@@ -21,8 +22,9 @@ export function asker(parent) {
     if (!answer) return;
     const tell = answer;
     answer = null;
+    const focused = box.contains(document.activeElement) || document.activeElement === document.body;
     box.hidden = true;
-    if (box.contains(document.activeElement) || document.activeElement === document.body) back?.focus?.();
+    if (focused) (back?.isConnected && !back.disabled && !back.closest("[hidden]") ? back : heir()).focus();
     tell(value);
   };
   yes.addEventListener("click", () => close(field.hidden ? true : input.value.trim()));

@@ -98,6 +98,15 @@ export function button(parent, text, kind, act) {
   return node;
 }
 
+// What has the focus in `root`, and goes or cannot be used any more, leaves it to `heir`: else the keyboard has to begin
+// at the top of the page again.
+export function leaveFocus(root, heir, change) {
+  const focused = document.activeElement;
+  const ours = root.contains(focused);
+  change();
+  if (ours && (focused.disabled || focused.closest("[hidden]") || !focused.isConnected)) heir.focus({ preventScroll: true });
+}
+
 // The number of a state, as the kernel sends it.
 const NUMBERED = ["queued", "staging", "running", "unreachable", "finished", "failed", "killed", "lost"];
 export const GONE = { name: "superseded", glyph: "M5 8H11" };

@@ -14,7 +14,7 @@ export function explore(parent, link, entries) {
   const bar = make("div", "stratos-tabs-bar", parent);
   const tabs = make("div", "stratos-tabs", bar, { role: "tablist", "aria-label": "Views of the job" });
   const doing = acts(bar, link, { act });
-  const ask = asker(parent);
+  const ask = asker(parent, () => pages[page].tab);
   const told = make("div", "stratos-told", parent, { role: "status" });
   const waits = make("div", "stratos-waits", parent, { role: "status" });
   const panels = make("div", "stratos-panels", parent);

@@ -6,7 +6,7 @@ const REGROUP_MS = 2000;
 
 export function failures(parent, link, { show, act, failed }) {
   const root = make("div", "stratos-failures", parent);
-  const list = make("div", "stratos-groups", root, { role: "list", "aria-label": "Failures by what they have in common" });
+  const list = make("div", "stratos-groups", root, { role: "list", "aria-label": "Failures by what they have in common", tabindex: "-1" });
   const empty = make("div", "stratos-empty", root);
   const rest = make("div", "stratos-note", root);
   let shown = false;
@@ -42,19 +42,18 @@ export function failures(parent, link, { show, act, failed }) {
     for (const group of groups) for (const name of ["label", "text", "example"]) group[name] = short(group[name]);
     const shape = groups.map(({ key }) => key).join();
     if (shape !== drawn) {
-      const focused = root.contains(document.activeElement) ? [document.activeElement.closest("[data-key]")?.dataset.key, document.activeElement.textContent] : null;
+      const focused = list.contains(document.activeElement) ? document.activeElement : null;
+      const cards = new Map([...list.children].map((node) => [node.dataset.key, node]));
       drawn = shape;
-      list.replaceChildren(...groups.map((group) => card(group, largest)));
-      if (focused) {
-        const box = [...list.children].find((node) => node.dataset.key === focused[0]);
-        [...(box?.querySelectorAll("button") ?? [])].find((node) => node.textContent === focused[1])?.focus();
-      }
+      list.replaceChildren(...groups.map((group) => cards.get(group.key) ?? card(group, largest)));
+      if (focused) (focused.isConnected ? focused : list).focus({ preventScroll: true });
     }
     const top = groups[0]?.count ?? 1;
     groups.forEach((group, i) => {
       const node = list.children[i];
       node.group = group;
       say(node.querySelector(".stratos-group-count"), whole.format(group.count));
+      node.memory.title = `now: ${memText(group.mem)}`;
       node.style.setProperty("--share", `${(100 * group.count) / top}%`);
     });
   }
@@ -75,7 +74,7 @@ export function failures(parent, link, { show, act, failed }) {
     });
     button(acts, "Show tasks", "plain", () => show(group.key, group.label));
     button(acts, "Relaunch these", "plain", () => act("relaunch", what()));
-    button(acts, "Relaunch with more memory…", "plain", () => act("memory", what())).title = `now: ${memText(group.mem)}`;
+    node.memory = button(acts, "Relaunch with more memory…", "plain", () => act("memory", what()));
     return node;
   }
 

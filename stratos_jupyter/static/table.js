@@ -1,7 +1,7 @@
 // The table: a row a task, of which only those on the screen exist and are ever asked for. The kernel filters, sorts
 // and pages; a window of rows is kept around what is seen.
 
-import { ENDED_FROM, GONE, STATE_OF, brief, button, make, put, rangesOf, say, short, sign, tasksText, whole } from "./base.js";
+import { ENDED_FROM, GONE, STATE_OF, brief, button, leaveFocus, make, put, rangesOf, say, short, sign, tasksText, whole } from "./base.js";
 
 const ROW = 28; // pixels, as the style sheet has it
 const TALLEST = 6_000_000; // pixels: browsers don't go on for ever; beyond it the scroll bar is coarser
@@ -320,7 +320,7 @@ export function table(parent, link, { open, act, failed }) {
     states.value = query.states;
     nodes.value = query.node;
     if (document.activeElement !== search) search.value = query.text;
-    group.hidden = !query.group;
+    leaveFocus(group, frame, () => { group.hidden = !query.group; });
     say(groupText, query.groupText);
     restart();
     onFilter?.(FILTERS.find(([name]) => name === query.states)[2]);
@@ -350,7 +350,7 @@ export function table(parent, link, { open, act, failed }) {
   function select(tasks, anew) {
     if (anew) selection.clear();
     for (const task of tasks) selection.add(task);
-    chosen.hidden = !selection.size;
+    leaveFocus(chosen, frame, () => { chosen.hidden = !selection.size; });
     say(chosenText, `${whole.format(selection.size)} selected`);
     all.dataset.all = selection.size > 0 && selection.size >= total ? "all" : selection.size ? "some" : "none";
     redraw();

@@ -1,6 +1,6 @@
 // One task: its command, its attempts, what it wrote and writes, and what can be done about it.
 
-import { ENDED_FROM, STATE_OF, brief, button, bytesText, make, memText, moment, put, say, short, sign, spelled, whole } from "./base.js";
+import { ENDED_FROM, STATE_OF, brief, button, bytesText, leaveFocus, make, memText, moment, put, say, short, sign, spelled, whole } from "./base.js";
 import { paintOutput } from "./ansi.js";
 
 const FOLLOW_MS = 1000;
@@ -91,8 +91,10 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
     mark.dataset.state = state.name;
     const ended = answer.state >= ENDED_FROM;
     say(told, ended && answer.attempts.length ? short(answer.attempts[answer.attempts.length - 1].why) : "");
-    kill.hidden = ended;
-    relaunch.hidden = memory.hidden = answer.superseded;
+    leaveFocus(root, root, () => {
+      kill.hidden = ended;
+      relaunch.hidden = memory.hidden = answer.superseded;
+    });
     say(memory, answer.mem ? "With more memory…" : "With a memory limit…");
     say(command, spelled(answer.command.slice(0, MOST_COMMAND)) + (answer.cut || answer.command.length > MOST_COMMAND ? " …" : ""));
     drawInputs(answer.inputs);

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Cell
-from tests.browser.test_widget import NOW_S, running
+from tests.browser.test_widget import NOW_S, running, stopped
 
 pytestmark = pytest.mark.browser
 
@@ -328,6 +328,54 @@ def test_the_box_above_selects_the_rows_that_are_shown_whatever_was_selected_bef
     assert cell.text(".stratos-chosen-text") == "1 selected"
     box.click()
     cell.page.locator(".stratos-chosen").wait_for(state="hidden")
+
+
+def focused(cell: Cell) -> Any:
+    return cell.page.evaluate("() => document.activeElement.textContent || document.activeElement.className")
+
+
+def test_what_had_the_focus_has_it_again_after_a_question(open_cell: Open) -> None:
+    cell = open_cell(now_s=NOW_S)
+    cell.page.evaluate(ANSWERS, "prog")
+    mounted(cell, [5, 5])
+    cell.page.get_by_role("tab", name="Failures").click()
+    cell.page.get_by_role("button", name="Relaunch with more memory").focus()
+    cell.page.keyboard.press("Enter")
+    another = "{ const { groups } = answer.groups.answer; groups.unshift({ ...groups[0], key: 'other', count: 3 }); }"
+    cell.page.evaluate(f"() => {another}")
+    told(cell, [5, 5, 5], 2)
+    cell.page.clock.run_for(3000)
+    assert cell.page.locator(".stratos-group").count() == 2
+    cell.page.keyboard.press("Escape")
+    assert focused(cell) == "Relaunch with more memory…"
+    cell.page.keyboard.press("Enter")
+    cell.page.evaluate("() => { answer.groups.answer.groups.pop(); }")
+    told(cell, [5, 5, 4], 3)
+    cell.page.clock.run_for(3000)
+    assert cell.page.locator(".stratos-group").count() == 1
+    cell.page.keyboard.press("Escape")
+    assert focused(cell).startswith("Failures"), "its group is no more"
+
+
+def test_a_button_that_goes_leaves_the_focus_in_its_neighbourhood(open_cell: Open) -> None:
+    cell = open_cell(now_s=NOW_S)
+    cell.page.evaluate(ANSWERS, "prog")
+    mounted(cell, [5, 5])
+    cell.page.get_by_role("button", name="Kill job").focus()
+    cell.page.evaluate("view => model.tell({ tick: { view } })", stopped())
+    cell.page.clock.run_for(100)
+    assert cell.page.evaluate("document.activeElement.matches('.stratos-acts')")
+    cell.page.get_by_role("tab", name="Failures").click()
+    cell.page.get_by_role("button", name="Show tasks").click()
+    cell.page.clock.run_for(100)
+    cell.page.get_by_label("Show other tasks too").focus()
+    cell.page.keyboard.press("Enter")
+    assert cell.page.evaluate("document.activeElement.matches('.stratos-grid')")
+    cell.page.clock.run_for(1000)
+    cell.page.keyboard.press(" ")
+    cell.page.get_by_role("button", name="Clear").focus()
+    cell.page.keyboard.press("Enter")
+    assert cell.page.evaluate("document.activeElement.matches('.stratos-grid')")
 
 
 def test_a_widget_drawn_anew_shows_what_the_last_one_did(open_cell: Open) -> None:
