@@ -271,9 +271,13 @@ class TaskRows:
     def _nodes_of(self, states: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
         nodes = self._column(self._node, len(states), 0)
         nodes[~_ENDED[states]] = 0
-        for task, (node, _) in self._job.flying().items():
+        for task, (node, _) in self._flying(len(states)):
             nodes[task] = self._nodes.setdefault(node, len(self._nodes))
         return nodes
+
+    def _flying(self, total: int) -> list[tuple[int, tuple[str, float | None]]]:
+        """Return what is in flight of the first `total` tasks: others may have been added since they were counted."""
+        return [(task, where) for task, where in self._job.flying().items() if task < total]
 
     def _keys(
         self, sort: str, states: npt.NDArray[np.uint8], tasks: Indices, wanted: Callable[[], bool]
@@ -288,7 +292,7 @@ class TaskRows:
                 walls = self._column(self._wall, total, np.nan)
                 walls[~_ENDED[states]] = np.nan
                 now = self._clock()
-                for task, (_, since) in self._job.flying().items():
+                for task, (_, since) in self._flying(total):
                     walls[task] = np.nan if since is None else now - since
                 return walls[tasks]
             case "exit":
@@ -296,8 +300,8 @@ class TaskRows:
                 exits[~_ENDED[states]] = _NO_EXIT
                 return np.where(exits == _NO_EXIT, np.nan, exits.astype(np.float64))[tasks]
             case "node":
-                ranks = np.zeros(len(self._nodes) + len(self._job.flying()) + 1, np.int64)
                 nodes = self._nodes_of(states)
+                ranks = np.zeros(len(self._nodes), np.int64)
                 for rank, name in enumerate(sorted(self._nodes)):
                     ranks[self._nodes[name]] = rank
                 return ranks[nodes][tasks]

@@ -86,6 +86,17 @@ def test_what_runs_has_a_node_and_a_time_and_what_waits_has_none(run: Any) -> No
     assert shown(panel, node=rows[0][3]) == [0, 1]
 
 
+def test_what_is_launched_while_rows_are_sorted_does_no_harm(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = run("sleep 60", "sleep 60", "sleep 60", wait=False)
+    until(lambda: job.view[TaskState.RUNNING] == 2)
+    flying = job.flying
+    monkeypatch.setattr(job, "flying", lambda: {**flying(), 3: ("another", 1.0)})  # it was added a moment ago
+    panel = Panel(job)
+    assert shown(panel, sort="node") == [2, 0, 1]
+    assert shown(panel, sort="time", down=True)[2] == 2
+    assert shown(panel, node="another") == []
+
+
 def test_one_that_is_relaunched_shows_its_last_attempt(run: Any, tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     job = run(f"test -e {flag}")
