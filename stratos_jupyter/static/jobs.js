@@ -8,6 +8,7 @@ export function jobsView(el, link) {
   const head = make("div", "stratos-jobs-row stratos-jobs-head", list, { role: "row" });
   for (const text of ["Job", "State", "Progress", "Done", "Failed", "Time", "Left"]) make("span", "", head, { role: "columnheader" }).textContent = text;
   const empty = make("div", "stratos-empty", root);
+  const note = make("div", "stratos-empty", root, { role: "status" });
   const lines = [];
 
   function line() {
@@ -36,6 +37,9 @@ export function jobsView(el, link) {
     say(empty, jobs.length ? "" : "No jobs yet. %stratos help glob shows how to begin one.");
     empty.hidden = jobs.length > 0;
     list.hidden = !jobs.length;
+    say(note, link.gone ? "The last known state; the kernel is gone." : "");
+    note.hidden = !link.gone;
+    root.classList.toggle("stratos-silent", link.gone);
     jobs.forEach((view, i) => {
       const it = lines[i];
       put(it.row, "data-tone", view.tone);

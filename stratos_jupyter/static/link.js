@@ -133,12 +133,14 @@ class Link {
   // -- the kernel -------------------------------------------------------------------------------------
 
   post(content) {
+    const { gone } = this;
     try {
       this.model.send(content);
       this.gone = false;
     } catch {
       this.gone = true;
     }
+    if (this.gone !== gone) this.tell(null);
     return !this.gone;
   }
 

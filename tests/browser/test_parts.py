@@ -399,3 +399,13 @@ def test_all_jobs_have_a_line_each(open_cell: Open) -> None:
     cell.page.evaluate("jobs => model.tell({ tick: { jobs } })", [running()])
     assert cell.page.locator(".stratos-jobs-row").count() == 2
     assert cell.complaints == []
+
+
+def test_all_jobs_of_a_kernel_that_is_gone_are_not_said_to_run(open_cell: Open) -> None:
+    cell = open_cell(now_s=NOW_S)
+    cell.mount({})
+    cell.page.evaluate("jobs => { model.state = { jobs }; }", [running()])
+    cell.page.evaluate(ANEW)
+    cell.page.evaluate("() => { model.send = () => { throw new Error('no comm'); }; }")
+    cell.page.clock.run_for(30_000)
+    cell.page.get_by_text("The last known state; the kernel is gone.").wait_for()
