@@ -178,7 +178,7 @@ export function explore(parent, link, entries) {
   }
 
   if (link.ui.query) rows.filter(link.ui.query);
-  if (link.ui.task >= 0) task.open(link.ui.task);
+  if (link.ui.task >= 0) task.open(link.ui.task, false);
   settle();
 
   return {

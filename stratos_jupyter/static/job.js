@@ -90,6 +90,10 @@ function keepKeys(root) {
   return stop;
 }
 
+function initialize({ model }) {
+  linkOf(model);
+}
+
 function render({ model, el }) {
   const link = linkOf(model);
   link.takeTrait(false);
@@ -123,4 +127,4 @@ function render({ model, el }) {
   };
 }
 
-export default { render };
+export default { initialize, render };

@@ -10,9 +10,13 @@ const OLD_S = 20; // a view older than this is not taken for news
 
 const links = new WeakMap();
 
+// Each view is given a model of its own, which is deaf when that view goes; they have in common what the model holds. So
+// this is to be called with the one that lasts, first.
 export function linkOf(model) {
-  if (!links.has(model)) links.set(model, new Link(model));
-  return links.get(model);
+  const layout = model.get("layout");
+  const key = typeof layout === "object" && layout !== null ? layout : model;
+  if (!links.has(key)) links.set(key, new Link(model));
+  return links.get(key);
 }
 
 async function inflate(data) {

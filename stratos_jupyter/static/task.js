@@ -226,7 +226,7 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
 
   return {
     node: root,
-    open(which) {
+    open(which, focus = true) {
       task = which;
       attempt = news = null;
       have = false;
@@ -244,7 +244,7 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
       say(command, "");
       attempts.replaceChildren();
       delete attempts.dataset.key;
-      root.focus({ preventScroll: true });
+      if (focus) root.focus({ preventScroll: true });
       ask(true);
     },
     get task() {

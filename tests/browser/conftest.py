@@ -42,8 +42,8 @@ HARNESS = """<!doctype html>
 <script type="module">
 import widget from "/job.js";
 class Model {
-  constructor(state) { this.state = state; this.heard = {}; this.sent = []; this.answers = true; }
-  get(name) { return this.state[name]; }
+  constructor(state) { this.state = state; this.layout = {}; this.heard = {}; this.sent = []; this.answers = true; }
+  get(name) { return name === "layout" ? this.layout : this.state[name]; }
   set(name, value) { this.state[name] = value; for (const f of this.heard[`change:${name}`] ?? []) f(); }
   on(event, f) { (this.heard[event] ??= new Set()).add(f); }
   off(event, f) { this.heard[event]?.delete(f); }
@@ -56,12 +56,21 @@ class Model {
   }
   tell(message, buffers) { for (const f of this.heard["msg:custom"] ?? []) f(message, buffers); }
   save_changes() { this.sent.push("save_changes"); }
+  get proxy() { // as anywidget makes one for each view
+    return Object.fromEntries(
+      ["get", "set", "on", "off", "send", "save_changes"].map((name) => [name, (...all) => this[name](...all)])
+    );
+  }
   get listeners() { return Object.values(this.heard).reduce((n, set) => n + set.size, 0); }
 }
 window.mount = (view, answers = true) => {
   window.model = new Model({ view });
   window.model.answers = answers;
-  window.unmount = widget.render({ model: window.model, el: document.querySelector("#cell") });
+  widget.initialize({ model: window.model.proxy });
+  window.draw();
+};
+window.draw = () => {
+  window.unmount = widget.render({ model: window.model.proxy, el: document.querySelector("#cell") });
 };
 window.ready = true;
 </script></body></html>

@@ -349,6 +349,25 @@ def test_two_browsers_show_the_same_job(book: Book, lab: Lab, browser: Browser) 
         other.page.context.close()
 
 
+def test_a_widget_that_the_notebook_draws_anew_shows_what_it_did(book: Book) -> None:
+    book.open(LOAD, "%%stratos explicit --job anew\nsleep 60\nsleep 60\nsleep 60")
+    book.run()
+    tab(book, "Tasks")
+    rows(book).nth(1).click()
+    book.widget().get_by_role("heading", name="Task 1").wait_for()
+    create = "() => { window.panel.content.activeCellIndex = 1; window.jupyterapp.commands.execute('notebook:%s'); }"
+    book.page.evaluate(create % "create-output-view")  # a second one, which goes again
+    book.page.locator(".stratos-job").nth(1).wait_for()
+    book.page.evaluate("() => { for (const w of window.jupyterapp.shell.widgets('main')) if (w !== panel) w.close(); }")
+    book.page.locator(".stratos-job").nth(1).wait_for(state="detached")
+    book.page.evaluate(
+        "() => { const { outputs } = panel.content.widgets[1].model; outputs.fromJSON(outputs.toJSON()); }"
+    )
+    book.widget().get_by_role("heading", name="Task 1").wait_for()
+    press(book, "Pause")
+    state(book, "paused")
+
+
 def test_nothing_is_sent_while_it_is_scrolled_away(book: Book) -> None:
     book.open(f"{LOAD}\nmany = [[i] for i in range(400)]", "%%stratos template many --job far\nsleep 0.2 # %c%")
     book.run()

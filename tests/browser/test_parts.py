@@ -44,10 +44,9 @@ ANSWERS = """(evil) => {
 
 
 # Takes the widget away and draws it again, of the same model.
-ANEW = """async () => {
+ANEW = """() => {
   window.unmount();
-  const { default: widget } = await import("/job.js");
-  window.unmount = widget.render({ model, el: document.querySelector("#cell") });
+  window.draw();
 }"""
 
 
@@ -386,6 +385,14 @@ def test_a_widget_drawn_anew_shows_what_the_last_one_did(open_cell: Open) -> Non
     cell.page.evaluate(ANEW)
     cell.painted()
     assert cell.page.get_by_role("tab", name="Failures").get_attribute("aria-selected") == "true"
+    cell.page.get_by_role("button", name="Show tasks").click()
+    cell.page.locator(".stratos-rows .stratos-row").first.click()
+    cell.page.get_by_role("heading", name="Task 0").wait_for()
+    cell.page.evaluate("() => { document.body.append(document.createElement('input')); }")
+    cell.page.locator("body > input").focus()
+    cell.page.evaluate(ANEW)
+    cell.page.get_by_role("heading", name="Task 0").wait_for()
+    assert cell.page.evaluate("document.activeElement.matches('body > input')"), "the user is elsewhere"
 
 
 def test_all_jobs_have_a_line_each(open_cell: Open) -> None:

@@ -15,7 +15,7 @@ def test_it_holds_every_module_once_and_imports_nothing() -> None:
     names = sorted(path.name for path in STATIC.glob("*.js"))
     assert sorted(re.findall(r"^// --- ([\w-]+\.js) ---$", text, re.MULTILINE)) == names
     assert not re.findall(r"^import\b", text, re.MULTILINE)
-    assert re.findall(r"^export\b.*", text, re.MULTILINE) == ["export default { render };"]
+    assert re.findall(r"^export\b.*", text, re.MULTILINE) == ["export default { initialize, render };"]
 
 
 def test_no_two_modules_have_a_name_in_common() -> None:
