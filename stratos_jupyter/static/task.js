@@ -253,7 +253,7 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
     show(changed) {
       if (!shown || !changed) return;
       if (changed === "all" || changed.includes(task)) {
-        attempt = news && link.states[task] < ENDED_FROM ? null : attempt;
+        if (news && news.state >= ENDED_FROM && link.states[task] < ENDED_FROM) attempt = null; // it runs once more
         ask(false);
       }
     },

@@ -377,6 +377,23 @@ def test_a_button_that_goes_leaves_the_focus_in_its_neighbourhood(open_cell: Ope
     assert cell.page.evaluate("document.activeElement.matches('.stratos-grid')")
 
 
+def test_the_attempt_that_was_chosen_is_shown_whatever_else_begins(open_cell: Open) -> None:
+    cell = open_cell()
+    cell.page.evaluate(ANSWERS, "prog")
+    cell.page.evaluate(
+        "() => Object.assign(answer.task.answer, { state: 2, now: { node: 'n', since: 1, attempt: 2 }, attempt: 2 })"
+    )
+    mounted(cell, [2, 2])
+    cell.page.locator(".stratos-canvas").focus()
+    cell.page.keyboard.press("Enter")
+    cell.page.get_by_role("button", name="Show the output of attempt 1").click()
+    asked = "() => model.sent.filter(({ ask }) => ask === 'task').map(({ attempt }) => attempt)"
+    assert cell.page.evaluate(asked)[-1] == 1
+    told(cell, [2, 4], 2)  # all of it
+    cell.page.wait_for_function(f"() => ({asked})().length > 2")
+    assert cell.page.evaluate(asked)[-1] == 1
+
+
 def test_a_widget_drawn_anew_shows_what_the_last_one_did(open_cell: Open) -> None:
     cell = open_cell()
     cell.page.evaluate(ANSWERS, "prog")
