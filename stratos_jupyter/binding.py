@@ -35,6 +35,8 @@ class Binding:
     def __init__(self, namespace: dict[str, Any], name: str, job: Job) -> None:
         self.name = name
         self.job = job
+        #: what the user was last told of it
+        self.said = ""
         self._namespace = namespace
         self._seen: JobView | None = None
         self._frame: weakref.ref[Any] | None = None
@@ -92,5 +94,6 @@ class Bindings:
             else:
                 if ended:
                     del self._by_name[binding.name]
-            if ended:
+            if ended and ended != binding.said:
                 print(ended)
+            binding.said = ended

@@ -244,6 +244,18 @@ def test_a_name_belongs_to_the_newest_job(
     assert "no longer" not in capsys.readouterr().out
 
 
+def test_of_a_job_that_was_let_go_it_is_said_once(
+    shell: InteractiveShell, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submit_gated(run, tasks=1)
+    sessions.current().let_go(sessions.current().job("demo"))
+    capsys.readouterr()
+    for _ in range(2):
+        shell.run_cell("df.state").raise_error()
+    open_gate()
+    assert capsys.readouterr().out.count("df is not fresh") == 1
+
+
 def test_a_relaunched_task_comes_back_into_the_variable(shell: InteractiveShell, run: Run) -> None:
     run("%%stratos explicit --job demo --into df --wait\ntest -e go && echo here\necho there")
     assert shell.user_ns["df"].state.tolist() == ["FAILED", "FINISHED"]

@@ -57,7 +57,9 @@ def again(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> Again:
         shell.run_cell(
             f"%%stratos {what} --job demo --into df {wait} {options}\n{body}", store_history=False
         ).raise_error()
-        return capsys.readouterr().out.split("\n")[0]
+        lines = capsys.readouterr().out.split("\n")
+        # Before it may stand that the variable of a job that was let go of is not fresh.
+        return next((line for line in lines if line.startswith("+")), lines[0])
 
     return cell
 

@@ -267,7 +267,7 @@ def test_what_is_no_master_is_said_so(session: Session, mesos: Cluster) -> None:
 
 def test_a_monitor_function_runs_there(mesos: Cluster, session: Session) -> None:
     source = "def watch(pid, stdout, stderr):\n    return relaunch('echo instead') if 'bad' in stdout else None\n"
-    job = submit(session, mesos, "echo bad; sleep 1000", monitor="watch", monitor_source=source, update_interval_s=0.1)
+    job = submit(session, mesos, "echo bad; sleep 1000", monitor="watch", monitor_source=source, update_interval_s=0.5)
     assert job.wait(30)
     assert job.df.reason.tolist() == ["monitor", "exit"]
     assert job.df.stdout.tolist() == ["bad\n", "instead\n"]
