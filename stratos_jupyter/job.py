@@ -759,7 +759,9 @@ class Job:
         waiting, launched, away = (
             view[state] for state in (TaskState.QUEUED, TaskState.STAGING, TaskState.UNREACHABLE)
         )
-        head = f"{waiting:,} of {view.total:,} tasks wait, {view[TaskState.RUNNING]:,} run"
+        total = len(self.commands)
+        waiting += max(0, total - view.total)  # they are being written down
+        head = f"{waiting:,} of {total:,} tasks wait, {view[TaskState.RUNNING]:,} run"
         head += f", {launched:,} are launched and not known to run" if launched else ""
         head += f", {away:,} are on nodes that do not answer" if away else ""
         return sentences([head, *(self._driver.call(lambda: self._loop.why(None)) if waiting else ())])

@@ -97,7 +97,7 @@ def _facts(account: Account) -> str:
 
 
 def _measured(account: Account) -> Iterator[tuple[str, str]]:
-    ran = account.spans
+    ran = [span for span in account.spans if span.started_at is not None]
     walls = wall_times(ran)
     if walls:
         yield "Run time, median", length_text(quantile(walls, 0.5))

@@ -70,7 +70,7 @@ export function failures(parent, link, { show, act, failed }) {
     if (group.example && group.example !== group.text) make("bdi", "stratos-group-example", text, { dir: "ltr" }).textContent = `as: ${group.example}`;
     const acts = make("div", "stratos-group-acts", node);
     const what = () => ({
-      count: node.group.count, group: group.key, states: [], what: `these ${tasksText(node.group.count)}`, mem: node.group.mem, largest,
+      count: node.group.count, group: group.key, states: [], what: node.group.count === 1 ? "this task" : `these ${tasksText(node.group.count)}`, mem: node.group.mem, largest,
     });
     button(acts, "Show tasks", "plain", () => show(group.key, group.label));
     button(acts, "Relaunch these", "plain", () => act("relaunch", what()));

@@ -106,6 +106,28 @@ def test_commands_with_other_surroundings_go_separately(make_rig: Callable[..., 
         assert {told["context"]["env"]["A"]} == {"1" if row[0] < 6 else "2" for row in rows}
 
 
+def test_long_commands_make_small_batches(make_rig: Callable[..., Rig]) -> None:
+    rig = make_rig()
+    rig.add(100)
+    rig.commands[5:] = ["x" * 500_000] * 94 + ["y" * 3_000_000]
+    rig.subscribe()
+    for task in range(5):
+        rig.offer(cpus=1.0)
+        rig.status(rig.launched()[-1], "TASK_FINISHED", ended=[ended(task)])
+    done, sizes = 5, []
+    while done < 100:
+        rig.offer(cpus=1.0)
+        told = json.loads(zlib.decompress(base64.b64decode(rig.launched()[-1]["data"])))
+        rows = told["batch"][2]
+        assert [row[0] for row in rows] == list(range(done, done + len(rows)))
+        assert len(rows) == 1 or sum(len(row[2]) for row in rows) <= 2_000_000
+        sizes.append(len(rows))
+        rig.status(rig.launched()[-1], "TASK_FINISHED", ended=[ended(row[0]) for row in rows])
+        done += len(rows)
+    assert max(sizes) == 4
+    assert sizes[-1] == 1
+
+
 def test_what_a_cap_forbids_is_not_taken(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig(max_cpus=3.0)
     rig.add(10)
@@ -140,9 +162,15 @@ def test_nodes_without_an_attribute_are_left_alone(make_rig: Callable[..., Rig])
     assert [ids for ids, _, _ in rig.master.all("accept")] == [[right]]
 
 
-def test_a_node_about_to_be_taken_out_of_service_gets_nothing(rig: Rig) -> None:
-    rig.offer(unavailability={"start": {"nanoseconds": int(1002e9)}})
-    assert not rig.launched()
+@pytest.mark.parametrize(
+    ("start_s", "lasts_s", "gets"), [(1002, None, 0), (990, 60, 0), (900, 60, 2), (1500, None, 2), (900, None, 0)]
+)
+def test_a_node_about_to_be_taken_out_of_service_gets_nothing(
+    rig: Rig, start_s: int, lasts_s: int | None, gets: int
+) -> None:
+    lasts = {} if lasts_s is None else {"duration": {"nanoseconds": lasts_s * 10**9}}
+    rig.offer(unavailability={"start": {"nanoseconds": start_s * 10**9}, **lasts})
+    assert len(rig.launched()) == gets
 
 
 def test_two_agents_on_one_host_are_two_nodes(rig: Rig) -> None:

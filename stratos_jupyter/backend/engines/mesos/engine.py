@@ -25,7 +25,7 @@ from .agents import Agent
 from .batches import Attempt, Batch
 from .connection import Connection
 from .launching import Held, prepare, still_wanted, take_back
-from .offers import Json, Pool, attributes, lacks, names, room
+from .offers import Json, Pool, attributes, lacks, names, out_of_service, room
 from .repeats import Repeats
 from .statuses import Statuses
 from .terms import Desk, Keep, MakeSpeaker, Terms
@@ -367,8 +367,7 @@ class MesosEngine:
         if agent.out_until_s > now:
             self._sink.post(OfferUnfit(now, agent.node, "an executor that starts"))
             return agent.out_until_s - now
-        start = offer.get("unavailability", {}).get("start", {}).get("nanoseconds")
-        if start is not None and start / 1e9 <= now + BATCH_TARGET_S:
+        if out_of_service(offer, now, now + BATCH_TARGET_S):
             self._sink.post(OfferUnfit(now, agent.node, "time before its maintenance"))
             return REST_REFUSE_S
         return 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from ...core.decisions import Launch
 from ..base import Work
@@ -13,6 +13,9 @@ from .agents import Agent
 from .batches import Batch
 from .offers import EXECUTOR, Json, Pool, share
 from .terms import Desk
+
+#: several commands in a batch are no longer than this together: master and agent take them in one piece
+BATCH_CHARACTERS: Final = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,10 @@ def prepare(desk: Desk, work: Work, offer: Held, launches: Sequence[Launch]) -> 
         launch, context = _of_one_context(desk, work, whole)
         resources = pool.take(share(launch.demand, pool.left))
         rows = [[*attempt, work.command(attempt[0]), work.file(attempt[0])] for attempt in launch.tasks]
+        kept = _fitting(rows)
+        if kept < len(rows):
+            desk.hand_back(launch.tasks[kept:])
+            launch, rows = replace(launch, tasks=launch.tasks[:kept]), rows[:kept]
         data = wire.batch_data(context, launch, rows)
         tasks.append(wire.task_info(who, launch, agent.agent_id, executor, resources, data))
         batch = Batch(launch.batch_id, agent.node, launch.tasks)
@@ -81,6 +88,16 @@ def _of_one_context(desk: Desk, work: Work, launch: Launch) -> tuple[Launch, Map
         desk.hand_back(attempt for attempt, call in zip(launch.tasks, calls, strict=True) if call not in alike)
         launch = replace(launch, tasks=tuple(same))
     return launch, first
+
+
+def _fitting(rows: Sequence[Sequence[Any]]) -> int:
+    """Return how many commands a batch may have: one at least."""
+    size = 0
+    for count, (_, _, command, file) in enumerate(rows):
+        size += len(command) + len(file or "")
+        if size > BATCH_CHARACTERS and count:
+            return count
+    return len(rows)
 
 
 def still_wanted(desk: Desk, launches: Sequence[Launch]) -> list[Launch]:

@@ -121,6 +121,16 @@ def attributes(offer: Json) -> dict[str, str]:
     return found
 
 
+def out_of_service(offer: Json, from_s: float, to_s: float) -> bool:
+    """Say whether an agent is planned to be out of service between two times; plans that are over stay, too."""
+    planned = offer.get("unavailability")
+    if planned is None:
+        return False
+    start_s = planned["start"]["nanoseconds"] / 1e9
+    lasts_s = planned["duration"]["nanoseconds"] / 1e9 if "duration" in planned else math.inf
+    return bool(start_s <= to_s and start_s + lasts_s > from_s)
+
+
 def scalar(value: float) -> str:
     """Return a scalar attribute as it was given to its agent: Mesos keeps three digits behind the point."""
     return f"{value:.3f}".rstrip("0").rstrip(".")
