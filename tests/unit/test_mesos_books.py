@@ -200,7 +200,7 @@ def test_why_says_what_is_wrong_with_the_connection(rig: Rig) -> None:
         return rig.driver.call(lambda: rig.loop.why(1))
 
     rig.tell(on.Unauthorised("m1:5050 answers 401"))
-    told = "m1:5050 answers 401; see Stratos.principal and STRATOS_SECRET, then attach again"
+    told = "m1:5050 answers 401; set Stratos.principal and Stratos.secret, then detach the job and attach it"
     assert why()[0] == rig.notices == told
     rig.subscribe()
     assert why()[0] == "nothing has been offered yet"
