@@ -8,6 +8,7 @@ skip of a test that is marked with such a part, and a run that has no test so ma
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import NoReturn
@@ -40,6 +41,10 @@ def require(part: str, reason: str) -> NoReturn:
 def pytest_configure() -> None:
     if unknown := sorted(REQUIRED - PARTS):
         raise pytest.UsageError(f"STRATOS_REQUIRE: unknown {', '.join(unknown)}; known: {', '.join(sorted(PARTS))}")
+    # A script that starts the tests in the background has them ignore what tests of interrupts send.
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -k and -m choose
