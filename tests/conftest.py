@@ -16,6 +16,8 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+from stratos_jupyter.settings import Stratos
+
 pytest_plugins = ["tests.clusters.hdfs.fixtures", "tests.clusters.mesos.fixtures"]
 
 #: parts that have a marker; a test so marked that skips, for whatever reason, skips that part
@@ -79,7 +81,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(autouse=True)
 def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory that this test's journals and outputs are kept in; nothing of the user's is touched."""
+    """The directory that this test's journals and outputs are kept in; nothing of the user's is touched.
+
+    The settings are as they are at the start of a process, whatever the test before has set.
+    """
+    Stratos.clear_instance()
     home = tmp_path / "stratos"
     monkeypatch.setenv("STRATOS_HOME", str(home))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))

@@ -13,7 +13,6 @@ import pytest
 from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.engines.orphans import bearers
 from stratos_jupyter.session import Session
-from stratos_jupyter.settings import Stratos
 from tests.faults.kernels import executors, kill, start
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -33,7 +32,6 @@ def nothing_stays(state_home: Path) -> Iterator[None]:
 def session(state_home: Path, nothing_stays: None) -> Iterator[Session]:
     """The process's session, as magics and Processor use it."""
     sessions.close()
-    Stratos.clear_instance()  # the environment is read once
     yield sessions.current()
     sessions.close()
 

@@ -9,13 +9,11 @@ import pytest
 
 from stratos_jupyter import session as sessions
 from stratos_jupyter.session import Session
-from stratos_jupyter.settings import Stratos
 
 
 @pytest.fixture
 def session(state_home: Path) -> Iterator[Session]:
     """The process's session, as magics and Processor use it."""
     sessions.close()
-    Stratos.clear_instance()  # the environment is read once
     yield sessions.current()
     sessions.close()

@@ -14,7 +14,6 @@ from stratos_jupyter import session as sessions
 from stratos_jupyter.commands import explicit_commands
 from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
-from stratos_jupyter.settings import Stratos
 from stratos_jupyter.spec import JobSpec
 from tests.clusters.mesos.cluster import Cluster
 
@@ -25,10 +24,8 @@ Submit = Callable[..., Job]
 def session(state_home: Path) -> Iterator[Session]:
     """The process's session, as magics and Processor use it."""
     sessions.close()
-    Stratos.clear_instance()  # the environment is read once
     yield sessions.current()
     sessions.close()
-    Stratos.clear_instance()
 
 
 def submit(session: Session, cluster: Cluster, *commands: str, **spec: Any) -> Job:
