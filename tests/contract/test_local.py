@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -154,3 +155,21 @@ def test_it_says_what_its_slots_do(run: Run) -> None:
     run.post(KillAsked)
     run.wait()
     assert run.driver.call(lambda: run.loop.why(4)) == ["it has ended: killed"]
+
+
+def test_a_link_that_is_let_go_before_it_is_up_leaves_no_socket(tmp_path: Path) -> None:
+    async def hold_and_let_go() -> link.Link:
+        one = link.Link(tmp_path / "executors" / "1", lambda *_: None, lambda _: None)
+        one.let_go()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(one.descriptor)
+        return one
+
+    one = asyncio.run(hold_and_let_go())
+    assert one.gone.done()
+    assert one._process is not None
+    one.kill()
+    one._process.wait()
+    one._remove_folder()

@@ -134,6 +134,8 @@ class Link(asyncio.Protocol):
         self.descriptor = connection.fileno()
         self.send(["hello", VERSION])
         self._connecting = self._loop.create_task(self._connect(connection))
+        # One that is cancelled before it has begun closes nothing.
+        self._connecting.add_done_callback(lambda task: connection.close() if task.cancelled() else None)
 
     def _find(self, connection: socket.socket, info: Mapping[str, Any]) -> None:
         self.pid, self._started = int(info["pid"]), str(info["started"])
