@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from hypothesis import settings
 
+from stratos_jupyter import session as sessions
+from stratos_jupyter.session import Session
 from stratos_jupyter.settings import Stratos
 
 pytest_plugins = ["tests.clusters.hdfs.fixtures", "tests.clusters.mesos.fixtures"]
@@ -90,3 +92,11 @@ def state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("STRATOS_HOME", str(home))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     return home
+
+
+@pytest.fixture
+def session(state_home: Path) -> Iterator[Session]:
+    """The process's session, as magics and Processor use it."""
+    sessions.close()
+    yield sessions.current()
+    sessions.close()

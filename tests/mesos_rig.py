@@ -180,6 +180,16 @@ class Rig:
         self.tell(on.Offers([offer]))
         return str(offer["id"]["value"])
 
+    def launch_batch(self) -> dict[str, Any]:
+        """Add 40 tasks, let five of them end, and return the Mesos task in which the next ones are launched."""
+        self.add(40)
+        self.subscribe()
+        for task in range(5):
+            self.offer(cpus=1.0)
+            self.status(self.launched()[-1], "TASK_FINISHED", ended=[ended(task)])
+        self.offer(cpus=1.0)
+        return self.launched()[-1]
+
     def at_once(self, *steps: on.Happening | Callable[[float], Event]) -> None:
         """Let things happen before the loop has its next turn."""
 

@@ -1,4 +1,4 @@
-"""A session of this test's own, ended with it; and kernels that are ended with their test."""
+"""Kernels that are ended with their test, and nothing that stays behind it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.engines.orphans import bearers
-from stratos_jupyter.session import Session
 from tests.faults.kernels import executors, kill, start
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -26,14 +24,6 @@ def nothing_stays(state_home: Path) -> Iterator[None]:
         for pid in (*executors(run), *bearers(run)):
             kill(pid, signal.SIGCONT)
             kill(pid)
-
-
-@pytest.fixture
-def session(state_home: Path, nothing_stays: None) -> Iterator[Session]:
-    """The process's session, as magics and Processor use it."""
-    sessions.close()
-    yield sessions.current()
-    sessions.close()
 
 
 @pytest.fixture

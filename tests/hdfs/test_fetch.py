@@ -12,13 +12,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from stratos_jupyter import Processor, magics
-from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.commands import commands_from_record, glob_commands
 from stratos_jupyter.errors import SpecError, StorageError, UsageError
 from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
-from stratos_jupyter.settings import Stratos
 from stratos_jupyter.spec import JobSpec
 from tests.clusters.hdfs.cluster import Hdfs, put
 from tests.waiting import until
@@ -41,15 +39,6 @@ NAMES = [
 ]
 
 Cell = Callable[[str, str], None]
-
-
-@pytest.fixture
-def session(state_home: Path) -> Iterator[Session]:
-    sessions.close()
-    Stratos.clear_instance()
-    yield sessions.current()
-    sessions.close()
-    Stratos.clear_instance()
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from stratos_jupyter import Processor, magics
-from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.events import Event, Place, PlacesKnown
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.engines.loop import JobLoop
@@ -32,15 +31,6 @@ pytestmark = [pytest.mark.hdfs, pytest.mark.timeout(240)]
 MOUNTS = (("/dfs", "/"),)
 DOWN = "http://127.0.0.1:9"
 NO_HISTORY = Config({"HistoryManager": {"enabled": False}})
-
-
-@pytest.fixture
-def session(state_home: Path) -> Iterator[Session]:
-    sessions.close()
-    Stratos.clear_instance()
-    yield sessions.current()
-    sessions.close()
-    Stratos.clear_instance()
 
 
 @pytest.fixture

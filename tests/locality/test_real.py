@@ -18,7 +18,6 @@ from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.commands import explicit_commands
 from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
-from stratos_jupyter.settings import Stratos
 from stratos_jupyter.settings import current as settings
 from stratos_jupyter.spec import JobSpec
 from tests.clusters.both import agents_on, balanced, reader
@@ -47,10 +46,8 @@ def cluster(hdfs: Hdfs, mesos_programs: Path, tmp_path_factory: pytest.TempPathF
 def session(state_home: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     monkeypatch.setenv("STRATOS_MASTER", cluster.master)
     sessions.close()
-    Stratos.clear_instance()
     yield sessions.current()
     sessions.close()
-    Stratos.clear_instance()
 
 
 @pytest.fixture

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from stratos_jupyter import session as sessions
 from stratos_jupyter.commands import explicit_commands
 from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
@@ -18,14 +15,6 @@ from stratos_jupyter.spec import JobSpec
 from tests.clusters.mesos.cluster import Cluster
 
 Submit = Callable[..., Job]
-
-
-@pytest.fixture
-def session(state_home: Path) -> Iterator[Session]:
-    """The process's session, as magics and Processor use it."""
-    sessions.close()
-    yield sessions.current()
-    sessions.close()
 
 
 def submit(session: Session, cluster: Cluster, *commands: str, **spec: Any) -> Job:

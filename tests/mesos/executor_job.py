@@ -151,7 +151,7 @@ class Job:
     def sandbox(self, cluster: Cluster) -> Path:
         """Where the newest executor runs."""
         (found,) = cluster.folder.glob(
-            f"agent*/work/slaves/{self.agent_id}/frameworks/{self.framework.id}/executors/{EXECUTOR}/runs/latest"
+            f"agent*/data/slaves/{self.agent_id}/frameworks/{self.framework.id}/executors/{EXECUTOR}/runs/latest"
         )
         return found
 

@@ -239,13 +239,7 @@ def test_what_the_master_says_itself_is_not_acknowledged(rig: Rig) -> None:
 
 def test_what_a_lost_batch_had_reported_stays(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig()
-    rig.add(40)
-    rig.subscribe()
-    for task in range(5):
-        rig.offer(cpus=1.0)
-        rig.status(rig.launched()[-1], "TASK_FINISHED", ended=[ended(task)])
-    rig.offer(cpus=1.0)
-    batch = rig.launched()[-1]
+    batch = rig.launch_batch()
     rig.status(batch, "TASK_RUNNING", uuid="u1", ended=[ended(5), ended(6)])
     rig.status(batch, "TASK_FAILED", uuid="u2", reason="REASON_EXECUTOR_TERMINATED", source="SOURCE_AGENT")
     states = rig.states()
@@ -424,13 +418,7 @@ def test_what_is_killed_by_nobodys_wish_here_is_launched_again(rig: Rig) -> None
 
 def test_what_had_not_begun_when_an_agent_was_drained_is_no_loss(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig()
-    rig.add(40)
-    rig.subscribe()
-    for number in range(5):
-        rig.offer(cpus=1.0)
-        rig.status(rig.launched()[-1], "TASK_FINISHED", ended=[ended(number)])
-    rig.offer(cpus=1.0)
-    batch = rig.launched()[-1]
+    batch = rig.launch_batch()
     rig.status(batch, "TASK_RUNNING", started=[[5, 1, 4711, 1001.0]])
     count = int(next(label["value"] for label in batch["labels"]["labels"] if label["key"] == "stratos.commands"))
     assert count > 1
@@ -444,13 +432,7 @@ def test_what_had_not_begun_when_an_agent_was_drained_is_no_loss(make_rig: Calla
 
 def test_one_command_of_many_is_killed_by_a_message(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig()
-    rig.add(40)
-    rig.subscribe()
-    for task in range(5):
-        rig.offer(cpus=1.0)
-        rig.status(rig.launched()[-1], "TASK_FINISHED", ended=[ended(task)])
-    rig.offer(cpus=1.0)
-    batch = rig.launched()[-1]
+    batch = rig.launch_batch()
     rig.status(batch, "TASK_RUNNING")
     rig.post(lambda at_s: KillAsked(at_s, (7,)))
     said = [what[2] for what in rig.master.all("message")]

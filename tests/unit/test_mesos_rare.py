@@ -281,13 +281,7 @@ MEMORY = {"reason": "REASON_CONTAINER_LIMITATION_MEMORY", "source": "SOURCE_AGEN
 
 def test_the_only_command_of_a_container_is_charged_with_its_memory(make_rig: MakeRig) -> None:
     rig = make_rig()
-    rig.add(40)
-    rig.subscribe()
-    for task in range(5):
-        rig.offer(cpus=1.0)
-        rig.status(rig.launched()[-1], "TASK_FINISHED", ended=[ended(task)])
-    rig.offer(cpus=1.0)
-    batch = rig.launched()[-1]
+    batch = rig.launch_batch()
     rig.status(batch, "TASK_RUNNING", uuid="u1", started=[[5, 1, 77, 999.0]])
     rig.status(batch, "TASK_RUNNING", uuid="u2", started=[[6, 1, 78, 999.5]], ended=[ended(5)])
     rig.status(batch, "TASK_FAILED", uuid="u3", **MEMORY)
@@ -314,13 +308,7 @@ def test_of_several_commands_nobody_knows_which_it_was(rig: Rig) -> None:
 
 def test_what_is_not_known_to_have_run_is_not_charged(make_rig: MakeRig) -> None:
     rig = make_rig()
-    rig.add(40)
-    rig.subscribe()
-    for task in range(5):
-        rig.offer(cpus=1.0)
-        rig.status(rig.launched()[-1], "TASK_FINISHED", ended=[ended(task)])
-    rig.offer(cpus=1.0)
-    batch = rig.launched()[-1]
+    batch = rig.launch_batch()
     rig.status(batch, "TASK_RUNNING", uuid="u1", ended=[ended(5)])
     rig.status(batch, "TASK_FAILED", uuid="u3", **MEMORY)
     assert set(rig.states()[6:]) == {TaskState.QUEUED}

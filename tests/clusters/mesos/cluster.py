@@ -159,7 +159,7 @@ class Cluster:
         address, folder = self.addresses[i], self.folder / f"agent{i}"
         flags = [
             f"--master={self.master}",
-            f"--work_dir={folder}/work",
+            f"--work_dir={folder}/data",
             f"--runtime_dir={folder}/run",
             f"--fetcher_cache_dir={folder}/fetch",
             f"--launcher_dir={self.folder}/launcher",
