@@ -367,16 +367,11 @@ class Journal:
         """
         # `counts` comes after the outputs in a row: it is asked last, of few rows.
         query = (
-            "SELECT seq, task, attempt, state, reason, exit_code, substr(stderr, ?), stderr_path, note FROM results"
-            " WHERE seq > ? AND seq <= ? AND (state != ? OR attempt > 1) AND counts ORDER BY seq"
+            "SELECT seq, task, attempt, state, reason, exit_code, substr(stderr, :end), stderr_path, note FROM results"
+            " WHERE seq > :after AND seq <= :last AND (state != :finished OR attempt > 1) AND counts ORDER BY seq"
         )
-        with self._lock:
-            last = self._db.execute("SELECT max(seq) FROM results").fetchone()[0] or 0
-        while after_seq < last:
-            first, after_seq = after_seq, min(after_seq + CHUNK, last)
-            with self._lock:
-                found = self._db.execute(query, (-nbytes - 1, first, after_seq, int(TaskState.FINISHED))).fetchall()
-            yield after_seq, list(map(EndingRow._make, found))
+        for seq, found in self._parts(query, after_seq, end=-nbytes - 1, finished=int(TaskState.FINISHED)):
+            yield seq, list(map(EndingRow._make, found))
 
     def facts(self, after_seq: int = 0) -> Iterator[tuple[int, list[FactRow]]]:
         """Yield what a table shows of ended attempts, a part at a time, in order of arrival; no output is read.
@@ -392,15 +387,21 @@ class Journal:
         """
         query = (
             "SELECT seq, task, attempt, state, exit_code, node, started_at, finished_at FROM results"
-            " WHERE seq > ? AND seq <= ? AND (attempt = 1 OR counts) ORDER BY seq"
+            " WHERE seq > :after AND seq <= :last AND (attempt = 1 OR counts) ORDER BY seq"
         )
+        for seq, found in self._parts(query, after_seq):
+            yield seq, list(map(FactRow._make, found))
+
+    def _parts(self, query: str, after_seq: int, **values: int) -> Iterator[tuple[int, list[Any]]]:
+        """Yield what a query finds from ``:after`` to ``:last``, a part at a time, and up to which row that is."""
         with self._lock:
-            last = self._db.execute("SELECT max(seq) FROM results").fetchone()[0] or 0
-        while after_seq < last:
-            first, after_seq = after_seq, min(after_seq + CHUNK, last)
+            newest = self._db.execute("SELECT max(seq) FROM results").fetchone()[0] or 0
+        while after_seq < newest:
+            bounds = {"after": after_seq, "last": min(after_seq + CHUNK, newest)}
             with self._lock:
-                found = self._db.execute(query, (first, after_seq)).fetchall()
-            yield after_seq, list(map(FactRow._make, found))
+                found = self._db.execute(query, {**values, **bounds}).fetchall()
+            after_seq = bounds["last"]
+            yield after_seq, found
 
     def firsts(self, tasks: Sequence[int], nbytes: int) -> dict[int, FirstRow]:
         """Return what tells of the last attempt that ended of each of a few tasks: `nbytes` of each stream."""

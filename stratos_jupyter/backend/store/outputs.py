@@ -66,13 +66,7 @@ def last_text(data: bytes | None, path: str, nbytes: int) -> str:
         How many bytes of it to take at most.
     """
     if data is None and path:
-        try:
-            with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
-                status = os.fstat(file.fileno())
-                # one byte more tells whether the rest begins within a character
-                data = _read(file, max(0, status.st_size - nbytes - 1), nbytes + 1) if _is_file(status) else b""
-        except (OSError, ValueError):  # ValueError: a NUL in the path
-            return ""
+        data = _part(path, nbytes + 1, at_end=True)  # one byte more tells whether the rest begins within a character
     if not data:
         return ""
     if len(data) > nbytes:
@@ -94,13 +88,21 @@ def first_text(data: bytes | None, path: str, nbytes: int) -> str:
         How many bytes of it to take at most.
     """
     if data is None and path:
-        try:
-            with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
-                data = _read(file, 0, nbytes) if _is_file(os.fstat(file.fileno())) else b""
-        except (OSError, ValueError):  # ValueError: a NUL in the path
-            return ""
+        data = _part(path, nbytes)
     data = (data or b"")[:nbytes]
     return data[: len(data) - _torn_at_end(data)].decode("utf-8", "backslashreplace")
+
+
+def _part(path: str, count: int, *, at_end: bool = False) -> bytes:
+    """Return the first or the last bytes of a file; b"" where there is none or it cannot be read."""
+    try:
+        with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not _is_file(status):
+                return b""
+            return _read(file, max(0, status.st_size - count) if at_end else 0, count)
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return b""
 
 
 def _file_text(path: str, limit: int) -> str:
