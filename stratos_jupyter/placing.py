@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Final, overload
 
 from .backend.core.events import Place
 from .backend.storage.files import FileSystems
@@ -18,6 +18,9 @@ from .errors import SpecError
 if TYPE_CHECKING:
     from .job import Job
     from .spec import JobSpec
+
+#: of so many commands the inputs are looked at before a job starts
+CHECKED: Final = 100
 
 
 def glob_on(files: FileSystems, spec: JobSpec, text: str, pattern: str, *, absolute: bool) -> GlobCommands:
@@ -69,6 +72,13 @@ class Placing:
             case ExplicitCommands(texts=texts):
                 return any("<[" in text for text in texts)
         return True
+
+    def check(self, spec: JobSpec, commands: Commands) -> None:
+        """Raise StorageError where inputs are on an HDFS that cannot be, as of an unknown alias; asks nothing."""
+        if self.seeks(spec, commands, spec.cwd):
+            tasks = range(min(len(commands), CHECKED))
+            if any(self._is_on_hdfs(spec, name, spec.cwd) for task in tasks for name in commands.inputs(task)):
+                self.files(spec).connect()
 
     def begin(self, job: Job, tasks: range) -> None:
         """Find out where the inputs of some tasks are, and tell the job of each of them; returns at once."""

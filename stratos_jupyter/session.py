@@ -149,6 +149,8 @@ class Session:
             Names everything that is wrong, and the cure.
         EngineError
             The engine does not exist.
+        StorageError
+            The HDFS that inputs are on cannot be.
         """
         bad: list[str] = []
         try:
@@ -164,6 +166,8 @@ class Session:
             bad.append(f"{', '.join(absent)} is not set here; write --env NAME=value, or set it in os.environ first")
         if bad:
             raise SpecError("; ".join(bad))
+        if commands is not None:
+            self._placing.check(spec, commands)
         return spec
 
     def files(self, spec: JobSpec) -> FileSystems:
@@ -207,7 +211,7 @@ class Session:
 
         Raises
         ------
-        SpecError, EngineError
+        SpecError, EngineError, StorageError
             It cannot run; nothing has started.
         JournalError
             It cannot be recorded; nothing has started.
