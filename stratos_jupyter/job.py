@@ -227,6 +227,11 @@ class Job:
         """The newest snapshot."""
         return self._view
 
+    def view_now(self) -> JobView:
+        """Return a snapshot of this moment: the newest one may be older, when nothing has happened since."""
+        self._ours()
+        return self._driver.call(self._loop.view)
+
     @property
     def halted(self) -> bool:
         """Whether failures have halted it and nothing of it runs: only `resume` makes it go on."""
@@ -755,7 +760,7 @@ class Job:
         if task is not None:
             self._known([task])
             return sentences(self._driver.call(lambda: self._loop.why(task)))
-        view = self._driver.call(self._loop.view)
+        view = self.view_now()
         waiting, launched, away = (
             view[state] for state in (TaskState.QUEUED, TaskState.STAGING, TaskState.UNREACHABLE)
         )

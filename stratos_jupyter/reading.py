@@ -71,7 +71,7 @@ def _short(job: Job, view: JobView | None) -> Account:
 
 def full_account_of(job: Job) -> Account:
     """Return what a report tells of a job."""
-    return replace(_full(_open(job, None), job.failure_groups()), running=_running(job))
+    return replace(_full(_open(job, job.view_now()), job.failure_groups()), running=_running(job))
 
 
 def full_account_of_record(home: Path, job_id: str) -> Account:

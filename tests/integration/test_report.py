@@ -127,7 +127,12 @@ def test_what_runs_has_a_node_and_a_length(session: Session) -> None:
     assert (one.task, one.attempt, one.state, one.node) == (1, 1, TaskState.RUNNING, account.spans[0].node)
     assert one.started_at is not None
     assert account.view.submitted_at <= one.started_at <= one.finished_at <= time.time()
-    assert "task 1: runs" in report_html(account, 0.0)
+    later = full_account_of(job)
+    assert later.view.elapsed_s > account.view.elapsed_s  # although nothing has happened in between
+    html = report_html(account, 0.0)
+    assert "task 1: runs" in html
+    used = set(re.findall(r"var\((--[\w-]+)", html))
+    assert used <= set(re.findall(r"(--[\w-]+):", html))  # a colour that is not there is not drawn
 
 
 def test_tasks_that_end_while_it_is_made_do_no_harm(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
