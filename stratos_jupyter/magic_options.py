@@ -28,7 +28,7 @@ from .rule_values import (
     parse_retry_on,
     parse_timeout,
 )
-from .settings import Stratos
+from .settings import DEFAULT, Stratos
 from .sites import output_limit
 from .spec import JobSpec, OutputMode
 from .values import parse_columns, parse_duration_s, parse_size_mib
@@ -166,6 +166,7 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
         master=settings.master,
         role=given("role"),
         threads=read("threads", _number, given("threads"), 1.0),
+        threads_given=args.threads is not None or settings.origin("threads") != DEFAULT,
         mem_mib=mem_mib,
         disk_mib=read("disk", parse_size_mib, given("disk"), 0.0),
         gpus=read("gpus", _number, given("gpus"), 0.0),

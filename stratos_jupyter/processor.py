@@ -426,6 +426,7 @@ class Processor:
         return glob_on(files, spec, command, pattern, absolute=not is_local(spec.master))
 
     def _add(self, commands: Commands) -> range:
+        self._session.check_added(self._job, commands)
         return self._job.add(commands, self._session.surroundings(self._job.spec))
 
 
@@ -520,6 +521,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         master=str(master),
         role=str(values["role"]),
         threads=threads,
+        threads_given=not isinstance(given["threads_per_task"], _Unset) or "threads_per_task" in settings,
         mem_mib=mem_mib,
         disk_mib=disk_mib,
         output=output,

@@ -39,6 +39,7 @@ from .backend.store.lease import (
 )
 from .backend.store.progress import begin_progress, write_progress
 from .commands import Commands, commands_from_record
+from .environment import TOGETHER_MOST, task_environment, thread_variables, too_large
 from .errors import EngineError, JobNotFound, JournalBusy, JournalError, SpecError
 from .job import Job
 from .keeper import start_keeper
@@ -164,21 +165,46 @@ class Session:
         absent = [name for name, value in spec.env if value is None and name not in os.environ]
         if absent:
             bad.append(f"{', '.join(absent)} is not set here; write --env NAME=value, or set it in os.environ first")
+        bad += self._too_large(spec)
         if bad:
             raise SpecError("; ".join(bad))
         if commands is not None:
             self._placing.check(spec, commands)
         return spec
 
+    def check_added(self, job: Job, commands: Commands) -> None:
+        """Refuse commands that cannot be added to a job, by what has changed since it was submitted.
+
+        Raises
+        ------
+        SpecError
+            Names everything that is wrong, and the cure.
+        """
+        if bad := self._too_large(job.spec):
+            raise SpecError("; ".join(bad))
+
     def files(self, spec: JobSpec) -> FileSystems:
         """Return the file systems that a job's inputs are on."""
         return self._placing.files(spec)
 
     def surroundings(self, spec: JobSpec) -> Surroundings:
-        """Return what a command submitted now finds around it: this process's environment, and the job's own."""
-        env = dict(os.environ)
-        env.update({name: value for name, value in spec.env if value is not None})
+        """Return what a command submitted now finds around it: this process's environment, and the job's own.
+
+        What the job names wins over everything, and a number of threads that the user gave over this process's own.
+        """
+        env = task_environment()
+        if spec.threads_given:
+            env |= thread_variables(spec.threads, env)
+        env |= {name: os.environ[name] for name, value in spec.env if value is None and name in os.environ}
+        env |= {name: value for name, value in spec.env if value is not None}
         return Surroundings(spec.cwd, env)
+
+    def _too_large(self, spec: JobSpec) -> list[str]:
+        """Say which variables of a job's tasks no program could be started with."""
+        env = self.surroundings(spec).env
+        if is_local(spec.master):
+            return too_large(env)
+        return too_large({name: env[name] for name, _ in spec.env if name in env}, TOGETHER_MOST)
 
     def submit(
         self,
@@ -329,6 +355,8 @@ class Session:
             Another living process holds it.
         JournalError
             Its record cannot be read; it has been set aside.
+        SpecError
+            Its tasks could not be started with the environment of this process; the run is as it was.
         """
         with self._lock:
             make_home(self.home)
@@ -393,6 +421,9 @@ class Session:
         except (KeyError, TypeError, ValueError) as error:
             journal.close()
             raise set_aside(folder, str(error)) from error
+        if bad := self._too_large(spec):
+            journal.close()
+            raise SpecError("; ".join(bad))
         try:
             parser = make_parser(spec) if make_parser is not None else None
             job = self._open(spec, run, journal, parser)

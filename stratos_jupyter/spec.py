@@ -86,6 +86,8 @@ class JobSpec:
     fetch : tuple of str
         A user and the addresses of WebHDFS, where files behind URLs are copied to the node for their tasks; empty
         where they are not.
+    threads_given : bool
+        Whether the user has said how many processors: then it goes before what this process's environment says.
     """
 
     job_id: str = "untitled"
@@ -113,6 +115,7 @@ class JobSpec:
     hdfs: str = ""
     mounts: tuple[tuple[str, str], ...] = ()
     fetch: tuple[str, ...] = ()
+    threads_given: bool = field(default=False, compare=False)  # how it came about is no part of what the job is
 
     def demand(self) -> Resources:
         """Return what a task asks for."""
@@ -158,6 +161,8 @@ class JobSpec:
         if not 0 <= self.rules.retries <= RETRIES_MOST:
             bad.append(f"retries must be 0 to {RETRIES_MOST:,}, got {self.rules.retries:,}")
         bad += [f"environment variable {name!r}: not a name" for name, _ in self.env if not name.isidentifier()]
+        bad += [f"environment variable {name}: its value holds a NUL byte, which no program can be given"
+                for name, value in self.env if value is not None and "\0" in value]  # fmt: skip
         names = [name for name, _ in self.columns]
         bad += [f"column {name!r} is there already" for name in names if name in FIXED_COLUMNS]
         bad += [f"column {name!r} is named twice" for name in sorted({n for n in names if names.count(n) > 1})]

@@ -76,7 +76,8 @@ class Context:
             env.pop("STRATOS_SANDBOX", None)
             env.pop("STRATOS_TASK", None)
             env["STRATOS_THREADS"] = threads
-            env.setdefault("OMP_NUM_THREADS", threads)
+            # OpenMP takes a fraction for nothing at all, and starts as many threads as there are cores.
+            env.setdefault("OMP_NUM_THREADS", str(max(1, int(float(threads)))))
             self.env: List[bytes] = [encode(name) + b"=" + encode(value) for name, value in env.items()]
             self.search: List[bytes] = [encode(folder) for folder in env.get("PATH", DEFAULT_PATH).split(":")]
             #: Functions that bash hands down; a bash that is called sh knows them.
@@ -101,7 +102,7 @@ class Context:
             #: What gathers the output of a command; where nobody watches it has nothing to do for that.
             self.stream: Type[Stream] = HeardStream if self.watch_plan else Stream
             encode(self.log_directory + self.sandbox)  # better now than at the first output
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise Malformed("context: {!r}".format(error)) from None
         #: Whether each stream gets a file, however short it is.
         self.files = self.output in ("disk", "mesos")
