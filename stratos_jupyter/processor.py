@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from .backend.core.rules import Rules
+from .backend.core.states import ZERO
 from .backend.storage.hdfs import checked_address, plain_access
 from .backend.storage.mounts import parse_mounts
 from .commands import Commands, explicit_commands, template_commands
@@ -14,10 +15,13 @@ from .errors import JobHalted, SpecError, StorageError
 from .job import Job
 from .monitors import function_source
 from .placing import glob_on
+from .products import parse_makes
 from .rule_values import (
     parse_count,
+    parse_fail_on,
     parse_halt,
     parse_memory,
+    parse_ok_exit,
     parse_rate,
     parse_retries,
     parse_retry_on,
@@ -67,6 +71,9 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "gpus_per_task": _Unset(0),
     "hdfs": _Unset(""),
     "fetch": _Unset(False),
+    "ok_exit": _Unset("0"),
+    "makes": _Unset(""),
+    "fail_on": _Unset(""),
 }
 #: on this machine nobody else takes what is not reserved
 _LOCAL_DEFAULTS: Final[dict[str, Any]] = {"threads_per_task": 1, "mem_per_task": 0, "disk_per_task": 0}
@@ -114,7 +121,7 @@ class Processor:
     retries : int or str
         How often a task is tried again after failures of its own.
     retry_on : str
-        Which failures those are, as ``"exit:1,137,signal,timeout,memory,disk"``; all of them when ''.
+        Which failures those are, as ``"exit:1,137,signal,timeout,memory,disk,output"``; all of them when ''.
     retry_delay : float or str
         How long the first retry waits; each further one waits twice as long.
     halt : int or str
@@ -136,6 +143,13 @@ class Processor:
         ``~/.hdfscli.cfg``. When not given, the setting ``hdfs``, from ``%config`` or ``STRATOS_HDFS``.
     fetch : bool
         Whether ``%f%`` of a file behind a URL, as ``hdfs:/PATH``, is a copy on the task's node, removed after the task.
+    ok_exit : int or str
+        All exit codes that mean that the work was done: ``"0,1"``, ``"0-2"``.
+    makes : str or sequence of str
+        Files that each task makes, as ``"out/%file.stem%.fits"``, or directories: they must be there after the task,
+        and not be empty.
+    fail_on : str or sequence of str
+        What makes a failure of a task that ends well: ``"stderr:REGEX"``, ``"stdout:REGEX"``.
 
     Raises
     ------
@@ -184,6 +198,9 @@ class Processor:
         gpus_per_task: float | str = _DEFAULTS["gpus_per_task"],
         hdfs: str = _DEFAULTS["hdfs"],
         fetch: bool = _DEFAULTS["fetch"],
+        ok_exit: int | str = _DEFAULTS["ok_exit"],
+        makes: str | Sequence[str] = _DEFAULTS["makes"],
+        fail_on: str | Sequence[str] = _DEFAULTS["fail_on"],
     ) -> None:
         given = {
             "role": role,
@@ -209,6 +226,9 @@ class Processor:
             "gpus_per_task": gpus_per_task,
             "hdfs": hdfs,
             "fetch": fetch,
+            "ok_exit": ok_exit,
+            "makes": makes,
+            "fail_on": fail_on,
         }
         spec = _spec(master, given, settings or {})
         session = current()
@@ -457,8 +477,10 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
             values[name] = value.value
     bad: list[str] = []
 
-    def read(name: str, parse: Callable[[str], Any], otherwise: Any) -> Any:
-        text = "" if values[name] is None else str(values[name])
+    def read(name: str, parse: Callable[[Any], Any], otherwise: Any) -> Any:
+        text = "" if values[name] is None else values[name]
+        if not (isinstance(text, list | tuple) and name in ("makes", "fail_on")):
+            text = str(text)
         if not text:
             return otherwise
         try:
@@ -499,7 +521,10 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         rate_per_s=read("rate", parse_rate, None),
         delay_s=read("delay", parse_duration_s, 0.0),
         locality_wait_s=read("locality_wait", parse_duration_s, 3.0),
+        ok_exit=read("ok_exit", parse_ok_exit, ZERO),
     )
+    makes = read("makes", parse_makes, ())
+    fail_on = read("fail_on", parse_fail_on, ())
     monitor, source = values["monitor"], ""
     if callable(monitor):
         try:
@@ -536,4 +561,6 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         relauncher=str(values["relauncher"]),
         update_interval_s=update_interval_s,
         rules=rules,
+        makes=makes,
+        fail_on=fail_on,
     )

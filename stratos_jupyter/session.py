@@ -42,11 +42,13 @@ from .commands import Commands, commands_from_record
 from .environment import TOGETHER_MOST, task_environment, thread_variables, too_large
 from .errors import EngineError, JobNotFound, JournalBusy, JournalError, SpecError
 from .job import Job
+from .judging import Judge
 from .keeper import start_keeper
 from .kept import Kept
 from .keys import env_key
-from .parsing import Parser
+from .parsing import Parser, is_known, make_parser
 from .placing import Placing
+from .products import promise
 from .sites import GRACE_S, LocalSite, Site, is_local
 from .spec import JobSpec
 from .workload import Keys, Surroundings, Workload
@@ -166,6 +168,8 @@ class Session:
         if absent:
             bad.append(f"{', '.join(absent)} is not set here; write --env NAME=value, or set it in os.environ first")
         bad += self._too_large(spec)
+        if commands is not None:
+            bad += promise(spec.makes, commands, spec.cwd, 0, {})
         if bad:
             raise SpecError("; ".join(bad))
         if commands is not None:
@@ -180,7 +184,10 @@ class Session:
         SpecError
             Names everything that is wrong, and the cure.
         """
-        if bad := self._too_large(job.spec):
+        bad = self._too_large(job.spec)
+        if job.spec.makes:
+            bad += promise(job.spec.makes, commands, job.spec.cwd, len(job.commands), job.promised())
+        if bad:
             raise SpecError("; ".join(bad))
 
     def files(self, spec: JobSpec) -> FileSystems:
@@ -283,6 +290,7 @@ class Session:
                     time.time,
                     job.show,
                     job.adopt,
+                    judge=judge,
                     rules=spec.rules,
                     job_id=spec.job_id,
                     run=run,
@@ -290,7 +298,9 @@ class Session:
                 )
             )
 
+        judge = Judge(driver.post)
         job = Job(spec, run, journal, driver, parser, make_loop)
+        judge.job = job
         job.seeks = functools.partial(self._placing.seeks, spec)
         job.seek = functools.partial(self._placing.begin, job)
         job.largest = site.largest
@@ -425,7 +435,7 @@ class Session:
             journal.close()
             raise SpecError("; ".join(bad))
         try:
-            parser = make_parser(spec) if make_parser is not None else None
+            parser = make_parser(spec) if make_parser is not None else _parser_without_notebook(spec)
             job = self._open(spec, run, journal, parser)
         except BaseException:
             journal.close()
@@ -461,6 +471,7 @@ class Session:
         """Hand a job to a process of its own, which goes on with it in the background; return that process's id."""
         if job not in self._jobs:
             raise JobNotFound(f"{job.job_id} is not held by this process; attach it first")
+        _parser_without_notebook(job.spec)
         self.let_go(job)
         # On this machine its environment is its tasks' too; on a cluster nothing of it is.
         return start_keeper(self.home, job, {} if is_local(job.spec.master) else _chosen_settings())
@@ -519,6 +530,24 @@ def _why_held(absent: Sequence[str]) -> str:
     return f"held: {', '.join(absent)} is not set here; set {each}, then resume the job"
 
 
+def _parser_without_notebook(spec: JobSpec) -> Parser | None:
+    """Return what parses where no notebook can tell which function that is; only a job that fails by it needs that.
+
+    Raises
+    ------
+    SpecError
+        It is a function.
+    """
+    if not spec.fails_on_parse:
+        return None
+    if not is_known(spec.parse):
+        raise SpecError(
+            f"{spec.job_id} fails tasks whose output {spec.parse} cannot parse, which is a function of its notebook: attach "
+            "the job in a notebook that defines it"
+        )
+    return make_parser(spec.parse, spec.columns)
+
+
 def restore_calls(journal: Journal, workload: Workload, around: Surroundings) -> None:
     """Bring back the commands that are recorded of a run."""
     for _, _, _, record in journal.calls():
@@ -547,6 +576,7 @@ class _Work:
         self.command = job.commands.command
         self.file = job.commands.file
         self.call_of = job.commands.root_of
+        self.makes = job.makes
 
     def context(self, call: int) -> Mapping[str, object]:
         """Return what an executor must know of a call."""

@@ -86,6 +86,10 @@ class JobSpec:
     fetch : tuple of str
         A user and the addresses of WebHDFS, where files behind URLs are copied to the node for their tasks; empty
         where they are not.
+    makes : tuple of str
+        The files that each task makes, with places as `products` has them.
+    fail_on : tuple of (str, str)
+        What makes a failure of a task that ends well: ``stderr`` or ``stdout`` and a pattern, or ``parse`` and ''.
     threads_given : bool
         Whether the user has said how many processors: then it goes before what this process's environment says.
     """
@@ -115,6 +119,8 @@ class JobSpec:
     hdfs: str = ""
     mounts: tuple[tuple[str, str], ...] = ()
     fetch: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+    fail_on: tuple[tuple[str, str], ...] = ()
     threads_given: bool = field(default=False, compare=False)  # how it came about is no part of what the job is
 
     def demand(self) -> Resources:
@@ -124,6 +130,16 @@ class JobSpec:
     def largest_demand(self) -> Resources:
         """Return what a task may come to ask for."""
         return replace(self.demand(), mem_mib=max(self.mem_mib, self.rules.mem_most_mib))
+
+    @property
+    def fails_on_parse(self) -> bool:
+        """Whether a task fails whose stdout cannot be parsed."""
+        return any(name == "parse" for name, _ in self.fail_on)
+
+    @property
+    def fail_on_streams(self) -> tuple[tuple[str, str], ...]:
+        """What must not be in a stream: its name and a pattern."""
+        return tuple((name, pattern) for name, pattern in self.fail_on if name != "parse")
 
     def check(self) -> None:
         """Refuse what makes no sense on any engine.
@@ -152,6 +168,13 @@ class JobSpec:
             bad.append("output 'disk' needs a directory for the files: --log-dir DIR, log_directory=DIR")
         if self.parse and self.output is not OutputMode.SCHEDULER:
             bad.append(f"output '{self.output}' sends nothing back that could be parsed: leave one of them out")
+        if self.fails_on_parse and not self.parse:
+            bad.append("--fail-on parse needs something that parses: add --parse HOW")
+        if self.fail_on_streams and self.output is OutputMode.NONE:
+            names = ", ".join(dict.fromkeys(name for name, _ in self.fail_on_streams))
+            bad.append(
+                f"output 'none' keeps nothing in which --fail-on {names} could be looked for: leave one of them out"
+            )
         if self.output_limit <= 0:
             bad.append(f"output limit must be above 0 bytes, got {self.output_limit}")
         if not self.update_interval_s > 0:
@@ -189,7 +212,8 @@ class JobSpec:
         values["output"] = OutputMode(values["output"])
         values["rules"] = Rules.from_record(values["rules"])
         values["env"] = tuple((name, None) for name in values["env"])
-        for name in ("where", "columns", "mounts"):
+        for name in ("where", "columns", "mounts", "fail_on"):
             values[name] = tuple((first, second) for first, second in values.get(name, ()))
-        values["fetch"] = tuple(values.get("fetch", ()))
+        for several in ("fetch", "makes"):
+            values[several] = tuple(values.get(several, ()))
         return JobSpec(**values)

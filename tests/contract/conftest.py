@@ -70,6 +70,7 @@ class Run:
         self.journal = Journal(folder)
         self.workload = Workload()
         self.views: list[JobView] = []
+        self.promised: dict[int, list[str]] = {}
         self.driver = Driver()
         self.loop = self.driver.call(
             lambda: JobLoop(
@@ -111,6 +112,9 @@ class Run:
 
     def file(self, task: int) -> str | None:
         return None
+
+    def makes(self, task: int) -> list[str]:
+        return self.promised.get(task, [])
 
     def call_of(self, task: int) -> int:
         return self.workload.call_of(task)

@@ -26,8 +26,8 @@ SHELL = {"HOME": "/home/ann", "TERM": "xterm", "PATH": "/usr/bin:/bin"}
 KERNEL = {
     "TERM": "xterm-color", "CLICOLOR": "1", "FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "PAGER": "cat",
     "GIT_PAGER": "cat", "MPLBACKEND": "module://matplotlib_inline.backend_inline", "JPY_PARENT_PID": "77",
-    "JPY_SESSION_NAME": "/a.ipynb", "PYDEVD_USE_FRAME_EVAL": "NO", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "ELECTRON_RUN_AS_NODE": "1",
-    "VSCODE_PID": "9", "DEBUGPY_RUNNING": "true",
+    "JPY_SESSION_NAME": "/a.ipynb", "PYDEVD_USE_FRAME_EVAL": "NO", "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    "ELECTRON_RUN_AS_NODE": "1", "VSCODE_PID": "9", "DEBUGPY_RUNNING": "true",
 }  # fmt: skip
 
 

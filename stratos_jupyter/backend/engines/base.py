@@ -110,6 +110,9 @@ class Work(Protocol):
     def file(self, task: int) -> str | None:
         """Return the file behind ``%f%``, or None."""
 
+    def makes(self, task: int) -> Sequence[str]:
+        """Return the files that the task makes, as their names are to its command."""
+
     def call_of(self, task: int) -> int:
         """Return which call the task belongs to."""
 
@@ -140,6 +143,9 @@ class Engine(Protocol):
 
     def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
         """Ask for the last bytes of what a running attempt has written; None when it does not run."""
+
+    def around_changed(self) -> None:
+        """Ask for the contexts of calls anew: what is launched from now on is to have them as they are now."""
 
     def descriptors(self) -> list[int]:
         """Return the descriptors of connections that a forked child must not keep."""

@@ -213,6 +213,9 @@ class ScriptedEngine:
         future.set_result(None)
         return future
 
+    def around_changed(self) -> None:
+        """Do nothing: no context is kept."""
+
     def descriptors(self) -> list[int]:
         """Return none: there is no connection."""
         return []

@@ -11,6 +11,7 @@ from typing import Any, List, Optional, Sequence
 
 from .exits import Outcome
 from .loop import Alarm, Loop
+from .notes import joined
 from .outlet import Outlet
 from .work import Batch, Task
 
@@ -53,8 +54,13 @@ class Reporter:
                 code = -os.WTERMSIG(status) if reason else os.WTERMSIG(status)
                 reason = reason or "signal"
         out, err = task.out, task.err
-        texts = out.result(), err.result()
         note = task.note
+        success = task.batch.context.success
+        if success.says(reason or "exit", code):
+            broken = success.broken(task)
+            if broken:
+                reason, note = "output", joined(note, broken)
+        texts = out.result(), err.result()
         if out.trouble or err.trouble:
             note = "; ".join(filter(None, (note, out.trouble, err.trouble)))
         cpu_s = rss_mib = 0.0

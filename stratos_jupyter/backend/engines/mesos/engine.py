@@ -416,6 +416,9 @@ class MesosEngine:
             told = None if answer is None else Tail(answer["stdout"], answer["stderr"], answer.get("note", ""))
             future.set_result(told)
 
+    def around_changed(self) -> None:
+        """Do nothing: each launch carries its context."""
+
     def descriptors(self) -> list[int]:
         """Return the descriptors of the connection to the master."""
         return self._connection.descriptors()
