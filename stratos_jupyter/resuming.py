@@ -6,8 +6,8 @@ place. The same command is one with the same text, file and working directory.
 - No task has this command: *new*, it is added to the run. It was superseded earlier, and nothing has changed since: it
   belongs to the run again.
 - A task has, but its inputs or the variables of ``--env`` were others: *changed*, a task that is added supersedes it.
-- A task has, and nothing has changed: it is *done*; or it is still *to run*; or it *failed*, and is run again. So is one
-  that is done and of which a file that it makes (``--makes``) is gone or empty.
+- A task has, and nothing has changed: it is *done*; or it is still *to run*; or it *failed*, and is run again. One that
+  is done is run again, too, when a file that it makes (``--makes``) is gone or empty.
 - A task whose command the cell no longer has is *gone*: superseded by nothing.
 
 What is superseded stays on record, and is in no result. A call that was made without ``--resume`` has no keys of its
@@ -247,7 +247,7 @@ def _known(run: _Run) -> Iterator[Known]:
             )
 
 
-def _work(run: _Run, found: Plan, lost: Callable[[int], bool]) -> _Work:
+def _work(run: _Run, found: Plan, lost: Callable[[int], bool] = lambda task: False) -> _Work:
     """Say what becomes of each task, and of those that monitors asked for, which share the fate of the watched one."""
     superseded, restored, kept = set(found.replaced + found.gone), set(found.restored), set(found.kept)
     watched = set()  # their monitors asked for something to run instead: that counts

@@ -542,8 +542,8 @@ def _parser_without_notebook(spec: JobSpec) -> Parser | None:
         return None
     if not is_known(spec.parse):
         raise SpecError(
-            f"{spec.job_id} fails tasks whose output {spec.parse} cannot parse, which is a function of its notebook: attach "
-            "the job in a notebook that defines it"
+            f"{spec.job_id} fails tasks whose output {spec.parse} cannot parse, a function of its notebook: attach the "
+            "job in a notebook that defines it"
         )
     return make_parser(spec.parse, spec.columns)
 

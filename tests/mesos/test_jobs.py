@@ -58,7 +58,7 @@ def test_commands_find_the_agents_environment_and_what_was_named(
         env=(("HANDED_ON", None), ("GIVEN", "7")),
     )
     assert job.wait(30)
-    assert one_line(job) == ["nothing\n", "two words; it's 7\n", "in its sandbox\n", "0\n", "0.5 0.5\n"]
+    assert one_line(job) == ["nothing\n", "two words; it's 7\n", "in its sandbox\n", "0\n", "0.5 1\n"]
     away = submit(session, mesos, "pwd", cwd=str(tmp_path))
     assert away.wait(30)
     assert one_line(away) == [f"{tmp_path}\n"]

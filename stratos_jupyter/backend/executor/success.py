@@ -63,7 +63,7 @@ class Success:
         said = [text for text in (missing(path, cwd) for path in paths) if text]
         for name, text, pattern in self._patterns:
             said.append(_found(name, text, pattern, task.out if name == "stdout" else task.err))
-        return "; ".join(filter(None, said))[:_SAID]
+        return "; ".join(filter(None, said)).replace("\n", "\\n")[:_SAID]
 
 
 def missing(path: str, cwd: str) -> str:
