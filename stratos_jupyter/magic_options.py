@@ -75,7 +75,7 @@ failure_options = group(
     Argument("--retry-delay", "how long the first retry waits; each further one waits twice as long", "TIME"),
     Argument("--ok-exit", "all exit codes that mean that the work was done: 0,1 or 0-2", "CODE,..."),
     Argument("--makes", "a file that each task makes, or a directory, and that must not be empty when it has ended: "
-             "out/%file.stem%.fits; may be repeated", "FILE,...", many=True),
+             "out/%file.stem%.fits; may be repeated", "FILE,...", many=True, complete="files"),
     Argument("--fail-on", "what makes a failure of a task that ends well: stderr:REGEX, stdout:REGEX, parse; may be "
              "repeated", "RULE,...", many=True),
     Argument("--halt", "stop launching after this many failed tasks: 5, or 10% of those that have ended", "N"),

@@ -530,6 +530,11 @@ def _why_held(absent: Sequence[str]) -> str:
     return f"held: {', '.join(absent)} is not set here; set {each}, then resume the job"
 
 
+def _can_be_detached(spec: JobSpec) -> bool:
+    """Say whether a process without a notebook can go on with a job."""
+    return not spec.fails_on_parse or is_known(spec.parse)
+
+
 def _parser_without_notebook(spec: JobSpec) -> Parser | None:
     """Return what parses where no notebook can tell which function that is; only a job that fails by it needs that.
 
@@ -540,7 +545,7 @@ def _parser_without_notebook(spec: JobSpec) -> Parser | None:
     """
     if not spec.fails_on_parse:
         return None
-    if not is_known(spec.parse):
+    if not _can_be_detached(spec):
         raise SpecError(
             f"{spec.job_id} fails tasks whose output {spec.parse} cannot parse, a function of its notebook: attach the "
             "job in a notebook that defines it"
@@ -637,7 +642,7 @@ def _leave(session: Session, job: Job) -> str:
     match "leave" if is_keeper() else settings().on_exit:
         case "kill":
             return f"{view.unfinished:,} unfinished tasks end with this process"
-        case "detach":
+        case "detach" if _can_be_detached(job.spec):
             pid = session.detach(job)
             return f"{view.unfinished:,} unfinished tasks go on in the background, process {pid}"
         case _:
