@@ -170,7 +170,11 @@ def promise(
     if not clashes:
         return []
     more = f", and {count - SHOWN:,} more" if count > SHOWN else ""
-    return [
-        f"--makes: {'; '.join(clashes)}{more}: give each task a name of its own, by a place that differs, as "
-        "%file.stem%, %file.parent% or a column"
-    ]
+    match commands:
+        case GlobCommands():
+            cure = "give each a name of its own, as by %file.stem% or %file.parent%"
+        case TemplateCommands():
+            cure = "give each a name of its own, by the column that tells them apart"
+        case _:
+            cure = "commands that are written out have no place for what differs; a template has"
+    return [f"--makes: {'; '.join(clashes)}{more}: {cure}"]

@@ -66,6 +66,13 @@ def test_only_a_code_that_is_well_is_looked_behind(client: Client) -> None:
     assert found == [("output", 1), ("exit", 0), ("exit", 2), ("signal", 9)]
 
 
+def test_a_program_that_is_not_there_has_made_nothing_whatever_code_is_well(client: Client) -> None:
+    client.context(ok_exit=[[0, 127]])
+    client.batch(["./none", "./none"], makes=[["file"]])
+    assert [(client.wait(task).reason, client.wait(task).code) for task in (0, 1)] == [("output", 127), ("exit", 127)]
+    assert client.wait(0).note == "file was not made"
+
+
 def test_a_task_that_was_ended_keeps_its_reason(client: Client) -> None:
     client.context(fail_on=[["stdout", "up"]])
     client.batch(["trap 'exit 0' TERM; echo up; while :; do sleep 0.01; done"], makes=[["none"]])

@@ -90,10 +90,12 @@ def test_everything_that_can_be_no_file_is_said_at_once() -> None:
 
 def test_two_tasks_that_make_one_file_are_refused_by_name() -> None:
     files = glob_commands("prog %f%", ["a/x.dat", "b/y.dat", "c/x.dat"])
-    assert promise(["out/%file.stem%"], files, "/w", 0, {}) == [
-        "--makes: tasks 0 and 2 would both make out/x: give each task a name of its own, by a place that differs, as "
-        "%file.stem%, %file.parent% or a column"
-    ]
+    (said,) = promise(["out/%file.stem%"], files, "/w", 0, {})
+    assert said.startswith("--makes: tasks 0 and 2 would both make out/x: give each a name of its own, as by %file.")
+    (said,) = promise(["one"], template_commands("prog %c%", ["1", "2"]), "/w", 0, {})
+    assert "by the column" in said
+    (said,) = promise(["one"], explicit_commands(["prog", "prog"]), "/w", 0, {})
+    assert "a template has" in said
     assert promise(["out/%file.parent%/%file.stem%"], files, "/w", 0, {}) == []
     assert promise(["%file%", "./%file%"], files, "/w", 0, {}) == []  # a task may name its file twice
     many = glob_commands("prog %f%", [f"{n}.dat" for n in range(10)])

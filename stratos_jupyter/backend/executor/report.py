@@ -7,7 +7,7 @@ nothing is left to be run nothing is waited for.
 import os
 import sys
 from time import monotonic, time
-from typing import Any, List, Optional, Sequence
+from typing import Any, List, Optional, Sequence, Tuple
 
 from .exits import Outcome
 from .loop import Alarm, Loop
@@ -54,12 +54,7 @@ class Reporter:
                 code = -os.WTERMSIG(status) if reason else os.WTERMSIG(status)
                 reason = reason or "signal"
         out, err = task.out, task.err
-        note = task.note
-        success = task.batch.context.success
-        if success.says(reason or "exit", code):
-            broken = success.broken(task)
-            if broken:
-                reason, note = "output", joined(note, broken)
+        reason, note = _promised(task, reason or "exit", code, task.note)
         texts = out.result(), err.result()
         if out.trouble or err.trouble:
             note = "; ".join(filter(None, (note, out.trouble, err.trouble)))
@@ -68,7 +63,7 @@ class Reporter:
             cpu_s = usage.ru_utime + usage.ru_stime
             rss_mib = usage.ru_maxrss / _RSS_UNIT
         record = [
-            task.number, task.attempt, task.batch.id, reason or "exit", code, task.started_at, task.finished_at,
+            task.number, task.attempt, task.batch.id, reason, code, task.started_at, task.finished_at,
             cpu_s, rss_mib, texts[0], texts[1], note,
         ]  # fmt: skip
         if commands:
@@ -79,6 +74,7 @@ class Reporter:
         """Tell that `task` could not be started."""
         now = time()
         started_at = None if code is None else now
+        reason, note = _promised(task, reason, code, note)
         note = "; ".join(filter(None, (note, task.out.trouble, task.err.trouble)))
         self._add(
             [task.number, task.attempt, task.batch.id, reason, code, started_at, now, 0.0, 0.0,
@@ -106,6 +102,13 @@ class Reporter:
         """Tell that `tasks` run."""
         if tasks:
             self._link.say(["started", started(tasks)])
+
+
+def _promised(task: Task, reason: str, code: Optional[int], note: str) -> Tuple[str, str]:
+    """Return reason and note of a task: others where its exit code is well, and what it was to make or say is not."""
+    success = task.batch.context.success
+    broken = success.broken(task) if success.says(reason, code) else ""
+    return ("output", joined(note, broken)) if broken else (reason, note)
 
 
 def started(tasks: List[Task]) -> List[List[Any]]:
