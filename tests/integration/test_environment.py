@@ -15,6 +15,7 @@ import stratos_jupyter
 from stratos_jupyter import Processor, SpecError
 from stratos_jupyter.session import Session
 from stratos_jupyter.spec import JobSpec
+from tests.waiting import until
 
 ROOT = str(Path(stratos_jupyter.__file__).parents[1])
 OURS = r"^(MPLBACKEND|FORCE_COLOR|CLICOLOR|TERM|PAGER|GIT_PAGER|JPY_|PYDEVD|OMP_|MKL_|STRATOS_THREADS)"
@@ -103,6 +104,27 @@ def test_a_kernel_that_attaches_gives_its_tasks_what_is_its_users(kernel: Callab
     second("%stratos resume keep")
     second("%stratos wait keep")
     assert second("print(got.stdout[1], got.state[0])").split() == ["1", "FINISHED"]
+
+
+def test_a_job_in_the_background_and_a_script_below_a_kernel_find_the_same(
+    kernel: Callable[..., Cell], tmp_path: Path
+) -> None:
+    cell = kernel()
+    (tmp_path / "script.py").write_text(
+        "from stratos_jupyter import Processor\n"
+        f"Processor('local', job_id='below').explicit_batch(['env | grep -E \"{OURS}\" | sort > below'])\n"
+    )
+    cell(f"!{sys.executable} script.py")
+    cell(
+        "%%stratos explicit --job keep --max-tasks 1 --env FORCE_COLOR=1\n"
+        "until [ -e go ]; do sleep 0.02; done\n"
+        f"env | grep -E '{OURS}' | sort > kept; mv kept behind"
+    )
+    cell("%stratos detach keep")
+    (tmp_path / "go").touch()
+    until((tmp_path / "behind").exists, 30.0)
+    assert (tmp_path / "below").read_text() == "OMP_NUM_THREADS=1\nSTRATOS_THREADS=1\n"
+    assert (tmp_path / "behind").read_text() == "FORCE_COLOR=1\nOMP_NUM_THREADS=1\nSTRATOS_THREADS=1\nTERM=xterm\n"
 
 
 @pytest.mark.usefixtures("session")
