@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from stratos_jupyter.backend.core.events import Attached, BatchLost
 from stratos_jupyter.backend.core.rules import Cause, Halt, Rules
-from stratos_jupyter.backend.core.states import Reason, TaskState
+from stratos_jupyter.backend.core.states import IN_FLIGHT, Reason, TaskState
 from stratos_jupyter.backend.engines.base import Result
 from tests.contract.conftest import Run
 from tests.waiting import until
@@ -94,7 +95,7 @@ def test_results_that_are_judged_count_as_they_are_found(run: Run) -> None:
 
     run.judge = judge
     run.add("echo a", "echo 1")
-    until(lambda: len(waiting) >= 2 or (waiting and run.kind == "mesos"))
+    until(lambda: waiting)
     assert run.rows() == []  # nothing counts, and nothing is acknowledged, before it is judged
 
     def all_judged() -> bool:
@@ -106,3 +107,25 @@ def test_results_that_are_judged_count_as_they_are_found(run: Run) -> None:
     assert ended(run) == {0: ("FAILED", "output", 0, 2), 1: ("FINISHED", "exit", 0, 1)}
     assert [row.note for row in run.journal.attempts(0)] == ["no number", "no number"]
     run.judge = lambda results, take: False
+
+
+@pytest.mark.parametrize("engine", ["scripted", "local"])
+def test_what_waits_to_be_judged_is_not_lost_by_what_is_heard_after_it(run: Run) -> None:
+    waiting: list[Callable[[], object]] = []
+
+    def judge(results: Sequence[Result], take: Callable[[Sequence[Result]], None]) -> bool:
+        waiting.append(lambda: take(results))
+        return True
+
+    run.judge = judge
+    run.add("echo a")
+    until(lambda: waiting)
+    run.driver.call(lambda: run.loop.post(Attached(run.loop.now())))  # nobody has the attempt any more
+    run.driver.call(lambda: run.loop.post(BatchLost(run.loop.now(), 1)))
+    assert run.state(0) in IN_FLIGHT
+    run.judge = lambda results, take: False
+    for done in waiting:
+        run.driver.call(done)
+    run.wait()
+    assert ended(run) == {0: ("FINISHED", "exit", 0, 1)}
+    assert run.view.attempts_lost == 0

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 from ...errors import JournalError
 from ..core.decisions import Decision, Finish, Launch, Settle
 from ..core.events import (
+    Attached,
     BatchLost,
     Ending,
     Event,
@@ -27,6 +28,7 @@ from ..core.events import (
     RelaunchAsked,
     TasksAdded,
     TasksEnded,
+    TasksReturned,
     Tick,
 )
 from ..core.resources import Resources
@@ -47,6 +49,8 @@ log = logging.getLogger(__name__)
 SHOW_EVERY_S: Final = 0.1
 #: a journal that could not be written is tried again after this long, in seconds
 RETRY_S: Final = 1.0
+#: events by which attempts may be given up whose results have come and wait to be judged
+TELLS_OF_LOSS: Final = (Attached, BatchLost, TasksReturned)
 #: notices that a view carries
 NOTICES: Final = 5
 
@@ -146,8 +150,8 @@ class JobLoop:
 
     def post(self, event: Event) -> None:
         """Take in an event."""
-        if isinstance(event, BatchLost) and self._judge((), lambda _: self._take_in(event)):
-            return  # results of it came before, and are not lost
+        if isinstance(event, TELLS_OF_LOSS) and self._judge((), lambda _: self._take_in(event)):
+            return  # results that came before it are not lost
         self._take_in(event)
 
     def _take_in(self, event: Event) -> None:
