@@ -32,6 +32,7 @@ from .backend.core.why import sentences
 from .backend.driver import Driver
 from .backend.engines.base import Largest, Tail
 from .backend.engines.loop import JobLoop
+from .backend.inherited import Inherited
 from .backend.store.journal import Journal
 from .backend.store.outputs import bounded_text, last_text
 from .backend.store.rows import FactRow, FirstRow, ResultRow
@@ -840,9 +841,9 @@ class Job:
         for callback in self._subscribers:
             callback(view)
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors of connections that a forked child must not keep."""
-        return self._loop.engine.descriptors()
+    def connections(self) -> list[Inherited]:
+        """Return the connections of which a forked child must not keep a copy open."""
+        return self._loop.engine.connections()
 
     def end(self) -> Future[None]:
         """End what runs; the future is done when all of it is gone."""

@@ -130,8 +130,8 @@ class Link(asyncio.Protocol):
         except BaseException:
             connection.close()
             raise
-        #: of the connection, for a forked child to close
-        self.descriptor = connection.fileno()
+        #: what is sent and received; the transport closes this very object
+        self.connection = connection
         self.send(["hello", VERSION])
         self._connecting = self._loop.create_task(self._connect(connection))
         # One that is cancelled before it has begun closes nothing.

@@ -32,6 +32,7 @@ from ..core.resources import SLACK, Resources
 from ..core.states import Reason
 from ..core.why import WORDS, amount_text
 from ..executor.spool import read_spool
+from ..inherited import Inherited
 from .base import Sink, Tail, Work
 from .link import GONE, LOG, SPOOL, Link
 from .machine import Machine
@@ -553,9 +554,9 @@ class LocalEngine:
             self._stopping.append(link)
             link.stop()
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors of the connections to executors."""
-        return [link.descriptor for link in (*self._links, *self._stopping) if not link.gone.done()]
+    def connections(self) -> list[Inherited]:
+        """Return the connections to executors."""
+        return [link.connection for link in (*self._links, *self._stopping)]
 
     def let_go(self) -> None:
         """End all connections and let what runs go on, for whoever attaches next."""

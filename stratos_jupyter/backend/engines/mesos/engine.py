@@ -18,6 +18,7 @@ from ...core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, R
 from ...core.events import Attached, Offer, OffersArrived, OfferUnfit, PauseAsked
 from ...core.placement import BatchPolicy
 from ...core.states import Reason
+from ...inherited import Inherited
 from ..base import Sink, Tail, Work
 from . import happenings as on
 from . import wire
@@ -416,9 +417,9 @@ class MesosEngine:
             told = None if answer is None else Tail(answer["stdout"], answer["stderr"], answer.get("note", ""))
             future.set_result(told)
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors of the connection to the master."""
-        return self._connection.descriptors()
+    def connections(self) -> list[Inherited]:
+        """Return the connections to the master."""
+        return self._connection.connections()
 
     def let_go(self) -> None:
         """End the connection and let what runs go on, for whoever attaches next."""
