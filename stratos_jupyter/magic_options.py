@@ -30,8 +30,8 @@ from .rule_values import (
 )
 from .settings import Stratos
 from .sites import output_limit
-from .spec import JobSpec, OutputMode
-from .values import parse_columns, parse_duration_s, parse_size_mib
+from .spec import SHELL, JobSpec, OutputMode
+from .values import parse_columns, parse_duration_s, parse_shell, parse_size_mib
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -65,7 +65,7 @@ failure_options = group(
     Argument("--timeout", "the longest that a task may run: 90s, 10m, 2h, or 200% of the median of those that finished",
              "TIME"),
     Argument("--retries", "how often a task is tried again after failures of its own", "N"),
-    Argument("--retry-on", "which failures those are; all when not given: exit, exit:1,137, signal, signal:11, "
+    Argument("--retry-on", "which failures those are; all when not given: exit, exit:1,3, signal, signal:11, "
              "timeout, memory, disk", "CAUSE,..."),
     Argument("--retry-delay", "how long the first retry waits; each further one waits twice as long", "TIME"),
     Argument("--halt", "stop launching after this many failed tasks: 5, or 10% of those that have ended", "N"),
@@ -85,6 +85,9 @@ result_options = group(
     Argument("--log-dir", "the directory for --output disk", "DIR", complete="directories"),
 )  # fmt: skip
 environment_options = group(
+    Argument("--shell", "the shell that reads the commands, with its options: sh, zsh, bash (which goes on after a "
+             "line that fails), 'bash -euo pipefail'; a first line #! in the cell names another interpreter", "SHELL",
+             complete="shells"),
     Argument("--cwd", "the directory in which commands run", "DIR", complete="directories"),
     Argument("--env", "set a variable for the tasks, or hand on this kernel's; may be repeated", "NAME[=VALUE]",
              many=True, complete="environment"),
@@ -185,6 +188,7 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
         rules=rules,
         hdfs=hdfs,
         fetch=fetch,
+        shell=read("shell", parse_shell, given("shell"), SHELL),
         mounts=parse_mounts(settings.hdfs_mounts) if hdfs else (),
     )
     return spec, wrong

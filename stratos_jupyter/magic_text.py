@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -145,6 +146,8 @@ def preview_text(spec: JobSpec, commands: Commands) -> str:
     """Return what a submission would start."""
     lines = [f"{clean(spec.job_id)} on {clean(spec.master)}: {counted(len(commands), 'task')}, each {spec.demand()}"]
     first = range(min(SHOWN, len(commands)))
+    if not len(commands) or not commands.command(0).startswith("#!"):
+        lines.append(f"read by {clean(shlex.join(spec.shell))}")
     lines += [f"{index}: " + printable(commands.command(index)).replace("\n", "\n   ") for index in first]
     if len(commands) > SHOWN:
         lines.append(f"… and {len(commands) - SHOWN:,} more")

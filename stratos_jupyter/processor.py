@@ -25,9 +25,9 @@ from .rule_values import (
 )
 from .session import Session, current
 from .sites import is_local, output_limit
-from .spec import JobSpec, OutputMode
+from .spec import SHELL, JobSpec, OutputMode
 from .stream import Outputs, Stream
-from .values import as_number, parse_duration_s, parse_size_mib, split_explicit
+from .values import as_number, parse_duration_s, parse_shell, parse_size_mib, split_explicit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +67,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "gpus_per_task": _Unset(0),
     "hdfs": _Unset(""),
     "fetch": _Unset(False),
+    "shell": _Unset("bash -e"),
 }
 #: on this machine nobody else takes what is not reserved
 _LOCAL_DEFAULTS: Final[dict[str, Any]] = {"threads_per_task": 1, "mem_per_task": 0, "disk_per_task": 0}
@@ -114,7 +115,7 @@ class Processor:
     retries : int or str
         How often a task is tried again after failures of its own.
     retry_on : str
-        Which failures those are, as ``"exit:1,137,signal,timeout,memory,disk"``; all of them when ''.
+        Which failures those are, as ``"exit:1,3,signal,timeout,memory,disk"``; all of them when ''.
     retry_delay : float or str
         How long the first retry waits; each further one waits twice as long.
     halt : int or str
@@ -136,6 +137,8 @@ class Processor:
         ``~/.hdfscli.cfg``. When not given, the setting ``hdfs``, from ``%config`` or ``STRATOS_HDFS``.
     fetch : bool
         Whether ``%f%`` of a file behind a URL, as ``hdfs:/PATH``, is a copy on the task's node, removed after the task.
+    shell : str
+        The shell that reads the commands, with its options: ``"bash -e"``, ``"sh"``, ``"bash -euo pipefail"``.
 
     Raises
     ------
@@ -184,6 +187,7 @@ class Processor:
         gpus_per_task: float | str = _DEFAULTS["gpus_per_task"],
         hdfs: str = _DEFAULTS["hdfs"],
         fetch: bool = _DEFAULTS["fetch"],
+        shell: str = _DEFAULTS["shell"],
     ) -> None:
         given = {
             "role": role,
@@ -209,6 +213,7 @@ class Processor:
             "gpus_per_task": gpus_per_task,
             "hdfs": hdfs,
             "fetch": fetch,
+            "shell": shell,
         }
         spec = _spec(master, given, settings or {})
         session = current()
@@ -448,8 +453,8 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
             values[name] = value
         elif name in settings:
             values[name] = settings[name]
-        elif name == "hdfs":
-            values[name] = configured().hdfs
+        elif name in ("hdfs", "shell"):
+            values[name] = getattr(configured(), name)
         elif local and name in _LOCAL_DEFAULTS:
             values[name] = _LOCAL_DEFAULTS[name]
         else:
@@ -479,6 +484,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
     priority = int(number("priority"))
     gpus = number("gpus_per_task")
     hdfs = read("hdfs", checked_address, "")
+    shell = read("shell", parse_shell, SHELL)
     fetch: tuple[str, ...] = ()
     if values["fetch"]:
         try:
@@ -528,6 +534,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         priority=priority,
         hdfs=hdfs,
         fetch=fetch,
+        shell=shell,
         mounts=parse_mounts(configured().hdfs_mounts) if hdfs else (),
         monitor=str(monitor),
         monitor_source=source,

@@ -19,9 +19,10 @@ _PER_S: Final = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_retry_on(text: str) -> tuple[Cause, ...]:
-    """Return the failures that ``exit:1,137,signal,timeout,memory,disk`` names.
+    """Return the failures that ``exit:1,3,signal,timeout,memory,disk`` names.
 
     ``exit`` is any exit code but 0, ``signal:9`` one signal; a bare number is one more code of what stands before it.
+    ``exit:137`` is ``signal:9`` as a shell says it.
 
     Raises
     ------

@@ -18,6 +18,8 @@ FIXED_COLUMNS: Final = (
     *("submitted_at", "started_at", "finished_at", "wall_s", "cpu_s", "max_rss_mib", "local_fraction"),
     *("stdout", "stderr", "parse_error"),
 )
+#: what people type is bash, and a line that fails is not passed over
+SHELL: Final = ("bash", "-e")
 DTYPES: Final = ("int", "float", "str", "bool")
 _JOB_ID: Final = re.compile(r"[^\W_][\w.\-]{0,99}|_[\w.\-]{0,99}")
 
@@ -86,6 +88,8 @@ class JobSpec:
     fetch : tuple of str
         A user and the addresses of WebHDFS, where files behind URLs are copied to the node for their tasks; empty
         where they are not.
+    shell : tuple of str
+        The shell that reads the commands, and its options; a command whose first line is ``#!`` names its own.
     """
 
     job_id: str = "untitled"
@@ -113,6 +117,7 @@ class JobSpec:
     hdfs: str = ""
     mounts: tuple[tuple[str, str], ...] = ()
     fetch: tuple[str, ...] = ()
+    shell: tuple[str, ...] = SHELL
 
     def demand(self) -> Resources:
         """Return what a task asks for."""
@@ -187,4 +192,5 @@ class JobSpec:
         for name in ("where", "columns", "mounts"):
             values[name] = tuple((first, second) for first, second in values.get(name, ()))
         values["fetch"] = tuple(values.get("fetch", ()))
+        values["shell"] = tuple(values.get("shell", ("sh",)))  # what read commands before one could choose
         return JobSpec(**values)

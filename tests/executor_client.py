@@ -178,6 +178,7 @@ class Client:
             "timeout_s": None,
             "threads": "2",
             "grace_s": 5.0,
+            "shell": None,
             "monitor": None,
             "relauncher": None,
             "update_interval_s": 10.0,

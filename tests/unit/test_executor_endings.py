@@ -223,7 +223,7 @@ def test_whoever_ignores_term_is_killed(client: Client, grace_s: float) -> None:
 @pytest.mark.parametrize("unmarked", [False, True], ids=["marked", "unmarked"])
 def test_nothing_of_a_killed_task_is_left_when_it_is_reported(client: Client, unmarked: bool) -> None:
     client.context(grace_s=0.1)
-    client.batch([daemon("pid", unmarked=unmarked) + "; setsid sh -c 'echo $$ > other; exec sleep 1000'"])
+    client.batch([daemon("pid", unmarked=unmarked) + "; setsid sh -c 'echo $$ > other; exec sleep 1000'; :"])
     client.wait_started(0)
     pids = pid_in(client.folder / "pid"), pid_in(client.folder / "other")
     client.send(["kill", [[0, 1]]])

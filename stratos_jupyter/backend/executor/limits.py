@@ -23,6 +23,7 @@ from .kill import Killer
 from .loop import Alarm, Loop
 from .procs import Proc, census, share
 from .scratch import measure, remove_scratch
+from .script import remove_script
 from .work import Task, encode
 
 MIB = 1048576.0
@@ -85,6 +86,7 @@ class Limits:
             self._cgroups.over(task)
         remove_scratch(task)
         remove_copy(task)
+        remove_script(task)
 
     def _look_at_memory(self) -> None:
         before = monotonic()

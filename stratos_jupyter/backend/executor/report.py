@@ -5,6 +5,7 @@ nothing is left to be run nothing is waited for.
 """
 
 import os
+import signal
 import sys
 from time import monotonic, time
 from typing import Any, List, Optional, Sequence
@@ -15,6 +16,11 @@ from .outlet import Outlet
 from .work import Batch, Task
 
 FLUSH_S = 0.030
+
+#: Of a signal that ends programs for what they did, or that ends them from outside, a shell makes 128 and its number.
+_DEADLY = frozenset(
+    (*(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL), *(signal.SIGABRT, signal.SIGKILL, signal.SIGTERM))
+)
 
 _RSS_UNIT = 1048576.0 if sys.platform == "darwin" else 1024.0
 
@@ -48,7 +54,10 @@ class Reporter:
         code = None
         if status is not None:
             code = os.WEXITSTATUS(status)
-            if os.WIFSIGNALED(status):
+            if code - 128 in _DEADLY and not reason:
+                # A shell that has waited for the program says so: whether it has makes no difference.
+                code, reason = code - 128, "signal"
+            elif os.WIFSIGNALED(status):
                 # For a task that we ended the sign tells a signal from an exit code.
                 code = -os.WTERMSIG(status) if reason else os.WTERMSIG(status)
                 reason = reason or "signal"

@@ -6,8 +6,9 @@ the locale of this process says (under ``python -I`` and Python 3.6 it may well 
 """
 
 from collections import deque
-from typing import Any, Deque, Dict, FrozenSet, List, Optional, Set, Tuple, Type
+from typing import Any, Deque, Dict, List, Optional, Set, Tuple, Type
 
+from .command import USUAL, Shell
 from .heard import HeardStream
 from .loop import Alarm
 from .streams import Stream
@@ -45,7 +46,7 @@ class Context:
     ----------
     fields : dict
         As sent: cwd, env, output, output_limit, log_directory, sandbox, label, timeout_s, threads,
-        grace_s, fetch, monitor, relauncher, update_interval_s.
+        grace_s, shell, fetch, monitor, relauncher, update_interval_s.
     """
 
     __slots__ = (
@@ -53,7 +54,6 @@ class Context:
         "env",
         "fetch",
         "files",
-        "functions",
         "grace_s",
         "label",
         "log_directory",
@@ -62,6 +62,7 @@ class Context:
         "output_limit",
         "sandbox",
         "search",
+        "shell",
         "stream",
         "timeout_s",
         "watch_plan",
@@ -77,13 +78,13 @@ class Context:
             env.pop("STRATOS_TASK", None)
             env["STRATOS_THREADS"] = threads
             env.setdefault("OMP_NUM_THREADS", threads)
-            self.env: List[bytes] = [encode(name) + b"=" + encode(value) for name, value in env.items()]
+            #: The search path of commands.
             self.search: List[bytes] = [encode(folder) for folder in env.get("PATH", DEFAULT_PATH).split(":")]
-            #: Functions that bash hands down; a bash that is called sh knows them.
-            self.functions: FrozenSet[str] = frozenset(
-                name[len("BASH_FUNC_") :].rstrip("%()") for name in env if name.startswith("BASH_FUNC_")
-            )
-            self.cwd: bytes = encode(str(fields["cwd"]))
+            cwd = str(fields["cwd"])
+            self.cwd: bytes = encode(cwd)
+            #: What executes commands; it sets what a shell would set in the environment.
+            self.shell = Shell([str(word) for word in fields.get("shell") or USUAL], env, cwd, self.search)
+            self.env: List[bytes] = [encode(name) + b"=" + encode(value) for name, value in env.items()]
             self.output = str(fields["output"])
             #: The most of a stream that goes back where nobody there can read our files; 0: they can.
             self.output_limit = int(fields.get("output_limit") or 0)
@@ -221,6 +222,8 @@ class Task:
     #: Its memory cgroup and its scratch folder, where it has them (cgroup.py, limits.py).
     cgroup = ""
     scratch = ""
+    #: The file that holds its command, where that names its own interpreter (script.py).
+    script = ""
     #: The folder of the copy of its file, where it has one (fetch.py).
     copy = ""
 
