@@ -179,7 +179,19 @@ def log_text(job: Job, log: TaskLog) -> str:
     if not log.stdout and not log.stderr:
         silent = "its output was discarded" if job.spec.output is OutputMode.NONE else "it has not written anything"
         lines.append(silent if log.attempts or log.live else "it has not started")
+    if _ended_silently(job, log):
+        shell = shlex.join([*job.spec.shell, "-x"])
+        lines.append(f"the shell ends at the first command that fails, and that one said nothing: --shell '{shell}' "
+                     "shows each command as it runs")  # fmt: skip
     return "\n".join(lines)
+
+
+def _ended_silently(job: Job, log: TaskLog) -> bool:
+    """Say whether one cannot tell from what a task wrote which of its commands failed."""
+    last = log.attempts[-1] if log.attempts else None
+    failed = last is not None and last.reason == "exit" and bool(last.exit_code)
+    return failed and not log.stderr and "-e" in job.spec.shell and job.spec.output is not OutputMode.NONE \
+        and not log.command.startswith("#!")  # fmt: skip
 
 
 def _attempt_text(row: ResultRow) -> str:

@@ -92,6 +92,16 @@ def test_a_cell_and_its_options_stay_as_typed(shell: InteractiveShell, run: Run,
     assert df.command[0] == body.replace("%f%", "data/a.txt")
 
 
+def test_the_log_says_how_to_find_the_command_that_failed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("%%stratos explicit --job demo --wait\nfalse; echo on\nls no-such-file; echo on\n[ -e x ] || exit 3\nexit 0")
+    said = []
+    for task in range(4):
+        capsys.readouterr()
+        run(f"%stratos log demo {task}")
+        said.append(capsys.readouterr().out)
+    assert ["--shell 'bash -e -x' shows each command" in text for text in said] == [True, False, True, False]
+
+
 @pytest.mark.parametrize(
     ("params", "body", "stdout"),
     [
