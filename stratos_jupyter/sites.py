@@ -145,8 +145,8 @@ class LocalSite:
 
     def make_engine(self, loop: JobLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
         """Make the engine of a run."""
-        linger_s = default_failover_s()
-        return LocalEngine(loop, work, self.machine, journal.folder, priority=spec.priority, linger_s=linger_s)
+        failover_s = default_failover_s()
+        return LocalEngine(loop, work, self.machine, journal.folder, priority=spec.priority, failover_s=failover_s)
 
 
 def common_context(spec: JobSpec) -> dict[str, object]:

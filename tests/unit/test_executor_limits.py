@@ -425,7 +425,7 @@ def test_kill_says_why(client: Client, given: str | None, expected: str) -> None
     ],
 )
 def test_who_asks_for_nonsense_is_not_understood(message: list[object]) -> None:
-    with Client(linger_s=20.0) as client:
+    with Client(failover_s=20.0) as client:
         client.context()
         client.send(message)
         assert client.lost()

@@ -97,7 +97,7 @@ class LocalEngine:
         The run's folder: for the executors' own logs.
     priority : int
         Of this job among those on the machine.
-    linger_s : float
+    failover_s : float
         How long an executor outlives its kernel.
     """
 
@@ -105,7 +105,7 @@ class LocalEngine:
     page = ""
 
     def __init__(
-        self, sink: Sink, work: Work, machine: Machine, folder: Path, *, priority: int = 0, linger_s: float = 0.0
+        self, sink: Sink, work: Work, machine: Machine, folder: Path, *, priority: int = 0, failover_s: float = 0.0
     ) -> None:
         self.policy = BatchPolicy(BATCH_TARGET_S, BATCH_MOST, alone=True)
         self.priority = priority
@@ -117,7 +117,7 @@ class LocalEngine:
         self._work = work
         self._machine = machine
         self._folder = folder
-        self._linger_s = linger_s
+        self._failover_s = failover_s
         self._attaching: set[Link] = set()  # found, and not heard yet
         self._survivors: set[tuple[int, int]] | None = None  # attempts that they have; None when all is settled
         self._launched: dict[tuple[int, int], int] = {}  # meanwhile: attempt -> batch, as the journal has it
@@ -271,7 +271,7 @@ class LocalEngine:
     def _start_link(self) -> None:
         records = self._folder / EXECUTORS
         number = 1 + max((int(entry.name) for entry in records.glob("[0-9]*")), default=0)
-        link = Link(records / str(number), self._receive, self._link_lost, linger_s=self._linger_s)
+        link = Link(records / str(number), self._receive, self._link_lost, failover_s=self._failover_s)
         self._links.append(link)
         self._contexts[link] = set()
 

@@ -88,7 +88,7 @@ class Limits:
 
     def _look_at_memory(self) -> None:
         before = monotonic()
-        tasks = [task for task in self._running.values() if task.batch.mem_mib and task.known and not task.exited]
+        tasks = [task for task in self._running.values() if task.batch.mem_mib and task.known and task.active]
         everybody = census() if tasks else None
         if everybody is None:
             return
@@ -132,7 +132,7 @@ class Limits:
         try:
             next(self._walk)
         except StopIteration:
-            tasks = [task for task in self._running.values() if task.batch.disk_mib and task.known and not task.exited]
+            tasks = [task for task in self._running.values() if task.batch.disk_mib and task.known and task.active]
             if tasks:
                 self._walk = self._walk_all(tasks)
                 self._walk_s = 0.0
@@ -154,7 +154,7 @@ class Limits:
                 if count % _ENTRIES == 0 and monotonic() > until:
                     yield
                     until = monotonic() + _TURN_S
-            if used > limit and not task.reason and not task.exited:
+            if used > limit and not task.reason and task.active:
                 self._killer.end(task, "disk")
                 task.note = _used("wrote", used, task.batch.disk_mib, "disk")
         yield

@@ -11,6 +11,7 @@ from typing import Any, List, Optional, Sequence
 
 from .exits import Outcome
 from .loop import Alarm, Loop
+from .notes import joined, left_text
 from .outlet import Outlet
 from .work import Batch, Task
 
@@ -55,11 +56,11 @@ class Reporter:
         out, err = task.out, task.err
         texts = out.result(), err.result()
         note = task.note
-        if out.trouble or err.trouble:
-            note = "; ".join(filter(None, (note, out.trouble, err.trouble)))
+        if task.left or out.trouble or err.trouble:
+            note = joined(left_text(task.left), note, out.trouble, err.trouble)
         cpu_s = rss_mib = 0.0
         if usage is not None:
-            cpu_s = usage.ru_utime + usage.ru_stime
+            cpu_s = usage.ru_utime + usage.ru_stime + task.used_s
             rss_mib = usage.ru_maxrss / _RSS_UNIT
         record = [
             task.number, task.attempt, task.batch.id, reason or "exit", code, task.started_at, task.finished_at,
@@ -90,7 +91,7 @@ class Reporter:
     def flush(self) -> None:
         """Tell it now."""
         if self._new:
-            self.announce([task for task in self._new if not task.exited])
+            self.announce([task for task in self._new if task.active])
             self._new = []
         if self._records:
             records, self._records = self._records, []
