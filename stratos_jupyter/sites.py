@@ -155,6 +155,7 @@ def common_context(spec: JobSpec) -> dict[str, object]:
         "output": spec.output.value,
         "log_directory": spec.log_directory,
         "timeout_s": spec.timeout_s,
+        "linger_s": spec.linger_s,
         "threads": f"{spec.threads:g}",
         "grace_s": GRACE_S,
         **({"fetch": list(spec.fetch)} if spec.fetch else {}),

@@ -37,6 +37,7 @@ from .link import GONE, LOG, SPOOL, Link
 from .machine import Machine
 from .orphans import end_orphans
 from .records import result_of
+from .waiting import waiting_text
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +132,7 @@ class LocalEngine:
         self._left: dict[int, set[tuple[int, int]]] = {}  # by batch: attempts not yet reported
         self._where: dict[tuple[int, int], int] = {}  # attempt -> batch
         self._tails: dict[int, Future[Tail | None]] = {}
+        self._waiting: dict[Link, str] = {}  # what is shown of tasks that wait for background processes
         self._troubles: dict[Link, str] = {}  # what an executor, or what is to be said of one, is in trouble with
         self._failures = 0
         self._not_started = ""
@@ -345,6 +347,8 @@ class LocalEngine:
                 if future is not None:
                     note = "" if answer is None else answer.get("note", "")
                     future.set_result(None if answer is None else Tail(answer["stdout"], answer["stderr"], note))
+            case ["waiting", rows]:
+                self._say_waiting(link, waiting_text(rows))
             case ["hello", facts, *_]:
                 link.learn(facts["pid"])
                 self._sink.withdraw(self._troubles.pop(link, ""))
@@ -361,6 +365,12 @@ class LocalEngine:
                     self._sink.notice(text)
             case _:
                 pass  # what a newer executor may say beyond this version
+
+    def _say_waiting(self, link: Link, text: str) -> None:
+        self._sink.withdraw(self._waiting.pop(link, ""))
+        if text:
+            self._waiting[link] = text
+            self._sink.notice(text)
 
     # -- what an earlier process has left -----------------------------------------------------------------
 
@@ -502,6 +512,7 @@ class LocalEngine:
         for attempt in attempts:
             del self._where[attempt]
         self._sink.withdraw(self._troubles.pop(link, ""))
+        self._say_waiting(link, "")
         why = _last_line(link.record / LOG)
         self._bury(link.record)  # before its batches are given up: what ended there has ended
         if link not in self._stopping:

@@ -94,7 +94,7 @@ class Adopted:
 
     def reap_all(self) -> bool:
         """Reap all that have exited; True when there were any."""
-        return any([self.reap(pid) for pid in self.pids() or ()])
+        return sum(map(self.reap, self.pids() or ())) > 0
 
 
 def session(task: Task) -> List[Proc]:

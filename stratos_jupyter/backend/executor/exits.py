@@ -1,8 +1,8 @@
 """Whose leader has exited: looked at first, reaped later.
 
 ``waitid`` with WNOWAIT tells who has exited and leaves a zombie, so that the process id, hence the number of the
-group and of the session, stays taken until all is done that needs it. A zombie that is held longer would be what ``waitid`` names each
-time, so while there is one each leader is asked by itself. Unknown children are adopted orphans and simply reaped.
+group and of the session, stays taken until all is done that needs it. A zombie that is held longer would be what
+``waitid`` names each time, so while there is one each leader is asked by itself. Unknown children are adopted orphans.
 A system without ``waitid`` reaps when it asks.
 """
 

@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, List, Optional
 from .adopted import Adopted, session
 from .helpers import one_line
 from .loop import Alarm, Loop
+from .notes import WAITING
 from .procs import Proc, title
 from .work import Task
 
@@ -121,7 +122,7 @@ class Lingering:
                 wait.due = min(wait.due, wait.until)
             if wait.say_at <= now:
                 wait.say_at = now + SAY_S
-                task.waiting = "waiting for " + background(task)
+                task.waiting = WAITING + background(task)
 
     def _end(self, wait: Wait) -> None:
         del self._waits[wait.task.pid]

@@ -11,6 +11,9 @@ _LIMIT = 800
 _DISTINCT = 8
 
 
+#: So begins the note of a task whose command has ended, and that waits for what it put into the background.
+WAITING = "waiting for "
+
 _LEFT = re.compile(r"(\d+) process(?:es)? that it left behind (?:was|were) ended")
 _NAMES = 5
 

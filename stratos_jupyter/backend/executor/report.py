@@ -5,7 +5,6 @@ nothing is left to be run nothing is waited for.
 """
 
 import os
-import sys
 from time import monotonic, time
 from typing import Any, List, Optional, Sequence
 
@@ -13,11 +12,10 @@ from .exits import Outcome
 from .loop import Alarm, Loop
 from .notes import joined, left_text
 from .outlet import Outlet
+from .sizes import Sizes
 from .work import Batch, Task
 
 FLUSH_S = 0.030
-
-_RSS_UNIT = 1048576.0 if sys.platform == "darwin" else 1024.0
 
 
 class Reporter:
@@ -29,9 +27,12 @@ class Reporter:
         Calls us back.
     link : Outlet
         Takes the messages.
+    sizes : Sizes
+        Knows how much memory a task has had.
     """
 
-    def __init__(self, loop: Loop, link: Outlet) -> None:
+    def __init__(self, loop: Loop, link: Outlet, sizes: Sizes) -> None:
+        self._sizes = sizes
         self._link = link
         self._records: List[List[Any]] = []
         self._new: List[Task] = []
@@ -61,7 +62,7 @@ class Reporter:
         cpu_s = rss_mib = 0.0
         if usage is not None:
             cpu_s = usage.ru_utime + usage.ru_stime + task.used_s
-            rss_mib = usage.ru_maxrss / _RSS_UNIT
+            rss_mib = self._sizes.most_mib(task, usage)
         record = [
             task.number, task.attempt, task.batch.id, reason or "exit", code, task.started_at, task.finished_at,
             cpu_s, rss_mib, texts[0], texts[1], note,

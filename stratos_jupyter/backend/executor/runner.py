@@ -29,10 +29,11 @@ from .limits import Limits
 from .linger import Lingering, background
 from .loop import READ, Alarm, Loop
 from .monitor import Monitors
-from .notes import joined
+from .notes import WAITING, joined
 from .outlet import Outlet
 from .relaunch import Relaunchers
 from .report import Reporter
+from .sizes import Sizes
 from .streams import Stream
 from .work import Batch, Item, Key, Task
 
@@ -79,16 +80,15 @@ class Runner:
         self._launcher = launcher
         self._slots: Dict[int, Slot] = {}
         self._running: Dict[int, Task] = {}
-        self._report = Reporter(loop, link)
+        self._sizes = Sizes(loop, self._running)
+        self._report = Reporter(loop, link, self._sizes)
         self._helpers = Helpers(loop, launcher.spawner, self._left_behind)
         self._adopted = Adopted(self._running, self._helpers.live)
         self._lingering = Lingering(loop, self._running, self._adopted, self._ended, self._expired, self._tell_waiting)
-        self._exits = Exits(
-            loop, self._running, self._helpers, self._adopted, self._exited, self._lingering.look
-        )
+        self._exits = Exits(loop, self._running, self._helpers, self._adopted, self._exited, self._lingering.look)
         self._killer = Killer(loop, self._running, self._helpers.live, self._adopted, self._over, cgroups)
         self._cgroups = cgroups
-        self._limits = Limits(loop, self._running, self._killer, cgroups)
+        self._limits = Limits(loop, self._running, self._killer, cgroups, self._sizes)
         self._monitors = Monitors(loop, self._helpers, self._read, self._end_for_monitor)
         self._relaunchers = Relaunchers(loop, self._helpers, self._report_watched)
         self._young: Deque[Task] = deque()
@@ -144,7 +144,7 @@ class Runner:
             if (task.number, task.attempt) == (number, attempt):
                 self._know(task)
                 self._read(task)
-                waiting = "waiting for " + background(task) if task.lingers else ""
+                waiting = WAITING + background(task) if task.lingers else ""
                 note = joined(waiting, task.note, "" if task.watch is None else task.watch.notes.text())
                 return {"stdout": task.out.tail(nbytes), "stderr": task.err.tail(nbytes), "note": note}
         return None
@@ -263,7 +263,7 @@ class Runner:
             slot.ready = None
         task.started = now = monotonic()
         task.started_at = time()
-        failure = self._launcher.start(task)
+        failure = self._limits.start(task, self._launcher.start)
         if slot.batch is not batch:
             slot.batch = batch
             if batch.limit_s is not None:
@@ -276,6 +276,8 @@ class Runner:
         self._running[task.pid] = task
         self._young.append(task)
         self._adult.by(now + YOUNG_S)
+        self._sizes.started(task)
+        self._books.by(0.0)
 
     def _prepare(self, slot: Slot) -> None:
         """Have the next command of a slot at hand, so that the slot will not stand idle meanwhile."""
@@ -312,6 +314,7 @@ class Runner:
             task.deadline = task.started + timeout_s
             self._limit.by(task.deadline)
         self._limits.watch(task)
+        self._sizes.watch(task)
         plan = task.batch.context.watch_plan
         if plan is not None:
             self._monitors.watch(task, plan)
@@ -412,6 +415,7 @@ class Runner:
                 self._report_watched(task, outcome)
             if not task.known:
                 self._prepare(self._slots[task.slot])
+        self._sizes.look_at_fresh()
         if not all(task.alone for task, _outcome in finished):
             self._killer.task_ended()
 

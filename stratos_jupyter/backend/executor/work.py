@@ -229,6 +229,11 @@ class Task:
     #: What adopted processes of its session have used: processor time, and the most memory that one of them had.
     used_s = 0.0
     used_rss = 0
+    #: Of what it has in use, what others share: it isn't counted (limits.py).
+    shared_bytes = 0.0
+    #: What it had in use, in bytes, and when.
+    used_bytes = 0
+    used_at = 0.0
     #: The most memory that was seen of one of its processes, in KiB (sizes.py).
     seen_kib = 0
     #: While it is being ended: when KILL follows TERM, when to look again, how long to wait then (kill.py).
