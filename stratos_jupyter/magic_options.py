@@ -65,8 +65,8 @@ pace_options = group(
 failure_options = group(
     Argument("--timeout", "the longest that a task may run: 90s, 10m, 2h, or 200% of the median of those that finished",
              "TIME"),
-    Argument("--linger", "how long what a task has put into the background is waited for once its command has ended: 10s, "
-             "0 for not at all; to its end when not given", "TIME"),
+    Argument("--linger", "how long what a task has put into the background is waited for once its command has ended: "
+             "10s, 0 for not at all; to its end when not given", "TIME"),
     Argument("--retries", "how often a task is tried again after failures of its own", "N"),
     Argument("--retry-on", "which failures those are; all when not given: exit, exit:1,137, signal, signal:11, "
              "timeout, memory, disk", "CAUSE,..."),

@@ -1,13 +1,13 @@
 """What a task may use of memory and disk, looked at now and then.
 
-Memory: where we may make cgroups, a task with a limit is in one from its first moment, and the kernel keeps the limit. A
-process that it ends makes the reason "memory", whatever the script around it makes of that, and the rest is ended.
+Memory: where we may make cgroups, a task with a limit is in one from its first moment, and the kernel keeps the limit.
+A process that it ends makes the reason "memory", whatever the script around it makes of that, and the rest is ended.
 
 Elsewhere: resident sizes of all of its processes, four times a second, and in between those of its leader's family, so
-often that what grows is met before it has half of what is left. A page that several processes share counts once for each
-of them there, so it is their proportional shares that decide, which are dearer to ask for and therefore asked for only
-once the simple sum is too much. What was too quick for all of that is found out when it has ended. Whoever takes too
-much gets KILL without grace, for it would take its neighbours' memory meanwhile.
+often that what grows is met before it has half of what is left. A page that several processes share counts once for
+each of them there, so it is their proportional shares that decide, which are dearer to ask for and therefore asked for
+only once the simple sum is too much. What was too quick for all of that is found out when it has ended. Whoever takes
+too much gets KILL without grace, for it would take its neighbours' memory meanwhile.
 
 Disk: what is allocated in the task's scratch folder, and in the files of its output in the sandbox, once a second. A
 folder is walked in short turns, however much is in it.
@@ -23,9 +23,9 @@ from .cgroup import Cgroups
 from .exits import Outcome
 from .fetch import remove_copy
 from .kill import Killer
+from .launch import Failure
 from .loop import Alarm, Loop
 from .notes import joined
-from .launch import Failure
 from .procs import Proc, census, family, resident_pages, share
 from .scratch import measure, remove_scratch
 from .sizes import Sizes
