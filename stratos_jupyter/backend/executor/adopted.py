@@ -18,6 +18,8 @@ from .work import Task
 _PAGE_BYTES = 65536
 # The kernel hands out at most one page at a time: less than this is all.
 _WHOLE_BYTES = 2048
+#: As often it is looked again when something has just exited.
+_LOOKS = 4
 
 
 class Adopted:
@@ -69,20 +71,29 @@ class Adopted:
 
     def rest(self, task: Task) -> bool:
         """Say whether a process of the session of `task`, whose leader has exited, lives."""
-        pids = self.pids()
-        if pids is None:
-            return bool(session(task)) if os.path.isdir("/proc/self") else _group_lives(task.pid)
-        strangers = []
-        for pid in pids:
-            try:
-                number = os.getsid(pid)
-            except OSError:
-                continue
-            if number == task.pid:
-                if not self.reap(pid):
-                    return True
-            elif number not in self._running and not self.reap(pid):
-                strangers.append(pid)
+        strangers: List[int] = []
+        for _again in range(_LOOKS):
+            pids = self.pids()
+            if pids is None:
+                return bool(session(task)) if os.path.isdir("/proc/self") else _group_lives(task.pid)
+            strangers = []
+            exited = False
+            for pid in pids:
+                try:
+                    number = os.getsid(pid)
+                except OSError:
+                    continue
+                if number == task.pid:
+                    if not self.reap(pid):
+                        return True
+                    exited = True
+                elif number not in self._running and not self.reap(pid):
+                    strangers.append(pid)
+            if not exited:
+                break
+            # What it left, if anything, has come to us just now.
+        else:
+            return True  # each forks and exits
         if not strangers:
             return False
         # One that left the session may have left a child in it. It can only have come from a leader older than itself.

@@ -1,11 +1,11 @@
 """Memory cgroups: a limit that the kernel itself keeps, where we may make groups of our own.
 
-Below the group that we are in ourselves we make one folder, ``stratos-<pid>-<start time>``, and in it a group for each
-task with a memory limit. We go into that ourselves to start the task, and come back, so nothing of the task was ever
-elsewhere; going costs some 20 us. Groups only ever narrow what we were given: we never leave our own group, except where
-it sets no limit at all and the kernel's rules (version 2: no processes beside child groups) leave the parent as the only
-place. Nobody has to allow any of this; where something fails, there are no groups, and memory is watched by sampling
-alone.
+Below the group that we are in ourselves we make one folder, ``stratos-<pid>-<start time>``, and in it a group for
+each task with a memory limit. We go into that ourselves to start the task, and come back, so nothing of the task was
+ever elsewhere; going costs some 20 us. Groups only ever narrow what we were given: we never leave our own group,
+except where it sets no limit at all and the kernel's rules (version 2: no processes beside child groups) leave the
+parent as the only place. Nobody has to allow any of this; where something fails, there are no groups, and memory is
+watched by sampling alone.
 
 Whatever is in a task's group belongs to the task, even a process that has shed its parents, session and environment.
 """
