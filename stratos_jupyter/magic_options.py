@@ -22,6 +22,7 @@ from .magic_arguments import Argument, group, near
 from .rule_values import (
     parse_count,
     parse_halt,
+    parse_linger,
     parse_memory,
     parse_rate,
     parse_retries,
@@ -64,6 +65,8 @@ pace_options = group(
 failure_options = group(
     Argument("--timeout", "the longest that a task may run: 90s, 10m, 2h, or 200% of the median of those that finished",
              "TIME"),
+    Argument("--linger", "how long what a task has put into the background is waited for once its command has ended: "
+             "10s, 0 for not at all; to its end when not given", "TIME"),
     Argument("--retries", "how often a task is tried again after failures of its own", "N"),
     Argument("--retry-on", "which failures those are; all when not given: exit, exit:1,3, signal, signal:11, "
              "timeout, memory, disk", "CAUSE,..."),
@@ -175,6 +178,7 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
         output=read("output", _output_mode, given("output"), OutputMode.SCHEDULER),
         log_directory=settings.log_directory if args.log_dir is None else args.log_dir,
         timeout_s=timeout_s,
+        linger_s=read("linger", parse_linger, given("linger"), None),
         priority=read("priority", _whole, given("priority"), 0),
         cwd=os.path.abspath(os.path.expanduser(args.cwd)) if args.cwd else "",
         env=tuple(_variable(text) for text in args.env),

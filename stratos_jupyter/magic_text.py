@@ -106,6 +106,11 @@ def status_text(view: JobView, groups: Sequence[Group] = (), lives_in: str = "")
         lines.append(f"nothing more is launched; %stratos resume {clean(view.job_id)} goes on")
     if view.attempts_lost:
         lines.append(f"{counted(view.attempts_lost, 'attempt')} lost by the cluster")
+    if view.left_behind:
+        lines.append(
+            f"{view.left_behind:,} process{'' if view.left_behind == 1 else 'es'} that tasks left behind "
+            f"{'was' if view.left_behind == 1 else 'were'} ended; %stratos log {clean(view.job_id)} TASK names them"
+        )
     if inputs := inputs_text(view):
         lines.append(f"inputs: {inputs}")
     if lives_in and view.unfinished:

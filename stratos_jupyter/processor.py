@@ -17,6 +17,7 @@ from .placing import glob_on
 from .rule_values import (
     parse_count,
     parse_halt,
+    parse_linger,
     parse_memory,
     parse_rate,
     parse_retries,
@@ -55,6 +56,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "log_directory": _Unset(""),
     "job_id": _Unset("untitled"),
     "timeout": _Unset(""),
+    "linger": _Unset(""),
     "retries": _Unset(0),
     "retry_on": _Unset(""),
     "retry_delay": _Unset("1s"),
@@ -112,6 +114,9 @@ class Processor:
         Defaults for any argument by name; arguments that are given win.
     timeout : float or str
         The longest that a task may run: seconds, ``"10m"``, or ``"200%"`` of the median of those that finished.
+    linger : float or str
+        How long processes that a task has put into the background are waited for once its command has ended: seconds,
+        or ``"10s"``; 0 for not at all. To their end, when not given.
     retries : int or str
         How often a task is tried again after failures of its own.
     retry_on : str
@@ -175,6 +180,7 @@ class Processor:
         settings: Mapping[str, Any] | None = None,
         *,
         timeout: float | str = _DEFAULTS["timeout"],
+        linger: float | str = _DEFAULTS["linger"],
         retries: int | str = _DEFAULTS["retries"],
         retry_on: str = _DEFAULTS["retry_on"],
         retry_delay: float | str = _DEFAULTS["retry_delay"],
@@ -201,6 +207,7 @@ class Processor:
             "log_directory": log_directory,
             "job_id": job_id,
             "timeout": timeout,
+            "linger": linger,
             "retries": retries,
             "retry_on": retry_on,
             "retry_delay": retry_delay,
@@ -531,6 +538,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         output=output,
         log_directory=str(values["log_directory"]),
         timeout_s=timeout_s,
+        linger_s=read("linger", parse_linger, None),
         priority=priority,
         hdfs=hdfs,
         fetch=fetch,

@@ -131,6 +131,17 @@ def parse_timeout(text: str) -> tuple[float | None, float | None]:
     return None, float(percent[1]) / 100.0
 
 
+def parse_linger(text: str) -> float | None:
+    """Return how long background processes are waited for, in seconds; '' or ``none`` for as long as they take.
+
+    Raises
+    ------
+    SpecError
+        It is no duration.
+    """
+    return None if text.strip() in ("", "none") else parse_duration_s(text)
+
+
 def parse_memory(text: str) -> tuple[float, float]:
     """Return memory in MiB, and the most that it may grow to: ``2G`` or ``2G..16G``.
 

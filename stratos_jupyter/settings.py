@@ -17,7 +17,7 @@ from traitlets.config import SingletonConfigurable
 from .backend.storage.hdfs import addresses
 from .backend.storage.mounts import parse_mounts
 from .errors import SpecError
-from .rule_values import parse_count, parse_halt, parse_memory, parse_rate, parse_retry_on, parse_timeout
+from .rule_values import parse_count, parse_halt, parse_linger, parse_memory, parse_rate, parse_retry_on, parse_timeout
 from .spec import OutputMode
 from .values import as_amount, parse_duration_s, parse_shell, parse_size_mib
 
@@ -56,6 +56,11 @@ class Stratos(SingletonConfigurable):
     ).tag(config=True)
     timeout = CUnicode(
         "", help="The longest that a task may run, as 90s, 10m, or 200% of the median; empty for no limit."
+    ).tag(config=True)
+    linger = CUnicode(
+        "",
+        help="How long processes that a task has put into the background are waited for once its command has ended, as "
+        "10s; 0 for not at all, empty for as long as they take.",
     ).tag(config=True)
     failover_timeout = CUnicode("", help="How long tasks go on when the kernel is gone; 1d, and 7d on a cluster.").tag(
         config=True
@@ -188,6 +193,10 @@ class Stratos(SingletonConfigurable):
     @validate("timeout")
     def _timeout(self, proposal: Any) -> str:
         return self._readable(proposal, parse_timeout)
+
+    @validate("linger")
+    def _linger(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_linger)
 
     @validate("retry_on")
     def _retry_on(self, proposal: Any) -> str:

@@ -149,8 +149,8 @@ class LocalSite:
 
     def make_engine(self, loop: JobLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
         """Make the engine of a run."""
-        linger_s = default_failover_s()
-        return LocalEngine(loop, work, self.machine, journal.folder, priority=spec.priority, linger_s=linger_s)
+        failover_s = default_failover_s()
+        return LocalEngine(loop, work, self.machine, journal.folder, priority=spec.priority, failover_s=failover_s)
 
 
 def common_context(spec: JobSpec) -> dict[str, object]:
@@ -159,6 +159,7 @@ def common_context(spec: JobSpec) -> dict[str, object]:
         "output": spec.output.value,
         "log_directory": spec.log_directory,
         "timeout_s": spec.timeout_s,
+        "linger_s": spec.linger_s,
         "threads": f"{spec.threads:g}",
         "grace_s": GRACE_S,
         "shell": list(spec.shell),

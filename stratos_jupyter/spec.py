@@ -57,6 +57,9 @@ class JobSpec:
         For `OutputMode.DISK`.
     timeout_s : float or None
         A task is ended after this many seconds.
+    linger_s : float or None
+        What a task has put into the background is waited for this long once its command has ended; None for as long as
+        it takes, 0 not at all.
     priority : int
         Higher goes first.
     cwd : str
@@ -102,6 +105,7 @@ class JobSpec:
     output: OutputMode = OutputMode.SCHEDULER
     log_directory: str = ""
     timeout_s: float | None = None
+    linger_s: float | None = None
     priority: int = 0
     cwd: str = ""
     env: tuple[tuple[str, str | None], ...] = ()
@@ -150,6 +154,8 @@ class JobSpec:
             bad.append(f"gpus must be a finite number, 0 or more, got {self.gpus:g}")
         if self.timeout_s is not None and not self.timeout_s > 0:
             bad.append(f"timeout must be above 0 s, got {self.timeout_s:g}")
+        if self.linger_s is not None and not self.linger_s >= 0:
+            bad.append(f"linger must be 0 s or more, got {self.linger_s:g}")
         if self.output is OutputMode.DISK and not self.log_directory:
             bad.append("output 'disk' needs a directory for the files: --log-dir DIR, log_directory=DIR")
         if self.parse and self.output is not OutputMode.SCHEDULER:

@@ -45,7 +45,7 @@ class Context:
     Parameters
     ----------
     fields : dict
-        As sent: cwd, env, output, output_limit, log_directory, sandbox, label, timeout_s, threads,
+        As sent: cwd, env, output, output_limit, log_directory, sandbox, label, timeout_s, linger_s, threads,
         grace_s, shell, fetch, monitor, relauncher, update_interval_s.
     """
 
@@ -56,6 +56,7 @@ class Context:
         "files",
         "grace_s",
         "label",
+        "linger_s",
         "log_directory",
         "mark",
         "output",
@@ -94,6 +95,9 @@ class Context:
             self.mark: bytes = b"STRATOS_TASK=" + encode(self.label) + b"."
             timeout_s = fields.get("timeout_s")
             self.timeout_s: Optional[float] = None if timeout_s is None else float(timeout_s)
+            linger_s = fields.get("linger_s")
+            #: How long background processes of a task are waited for once its leader has exited; None: to their end.
+            self.linger_s: Optional[float] = None if linger_s is None else float(linger_s)
             self.grace_s = float(fields.get("grace_s", 5.0))
             user, *web = [str(one) for one in fields.get("fetch") or ("",)]
             #: As whom, and at which addresses, files on HDFS are asked for; no address: they are not fetched.
@@ -211,8 +215,28 @@ class Task:
     known = False
     #: Its leader has exited; perhaps not reaped yet, so that its process group can be no other one.
     exited = False
+    #: ... with exit code 0.
+    well = False
+    #: Its leader has exited, and background processes of its session are waited for (linger.py).
+    lingers = False
+    #: What is said of that while it lasts.
+    waiting = ""
+    #: Nothing at all was below us of it when its leader had exited.
+    alone = False
+    #: Names of the processes that it left behind, which were ended.
+    left: Tuple[str, ...] = ()
     #: What wait4 said, where it had to be asked early.
     status: Optional[Tuple[int, Any]] = None
+    #: What adopted processes of its session have used: processor time, and the most memory that one of them had.
+    used_s = 0.0
+    used_rss = 0
+    #: Of what it has in use, what others share: it isn't counted (limits.py).
+    shared_bytes = 0.0
+    #: What it had in use, in bytes, and when.
+    used_bytes = 0
+    used_at = 0.0
+    #: The most memory that was seen of one of its processes, in KiB (sizes.py).
+    seen_kib = 0
     #: While it is being ended: when KILL follows TERM, when to look again, how long to wait then (kill.py).
     hard_at = 0.0
     alarm: Optional[Alarm] = None
@@ -237,3 +261,13 @@ class Task:
         context = batch.context
         self.out = context.stream(self, "stdout", context.output)
         self.err = context.stream(self, "stderr", context.output)
+
+    @property
+    def active(self) -> bool:
+        """Whether it goes on: its leader has not exited, or background processes of it are waited for."""
+        return self.lingers or not self.exited
+
+    def add_usage(self, usage: Any) -> None:
+        """Count what a process of it has used that another one than its leader started."""
+        self.used_s += usage.ru_utime + usage.ru_stime
+        self.used_rss = max(self.used_rss, usage.ru_maxrss)

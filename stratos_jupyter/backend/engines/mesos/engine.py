@@ -20,6 +20,7 @@ from ...core.placement import BatchPolicy
 from ...core.states import Reason
 from ...inherited import Inherited
 from ..base import Sink, Tail, Work
+from ..waiting import waiting_text
 from . import happenings as on
 from . import wire
 from .agents import Agent
@@ -312,12 +313,12 @@ class MesosEngine:
                     self._answer_tail(request, answer)
                 case ["recalled", batches]:
                     self._desk.batches.recalls.difference_update(batches)
+                case ["waiting", rows]:
+                    self._desk.say_or_unsay(f"waiting {place}", waiting_text(rows))
                 case ["hello", *_]:
                     self._repeats.greeted(place)
-                case ["notice", ""]:
-                    self._desk.unsay(f"executor {place}")
                 case ["notice", text]:
-                    self._desk.say(f"executor {place}", str(text))
+                    self._desk.say_or_unsay(f"executor {place}", str(text))
                 case _:
                     pass  # what a newer executor may say beyond this version
 

@@ -181,6 +181,13 @@ class Desk:
             self._said[about] = text
             self.sink.notice(text)
 
+    def say_or_unsay(self, about: str, text: str) -> None:
+        """Show the user a line about that, or none any more when it is ''."""
+        if text:
+            self.say(about, text)
+        else:
+            self.unsay(about)
+
     def said(self, about: str) -> str:
         """Return the line about that, which is shown now; '' when none is."""
         return self._said.get(about, "")
