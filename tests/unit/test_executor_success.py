@@ -66,6 +66,14 @@ def test_only_a_code_that_is_well_is_looked_behind(client: Client) -> None:
     assert found == [("output", 1), ("exit", 0), ("exit", 2), ("signal", 9)]
 
 
+def test_a_signal_that_the_user_calls_well_is_its_code_whoever_waits_for_the_program(client: Client) -> None:
+    client.context(ok_exit=[[0, 0], [137, 137], [141, 141]])
+    ways = ["kill -9 $$", "sh -c 'kill -9 $$'; exit $?", "kill -PIPE $$", "exit 137", "kill -11 $$"]
+    client.batch(ways)
+    found = [(client.wait(task).reason, client.wait(task).code) for task in range(len(ways))]
+    assert found == [("exit", 137), ("exit", 137), ("exit", 141), ("exit", 137), ("signal", 11)]
+
+
 def test_a_program_that_is_not_there_has_made_nothing_whatever_code_is_well(client: Client) -> None:
     client.context(ok_exit=[[0, 127]])
     client.batch(["./none", "./none"], makes=[["file"]])

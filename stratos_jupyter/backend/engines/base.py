@@ -16,6 +16,7 @@ from ..core.events import Event
 from ..core.placement import BatchPolicy
 from ..core.resources import Resources
 from ..core.states import Reason
+from ..inherited import Inherited
 
 
 class Result(NamedTuple):
@@ -147,8 +148,8 @@ class Engine(Protocol):
     def around_changed(self) -> None:
         """Ask for the contexts of calls anew: what is launched from now on is to have them as they are now."""
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors of connections that a forked child must not keep."""
+    def connections(self) -> list[Inherited]:
+        """Return the connections of which a forked child must not keep a copy open."""
 
     def attach(self, launched: Sequence[tuple[int, str, tuple[tuple[int, int], ...]]]) -> None:
         """Find what an earlier process has left running, and tell of it by `Attached`, once; offer nothing before.

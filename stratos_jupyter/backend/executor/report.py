@@ -5,19 +5,23 @@ nothing is left to be run nothing is waited for.
 """
 
 import os
-import sys
+import signal
 from time import monotonic, time
 from typing import Any, List, Optional, Sequence, Tuple
 
 from .exits import Outcome
 from .loop import Alarm, Loop
-from .notes import joined
+from .notes import joined, left_text
 from .outlet import Outlet
+from .sizes import Sizes
 from .work import Batch, Task
 
 FLUSH_S = 0.030
 
-_RSS_UNIT = 1048576.0 if sys.platform == "darwin" else 1024.0
+#: Of a signal that ends programs for what they did, or that ends them from outside, a shell makes 128 and its number.
+_DEADLY = frozenset(
+    (*(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL), *(signal.SIGABRT, signal.SIGKILL, signal.SIGTERM))
+)
 
 
 class Reporter:
@@ -29,9 +33,12 @@ class Reporter:
         Calls us back.
     link : Outlet
         Takes the messages.
+    sizes : Sizes
+        Knows how much memory a task has had.
     """
 
-    def __init__(self, loop: Loop, link: Outlet) -> None:
+    def __init__(self, loop: Loop, link: Outlet, sizes: Sizes) -> None:
+        self._sizes = sizes
         self._link = link
         self._records: List[List[Any]] = []
         self._new: List[Task] = []
@@ -49,19 +56,26 @@ class Reporter:
         code = None
         if status is not None:
             code = os.WEXITSTATUS(status)
-            if os.WIFSIGNALED(status):
+            signaled = os.WIFSIGNALED(status)
+            # As a shell says it, which may or may not have waited for the program: that makes no difference.
+            told = 128 + os.WTERMSIG(status) if signaled else code
+            if not reason and told > 128 and task.batch.context.success.says("exit", told):
+                code = told  # the user has named it
+            elif code - 128 in _DEADLY and not reason:
+                code, reason = code - 128, "signal"
+            elif signaled:
                 # For a task that we ended the sign tells a signal from an exit code.
                 code = -os.WTERMSIG(status) if reason else os.WTERMSIG(status)
                 reason = reason or "signal"
         out, err = task.out, task.err
         reason, note = _promised(task, reason or "exit", code, task.note)
         texts = out.result(), err.result()
-        if out.trouble or err.trouble:
-            note = "; ".join(filter(None, (note, out.trouble, err.trouble)))
+        if task.left or out.trouble or err.trouble:
+            note = joined(left_text(task.left), note, out.trouble, err.trouble)
         cpu_s = rss_mib = 0.0
         if usage is not None:
-            cpu_s = usage.ru_utime + usage.ru_stime
-            rss_mib = usage.ru_maxrss / _RSS_UNIT
+            cpu_s = usage.ru_utime + usage.ru_stime + task.used_s
+            rss_mib = self._sizes.most_mib(task, usage)
         record = [
             task.number, task.attempt, task.batch.id, reason, code, task.started_at, task.finished_at,
             cpu_s, rss_mib, texts[0], texts[1], note,
@@ -92,7 +106,7 @@ class Reporter:
     def flush(self) -> None:
         """Tell it now."""
         if self._new:
-            self.announce([task for task in self._new if not task.exited])
+            self.announce([task for task in self._new if task.active])
             self._new = []
         if self._records:
             records, self._records = self._records, []
