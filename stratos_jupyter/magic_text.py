@@ -214,9 +214,10 @@ def log_text(job: Job, log: TaskLog) -> str:
 def _ended_silently(job: Job, log: TaskLog) -> bool:
     """Say whether one cannot tell from what a task wrote which of its commands failed."""
     last = log.attempts[-1] if log.attempts else None
-    failed = last is not None and last.reason == "exit" and bool(last.exit_code)
-    return failed and not log.stderr and "-e" in job.spec.shell and job.spec.output is not OutputMode.NONE \
-        and not log.command.startswith("#!")  # fmt: skip
+    if log.live or last is None or last.state != TaskState.FAILED or last.reason != "exit" or not last.exit_code:
+        return False
+    by_shell = "-e" in job.spec.shell and not log.command.startswith("#!")
+    return by_shell and not log.stderr and job.spec.output is not OutputMode.NONE
 
 
 def _attempt_text(row: ResultRow) -> str:

@@ -73,6 +73,7 @@ def test_grep_that_finds_nothing_has_done_its_work(cell: Cell) -> None:
         ("FINISHED", "exit", 1),
         ("FINISHED", "exit", 0),
     ]
+    assert "that one said nothing" not in cell("%stratos log demo 0")
     cell("%%stratos explicit --job demo --ok-exit 0,1 --wait\ngrep x none\ngrep x b.dat")
     assert ended() == [("FAILED", "exit", 2), ("FINISHED", "exit", 0)]
     cell("%config Stratos.ok_exit = '0-2'")
