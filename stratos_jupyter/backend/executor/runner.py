@@ -277,7 +277,6 @@ class Runner:
         self._young.append(task)
         self._adult.by(now + YOUNG_S)
         self._sizes.started(task)
-        self._books.by(0.0)
 
     def _prepare(self, slot: Slot) -> None:
         """Have the next command of a slot at hand, so that the slot will not stand idle meanwhile."""
@@ -415,7 +414,6 @@ class Runner:
                 self._report_watched(task, outcome)
             if not task.known:
                 self._prepare(self._slots[task.slot])
-        self._sizes.look_at_fresh()
         if not all(task.alone for task, _outcome in finished):
             self._killer.task_ended()
 
