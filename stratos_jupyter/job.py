@@ -760,6 +760,8 @@ class Job:
         self._ours()
         if task is not None:
             self._known([task])
+            if task >= len(self._loop.scheduler.table):
+                return sentences(["it is being written down"])
             lines = self._driver.call(lambda: self._loop.why(task))
             return sentences([*lines, *self._waits_for(task)])
         view = self.view_now()

@@ -371,7 +371,9 @@ def test_a_monitor_is_no_part_of_its_task(client: Client) -> None:
     number = watched(client, monitor=monitor, update_interval_s=0.5, task=0)
     client.context(2)
     # Commands that leave something behind make for sweeps.
-    client.batch(["sleep 1000 & setsid sleep 1000 & sleep 0.02"] * 3 + ["sleep 1000"], slot=1, first=1, context=2)
+    client.batch(
+        ["(setsid sleep 1000 &) ; setsid sleep 1000 & sleep 0.02"] * 3 + ["sleep 1000"], slot=1, first=1, context=2
+    )
     pid = pid_in(client.folder / "deep")
     kill(client, 4)
     assert {client.wait(i).code for i in (1, 2, 3)} == {0}
