@@ -151,11 +151,11 @@ class JobLoop:
         self._inbox.append(Arrived(results, acknowledge))
         self._wake()
 
-    def notice(self, text: str) -> None:
-        """Show the user a line, once."""
+    def notice(self, text: str, aloud: bool = True) -> None:
+        """Show the user a line, once; not `aloud`: where the job is looked at, but not in the log."""
         if text not in self._notices:
             self._notices = [*self._notices, text][-NOTICES:]
-            log.warning("%s: %s", self._titles[0], text)
+            log.log(logging.WARNING if aloud else logging.INFO, "%s: %s", self._titles[0], text)
             self._show_soon()
 
     def withdraw(self, text: str) -> None:

@@ -70,7 +70,10 @@ class Adopted:
         return True
 
     def rest(self, task: Task) -> bool:
-        """Say whether a process of the session of `task`, whose leader has exited, lives."""
+        """Say whether a process of the session of `task`, whose leader has exited, lives.
+
+        Where it can be seen that nothing at all is left of the task, in its session or not, it is `alone` from now on.
+        """
         strangers: List[int] = []
         for _again in range(_LOOKS):
             pids = self.pids()
@@ -95,11 +98,13 @@ class Adopted:
         else:
             return True  # each forks and exits
         if not strangers:
+            task.alone = True
             return False
         # One that left the session may have left a child in it. It can only have come from a leader older than itself.
         leader = process(task.pid)
         procs = [process(pid) for pid in strangers]
         if leader is not None and all(proc is None or proc.started < leader.started for proc in procs):
+            task.alone = True
             return False
         return bool(session(task))
 
