@@ -773,7 +773,8 @@ class Job:
         head = f"{waiting:,} of {total:,} tasks wait, {view[TaskState.RUNNING]:,} run"
         head += f", {launched:,} are launched and not known to run" if launched else ""
         head += f", {away:,} are on nodes that do not answer" if away else ""
-        return sentences([head, *(self._driver.call(lambda: self._loop.why(None)) if waiting else ())])
+        ended = [notice for notice in view.notices if f" is {WAITING}" in notice]
+        return sentences([head, *ended, *(self._driver.call(lambda: self._loop.why(None)) if waiting else ())])
 
     def _waits_for(self, task: int) -> list[str]:
         """Say in clauses which background processes a task that runs waits for."""

@@ -19,6 +19,7 @@ from stratos_jupyter.commands import explicit_commands
 from stratos_jupyter.errors import SpecError
 from stratos_jupyter.job import Job
 from stratos_jupyter.magic_text import log_text, status_text
+from stratos_jupyter.recorded import read_run
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import current as settings
 from stratos_jupyter.spec import JobSpec, OutputMode
@@ -166,6 +167,7 @@ def test_what_is_in_the_background_is_waited_for_and_said(submit: Submit, tmp_pa
     assert job.df.stdout[0] == "first\nlate\n"
     assert job.log(1).attempts[0].note == "1 process that it left behind was ended: sleep"
     assert "1 process that tasks left behind was ended" in status_text(job.view)
+    assert read_run(job._journal).replayed.left_behind == 1
 
 
 @pytest.mark.parametrize("bound", [{"linger_s": 0.5}, {"timeout_s": 1.0}], ids=["linger", "timeout"])
@@ -183,6 +185,20 @@ def test_no_time_to_linger_ends_the_background(submit: Submit) -> None:
     assert job.wait(30)
     assert job.df.state.tolist() == ["FINISHED"]
     assert job.log(0).attempts[0].note == "1 process that it left behind was ended: sleep"
+
+
+@LOCAL
+def test_lost_executor_takes_the_background_of_its_tasks_along(submit: Submit) -> None:
+    job = submit("sleep 1000 & true", linger_s=None)
+    until(lambda: "waiting for" in job.why(0))
+    before = bearers(job.folder)
+    engine: Any = job._loop.engine
+    engine._links[0].kill()
+    until(lambda: job._loop.scheduler.table.attempt(0) == 2 and "waiting for" in job.why(0))
+    assert not set(before) & set(bearers(job.folder))
+    job.kill()
+    assert job.wait(20)
+    assert [reason for _, reason, _ in story(job, 0)] == ["lost", "user"]
 
 
 def test_kill_of_one_that_waits(submit: Submit) -> None:

@@ -277,6 +277,30 @@ def test_new_kernel_hears_of_what_waits() -> None:
         client.until(lambda: not client.waiting)
 
 
+@pytest.mark.parametrize("way", ["ampersand, quiet", "job control", "process substitution", "below a daemon"])
+def test_where_nothing_tells_of_children_all_processes_are_looked_at(way: str) -> None:
+    with Client(prelude="import executor.adopted; executor.adopted.Adopted.pids = lambda self: None") as client:
+        (client.folder / "daemon.py").write_text(DAEMON)
+        (client.folder / "late").write_text("echo $$ > pid; sleep 0.3; echo late > result\n")
+        text = BACKGROUND[way] + " until test -s pid; do sleep 0.01; done"
+        _, following, left = client.run(text, "cat result", daemon("up", "quiet"))
+        assert following.stdout == "late\n"
+        assert left.note.startswith("1 process that it left behind was ended: ")
+        gone(client)
+
+
+def test_daemon_that_may_be_another_tasks_is_in_nobodys_note(client: Client) -> None:
+    client.context()
+    client.batch(["mkfifo gate; cat gate; echo fine"], slot=0)
+    client.wait_started(0)
+    client.batch([daemon("pid", "quiet", unmarked=True)], slot=1, first=1)
+    pid = pid_in(client.folder / "pid")
+    assert client.wait(1).note == ""
+    (client.folder / "gate").write_text("")
+    assert (client.wait(0).stdout, client.wait(0).note) == ("fine\n", "")
+    gone(client, pid)
+
+
 # Daemons, which are not.
 
 
