@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -782,8 +783,10 @@ class Job:
         if table.state(task) is not TaskState.RUNNING:
             return []
         attempt = table.attempt(task)
-        live = self._driver.call(lambda: self._loop.engine.tail(task, attempt, 0)).result(10.0)
-        note = "" if live is None else live.note
+        note = ""
+        with suppress(FutureTimeout):
+            live = self._driver.call(lambda: self._loop.engine.tail(task, attempt, 0)).result(10.0)
+            note = "" if live is None else live.note
         return [f"its command has ended, it is {note}"] if note.startswith(WAITING) else []
 
     @property

@@ -144,6 +144,11 @@ def test_background_of_a_failed_leader_has_the_grace_time(client: Client) -> Non
     gone(client)
 
 
+def test_time_limit_does_not_hide_why_the_leader_failed(client: Client) -> None:
+    (record,) = client.run("sleep 1000 & exit 3", timeout_s=0.2, grace_s=0.6)
+    assert (record.reason, record.code, record.note) == ("exit", 3, "1 process that it left behind was ended: sleep")
+
+
 @pytest.mark.parametrize("bound", ["linger_s", "timeout_s"])
 def test_bound_of_waiting(client: Client, bound: str) -> None:
     late, following = client.run("sleep 1000 & sleep 1000 & echo first", "echo on", **{bound: 0.3})

@@ -86,7 +86,7 @@ class Lingering:
         bound_s = context.linger_s
         if not task.well:
             bound_s = context.grace_s if bound_s is None else min(bound_s, context.grace_s)
-        if bound_s == 0 or not self._adopted.rest(task):
+        if not self._adopted.rest(task) or bound_s == 0:
             return False
         task.lingers = True
         wait = self._waits[task.pid] = Wait(task, bound_s)
