@@ -166,7 +166,8 @@ def test_what_is_in_the_background_is_waited_for_and_said(submit: Submit, tmp_pa
     assert job.df.state.tolist() == ["FINISHED", "FINISHED"]
     assert job.df.stdout[0] == "first\nlate\n"
     assert job.log(1).attempts[0].note == "1 process that it left behind was ended: sleep"
-    assert "1 process that tasks left behind was ended" in status_text(job.view)
+    said = "1 process that a task left behind was ended, the first by task 1; %stratos log bad 1 names it"
+    assert said in status_text(job.view)
     assert read_run(job._journal).replayed.left_behind == 1
 
 
