@@ -282,16 +282,23 @@ def test_new_kernel_hears_of_what_waits() -> None:
         client.until(lambda: not client.waiting)
 
 
+NO_LIST = "import executor.adopted; executor.adopted.Adopted.pids = lambda self: None"
+NO_ORPHANS = "import executor.main; executor.main.adopt_orphans = lambda: False"
+
+
+@pytest.mark.parametrize("lack", [NO_LIST, NO_ORPHANS], ids=["no list", "no orphans"])
 @pytest.mark.parametrize("way", ["ampersand, quiet", "job control", "process substitution", "below a daemon"])
-def test_where_nothing_tells_of_children_all_processes_are_looked_at(way: str) -> None:
-    with Client(prelude="import executor.adopted; executor.adopted.Adopted.pids = lambda self: None") as client:
+def test_where_nothing_tells_of_children_all_processes_are_looked_at(way: str, lack: str) -> None:
+    with Client(prelude=lack) as client:
         (client.folder / "daemon.py").write_text(DAEMON)
         (client.folder / "late").write_text("echo $$ > pid; sleep 0.3; echo late > result\n")
         text = BACKGROUND[way] + " until test -s pid; do sleep 0.01; done"
-        _, following, left = client.run(text, "cat result", daemon("up", "quiet"))
+        _, following = client.run(text, "cat result")
         assert following.stdout == "late\n"
-        assert left.note.startswith("1 process that it left behind was ended: ")
-        gone(client)
+        if lack == NO_LIST:  # otherwise it is init's, and nobody finds it
+            (left,) = client.run(daemon("up", "quiet"))
+            assert left.note.startswith("1 process that it left behind was ended: ")
+            gone(client)
 
 
 def test_daemon_that_may_be_another_tasks_is_in_nobodys_note(client: Client) -> None:
@@ -304,6 +311,17 @@ def test_daemon_that_may_be_another_tasks_is_in_nobodys_note(client: Client) -> 
     (client.folder / "gate").write_text("")
     assert (client.wait(0).stdout, client.wait(0).note) == ("fine\n", "")
     gone(client, pid)
+
+
+def test_late_batch_hands_back_what_is_behind_one_that_waits(client: Client) -> None:
+    client.context()
+    client.batch(["sleep 1000 & true", "touch ran"], expected_s=0.01)
+    behind = client.wait(1)
+    assert (behind.reason, behind.started_at) == ("returned", None)
+    assert waits(client)
+    client.kill(0)
+    assert client.wait(0).reason == "user"
+    assert not (client.folder / "ran").exists()
 
 
 # Daemons, which are not.
