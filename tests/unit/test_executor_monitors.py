@@ -367,7 +367,7 @@ def test_a_monitor_watches_what_a_task_waits_for(client: Client) -> None:
     client.batch(["(sleep 0.5; echo bad; sleep 1000) & echo good"])
     record = client.wait(0)
     assert (record.reason, record.code, record.stdout) == ("monitor", 0, "good\nbad\n")
-    assert " for 2 background processes: " in record.note
+    assert " for 1 background process: sleep (pid " in record.note
     nothing_left(client)
 
 
