@@ -135,7 +135,7 @@ def test_exit_code_is_the_leaders(client: Client) -> None:
 
 
 def test_background_of_a_failed_leader_has_the_grace_time(client: Client) -> None:
-    """Whoever writes down what the leader said can finish that; whoever serves it ends."""
+    """A process that writes down what the leader said can finish that; a server ends."""
     (record,) = client.run("sleep 1000 & sleep 1000 & kill -9 $$", grace_s=0.3)
     assert (record.reason, record.code) == ("signal", signal.SIGKILL)
     assert record.note == "2 processes that it left behind were ended: sleep"
@@ -230,7 +230,7 @@ time.sleep(1000)
 """
 
 
-def test_who_leaves_the_session_while_waited_for_holds_nobody(client: Client) -> None:
+def test_process_that_leaves_the_session_is_waited_for_no_longer(client: Client) -> None:
     (client.folder / "leave.py").write_text(LEAVER)
     client.context()
     client.batch([f"{shlex.quote(sys.executable)} -I -S leave.py & true"])
@@ -615,7 +615,7 @@ def test_task_that_ends_by_itself_leaves_nothing(limited: Client, way: str) -> N
 
 @pytest.mark.parametrize("way", WAYS)
 def test_end_of_waiting_leaves_nothing(limited: Client, way: str) -> None:
-    """Who stays in the session is waited for, and ended when the time is over; who has left it isn't."""
+    """What stays in the session is waited for, and ended when the time is over; what has left it isn't."""
     (record,) = limited.run(leave(limited, way), limits=LIMITS, linger_s=0.3, grace_s=0.1)
     assert record.code == 0
     assert record.reason == ("timeout" if way in STAY else "exit")
