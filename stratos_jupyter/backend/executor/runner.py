@@ -416,8 +416,8 @@ class Runner:
                 self._report_watched(task, outcome)
             if not task.known:
                 self._prepare(self._slots[task.slot])
-        if not all(task.alone for task, _outcome in finished):
-            self._killer.task_ended()
+            if not task.alone:
+                self._killer.task_ended()
 
     # Monitors.
 

@@ -1,7 +1,7 @@
 """The most memory that one process of a task has had, as far as it can be told.
 
 The system's own figure (``ru_maxrss``) is exact above our own size only: it begins with the most that *we* have had,
-because a child is us until its program runs. Below that, what was seen counts: after 2 ms, when the task is told of,
+because a child is us until its program runs. Below that, what was seen counts: after 5 ms, when the task is told of,
 and ever more rarely after that. Of what was too short to be seen, the pages that it faulted in are counted: no less
 was ever touched, unless it gave some back. A program that is short and small may have had more than that, but not
 more than us.
@@ -21,7 +21,7 @@ from .work import Task
 _UNIT = 1048576.0 if sys.platform == "darwin" else 1024.0
 _PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 #: The first look is made at this age.
-_YOUNG_S = 0.002
+_YOUNG_S = 0.005
 #: What ends sooner may have been seen too early, on a busy machine.
 _SHORT_S = 0.1
 #: The next look is made when a task is so many times as old, ...
