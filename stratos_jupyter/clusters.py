@@ -26,6 +26,7 @@ from .backend.engines.mesos.terms import Keep, Speaker, Terms
 from .backend.engines.mesos.wire import Who
 from .backend.engines.orphans import RUN
 from .backend.store.journal import Journal
+from .environment import THREADS, thread_count
 from .errors import EngineError, SpecError
 from .sites import common_context
 from .spec import JobSpec
@@ -120,6 +121,8 @@ class MesosSite:
         """Return what an executor must know of a call: of this kernel's environment only what the user named."""
         env = {name: around.env[name] for name, _ in spec.env if name in around.env}
         env |= {name: os.environ[name] for name, _ in spec.env if name not in env and name in os.environ}
+        if spec.threads_given:
+            env = {THREADS: str(thread_count(spec.threads)), **env}
         here = hashlib.sha256(f"{socket.gethostname()} {folder}".encode("utf-8", "surrogateescape")).hexdigest()[:8]
         return {
             "cwd": spec.cwd,

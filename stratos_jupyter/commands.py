@@ -19,6 +19,7 @@ from .substitution import FileTemplate, compile_file_template, not_an_option
 from .values import rows_of
 
 _BRACKETS: Final = re.compile(r"<\[(.+?)\]>", re.DOTALL)
+_QUOTES: Final = re.compile(r"""['"\\]""")
 # Text in which each quote is closed: what follows stands in none.
 _CLOSED: Final = re.compile(r"""(?:[^'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")*""", re.DOTALL)
 # A single letter is left alone unless it is known: `date +%Y%m%d` and printf '%d%s' are common.
@@ -181,7 +182,12 @@ def marked_paths(text: str) -> list[str]:
 
 def _unquoted(word: str, before: str) -> str:
     """Return a word without its quotes, unless it stands within some, or is none."""
-    if not any(char in word for char in "'\"\\") or not _CLOSED.fullmatch(before):
+    return unquoted(word) if _QUOTES.search(word) and _CLOSED.fullmatch(before) else word
+
+
+def unquoted(word: str) -> str:
+    """Return what a shell makes of a quoted word; of everything else, the same."""
+    if not _QUOTES.search(word):
         return word
     try:
         words = shlex.split(word)

@@ -182,6 +182,11 @@ def ending_text(reason: str, exit_code: int | None) -> str:
     return f"exit {exit_code}" if reason == Reason.EXIT else f"{reason}, exit {exit_code}"
 
 
+def told(reason: str, stderr_end: str, note: str) -> str:
+    """Return what says why an attempt ended: the end of its stderr, or what was noted of it where that says more."""
+    return note if note and (reason == Reason.OUTPUT or not stderr_end.strip()) else stderr_end
+
+
 # -- many tasks -------------------------------------------------------------------------------------------
 
 

@@ -31,7 +31,7 @@ from .backend.core.states import TaskState
 from .backend.core.views import JobView
 from .backend.core.why import sentences
 from .backend.driver import Driver
-from .backend.engines.base import Largest, Tail
+from .backend.engines.base import Largest, Result, Tail
 from .backend.engines.loop import JobLoop
 from .backend.executor.notes import WAITING
 from .backend.inherited import Inherited
@@ -40,7 +40,7 @@ from .backend.store.outputs import bounded_text, last_text
 from .backend.store.rows import FactRow, FirstRow, ResultRow
 from .commands import Commands, explicit_commands
 from .errors import JobNotFound, SpecError, StreamClosed
-from .failures import Failures, Group
+from .failures import Failures, Group, told
 from .rule_values import parse_count, parse_halt, parse_rate, parse_retries
 from .spec import JobSpec, OutputMode
 from .values import parse_duration_s
@@ -149,6 +149,7 @@ class Job:
         self._table: ResultTable | None = None
         self._table_seq = 0
         self._relaunched: set[int] = set()
+        self._promised: dict[str, int] | None = None
         self._failures = Failures()
         self._failures_seq = 0
         self._failures_lock = threading.Lock()
@@ -284,6 +285,25 @@ class Job:
             raise JobNotFound(f"{self.job_id} has no task {shown}; {its}")
         return listed
 
+    def makes(self, task: int) -> tuple[str, ...]:
+        """Return the files that a task makes, as its command would name them.
+
+        What runs instead of a task that its monitor ended makes something that nobody has said.
+        """
+        return self.commands.makes(task, self.spec.makes) if self.spec.makes else ()
+
+    def promised(self) -> dict[str, int]:
+        """Return which task makes which file, by its whole name, of those that belong to the job."""
+        if self._promised is None:
+            left_out = self.superseded
+            self._promised = {
+                os.path.normpath(os.path.join(self.spec.cwd, path)): task
+                for task in range(len(self.commands))
+                if task not in left_out
+                for path in self.makes(task)
+            }
+        return dict(self._promised)
+
     # -- adding -----------------------------------------------------------------------------------------
 
     def add(self, commands: Commands, surroundings: Surroundings, keys: Keys | None = None) -> range:
@@ -321,6 +341,9 @@ class Job:
     ) -> tuple[range, Callable[[], None]]:
         """Number commands, and return what makes them known on the driver thread; `_numbering` is held until then."""
         tasks = self.commands.add(commands, surroundings, None if origin is None else origin[0], keys)
+        if self._promised is not None:
+            made = ((task, path) for task in tasks for path in self.makes(task))
+            self._promised.update({os.path.normpath(os.path.join(self.spec.cwd, path)): task for task, path in made})
         call = self.commands.call_of(tasks.start)
         sought = self.seeks(commands, surroundings.cwd)
         event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority, sought)
@@ -399,7 +422,8 @@ class Job:
         """Take over what may change between two runs of a cell: rules, variables and how outputs are read."""
         with self._lock:
             old = self.spec
-            self.spec = replace(old, env=spec.env, rules=spec.rules, parse=spec.parse, columns=spec.columns)
+            changes = {name: getattr(spec, name) for name in ("env", "rules", "parse", "columns", "makes", "fail_on")}
+            self.spec = replace(old, **changes)
             kept = self._journal.meta()["spec"]  # with the rules that it began with, by which its record is read
             record = {**self.spec.to_record(), "rules": kept["rules"]}
             if json.loads(json.dumps(record)) != kept:
@@ -407,6 +431,9 @@ class Job:
                     self._journal.set_meta({"spec": record})
             if parser is not None or (old.parse, old.columns) != (spec.parse, spec.columns):
                 self._parser, self._table = parser, None
+            self._promised = None
+            if (old.rules.ok_exit, old.fail_on) != (spec.rules.ok_exit, spec.fail_on):
+                self._driver.call(lambda: self._loop.engine.around_changed())
             if self.rules != spec.rules:
                 self._driver.call(lambda: self._loop.post_now(RulesChanged(self._loop.now(), spec.rules)))
 
@@ -682,13 +709,32 @@ class Job:
                         failures.forget(row.task)
                     else:
                         text = last_text(row.stderr_end, row.stderr_path, END_BYTES)
-                        failures.add(row.task, row.reason, row.exit_code, text if text.strip() else row.note)
+                        failures.add(row.task, row.reason, row.exit_code, told(row.reason, text, row.note))
                 self._failures_seq = seq  # only now: what an interrupt leaves half done comes again
             # Asked after the rows: those that have begun again by now are left out, not forgotten, for the row of
             # their new end may have been read while it was being made known.
             states = self.states()
             begun = {task for task in failures if states[task] <= TaskState.FINISHED}
             return failures.groups(without=begun | self.superseded)
+
+    @property
+    def parser(self) -> Parser | None:
+        """What makes columns of each task's stdout."""
+        return self._parser
+
+    def output_of(self, result: Result) -> str:
+        """Return what is parsed of a result that has not been recorded."""
+        return self.text_of(result.stdout, result.stdout_path, result.stdout_size)
+
+    def parse_trouble(self) -> tuple[int, int, str]:
+        """Return how many results could not be parsed, the first such task, and what was wrong with its output.
+
+        Parses what has not been parsed yet. Without such a result, or a parser, the first is 0.
+        """
+        if self._parser is None:
+            return 0, 0, ""
+        with self._lock:
+            return self._results().trouble(self.superseded)
 
     def text_of(self, data: bytes | None, path: str, size: int) -> str:
         """Return a stream as text, bounded by the job's ``output_limit``; the path of its file where it stays there."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from .environment import handed_on
 from .job import Job
 
 # its environment is that of tasks: the package is not found by what would be handed on to them
@@ -27,7 +28,8 @@ def start_keeper(home: Path, job: Job, settings: Mapping[str, str]) -> int:
     The values of variables that the user gave for the job alone are handed on in its environment, and so are
     `settings`, as variables: nowhere else are they kept.
     """
-    env = {**os.environ, **{name: value for name, value in job.spec.env if value is not None}, **settings}
+    named = {name: os.environ[name] for name, _ in job.spec.env if name in os.environ}
+    env = {**handed_on(), **named, **{name: value for name, value in job.spec.env if value is not None}, **settings}
     with open(os.open(job.folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
         keeper = subprocess.Popen(
             [sys.executable, "-c", _START, _PACKAGE, "attach", job.job_id, "--keep", str(home)],

@@ -15,21 +15,26 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 from .backend.core.rules import Rules
+from .backend.core.states import ZERO
 from .backend.storage.hdfs import checked_address, plain_access
 from .backend.storage.mounts import parse_mounts
 from .errors import SpecError, StorageError, UsageError
 from .magic_arguments import Argument, group, near
+from .products import parse_makes
 from .rule_values import (
+    PARSE,
     parse_count,
+    parse_fail_on,
     parse_halt,
     parse_linger,
     parse_memory,
+    parse_ok_exit,
     parse_rate,
     parse_retries,
     parse_retry_on,
     parse_timeout,
 )
-from .settings import Stratos
+from .settings import DEFAULT, Stratos
 from .sites import output_limit
 from .spec import SHELL, JobSpec, OutputMode
 from .values import parse_columns, parse_duration_s, parse_shell, parse_size_mib
@@ -69,8 +74,13 @@ failure_options = group(
              "10s, 0 for not at all; to its end when not given", "TIME"),
     Argument("--retries", "how often a task is tried again after failures of its own", "N"),
     Argument("--retry-on", "which failures those are; all when not given: exit, exit:1,3, signal, signal:11, "
-             "timeout, memory, disk", "CAUSE,..."),
+             "timeout, memory, disk, output", "CAUSE,..."),
     Argument("--retry-delay", "how long the first retry waits; each further one waits twice as long", "TIME"),
+    Argument("--ok-exit", "all exit codes that mean that the work was done: 0,1 or 0-2", "CODE,..."),
+    Argument("--makes", "a file that each task makes, or a directory, and that must not be empty when it has ended: "
+             "out/%file.stem%.fits; may be repeated", "FILE,...", many=True, complete="files"),
+    Argument("--fail-on", "what makes a failure of a task that ends well: stderr:REGEX, stdout:REGEX, parse; may be "
+             "repeated", "RULE,...", many=True),
     Argument("--halt", "stop launching after this many failed tasks: 5, or 10% of those that have ended", "N"),
 )  # fmt: skip
 watch_options = group(
@@ -166,12 +176,22 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
         rate_per_s=read("rate", parse_rate, given("rate"), None),
         delay_s=read("delay", parse_duration_s, given("delay"), 0.0),
         locality_wait_s=read("locality-wait", parse_duration_s, given("locality_wait"), 3.0),
+        ok_exit=read("ok-exit", parse_ok_exit, given("ok_exit"), ZERO),
     )
+    fail_on: list[tuple[str, str]] = []
+    for text in args.fail_on or [settings.fail_on]:
+        fail_on += read("fail-on", parse_fail_on, text, ())
+    if not args.fail_on and not args.parse:  # a setting holds for cells that parse nothing, too
+        fail_on = [rule for rule in fail_on if rule[0] != PARSE]
+    makes: list[str] = []
+    for text in args.makes:
+        makes += read("makes", parse_makes, text, ())
     spec = JobSpec(
         **({} if args.job is None else {"job_id": args.job}),
         master=settings.master,
         role=given("role"),
         threads=read("threads", _number, given("threads"), 1.0),
+        threads_given=args.threads is not None or settings.origin("threads") != DEFAULT,
         mem_mib=mem_mib,
         disk_mib=read("disk", parse_size_mib, given("disk"), 0.0),
         gpus=read("gpus", _number, given("gpus"), 0.0),
@@ -192,6 +212,8 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
         rules=rules,
         hdfs=hdfs,
         fetch=fetch,
+        makes=tuple(dict.fromkeys(makes)),
+        fail_on=tuple(dict.fromkeys(fail_on)),
         shell=read("shell", parse_shell, given("shell"), SHELL),
         mounts=parse_mounts(settings.hdfs_mounts) if hdfs else (),
     )

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from .backend.core.states import IN_FLIGHT, TaskState
+from .backend.core.states import IN_FLIGHT, ZERO, Reason, TaskState
 from .backend.core.views import JobView
 from .backend.store.outputs import last_text
 from .commands import Commands
 from .failures import Group, ending_text, last_line
+from .products import makes
 from .report import clean, duration_text, failure_reasons, inputs_text, plain_text, ranges_text, state_text
+from .rule_values import codes_text, fail_on_text
 from .spec import JobSpec, OutputMode
 
 if TYPE_CHECKING:
@@ -86,16 +88,21 @@ def cleaning_text(found: Sequence[Cleaned], done: bool) -> str:
     return f"{shown}\n{ending}"
 
 
-def status_text(view: JobView, groups: Sequence[Group] = (), lives_in: str = "") -> str:
+def status_text(
+    view: JobView, groups: Sequence[Group] = (), lives_in: str = "", unparsed: tuple[int, int, str] = (0, 0, "")
+) -> str:
     """Return what there is to say of a job; `groups` are its failures, the largest first.
 
-    `lives_in` is what its tasks end with, beside this machine.
+    `lives_in` is what its tasks end with, beside this machine; `unparsed` is what `Job.parse_trouble` says.
     """
     counts = ", ".join(f"{view[state]:,} {state.name.lower()}" for state in TaskState if view[state])
     lines = [plain_text(view), f"{state_text(view)[0]}: {counts or 'no tasks'}"]
     reasons = failure_reasons(view)
     if reasons:
         lines.append("why: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()))
+    count, first, error = unparsed
+    if count:
+        lines.append(f"{counted(count, 'output')} could not be parsed (parse_error); task {first}: {clean(error)}")
     if view.attempts_retried:
         lines.append(f"{counted(view.attempts_retried, 'attempt')} failed and tried again")
     resting, next_at = view.resting
@@ -151,13 +158,26 @@ def remains_text(view: JobView) -> str:
 def preview_text(spec: JobSpec, commands: Commands) -> str:
     """Return what a submission would start."""
     lines = [f"{clean(spec.job_id)} on {clean(spec.master)}: {counted(len(commands), 'task')}, each {spec.demand()}"]
-    first = range(min(SHOWN, len(commands)))
     if not len(commands) or not commands.command(0).startswith("#!"):
         lines.append(f"read by {clean(shlex.join(spec.shell))}")
-    lines += [f"{index}: " + printable(commands.command(index)).replace("\n", "\n   ") for index in first]
+    if success := _success_text(spec):
+        lines.append(success)
+    for index in range(min(SHOWN, len(commands))):
+        lines.append(f"{index}: " + printable(commands.command(index)).replace("\n", "\n   "))
+        if spec.makes:
+            lines.append("   makes " + ", ".join(map(clean, makes(spec.makes, commands, index))))
     if len(commands) > SHOWN:
         lines.append(f"… and {len(commands) - SHOWN:,} more")
     return "\n".join([*lines, "nothing was started"])
+
+
+def _success_text(spec: JobSpec) -> str:
+    """Say what of a job means that a task has finished; '' where that is exit code 0 alone."""
+    ok, fails = codes_text(spec.rules.ok_exit), fail_on_text(spec.fail_on)
+    if spec.rules.ok_exit == ZERO and not fails:
+        return ""
+    zero = "" if spec.rules.ending(Reason.EXIT, 0) is TaskState.FINISHED else ", and exit code 0 is a failure"
+    return clean(f"finished: exit code {ok}{zero}" + (f"; failed: {fails}" if fails else ""))
 
 
 def log_text(job: Job, log: TaskLog) -> str:

@@ -233,7 +233,8 @@ class StratosMagics(Magics):
     def do_status(self, args: argparse.Namespace) -> None:
         """Show how far a job is, and why tasks failed, those that failed alike together."""
         job = self._session().job(args.JOB)
-        print(status_text(job.view, job.failure_groups(), habitat() if is_local(job.spec.master) else ""))
+        lives_in = habitat() if is_local(job.spec.master) else ""
+        print(status_text(job.view, job.failure_groups(), lives_in, job.parse_trouble()))
 
     @subcommand("%stratos wait demo")
     @_JOB

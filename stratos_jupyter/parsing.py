@@ -77,6 +77,24 @@ class Parser:
             return (None,) * len(self.columns), _described(error)
 
 
+def is_known(parse: str) -> bool:
+    """Say whether ``--parse`` names a kind that needs no function of a notebook."""
+    return parse.startswith(_REGEX) or parse in ("lines", "tsv", "csv", "json", "float")
+
+
+def parsed(parser: Parser, text: str) -> Parsed:
+    """Return what `Parser.parse` does; a function that ends by SystemExit or its like could not parse the text either.
+
+    Raises nothing but a KeyboardInterrupt.
+    """
+    try:
+        return parser.parse(text)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return (None,) * len(parser.columns), _described(error)
+
+
 def make_parser(
     parse: str, columns: Sequence[tuple[str, str]] = (), function: Callable[[str], object] | None = None
 ) -> Parser | None:
@@ -433,7 +451,7 @@ def _quoted(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:40] + "...")
 
 
-def _described(error: Exception) -> str:
+def _described(error: BaseException) -> str:
     """Return one short line about `error`, whatever it is."""
     name = type(error).__name__
     try:

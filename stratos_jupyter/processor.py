@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from .backend.core.rules import Rules
+from .backend.core.states import ZERO
 from .backend.storage.hdfs import checked_address, plain_access
 from .backend.storage.mounts import parse_mounts
 from .commands import Commands, explicit_commands, template_commands
@@ -14,11 +15,14 @@ from .errors import JobHalted, SpecError, StorageError
 from .job import Job
 from .monitors import function_source
 from .placing import glob_on
+from .products import parse_makes
 from .rule_values import (
     parse_count,
+    parse_fail_on,
     parse_halt,
     parse_linger,
     parse_memory,
+    parse_ok_exit,
     parse_rate,
     parse_retries,
     parse_retry_on,
@@ -70,6 +74,9 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "hdfs": _Unset(""),
     "fetch": _Unset(False),
     "shell": _Unset("bash -e"),
+    "ok_exit": _Unset("0"),
+    "makes": _Unset(""),
+    "fail_on": _Unset(""),
 }
 #: on this machine nobody else takes what is not reserved
 _LOCAL_DEFAULTS: Final[dict[str, Any]] = {"threads_per_task": 1, "mem_per_task": 0, "disk_per_task": 0}
@@ -120,7 +127,7 @@ class Processor:
     retries : int or str
         How often a task is tried again after failures of its own.
     retry_on : str
-        Which failures those are, as ``"exit:1,3,signal,timeout,memory,disk"``; all of them when ''.
+        Which failures those are, as ``"exit:1,3,signal,timeout,memory,disk,output"``; all of them when ''.
     retry_delay : float or str
         How long the first retry waits; each further one waits twice as long.
     halt : int or str
@@ -144,6 +151,13 @@ class Processor:
         Whether ``%f%`` of a file behind a URL, as ``hdfs:/PATH``, is a copy on the task's node, removed after the task.
     shell : str
         The shell that reads the commands, with its options: ``"bash -e"``, ``"sh"``, ``"bash -euo pipefail"``.
+    ok_exit : int or str
+        All exit codes that mean that the work was done: ``"0,1"``, ``"0-2"``.
+    makes : str or sequence of str
+        Files that each task makes, as ``"out/%file.stem%.fits"``, or directories: they must be there after the task,
+        and not be empty.
+    fail_on : str or sequence of str
+        What makes a failure of a task that ends well: ``"stderr:REGEX"``, ``"stdout:REGEX"``.
 
     Raises
     ------
@@ -194,6 +208,9 @@ class Processor:
         hdfs: str = _DEFAULTS["hdfs"],
         fetch: bool = _DEFAULTS["fetch"],
         shell: str = _DEFAULTS["shell"],
+        ok_exit: int | str = _DEFAULTS["ok_exit"],
+        makes: str | Sequence[str] = _DEFAULTS["makes"],
+        fail_on: str | Sequence[str] = _DEFAULTS["fail_on"],
     ) -> None:
         given = {
             "role": role,
@@ -221,6 +238,9 @@ class Processor:
             "hdfs": hdfs,
             "fetch": fetch,
             "shell": shell,
+            "ok_exit": ok_exit,
+            "makes": makes,
+            "fail_on": fail_on,
         }
         spec = _spec(master, given, settings or {})
         session = current()
@@ -438,6 +458,7 @@ class Processor:
         return glob_on(files, spec, command, pattern, absolute=not is_local(spec.master))
 
     def _add(self, commands: Commands) -> range:
+        self._session.check_added(self._job, commands)
         return self._job.add(commands, self._session.surroundings(self._job.spec))
 
 
@@ -468,8 +489,10 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
             values[name] = value.value
     bad: list[str] = []
 
-    def read(name: str, parse: Callable[[str], Any], otherwise: Any) -> Any:
-        text = "" if values[name] is None else str(values[name])
+    def read(name: str, parse: Callable[[Any], Any], otherwise: Any) -> Any:
+        text = "" if values[name] is None else values[name]
+        if not (isinstance(text, list | tuple) and name in ("makes", "fail_on")):
+            text = str(text)
         if not text:
             return otherwise
         try:
@@ -511,7 +534,10 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         rate_per_s=read("rate", parse_rate, None),
         delay_s=read("delay", parse_duration_s, 0.0),
         locality_wait_s=read("locality_wait", parse_duration_s, 3.0),
+        ok_exit=read("ok_exit", parse_ok_exit, ZERO),
     )
+    makes = read("makes", parse_makes, ())
+    fail_on = read("fail_on", parse_fail_on, ())
     monitor, source = values["monitor"], ""
     if callable(monitor):
         try:
@@ -533,6 +559,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         master=str(master),
         role=str(values["role"]),
         threads=threads,
+        threads_given=not isinstance(given["threads_per_task"], _Unset) or "threads_per_task" in settings,
         mem_mib=mem_mib,
         disk_mib=disk_mib,
         output=output,
@@ -549,4 +576,6 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         relauncher=str(values["relauncher"]),
         update_interval_s=update_interval_s,
         rules=rules,
+        makes=makes,
+        fail_on=fail_on,
     )

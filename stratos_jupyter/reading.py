@@ -23,7 +23,7 @@ from .backend.store.outputs import bounded_text, last_text
 from .backend.store.rows import Span
 from .backend.store.spans import heads, spans
 from .errors import JournalError, StratosError
-from .failures import Failures, Group, first_line
+from .failures import Failures, Group, first_line, told
 from .job import END_BYTES, Job
 from .recorded import Recorded, read_run
 from .session import restore_calls
@@ -213,7 +213,7 @@ def _groups(journal: Journal, table: TaskTable) -> list[Group]:
                 failures.forget(row.task)
             else:
                 text = last_text(row.stderr_end, row.stderr_path, END_BYTES)
-                failures.add(row.task, row.reason, row.exit_code, text if text.strip() else row.note)
+                failures.add(row.task, row.reason, row.exit_code, told(row.reason, text, row.note))
     begun = {task for task in failures if table.state(task) <= TaskState.FINISHED}
     return failures.groups(without=begun | table.superseded)
 

@@ -30,6 +30,7 @@ REASON_TEXT: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.TIMEOUT: "timed out",
         Reason.MEMORY: "out of memory",
         Reason.DISK: "wrote too much",
+        Reason.OUTPUT: "by output",
         Reason.MONITOR: "stopped by the monitor",
         Reason.USER: "killed",
         Reason.SPAWN: "could not start",

@@ -23,6 +23,7 @@ from .histogram import histogram, quantile, wall_times
 from .markup import SIGNS, bar_svg, breakable, cells, columns, counts_text, data, image
 from .mosaic import mosaic, mosaic_text, sample
 from .report import BAR_ORDER, clean, duration_text, facts, length_text, moment_text, ranges_text, state_text
+from .rule_values import codes_text, fail_on_text
 from .snapshot import SIGN_OF_TONE
 from .spec import JobSpec
 
@@ -191,6 +192,10 @@ def _settings(account: Account) -> str:
     rules, usual_rules = given.pop("rules", {}), usual.pop("rules")
     differ = {name: value for name, value in given.items() if value != usual.get(name) or name in ("master", "threads")}
     differ |= {name: value for name, value in rules.items() if value != usual_rules.get(name)}
+    differ.pop("threads_given", None)
+    for name, text in (("ok_exit", codes_text), ("fail_on", fail_on_text)):
+        if name in differ:
+            differ[name] = text(differ[name])
     lines = "".join(
         f"<tr><th>{data(name)}</th><td>{data(_value(value), _SETTING)}</td></tr>" for name, value in differ.items()
     )

@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .backend.core.states import TERMINAL, TaskState
+from .backend.core.states import TERMINAL, Reason, TaskState
 from .backend.store.rows import ResultRow
+from .parsing import parsed
 
 if TYPE_CHECKING:
     from .parsing import Parsed, Parser
@@ -185,7 +186,7 @@ class ResultTable:
     placeholders : sequence of str
         What the commands' placeholders are called.
     parser : Parser or None
-        What reads the stdout of a task that FINISHED; the others have missing values and no error.
+        What reads the stdout of a task that ended well by its exit code; the others have missing values and no error.
     command_of : callable
         Task index to command; asked when a DataFrame with that task is made, once for a task that has ended.
     values_of : callable
@@ -288,11 +289,18 @@ class ResultTable:
     def _parse(self, rows: list[ResultRow], stdouts: list[str]) -> list[Parsed]:
         if self._parser is None:
             return []
-        parse = self._parser.parse
+        parser = self._parser
         nothing: Parsed = (None,) * len(self._parsed), ""
         return [
-            parse(text) if row.state == TaskState.FINISHED else nothing for row, text in zip(rows, stdouts, strict=True)
+            parsed(parser, text) if row.state == TaskState.FINISHED or row.reason == Reason.OUTPUT else nothing
+            for row, text in zip(rows, stdouts, strict=True)
         ]
+
+    def trouble(self, without: Collection[int] = ()) -> tuple[int, int, str]:
+        """Return how many results could not be parsed, the first such task and what was wrong; 0 first for none."""
+        errors = self._error.cells(np.arange(len(self._state) - 1))
+        tasks = _others(np.flatnonzero(np.array([error is not None for error in errors], np.bool_)), without)
+        return (len(tasks), int(tasks[0]), str(errors[tasks[0]])) if len(tasks) else (0, 0, "")
 
     def _reserve(self, size: int) -> None:
         have = len(self._state) - 1

@@ -6,7 +6,8 @@ place. The same command is one with the same text, file and working directory.
 - No task has this command: *new*, it is added to the run. It was superseded earlier, and nothing has changed since: it
   belongs to the run again.
 - A task has, but its inputs or the variables of ``--env`` were others: *changed*, a task that is added supersedes it.
-- A task has, and nothing has changed: it is *done*; or it is still *to run*; or it *failed*, and is run again.
+- A task has, and nothing has changed: it is *done*; or it is still *to run*; or it *failed*, and is run again. One that
+  is done is run again, too, when a file that it makes (``--makes``) is gone or empty.
 - A task whose command the cell no longer has is *gone*: superseded by nothing.
 
 What is superseded stays on record, and is in no result. A call that was made without ``--resume`` has no keys of its
@@ -33,6 +34,7 @@ from .job import Job
 from .keys import env_key, input_keys, keys_of
 from .parsing import Parser
 from .recorded import read_run
+from .remaking import lost_products
 from .session import Session, restore_calls
 from .spec import JobSpec
 from .workload import Surroundings, Workload
@@ -119,10 +121,16 @@ class Tally:
     failed: int = 0
     waiting: int = 0
     gone: int = 0
+    unmade: int = 0
 
     def __str__(self) -> str:
         parts = [f"+{self.new:,} new", f"{self.changed:,} changed", f"{self.done:,} done"]
-        more = {"failed run again": self.failed, "still to run": self.waiting, "gone": self.gone}
+        more = {
+            "whose files are gone run again": self.unmade,
+            "failed run again": self.failed,
+            "still to run": self.waiting,
+            "gone": self.gone,
+        }
         return ", ".join(parts + [f"{count:,} {what}" for what, count in more.items() if count])
 
 
@@ -240,7 +248,7 @@ def _known(run: _Run) -> Iterator[Known]:
             )
 
 
-def _work(run: _Run, found: Plan) -> _Work:
+def _work(run: _Run, found: Plan, lost: Callable[[int], bool] = lambda task: False) -> _Work:
     """Say what becomes of each task, and of those that monitors asked for, which share the fate of the watched one."""
     superseded, restored, kept = set(found.replaced + found.gone), set(found.restored), set(found.kept)
     watched = set()  # their monitors asked for something to run instead: that counts
@@ -256,23 +264,26 @@ def _work(run: _Run, found: Plan) -> _Work:
     def finished(task: int) -> bool:
         return state(task) == TaskState.FINISHED or (state(task) == TaskState.KILLED and task in watched)
 
-    done = {task for task in kept | restored if finished(task)}
-    failed = {task for task in kept - done if state(task) > TaskState.FINISHED}
+    ended_well = {task for task in kept | restored if finished(task)}
+    unmade = {task for task in ended_well if state(task) == TaskState.FINISHED and lost(task)}
+    done = ended_well - unmade
+    failed = {task for task in kept - ended_well if state(task) > TaskState.FINISHED}
     begun_again = restored - done
     tally = Tally(
         new=len(found.new) + len(begun_again),
         changed=len(found.changed),
         done=len(done),
         failed=len(failed),
-        waiting=len(kept) - len(kept & done) - len(failed),
+        waiting=len(kept) - len(kept & ended_well) - len(failed),
         gone=len(found.gone),
+        unmade=len(kept & unmade),
     )
-    again = sorted(failed | begun_again)
+    again = sorted(failed | begun_again | (kept & unmade))
     return _Work(tally, sorted(found.new + found.changed), sorted(superseded), sorted(restored), again)
 
 
-def _compare(run: _Run, cell: Sequence[Wanted], env: str) -> _Work:
-    return _work(run, plan(cell, env, _known(run)))
+def _compare(run: _Run, spec: JobSpec, cell: Sequence[Wanted], env: str) -> _Work:
+    return _work(run, plan(cell, env, _known(run)), lost_products(spec, run.workload))
 
 
 # -- doing it ---------------------------------------------------------------------------------------------
@@ -326,13 +337,13 @@ def resume(
     if dry_run:
         run = _peek(session, spec.job_id) if job is None else _run_of(job)
         _refuse_others(run.spec, spec)
-        return None, _compare(run, cell, env).tally
+        return None, _compare(run, spec, cell, env).tally
     attached = job is None
     if job is None:
         job = session.attach(spec.job_id, hold=COMPARING, make_parser=lambda _: parser)
     try:
         _refuse_others(job.spec, spec)
-        work = _compare(_run_of(job), cell, env)
+        work = _compare(_run_of(job), spec, cell, env)
         if attached:
             _surround(job, around)
         job.now_is(spec, parser)

@@ -39,13 +39,16 @@ from .backend.store.lease import (
 )
 from .backend.store.progress import begin_progress, write_progress
 from .commands import Commands, commands_from_record
+from .environment import TOGETHER_MOST, task_environment, thread_variables, too_large
 from .errors import EngineError, JobNotFound, JournalBusy, JournalError, SpecError
 from .job import Job
+from .judging import Judge
 from .keeper import start_keeper
 from .kept import Kept
 from .keys import env_key
-from .parsing import Parser
+from .parsing import Parser, is_known, make_parser
 from .placing import Placing
+from .products import promise
 from .sites import GRACE_S, LocalSite, Site, is_local
 from .spec import JobSpec
 from .workload import Keys, Surroundings, Workload
@@ -164,21 +167,51 @@ class Session:
         absent = [name for name, value in spec.env if value is None and name not in os.environ]
         if absent:
             bad.append(f"{', '.join(absent)} is not set here; write --env NAME=value, or set it in os.environ first")
+        bad += self._too_large(spec)
+        if commands is not None:
+            bad += promise(spec.makes, commands, spec.cwd, 0, {})
         if bad:
             raise SpecError("; ".join(bad))
         if commands is not None:
             self._placing.check(spec, commands)
         return spec
 
+    def check_added(self, job: Job, commands: Commands) -> None:
+        """Refuse commands that cannot be added to a job, by what has changed since it was submitted.
+
+        Raises
+        ------
+        SpecError
+            Names everything that is wrong, and the cure.
+        """
+        bad = self._too_large(job.spec)
+        if job.spec.makes:
+            bad += promise(job.spec.makes, commands, job.spec.cwd, len(job.commands), job.promised())
+        if bad:
+            raise SpecError("; ".join(bad))
+
     def files(self, spec: JobSpec) -> FileSystems:
         """Return the file systems that a job's inputs are on."""
         return self._placing.files(spec)
 
     def surroundings(self, spec: JobSpec) -> Surroundings:
-        """Return what a command submitted now finds around it: this process's environment, and the job's own."""
-        env = dict(os.environ)
-        env.update({name: value for name, value in spec.env if value is not None})
+        """Return what a command submitted now finds around it: this process's environment, and the job's own.
+
+        What the job names wins over everything, and a number of threads that the user gave over this process's own.
+        """
+        env = task_environment()
+        if spec.threads_given:
+            env |= thread_variables(spec.threads, env)
+        env |= {name: os.environ[name] for name, value in spec.env if value is None and name in os.environ}
+        env |= {name: value for name, value in spec.env if value is not None}
         return Surroundings(spec.cwd, env)
+
+    def _too_large(self, spec: JobSpec) -> list[str]:
+        """Say which variables of a job's tasks no program could be started with."""
+        env = self.surroundings(spec).env
+        if is_local(spec.master):
+            return too_large(env)
+        return too_large({name: env[name] for name, _ in spec.env if name in env}, TOGETHER_MOST)
 
     def submit(
         self,
@@ -257,6 +290,7 @@ class Session:
                     time.time,
                     job.show,
                     job.adopt,
+                    judge=judge,
                     rules=spec.rules,
                     job_id=spec.job_id,
                     run=run,
@@ -264,7 +298,9 @@ class Session:
                 )
             )
 
+        judge = Judge(driver.post)
         job = Job(spec, run, journal, driver, parser, make_loop)
+        judge.job = job
         job.seeks = functools.partial(self._placing.seeks, spec)
         job.seek = functools.partial(self._placing.begin, job)
         job.largest = site.largest
@@ -329,6 +365,8 @@ class Session:
             Another living process holds it.
         JournalError
             Its record cannot be read; it has been set aside.
+        SpecError
+            Its tasks could not be started with the environment of this process; the run is as it was.
         """
         with self._lock:
             make_home(self.home)
@@ -393,8 +431,11 @@ class Session:
         except (KeyError, TypeError, ValueError) as error:
             journal.close()
             raise set_aside(folder, str(error)) from error
+        if bad := self._too_large(spec):
+            journal.close()
+            raise SpecError("; ".join(bad))
         try:
-            parser = make_parser(spec) if make_parser is not None else None
+            parser = make_parser(spec) if make_parser is not None else _parser_without_notebook(spec)
             job = self._open(spec, run, journal, parser)
         except BaseException:
             journal.close()
@@ -430,6 +471,7 @@ class Session:
         """Hand a job to a process of its own, which goes on with it in the background; return that process's id."""
         if job not in self._jobs:
             raise JobNotFound(f"{job.job_id} is not held by this process; attach it first")
+        _parser_without_notebook(job.spec)
         self.let_go(job)
         # On this machine its environment is its tasks' too; on a cluster nothing of it is.
         return start_keeper(self.home, job, {} if is_local(job.spec.master) else _chosen_settings())
@@ -487,6 +529,29 @@ def _why_held(absent: Sequence[str]) -> str:
     return f"held: {', '.join(absent)} is not set here; set {each}, then resume the job"
 
 
+def _can_be_detached(spec: JobSpec) -> bool:
+    """Say whether a process without a notebook can go on with a job."""
+    return not spec.fails_on_parse or is_known(spec.parse)
+
+
+def _parser_without_notebook(spec: JobSpec) -> Parser | None:
+    """Return what parses where no notebook can tell which function that is; only a job that fails by it needs that.
+
+    Raises
+    ------
+    SpecError
+        It is a function.
+    """
+    if not spec.fails_on_parse:
+        return None
+    if not _can_be_detached(spec):
+        raise SpecError(
+            f"{spec.job_id} fails tasks whose output {spec.parse} cannot parse, a function of its notebook: attach the "
+            "job in a notebook that defines it"
+        )
+    return make_parser(spec.parse, spec.columns)
+
+
 def restore_calls(journal: Journal, workload: Workload, around: Surroundings) -> None:
     """Bring back the commands that are recorded of a run."""
     for _, _, _, record in journal.calls():
@@ -515,6 +580,7 @@ class _Work:
         self.command = job.commands.command
         self.file = job.commands.file
         self.call_of = job.commands.root_of
+        self.makes = job.makes
 
     def context(self, call: int) -> Mapping[str, object]:
         """Return what an executor must know of a call."""
@@ -575,7 +641,7 @@ def _leave(session: Session, job: Job) -> str:
     match "leave" if is_keeper() else settings().on_exit:
         case "kill":
             return f"{view.unfinished:,} unfinished tasks end with this process"
-        case "detach":
+        case "detach" if _can_be_detached(job.spec):
             pid = session.detach(job)
             return f"{view.unfinished:,} unfinished tasks go on in the background, process {pid}"
         case _:

@@ -17,7 +17,17 @@ from traitlets.config import SingletonConfigurable
 from .backend.storage.hdfs import addresses
 from .backend.storage.mounts import parse_mounts
 from .errors import SpecError
-from .rule_values import parse_count, parse_halt, parse_linger, parse_memory, parse_rate, parse_retry_on, parse_timeout
+from .rule_values import (
+    parse_count,
+    parse_fail_on,
+    parse_halt,
+    parse_linger,
+    parse_memory,
+    parse_ok_exit,
+    parse_rate,
+    parse_retry_on,
+    parse_timeout,
+)
 from .spec import OutputMode
 from .values import as_amount, parse_duration_s, parse_shell, parse_size_mib
 
@@ -93,6 +103,12 @@ class Stratos(SingletonConfigurable):
     halt = CUnicode("", help="After how many failed tasks to stop launching, as 5 or 10%; empty for never.").tag(
         config=True
     )
+    ok_exit = CUnicode("0", help="All exit codes that mean that a task's work was done, as 0,1 or 0-2.").tag(
+        config=True
+    )
+    fail_on = CUnicode(
+        "", help="What makes a failure of a task that ends well, as stderr:REGEX,stdout:REGEX,parse; empty for nothing."
+    ).tag(config=True)
     max_tasks = CUnicode("", help="How many tasks of a job may run at once; empty for no bound.").tag(config=True)
     rate = CUnicode("", help="How many tasks may be launched, as 10/s or 500/h; empty for no bound.").tag(config=True)
     delay = CUnicode("0s", help="How long to wait between two launches.").tag(config=True)
@@ -201,6 +217,14 @@ class Stratos(SingletonConfigurable):
     @validate("retry_on")
     def _retry_on(self, proposal: Any) -> str:
         return self._readable(proposal, parse_retry_on) if proposal["value"] else ""
+
+    @validate("ok_exit")
+    def _ok_exit(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_ok_exit)
+
+    @validate("fail_on")
+    def _fail_on(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_fail_on)
 
     @validate("halt")
     def _halt(self, proposal: Any) -> str:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
+from .backend.core.states import ZERO
 from .backend.engines.base import Engine, Largest, Work
 from .backend.engines.local import LocalEngine, local_cpus
 from .backend.engines.loop import JobLoop
@@ -164,6 +165,8 @@ def common_context(spec: JobSpec) -> dict[str, object]:
         "grace_s": GRACE_S,
         "shell": list(spec.shell),
         **({"fetch": list(spec.fetch)} if spec.fetch else {}),
+        **({"ok_exit": spec.rules.ok_exit} if spec.rules.ok_exit != ZERO else {}),
+        **({"fail_on": spec.fail_on_streams} if spec.fail_on_streams else {}),
         **to_context(spec.monitor, spec.monitor_source, spec.relauncher, spec.update_interval_s),
     }
 

@@ -93,6 +93,12 @@ class JobSpec:
         where they are not.
     shell : tuple of str
         The shell that reads the commands, and its options; a command whose first line is ``#!`` names its own.
+    makes : tuple of str
+        The files that each task makes, with places as `products` has them.
+    fail_on : tuple of (str, str)
+        What makes a failure of a task that ends well: ``stderr`` or ``stdout`` and a pattern, or ``parse`` and ''.
+    threads_given : bool
+        Whether the user has said how many processors: then it goes before what this process's environment says.
     """
 
     job_id: str = "untitled"
@@ -122,6 +128,9 @@ class JobSpec:
     mounts: tuple[tuple[str, str], ...] = ()
     fetch: tuple[str, ...] = ()
     shell: tuple[str, ...] = SHELL
+    makes: tuple[str, ...] = ()
+    fail_on: tuple[tuple[str, str], ...] = ()
+    threads_given: bool = field(default=False, compare=False)  # how it came about is no part of what the job is
 
     def demand(self) -> Resources:
         """Return what a task asks for."""
@@ -130,6 +139,16 @@ class JobSpec:
     def largest_demand(self) -> Resources:
         """Return what a task may come to ask for."""
         return replace(self.demand(), mem_mib=max(self.mem_mib, self.rules.mem_most_mib))
+
+    @property
+    def fails_on_parse(self) -> bool:
+        """Whether a task fails whose stdout cannot be parsed."""
+        return any(name == "parse" for name, _ in self.fail_on)
+
+    @property
+    def fail_on_streams(self) -> tuple[tuple[str, str], ...]:
+        """What must not be in a stream: its name and a pattern."""
+        return tuple((name, pattern) for name, pattern in self.fail_on if name != "parse")
 
     def check(self) -> None:
         """Refuse what makes no sense on any engine.
@@ -160,6 +179,10 @@ class JobSpec:
             bad.append("output 'disk' needs a directory for the files: --log-dir DIR, log_directory=DIR")
         if self.parse and self.output is not OutputMode.SCHEDULER:
             bad.append(f"output '{self.output}' sends nothing back that could be parsed: leave one of them out")
+        if self.fails_on_parse and not self.parse:
+            bad.append("--fail-on parse needs something that parses: add --parse HOW")
+        if self.fail_on_streams and self.output is OutputMode.NONE:
+            bad.append("output 'none' keeps nothing that --fail-on could search: leave one of them out")
         if self.output_limit <= 0:
             bad.append(f"output limit must be above 0 bytes, got {self.output_limit}")
         if not self.update_interval_s > 0:
@@ -169,6 +192,8 @@ class JobSpec:
         if not 0 <= self.rules.retries <= RETRIES_MOST:
             bad.append(f"retries must be 0 to {RETRIES_MOST:,}, got {self.rules.retries:,}")
         bad += [f"environment variable {name!r}: not a name" for name, _ in self.env if not name.isidentifier()]
+        bad += [f"environment variable {name}: its value holds a NUL byte, which no program can be given"
+                for name, value in self.env if value is not None and "\0" in value]  # fmt: skip
         names = [name for name, _ in self.columns]
         bad += [f"column {name!r} is there already" for name in names if name in FIXED_COLUMNS]
         bad += [f"column {name!r} is named twice" for name in sorted({n for n in names if names.count(n) > 1})]
@@ -195,8 +220,9 @@ class JobSpec:
         values["output"] = OutputMode(values["output"])
         values["rules"] = Rules.from_record(values["rules"])
         values["env"] = tuple((name, None) for name in values["env"])
-        for name in ("where", "columns", "mounts"):
+        for name in ("where", "columns", "mounts", "fail_on"):
             values[name] = tuple((first, second) for first, second in values.get(name, ()))
-        values["fetch"] = tuple(values.get("fetch", ()))
+        for several in ("fetch", "makes"):
+            values[several] = tuple(values.get(several, ()))
         values["shell"] = tuple(values.get("shell", ("sh",)))  # what read commands before one could choose
         return JobSpec(**values)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from .backend.core.states import IN_FLIGHT, TERMINAL, TaskState
 from .backend.store.outputs import first_text, last_text
-from .failures import first_line, last_line
+from .failures import first_line, last_line, told
 from .picture import SUPERSEDED, states_of
 from .report import clean
 
@@ -364,12 +364,13 @@ def _give_way(wanted: Callable[[], bool]) -> None:
 def _telling(first: FirstRow, state: int) -> tuple[str, str]:
     """Return what a row shows of the output of a task, and of which stream it is.
 
-    The first line of stdout; of what ended badly the last one of stderr, if there is one.
+    The first line of stdout; of what ended badly the last one of stderr, if there is one, or what is noted of it.
     """
     said = first_line(first_text(first.stdout, first.stdout_path, FIRST_BYTES))
     if said and state == TaskState.FINISHED:
         return clean(said, MOST_TEXT), "out"
-    line = last_line(last_text(first.stderr_end, first.stderr_path, FIRST_BYTES)) or last_line(first.note)
+    said_last = last_text(first.stderr_end, first.stderr_path, FIRST_BYTES)
+    line = last_line(told(first.reason, said_last, first.note)) or last_line(first.note)
     return (clean(line, MOST_TEXT), "err") if line else (clean(said, MOST_TEXT), "out")
 
 

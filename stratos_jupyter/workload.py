@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from .backend.core.ranges import TaskRanges
 from .commands import Commands
+from .products import makes
 
 #: characters of the key of one command's inputs
 KEY: Final = 32
@@ -158,6 +159,12 @@ class Workload:
         """Return the paths whose placement matters, as the command names them."""
         commands, index = self._find(task)
         return commands.inputs(index)
+
+    def makes(self, task: int, templates: Sequence[str]) -> tuple[str, ...]:
+        """Return the files that a task makes; nothing is known of one that a monitor asked for."""
+        commands, index = self._find(task)
+        call = self.call_of(task)
+        return makes(templates, commands, index) if self._roots[call] == call else ()
 
     def values(self, task: int) -> tuple[str, ...]:
         """Return one value for each of the run's `placeholders`; '' where the task's call has none of that name."""

@@ -186,6 +186,8 @@ class Client:
             "relauncher": None,
             "update_interval_s": 10.0,
             "fetch": None,
+            "ok_exit": None,
+            "fail_on": None,
         }
         assert set(fields) <= set(known)
         self.send(["context", number, {**known, **fields}])
@@ -200,10 +202,15 @@ class Client:
         context: int = 1,
         files: Sequence[str | None] | None = None,
         limits: dict[str, float] | None = None,
+        makes: Sequence[Sequence[str]] | None = None,
     ) -> int:
         """Send a batch; returns its id."""
         self._batches += 1
-        rows = [[first + i, attempt, text, files[i] if files else None] for i, text in enumerate(commands)]
+        rows: list[list[Any]] = [
+            [first + i, attempt, text, files[i] if files else None] for i, text in enumerate(commands)
+        ]
+        for row, paths in zip(rows, makes or (), strict=False):
+            row.append(list(paths))
         more = [] if limits is None else [limits]
         self.send(["batch", slot, self._batches, context, expected_s, rows, *more])
         return self._batches

@@ -99,6 +99,7 @@ class Rig:
         self.commands: list[str] = []
         self.calls: dict[int, int] = {}
         self.views: list[JobView] = []
+        self.promised: dict[int, list[str]] = {}
         self.driver = Driver()
         self.contexts: dict[int, dict[str, object]] = {}
         self._first = kept or {}
@@ -131,6 +132,9 @@ class Rig:
 
     def file(self, task: int) -> str | None:
         return None
+
+    def makes(self, task: int) -> list[str]:
+        return self.promised.get(task, [])
 
     def call_of(self, task: int) -> int:
         return self.calls[task]

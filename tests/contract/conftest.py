@@ -20,7 +20,7 @@ from stratos_jupyter.backend.core.views import JobView
 from stratos_jupyter.backend.driver import Driver
 from stratos_jupyter.backend.engines.base import Engine
 from stratos_jupyter.backend.engines.local import LocalEngine
-from stratos_jupyter.backend.engines.loop import JobLoop
+from stratos_jupyter.backend.engines.loop import JobLoop, Judge
 from stratos_jupyter.backend.engines.machine import this_machine
 from stratos_jupyter.backend.engines.mesos.driver import MesosDriver
 from stratos_jupyter.backend.engines.mesos.engine import MesosEngine
@@ -70,6 +70,10 @@ class Run:
         self.journal = Journal(folder)
         self.workload = Workload()
         self.views: list[JobView] = []
+        self.promised: dict[int, list[str]] = {}
+        #: what an executor must know besides, and what judges results, where a test has some
+        self.fields: dict[str, object] = {}
+        self.judge: Judge = lambda results, take: False
         self.driver = Driver()
         self.loop = self.driver.call(
             lambda: JobLoop(
@@ -79,6 +83,7 @@ class Run:
                 time.time,
                 self.views.append,
                 self.adopt,
+                judge=lambda results, take: self.judge(results, take),
                 rules=rules,
                 job_id="contract",
                 run=1,
@@ -112,6 +117,9 @@ class Run:
     def file(self, task: int) -> str | None:
         return None
 
+    def makes(self, task: int) -> list[str]:
+        return self.promised.get(task, [])
+
     def call_of(self, task: int) -> int:
         return self.workload.call_of(task)
 
@@ -129,6 +137,8 @@ class Run:
             "timeout_s": None,
             "threads": "1",
             "grace_s": 0.2,
+            "ok_exit": (self.rules or Rules()).ok_exit,
+            **self.fields,
         }
 
     # what a test does

@@ -7,17 +7,20 @@ import json
 import os
 import socketserver
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from stratos_jupyter import Processor
+from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.store.progress import read_progress
-from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.commands import explicit_commands, template_commands
 from stratos_jupyter.errors import EngineError, SpecError
 from stratos_jupyter.magic_text import status_text
+from stratos_jupyter.remaking import lost_products
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import current as settings
 from stratos_jupyter.spec import JobSpec, OutputMode
@@ -58,7 +61,7 @@ def test_commands_find_the_agents_environment_and_what_was_named(
         env=(("HANDED_ON", None), ("GIVEN", "7")),
     )
     assert job.wait(30)
-    assert one_line(job) == ["nothing\n", "two words; it's 7\n", "in its sandbox\n", "0\n", "0.5 0.5\n"]
+    assert one_line(job) == ["nothing\n", "two words; it's 7\n", "in its sandbox\n", "0\n", "0.5 1\n"]
     away = submit(session, mesos, "pwd", cwd=str(tmp_path))
     assert away.wait(30)
     assert one_line(away) == [f"{tmp_path}\n"]
@@ -313,3 +316,41 @@ def test_a_keeper_goes_on_with_all_that_was_chosen(make_mesos: MakeCluster, sess
     until(lambda: not alive([pid]), 30, "the end of the keeper")
     assert b"hush" not in (folder / "keeper.log").read_bytes()
     assert one_line(session.attach("demo"))[1:] == ["a\n", "b\n"]
+
+
+# --- when a task has finished ---
+
+
+def test_what_success_is_is_looked_at_on_the_node(mesos: Cluster, session: Session, tmp_path: Path) -> None:
+    spec = JobSpec(
+        "made",
+        master=mesos.master,
+        cwd=str(tmp_path),
+        makes=("%c1%.out",),
+        fail_on=(("stderr", "^Error"),),
+        rules=Rules(ok_exit=((0, 1),)),
+        threads=2,
+        threads_given=True,
+        env=(("MKL_NUM_THREADS", "9"),),
+    )
+    body = "echo $OMP_NUM_THREADS $MKL_NUM_THREADS ${STRATOS_PYTHON:-none} > %made%.out; %then%"
+    rows = {
+        "c1": ["a", "b", "c", "d"],
+        "made": ["a", "x", "c", "d"],
+        "then": ["exit 1", "true", "echo Error >&2", "exit 2"],
+    }
+    job = session.submit(spec, template_commands(body, rows))
+    assert job.wait(30)
+    found = {row.task: (TaskState(row.state).name, row.reason, row.exit_code, row.note) for row in job.rows()}
+    assert found == {
+        0: ("FINISHED", "exit", 1, ""),
+        1: ("FAILED", "output", 0, "b.out was not made"),
+        2: ("FAILED", "output", 0, "stderr matches ^Error: Error"),
+        3: ("FAILED", "exit", 2, ""),
+    }
+    assert (tmp_path / "a.out").read_text() == "2 9 none\n"
+    lost = lost_products(spec, job.commands)
+    assert [task for task in range(4) if lost(task)] == [1]
+    (tmp_path / "a.out").unlink()
+    assert lost(0)
+    assert not lost_products(replace(spec, makes=("/of/the/nodes/alone",)), job.commands)(0)

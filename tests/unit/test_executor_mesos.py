@@ -104,6 +104,14 @@ def test_how_a_single_command_ends(agent: FakeAgent, command: str, state: str, m
     assert (last["state"], last["message"]) == (state, message)
 
 
+@pytest.mark.parametrize(("command", "state"), [("exit 3", "TASK_FINISHED"), ("true", "TASK_FAILED")])
+def test_what_is_well_is_the_users_to_say(agent: FakeAgent, command: str, state: str) -> None:
+    agent.launch(command, ok_exit=[[1, 3]])
+    assert agent.wait("t1")["state"] == state
+    agent.launch("exit 1", "exit 0", "exit 4", batch=2, first=1, ok_exit=[[1, 3]])
+    assert agent.wait("t2")["message"] == "2 of 3 commands failed"
+
+
 def test_a_task_that_ends_at_once_needs_one_update(agent: FakeAgent) -> None:
     agent.launch("true", batch=1)
     agent.wait("t1")

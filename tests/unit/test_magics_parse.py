@@ -11,6 +11,7 @@ import pytest
 from traitlets.config import Config
 
 from stratos_jupyter import settings
+from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.completion import Completer, engines
 from stratos_jupyter.errors import SpecError, UsageError
 from stratos_jupyter.magic_arguments import Argument, HelpAsked, Subcommand, split, subcommands
@@ -159,6 +160,26 @@ def test_every_option_reaches_the_spec(monkeypatch: pytest.MonkeyPatch) -> None:
         hdfs="nn1:9870;nn2:9870",
         mounts=(("/dfs", "/"),),
     )
+
+
+def test_what_success_is_reaches_the_spec() -> None:
+    spec = spec_of(
+        "glob data/* --ok-exit 0,1 --makes out/%file.stem%.fits,log --makes 'two words' --parse float "
+        "--fail-on 'stderr:a{1,2},stdout:x' --fail-on parse"
+    )
+    assert spec.rules == Rules(ok_exit=((0, 1),))
+    assert spec.makes == ("out/%file.stem%.fits", "log", "two words")
+    assert spec.fail_on == (("stderr", "a{1,2}"), ("stdout", "x"), ("parse", ""))
+    assert (spec.fails_on_parse, spec.fail_on_streams) == (True, (("stderr", "a{1,2}"), ("stdout", "x")))
+
+
+def test_a_number_of_threads_that_was_given_is_told_from_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not spec_of("glob data/*").threads_given
+    assert spec_of("glob data/* --threads 1").threads_given
+    settings.current().threads = 1.0
+    assert not spec_of("glob data/*").threads_given  # nothing has changed
+    settings.current().threads = 2.0
+    assert spec_of("glob data/*").threads_given
 
 
 def test_no_options_mean_the_defaults() -> None:

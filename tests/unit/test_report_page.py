@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from stratos_jupyter.account import Account, Row
+from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.errors import SpecError, StratosError
 from stratos_jupyter.failures import Group
@@ -151,3 +153,14 @@ def test_a_report_replaces_a_report_and_nothing_else(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StratosError, match=r"cannot write .*/nowhere/it\.html: No such file or directory"):
         write_report(usual(), str(tmp_path / "nowhere" / "it.html"), 0.0)
+
+
+def test_what_success_is_reads_as_it_was_typed() -> None:
+    rules = Rules(ok_exit=((0, 0), (3, 5)))
+    spec = JobSpec(
+        "demo", rules=rules, makes=("a", "b"), fail_on=(("stderr", "<x>"), ("parse", "")), threads_given=True
+    )
+    page = report_html(replace(usual(), settings=spec.to_record()), 0.0)
+    settings = " ".join(Page(page).text.partition("Settings")[2].split())
+    assert "makes a, b fail_on stderr:<x>,parse ok_exit 0,3-5 " in settings
+    assert "threads_given" not in settings

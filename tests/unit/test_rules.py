@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,12 +13,16 @@ from stratos_jupyter.backend.core.placement import KNOWN_AFTER, Median
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.retries import RETRY_MOST_S, Retries
 from stratos_jupyter.backend.core.rules import OWN_FAILURES, Cause, Halt, Rules
-from stratos_jupyter.backend.core.states import Reason
+from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.errors import SpecError
 from stratos_jupyter.rule_values import (
+    codes_text,
+    fail_on_text,
     parse_count,
+    parse_fail_on,
     parse_halt,
     parse_memory,
+    parse_ok_exit,
     parse_rate,
     parse_retries,
     parse_retry_on,
@@ -291,3 +297,71 @@ def test_what_cannot_be_read_says_the_cure(parse, text: str, cure: str) -> None:
 )
 def test_rules_come_back_from_their_record(rules: Rules) -> None:
     assert Rules.from_record(rules.to_record()) == rules
+
+
+# --- when a task has finished ---
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [("", ((0, 0),)), ("0", ((0, 0),)), ("0,1", ((0, 1),)), ("1", ((1, 1),)), (" 4 - 6 , 0 ", ((0, 0), (4, 6))),
+     ("0-255", ((0, 255),)), ("1,1,3,2", ((1, 3),))],
+)  # fmt: skip
+def test_codes_that_are_well(text: str, codes: tuple[tuple[int, int], ...]) -> None:
+    assert parse_ok_exit(text) == codes
+    assert parse_ok_exit(codes_text(codes)) == codes
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "256", "3-1", "0,,1", "1.0", "0;1", "none", "0-", "٣", "1" * 30])
+def test_codes_that_cannot_be(text: str) -> None:
+    with pytest.raises(SpecError, match="write all that mean success, as 0,1 or 0-2"):
+        parse_ok_exit(text)
+
+
+def test_everything_that_is_wrong_with_codes_is_said_at_once() -> None:
+    with pytest.raises(SpecError, match="'x' is no exit code; 300: exit codes go from 0 to 255; 3-1 runs backwards"):
+        parse_ok_exit("x,300,3-1")
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255)).map(sorted), min_size=1))
+def test_a_code_is_well_where_some_range_has_it(ranges: list[list[int]]) -> None:
+    codes = parse_ok_exit(",".join(f"{first}-{last}" for first, last in ranges))
+    rules = Rules.from_record(json.loads(json.dumps(Rules(ok_exit=codes, retries=1).to_record())))
+    for code in range(256):
+        well = any(first <= code <= last for first, last in ranges)
+        assert rules.ending(Reason.EXIT, code) is (TaskState.FINISHED if well else TaskState.FAILED)
+        assert rules.retry_for(Reason.EXIT, code) is not well
+    assert rules.ending(Reason.SIGNAL, ranges[0][0]) is TaskState.FAILED
+    assert rules.ending(Reason.OUTPUT, ranges[0][0]) is TaskState.FAILED
+    assert rules.ending(Reason.EXIT, None) is TaskState.FAILED
+
+
+def test_rules_that_were_recorded_before_there_were_such_codes_are_read() -> None:
+    record = {name: value for name, value in Rules(retries=3).to_record().items() if name != "ok_exit"}
+    assert Rules.from_record(record) == Rules(retries=3)
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        ("", ()),
+        ("parse", (("parse", ""),)),
+        ("stderr:Error", (("stderr", "Error"),)),
+        (r"stderr:a{1,2},b, stdout:^x$ ,parse", (("stderr", "a{1,2},b"), ("stdout", "^x$"), ("parse", ""))),
+        ("stderr:parse,parser", (("stderr", "parse,parser"),)),
+        ("stderr:stdout: x", (("stderr", "stdout: x"),)),
+        ("parse,parse", (("parse", ""),)),
+    ],
+)
+def test_what_makes_a_failure_of_a_task_that_ends_well(text: str, rules: tuple[tuple[str, str], ...]) -> None:
+    assert parse_fail_on(text) == rules
+    assert parse_fail_on(fail_on_text(rules)) == rules
+
+
+def test_everything_that_is_wrong_with_these_is_said_at_once() -> None:
+    with pytest.raises(SpecError) as raised:
+        parse_fail_on(["stder:x", "stderr:(", "stdout:a*", "stderr:", "parse:x", "stderr"])
+    said = str(raised.value)
+    assert said.count("is none of stderr:REGEX, stdout:REGEX, parse") == 3
+    assert said.count("every task would fail") == 2
+    assert "stderr:(: the pattern does not compile" in said

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from .states import Reason
+from .states import ZERO, Codes, Reason, TaskState, ending
 
 #: attempts are counted in two bytes
 RETRIES_MOST: Final = 10_000
 #: the reasons that are the command's own failure: they may spend the user's retries
-OWN_FAILURES: Final = frozenset({Reason.EXIT, Reason.SIGNAL, Reason.TIMEOUT, Reason.MEMORY, Reason.DISK})
+OWN_FAILURES: Final = frozenset({Reason.EXIT, Reason.SIGNAL, Reason.TIMEOUT, Reason.MEMORY, Reason.DISK, Reason.OUTPUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,8 @@ class Rules:
         How long to wait between two launches.
     locality_wait_s : float
         How long a task with inputs waits for a node that holds most of them; 0: not at all.
+    ok_exit : tuple of (int, int)
+        The exit codes that say that the work was done, as ranges; all others are failures.
     """
 
     retries: int = 0
@@ -84,10 +86,15 @@ class Rules:
     rate_per_s: float | None = None
     delay_s: float = 0.0
     locality_wait_s: float = 3.0
+    ok_exit: Codes = ZERO
+
+    def ending(self, reason: Reason, code: int | None) -> TaskState:
+        """Return the terminal state of an attempt that ended so."""
+        return ending(reason, code, self.ok_exit)
 
     def retry_for(self, reason: Reason, code: int | None) -> bool:
         """Say whether this failure is one that the user wants tried again."""
-        if reason not in OWN_FAILURES or (reason is Reason.EXIT and code == 0):
+        if reason not in OWN_FAILURES or self.ending(reason, code) is TaskState.FINISHED:
             return False
         return not self.retry_on or any(
             (cause.reason is reason and cause.code in (None, code))
@@ -109,4 +116,5 @@ class Rules:
         values = dict(record)
         values["retry_on"] = tuple(Cause(Reason(reason), code) for reason, code in values["retry_on"])
         values["halt"] = None if values["halt"] is None else Halt(*values["halt"])
+        values["ok_exit"] = tuple((first, last) for first, last in values.get("ok_exit", ZERO))
         return Rules(**values)

@@ -50,7 +50,7 @@ from .queues import Queues
 from .resources import Resources
 from .retries import Retries
 from .rules import Rules
-from .states import IN_FLIGHT, Cue, Reason, TaskState, ending
+from .states import IN_FLIGHT, Cue, Reason, TaskState
 from .table import TaskTable
 from .why import Facts, Own, Seen, Wait, gate_text, place_text, reasons, resting_text
 
@@ -531,16 +531,17 @@ class Scheduler:
                 decisions.append(Kill(((task, self.table.attempt(task)),)))
         elif self.table.waits(task):
             raise self.table.refused(task, "ended but was never launched")
-        if reason is Reason.EXIT or reason is Reason.SIGNAL:
+        state = self._rules.ending(reason, end.code)
+        if reason in (Reason.EXIT, Reason.SIGNAL, Reason.OUTPUT):
             self._average.add(end.wall_s)
             if self._queues.located and (batch := self._batches.of(task)) is not None:
                 self._locality.ended(task, batch.node, end.wall_s)
-            if self._rules.timeout_share is not None and reason is Reason.EXIT and end.code == 0:
+            if self._rules.timeout_share is not None and state is TaskState.FINISHED:
                 self._median.add(end.wall_s)
         if again and task not in self._again:
             self._retry(task, attempt, reason)
         else:
-            decisions += self._close(task, ending(reason, end.code), reason)
+            decisions += self._close(task, state, reason)
         return decisions
 
     def _retry(self, task: int, attempt: int, reason: Reason) -> None:

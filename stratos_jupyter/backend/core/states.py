@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 
 class TaskState(IntEnum):
@@ -39,6 +39,7 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
     MEMORY = "memory"
     DISK = "disk"
+    OUTPUT = "output"  # it ended well, and what it was to make or say is not as it was promised
     MONITOR = "monitor"
     USER = "user"
     SPAWN = "spawn"
@@ -100,7 +101,13 @@ MOVES: Final[Mapping[tuple[TaskState, Cue], TaskState]] = MappingProxyType(
 )
 
 
-def ending(reason: Reason, code: int | None) -> TaskState:
+#: ranges of exit codes, first and last
+Codes: TypeAlias = tuple[tuple[int, int], ...]
+#: what a command says that has done its work
+ZERO: Final[Codes] = ((0, 0),)
+
+
+def ending(reason: Reason, code: int | None, ok: Codes = ZERO) -> TaskState:
     """Return the terminal state of an attempt that ended for `reason`.
 
     Parameters
@@ -109,8 +116,10 @@ def ending(reason: Reason, code: int | None) -> TaskState:
         Why the attempt ended.
     code : int or None
         The exit code, when the command ended by itself.
+    ok : tuple of (int, int)
+        The exit codes that say that the work was done, as ranges.
     """
-    if reason is Reason.EXIT and code == 0:
+    if reason is Reason.EXIT and code is not None and any(first <= code <= last for first, last in ok):
         return TaskState.FINISHED
     if reason in (Reason.USER, Reason.MONITOR):
         return TaskState.KILLED

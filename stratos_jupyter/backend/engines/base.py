@@ -111,6 +111,9 @@ class Work(Protocol):
     def file(self, task: int) -> str | None:
         """Return the file behind ``%f%``, or None."""
 
+    def makes(self, task: int) -> Sequence[str]:
+        """Return the files that the task makes, as their names are to its command."""
+
     def call_of(self, task: int) -> int:
         """Return which call the task belongs to."""
 
@@ -141,6 +144,9 @@ class Engine(Protocol):
 
     def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
         """Ask for the last bytes of what a running attempt has written; None when it does not run."""
+
+    def around_changed(self) -> None:
+        """Ask for the contexts of calls anew: what is launched from now on is to have them as they are now."""
 
     def connections(self) -> list[Inherited]:
         """Return the connections of which a forked child must not keep a copy open."""

@@ -307,7 +307,8 @@ class LocalEngine:
                 limits = {"mem_mib": demand.mem_mib, "disk_mib": demand.disk_mib}
                 watched = [limits] if demand.mem_mib or demand.disk_mib else []
                 slot.link.send(["batch", slot.number, launch.batch_id, call, launch.expected_s, rows, *watched])
-            rows.append([task, attempt, self._work.command(task), self._work.file(task)])
+            makes = self._work.makes(task)
+            rows.append([task, attempt, self._work.command(task), self._work.file(task), *([makes] if makes else [])])
 
     def _offer_behind(self, slot: _Slot) -> None:
         """Offer the place behind a slot's batch, unless another job waits for the slot itself."""
@@ -540,6 +541,11 @@ class LocalEngine:
         return f"{label}.{task}.{attempt}".encode()
 
     # -- the rest ---------------------------------------------------------------------------------------
+
+    def around_changed(self) -> None:
+        """Have the contexts of calls sent anew with the next batches."""
+        for known in self._contexts.values():
+            known.clear()
 
     def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
         """Ask for the last bytes of what a running attempt has written; None when it does not run."""

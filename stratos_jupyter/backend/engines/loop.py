@@ -19,6 +19,8 @@ from typing import Any, Final, TypeAlias
 from ...errors import JournalError
 from ..core.decisions import Decision, Finish, Launch, Settle
 from ..core.events import (
+    Attached,
+    BatchLost,
     Ending,
     Event,
     KillAsked,
@@ -26,12 +28,13 @@ from ..core.events import (
     RelaunchAsked,
     TasksAdded,
     TasksEnded,
+    TasksReturned,
     Tick,
 )
 from ..core.resources import Resources
 from ..core.rules import Rules
 from ..core.scheduler import Scheduler
-from ..core.states import TERMINAL, Reason, ending
+from ..core.states import TERMINAL, Reason
 from ..core.views import JobView, RateMeter
 from ..executor.notes import left_count
 from ..store.journal import Journal
@@ -47,12 +50,17 @@ log = logging.getLogger(__name__)
 SHOW_EVERY_S: Final = 0.1
 #: a journal that could not be written is tried again after this long, in seconds
 RETRY_S: Final = 1.0
+#: events by which attempts may be given up whose results have come and wait to be judged
+TELLS_OF_LOSS: Final = (Attached, BatchLost, TasksReturned)
 #: notices that a view carries
 NOTICES: Final = 5
 
 
 #: adds the commands that an attempt's monitor asked for to the job, some time soon, by `JobLoop.add`
 Adopt: TypeAlias = Callable[[tuple[int, int], Sequence[str]], None]
+#: takes results, and some time later, on the driver thread, hands them to the function as they count, after those that
+#: it took before; False when they count as they are, and the function will not be called
+Judge: TypeAlias = Callable[[Sequence[Result], Callable[[Sequence[Result]], None]], bool]
 
 
 class JobLoop:
@@ -72,6 +80,8 @@ class JobLoop:
         Takes each new `JobView`.
     adopt : callable
         Adds commands that a monitor asked for.
+    judge : callable, optional
+        Says of results whether they are failures although their commands ended well.
     rules : Rules
         Of the job.
     job_id, run, engine_name
@@ -87,6 +97,7 @@ class JobLoop:
         show: Callable[[JobView], None],
         adopt: Adopt,
         *,
+        judge: Judge | None = None,
         rules: Rules | None = None,
         job_id: str,
         run: int,
@@ -97,6 +108,7 @@ class JobLoop:
         self._clock = clock
         self._show = show
         self._adopt = adopt
+        self._judge = judge or _as_they_are
         self._adopted: set[tuple[int, int]] = set()  # attempts whose monitors' commands were taken in
         self._adopting: set[tuple[int, int]] = set()  # of them, those that have not come back as calls
         self._voided: set[tuple[int, int]] = set()  # of these, those that were killed meanwhile
@@ -141,11 +153,20 @@ class JobLoop:
 
     def post(self, event: Event) -> None:
         """Take in an event."""
+        if isinstance(event, TELLS_OF_LOSS) and self._judge((), lambda _: self._take_in(event)):
+            return  # results that came before it are not lost
+        self._take_in(event)
+
+    def _take_in(self, event: Event) -> None:
         self._inbox.append(event)
         self._wake()
 
     def post_results(self, results: Sequence[Result], acknowledge: Callable[[], None]) -> None:
         """Take in results; `acknowledge` is called once they are on disk."""
+        if not self._judge(results, lambda judged: self._arrived(judged, acknowledge)):
+            self._arrived(results, acknowledge)
+
+    def _arrived(self, results: Sequence[Result], acknowledge: Callable[[], None]) -> None:
         if len({result.task for result in results}) < len(results):  # one after another: each may change the next
             self._inbox += [Arrived([result], _nothing) for result in results]
             results = ()
@@ -247,7 +268,11 @@ class JobLoop:
             self._end()
             closed.set_result(None)
 
-        self.engine.close().add_done_callback(lambda _: self._loop.call_soon(end))
+        def end_after_results() -> None:  # those that came count, whatever has to be found out of them before
+            if not self._judge((), lambda _: end()):
+                end()
+
+        self.engine.close().add_done_callback(lambda _: self._loop.call_soon(end_after_results))
         return closed
 
     def _end(self) -> None:
@@ -396,7 +421,7 @@ class JobLoop:
         return (
             task,
             attempt,
-            int(ending(result.reason, result.code)),
+            int(self.scheduler.rules.ending(result.reason, result.code)),
             result.reason.value,
             code,
             result.node,
@@ -603,6 +628,11 @@ class JobLoop:
             notices=tuple(self._notices),
             page=self.engine.page,
         )
+
+
+def _as_they_are(results: Sequence[Result], take: Callable[[Sequence[Result]], None]) -> bool:
+    """Judge nothing."""
+    return False
 
 
 def _nothing() -> None:

@@ -7,7 +7,7 @@ nothing is left to be run nothing is waited for.
 import os
 import signal
 from time import monotonic, time
-from typing import Any, List, Optional, Sequence
+from typing import Any, List, Optional, Sequence, Tuple
 
 from .exits import Outcome
 from .loop import Alarm, Loop
@@ -56,16 +56,20 @@ class Reporter:
         code = None
         if status is not None:
             code = os.WEXITSTATUS(status)
-            if code - 128 in _DEADLY and not reason:
-                # A shell that has waited for the program says so: whether it has makes no difference.
+            signaled = os.WIFSIGNALED(status)
+            # As a shell says it, which may or may not have waited for the program: that makes no difference.
+            told = 128 + os.WTERMSIG(status) if signaled else code
+            if not reason and told > 128 and task.batch.context.success.says("exit", told):
+                code = told  # the user has named it
+            elif code - 128 in _DEADLY and not reason:
                 code, reason = code - 128, "signal"
-            elif os.WIFSIGNALED(status):
+            elif signaled:
                 # For a task that we ended the sign tells a signal from an exit code.
                 code = -os.WTERMSIG(status) if reason else os.WTERMSIG(status)
                 reason = reason or "signal"
         out, err = task.out, task.err
+        reason, note = _promised(task, reason or "exit", code, task.note)
         texts = out.result(), err.result()
-        note = task.note
         if task.left or out.trouble or err.trouble:
             note = joined(left_text(task.left), note, out.trouble, err.trouble)
         cpu_s = rss_mib = 0.0
@@ -73,7 +77,7 @@ class Reporter:
             cpu_s = usage.ru_utime + usage.ru_stime + task.used_s
             rss_mib = self._sizes.most_mib(task, usage)
         record = [
-            task.number, task.attempt, task.batch.id, reason or "exit", code, task.started_at, task.finished_at,
+            task.number, task.attempt, task.batch.id, reason, code, task.started_at, task.finished_at,
             cpu_s, rss_mib, texts[0], texts[1], note,
         ]  # fmt: skip
         if commands:
@@ -84,6 +88,7 @@ class Reporter:
         """Tell that `task` could not be started."""
         now = time()
         started_at = None if code is None else now
+        reason, note = _promised(task, reason, code, note)
         note = "; ".join(filter(None, (note, task.out.trouble, task.err.trouble)))
         self._add(
             [task.number, task.attempt, task.batch.id, reason, code, started_at, now, 0.0, 0.0,
@@ -111,6 +116,13 @@ class Reporter:
         """Tell that `tasks` run."""
         if tasks:
             self._link.say(["started", started(tasks)])
+
+
+def _promised(task: Task, reason: str, code: Optional[int], note: str) -> Tuple[str, str]:
+    """Return reason and note of a task: others where its exit code is well, and what it was to make or say is not."""
+    success = task.batch.context.success
+    broken = success.broken(task) if success.says(reason, code) else ""
+    return ("output", joined(note, broken)) if broken else (reason, note)
 
 
 def started(tasks: List[Task]) -> List[List[Any]]:

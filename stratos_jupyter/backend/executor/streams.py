@@ -9,7 +9,7 @@ import errno
 import fcntl
 import os
 from contextlib import suppress
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, List, Optional, Union
 
 #: Of a stream, what is kept in memory and sent back as text.
 MEMORY_LIMIT = 64 * 1024
@@ -92,6 +92,15 @@ class Stream:
         if self._mode == "none" or not self._head:
             return None
         return self._head.decode("utf-8", "surrogateescape")
+
+    def parts(self, limit: int) -> List[bytes]:
+        """Return all that has come; of more than `limit` bytes its beginning and its end. Before `result`."""
+        if self._file < 0:
+            return [bytes(self._head)]
+        if self._stored <= limit:
+            return [os.pread(self._file, self._stored, 0)]
+        half = limit // 2
+        return [os.pread(self._file, half, 0), os.pread(self._file, half, self._stored - half)]
 
     def _sent_back(self, limit: int) -> Result:
         """Return what is in the file, if it is no more than `limit`, else its head and its tail."""

@@ -31,6 +31,8 @@ class Ticket:
             self.left = {(item[0], item[1]) for item in batch.items}
         self.count = len(self.left)
         self.failed = 0
+        #: The last of its commands has done its work.
+        self.well = False
         #: The reason and the exit code of the last of its commands.
         self.last: Tuple[str, Optional[int]] = ("", None)
         #: Mesos has been asked to kill it.
@@ -64,7 +66,7 @@ class Ticket:
             state = "TASK_KILLED" if self.killed else "TASK_FINISHED"
             return state, "{} of {} commands failed".format(self.failed, self.count) if self.failed else ""
         if reason == "exit":
-            return "TASK_FAILED" if code else "TASK_FINISHED", "exit code {}".format(code)
+            return "TASK_FINISHED" if self.well else "TASK_FAILED", "exit code {}".format(code)
         if reason == "returned":
             return "TASK_FINISHED", "handed back unstarted"
         if reason == "user":

@@ -111,7 +111,8 @@ class Updates(Outlet):
             text = _packed(_to_json(record))
             ticket.left.discard((record[0], record[1]))
             ticket.last = reason, code = record[3], record[4]
-            ticket.failed += not (reason == "returned" or (reason == "exit" and not code))
+            ticket.well = ticket.batch is not None and ticket.batch.context.success.says(reason, code)
+            ticket.failed += not (reason == "returned" or ticket.well)
             ticket.ended.append(text)
             ticket.ended_bytes += len(text)
             self._waiting_bytes += len(text)

@@ -12,6 +12,7 @@ from .command import USUAL, Shell
 from .heard import HeardStream
 from .loop import Alarm
 from .streams import Stream
+from .success import Success
 from .watchplan import read_plan
 
 #: One command that has not been started: task, attempt, command, file.
@@ -46,7 +47,7 @@ class Context:
     ----------
     fields : dict
         As sent: cwd, env, output, output_limit, log_directory, sandbox, label, timeout_s, linger_s, threads,
-        grace_s, shell, fetch, monitor, relauncher, update_interval_s.
+        grace_s, shell, fetch, monitor, relauncher, update_interval_s, ok_exit, fail_on.
     """
 
     __slots__ = (
@@ -65,6 +66,7 @@ class Context:
         "search",
         "shell",
         "stream",
+        "success",
         "timeout_s",
         "watch_plan",
     )
@@ -78,7 +80,8 @@ class Context:
             env.pop("STRATOS_SANDBOX", None)
             env.pop("STRATOS_TASK", None)
             env["STRATOS_THREADS"] = threads
-            env.setdefault("OMP_NUM_THREADS", threads)
+            # OpenMP takes a fraction for nothing at all, and starts as many threads as there are cores.
+            env.setdefault("OMP_NUM_THREADS", str(max(1, int(float(threads)))))
             #: The search path of commands.
             self.search: List[bytes] = [encode(folder) for folder in env.get("PATH", DEFAULT_PATH).split(":")]
             cwd = str(fields["cwd"])
@@ -103,10 +106,11 @@ class Context:
             #: As whom, and at which addresses, files on HDFS are asked for; no address: they are not fetched.
             self.fetch: Tuple[str, List[str]] = (user, web)
             self.watch_plan = read_plan(fields)
+            self.success = Success(fields)
             #: What gathers the output of a command; where nobody watches it has nothing to do for that.
             self.stream: Type[Stream] = HeardStream if self.watch_plan else Stream
             encode(self.log_directory + self.sandbox)  # better now than at the first output
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise Malformed("context: {!r}".format(error)) from None
         #: Whether each stream gets a file, however short it is.
         self.files = self.output in ("disk", "mesos")
@@ -117,7 +121,7 @@ class Context:
 class Batch:
     """Commands that run one after another in one slot."""
 
-    __slots__ = ("context", "disk_mib", "id", "items", "limit_s", "mem_mib", "overdue_at")
+    __slots__ = ("context", "disk_mib", "id", "items", "limit_s", "makes", "mem_mib", "overdue_at")
 
     def __init__(
         self,
@@ -126,10 +130,13 @@ class Batch:
         expected_s: Optional[float],
         items: Deque[Item],
         limits: Tuple[float, float] = (0.0, 0.0),
+        makes: Optional[Dict[int, List[str]]] = None,
     ) -> None:
         self.id = batch_id
         self.context = context
         self.items = items
+        #: The files that each command makes, by task.
+        self.makes: Dict[int, List[str]] = makes or {}
         #: What each command by itself may use; 0: as much as there is.
         self.mem_mib, self.disk_mib = limits
         #: How long it may take before what is unstarted goes back; None: as long as it likes.
@@ -143,14 +150,17 @@ def read_batch(args: List[Any], contexts: Dict[int, Context]) -> Tuple[int, Batc
     try:
         slot, batch_id, context_id, expected_s, rows = args[:5]
         items: Deque[Item] = deque()
-        for number, attempt, command, file in rows:
+        makes: Dict[int, List[str]] = {}
+        for number, attempt, command, file, *more in rows:
             known = type(number) is int and type(attempt) is int and type(command) is str
             if not known or not (file is None or type(file) is str):
                 raise TypeError((number, attempt, command, file))
             items.append((number, attempt, command, file))
+            if more:
+                makes[number] = [str(path) for path in more[0]]
         expected = None if expected_s is None else float(expected_s)
         limits = _read_limits(*args[5:])
-        return int(slot), Batch(int(batch_id), contexts[context_id], expected, items, limits)
+        return int(slot), Batch(int(batch_id), contexts[context_id], expected, items, limits, makes)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Malformed("batch: {!r}".format(error)) from None
 

@@ -407,7 +407,7 @@ class Journal:
         """Return what tells of the last attempt that ended of each of a few tasks: `nbytes` of each stream."""
         marks = ",".join("?" * len(tasks))
         query = (
-            "SELECT task, attempt, substr(stdout, 1, ?), stdout_path, substr(stderr, ?), stderr_path, note"
+            "SELECT task, attempt, substr(stdout, 1, ?), stdout_path, substr(stderr, ?), stderr_path, note, reason"
             f" FROM results WHERE task IN ({marks}) ORDER BY task, counts, attempt"
         )
         with self._lock:

@@ -75,6 +75,7 @@ class FirstRow(NamedTuple):
     stderr_end: bytes | None
     stderr_path: str
     note: str
+    reason: str
 
 
 class EndingRow(NamedTuple):

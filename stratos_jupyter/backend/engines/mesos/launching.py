@@ -60,7 +60,7 @@ def prepare(desk: Desk, work: Work, offer: Held, launches: Sequence[Launch]) -> 
     for whole in launches:
         launch, context = _of_one_context(desk, work, whole)
         resources = pool.take(share(launch.demand, pool.left))
-        rows = [[*attempt, work.command(attempt[0]), work.file(attempt[0])] for attempt in launch.tasks]
+        rows = [_row(work, *attempt) for attempt in launch.tasks]
         kept = _fitting(rows)
         if kept < len(rows):
             desk.hand_back(launch.tasks[kept:])
@@ -72,6 +72,11 @@ def prepare(desk: Desk, work: Work, offer: Held, launches: Sequence[Launch]) -> 
         batch.cpus, batch.fresh, batch.launched_s = launch.demand.cpus, fresh, desk.sink.now()
         desk.batches.add(batch)
     return tasks
+
+
+def _row(work: Work, task: int, attempt: int) -> list[Any]:
+    makes = list(work.makes(task))
+    return [task, attempt, work.command(task), work.file(task), *([makes] if makes else [])]
 
 
 def _of_one_context(desk: Desk, work: Work, launch: Launch) -> tuple[Launch, Mapping[str, object]]:
@@ -93,8 +98,8 @@ def _of_one_context(desk: Desk, work: Work, launch: Launch) -> tuple[Launch, Map
 def _fitting(rows: Sequence[Sequence[Any]]) -> int:
     """Return how many commands a batch may have: one at least."""
     size = 0
-    for count, (_, _, command, file) in enumerate(rows):
-        size += len(command) + len(file or "")
+    for count, (_, _, command, file, *more) in enumerate(rows):
+        size += len(command) + len(file or "") + sum(len(path) for makes in more for path in makes)
         if size > BATCH_CHARACTERS and count:
             return count
     return len(rows)
