@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -807,6 +808,8 @@ class Job:
         self._ours()
         if task is not None:
             self._known([task])
+            if task >= len(self._loop.scheduler.table):
+                return sentences(["it is being written down"])
             lines = self._driver.call(lambda: self._loop.why(task))
             return sentences([*lines, *self._waits_for(task)])
         view = self.view_now()
@@ -818,7 +821,8 @@ class Job:
         head = f"{waiting:,} of {total:,} tasks wait, {view[TaskState.RUNNING]:,} run"
         head += f", {launched:,} are launched and not known to run" if launched else ""
         head += f", {away:,} are on nodes that do not answer" if away else ""
-        return sentences([head, *(self._driver.call(lambda: self._loop.why(None)) if waiting else ())])
+        ended = [notice for notice in view.notices if f" is {WAITING}" in notice]
+        return sentences([head, *ended, *(self._driver.call(lambda: self._loop.why(None)) if waiting else ())])
 
     def _waits_for(self, task: int) -> list[str]:
         """Say in clauses which background processes a task that runs waits for."""
@@ -826,8 +830,10 @@ class Job:
         if table.state(task) is not TaskState.RUNNING:
             return []
         attempt = table.attempt(task)
-        live = self._driver.call(lambda: self._loop.engine.tail(task, attempt, 0)).result(10.0)
-        note = "" if live is None else live.note
+        note = ""
+        with suppress(FutureTimeout):
+            live = self._driver.call(lambda: self._loop.engine.tail(task, attempt, 0)).result(10.0)
+            note = "" if live is None else live.note
         return [f"its command has ended, it is {note}"] if note.startswith(WAITING) else []
 
     @property

@@ -114,10 +114,11 @@ def status_text(
     if view.attempts_lost:
         lines.append(f"{counted(view.attempts_lost, 'attempt')} lost by the cluster")
     if view.left_behind:
-        lines.append(
-            f"{view.left_behind:,} process{'' if view.left_behind == 1 else 'es'} that tasks left behind "
-            f"{'was' if view.left_behind == 1 else 'were'} ended; %stratos log {clean(view.job_id)} TASK names them"
+        what = (
+            "process that a task left behind was" if view.left_behind == 1 else "processes that tasks left behind were"
         )
+        first = f"the first by task {view.left_first}; %stratos log {clean(view.job_id)} {view.left_first} names it"
+        lines.append(f"{view.left_behind:,} {what} ended, {first}")
     if inputs := inputs_text(view):
         lines.append(f"inputs: {inputs}")
     if lives_in and view.unfinished:

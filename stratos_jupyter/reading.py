@@ -199,6 +199,7 @@ def _view(recorded: Recorded, run: int, journal: Journal) -> JobView:
         attempts_lost=scheduler.attempts_lost,
         attempts_retried=scheduler.attempts_retried,
         left_behind=recorded.replayed.left_behind,
+        left_first=recorded.replayed.left_first,
         held=scheduler.held,
         resting=scheduler.resting,
     )

@@ -36,7 +36,7 @@ def test_an_executor_that_cannot_start_is_said_so_and_costs_nothing(run: Run, mo
     assert run.state(0) is TaskState.QUEUED
     monkeypatch.setattr(link, "_START", start)
     run.wait()
-    assert [(row.attempt, row.stdout) for row in run.rows()] == [(1, b"a\n"), (1, b"b\n")]
+    assert sorted((row.task, row.attempt, row.stdout) for row in run.rows()) == [(0, 1, b"a\n"), (1, 1, b"b\n")]
     assert run.views[-1].attempts_lost == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,8 @@ from stratos_jupyter.backend.engines.orphans import bearers
 from stratos_jupyter.commands import explicit_commands
 from stratos_jupyter.errors import SpecError
 from stratos_jupyter.job import Job
-from stratos_jupyter.magic_text import log_text
+from stratos_jupyter.magic_text import log_text, status_text
+from stratos_jupyter.recorded import read_run
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import current as settings
 from stratos_jupyter.spec import JobSpec, OutputMode
@@ -126,11 +128,19 @@ def test_one_that_takes_too_much_memory_ends_and_its_neighbours_do_not(submit: S
     assert "--mem" in job.log(0).attempts[0].note
 
 
-def test_memory_is_doubled_until_it_is_enough(submit: Submit) -> None:
-    job = submit(HOG.format(150, 2.0), mem_mib=64.0, rules=Rules(mem_most_mib=512.0))
+@pytest.mark.parametrize("command", [HOG.format(150, 0), f"({HOG.format(150, 0)}); echo on", f"{HOG.format(150, 0)} &"])
+def test_memory_is_doubled_until_it_is_enough(submit: Submit, command: str) -> None:
+    """Also where the script goes on, and where it is in the background."""
+    job = submit(command, mem_mib=64.0, rules=Rules(mem_most_mib=512.0))
     assert job.wait(30)
     assert [reason for _, reason, _ in story(job, 0)] == ["memory", "memory", "exit"]
     assert job.df.state.tolist() == ["FINISHED"]
+
+
+def test_equal_tasks_end_alike(submit: Submit) -> None:
+    job = submit(*[HOG.format(300, 0)] * 20, mem_mib=100.0)
+    assert job.wait(60)
+    assert job.df.reason.tolist() == ["memory"] * 20
 
 
 def test_one_that_writes_too_much_ends(submit: Submit) -> None:
@@ -139,6 +149,65 @@ def test_one_that_writes_too_much_ends(submit: Submit) -> None:
     assert job.wait(30)
     assert job.df.reason.tolist() == ["disk", "exit"]
     assert "--disk" in job.log(0).attempts[0].note
+
+
+# --- the background ---
+
+
+def test_what_is_in_the_background_is_waited_for_and_said(submit: Submit, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "gate")
+    job = submit(f"(read x < {tmp_path}/gate; echo late) & echo first", "setsid sleep 1000 & sleep 0.2")
+    until(lambda: "waiting for 1 background process: " in job.why(0))
+    assert job.why(0).startswith("It has run on ")
+    assert "so far: waiting for 1 background process: " in log_text(job, job.log(0))
+    assert job.log(0).stdout == "first\n"
+    (tmp_path / "gate").write_text("")
+    assert job.wait(30)
+    assert job.df.state.tolist() == ["FINISHED", "FINISHED"]
+    assert job.df.stdout[0] == "first\nlate\n"
+    assert job.log(1).attempts[0].note == "1 process that it left behind was ended: sleep"
+    said = "1 process that a task left behind was ended, the first by task 1; %stratos log bad 1 names it"
+    assert said in status_text(job.view)
+    assert read_run(job._journal).replayed.left_behind == 1
+
+
+@pytest.mark.parametrize("bound", [{"linger_s": 0.5}, {"timeout_s": 1.0}], ids=["linger", "timeout"])
+def test_bound_of_waiting_is_a_failure_that_names_what_was_waited_for(submit: Submit, bound: dict[str, Any]) -> None:
+    job = submit("sleep 1000 & echo first", "echo after", **bound)
+    assert job.wait(30)
+    assert job.df.state.tolist() == ["FAILED", "FINISHED"]
+    assert job.df.reason.tolist() == ["timeout", "exit"]
+    assert job.df.stdout.tolist() == ["first\n", "after\n"]
+    assert " for 1 background process: sleep (pid " in job.log(0).attempts[0].note
+
+
+def test_no_time_to_linger_ends_the_background(submit: Submit) -> None:
+    job = submit("sleep 1000 & echo first", linger_s=0.0)
+    assert job.wait(30)
+    assert job.df.state.tolist() == ["FINISHED"]
+    assert job.log(0).attempts[0].note == "1 process that it left behind was ended: sleep"
+
+
+@LOCAL
+def test_lost_executor_takes_the_background_of_its_tasks_along(submit: Submit) -> None:
+    job = submit("sleep 1000 & true", linger_s=None)
+    until(lambda: "waiting for" in job.why(0))
+    before = bearers(job.folder)
+    engine: Any = job._loop.engine
+    engine._links[0].kill()
+    until(lambda: job._loop.scheduler.table.attempt(0) == 2 and "waiting for" in job.why(0))
+    assert not set(before) & set(bearers(job.folder))
+    job.kill()
+    assert job.wait(20)
+    assert [reason for _, reason, _ in story(job, 0)] == ["lost", "user"]
+
+
+def test_kill_of_one_that_waits(submit: Submit) -> None:
+    job = submit("sleep 1000 & true")
+    until(lambda: "waiting for" in job.why(0))
+    job.kill()
+    assert job.wait(30)
+    assert story(job, 0) == [(1, "user", 0)]
 
 
 def test_one_that_takes_much_longer_than_the_others_ends(submit: Submit) -> None:

@@ -135,13 +135,18 @@ def test_exit_code_is_the_leaders(client: Client) -> None:
 
 
 def test_background_of_a_failed_leader_has_the_grace_time(client: Client) -> None:
-    """Whoever writes down what the leader said can finish that; whoever serves it ends."""
+    """A process that writes down what the leader said can finish that; a server ends."""
     (record,) = client.run("sleep 1000 & sleep 1000 & kill -9 $$", grace_s=0.3)
     assert (record.reason, record.code) == ("signal", signal.SIGKILL)
     assert record.note == "2 processes that it left behind were ended: sleep"
     assert record.started_at is not None
     assert record.finished_at - record.started_at >= 0.3
     gone(client)
+
+
+def test_time_limit_does_not_hide_why_the_leader_failed(client: Client) -> None:
+    (record,) = client.run("sleep 1000 & exit 3", timeout_s=0.2, grace_s=0.6)
+    assert (record.reason, record.code, record.note) == ("exit", 3, "1 process that it left behind was ended: sleep")
 
 
 @pytest.mark.parametrize("bound", ["linger_s", "timeout_s"])
@@ -225,7 +230,7 @@ time.sleep(1000)
 """
 
 
-def test_who_leaves_the_session_while_waited_for_holds_nobody(client: Client) -> None:
+def test_process_that_leaves_the_session_is_waited_for_no_longer(client: Client) -> None:
     (client.folder / "leave.py").write_text(LEAVER)
     client.context()
     client.batch([f"{shlex.quote(sys.executable)} -I -S leave.py & true"])
@@ -275,6 +280,48 @@ def test_new_kernel_hears_of_what_waits() -> None:
         (client.folder / "gate").write_text("")
         assert client.wait(0).reason == "exit"
         client.until(lambda: not client.waiting)
+
+
+NO_LIST = "import executor.adopted; executor.adopted.Adopted.pids = lambda self: None"
+NO_ORPHANS = "import executor.main; executor.main.adopt_orphans = lambda: False"
+
+
+@pytest.mark.parametrize("lack", [NO_LIST, NO_ORPHANS], ids=["no list", "no orphans"])
+@pytest.mark.parametrize("way", ["ampersand, quiet", "job control", "process substitution", "below a daemon"])
+def test_where_nothing_tells_of_children_all_processes_are_looked_at(way: str, lack: str) -> None:
+    with Client(prelude=lack) as client:
+        (client.folder / "daemon.py").write_text(DAEMON)
+        (client.folder / "late").write_text("echo $$ > pid; sleep 0.3; echo late > result\n")
+        text = BACKGROUND[way] + " until test -s pid; do sleep 0.01; done"
+        _, following = client.run(text, "cat result")
+        assert following.stdout == "late\n"
+        if lack == NO_LIST:  # otherwise it is init's, and nobody finds it
+            (left,) = client.run(daemon("up", "quiet"))
+            assert left.note.startswith("1 process that it left behind was ended: ")
+            gone(client)
+
+
+def test_daemon_that_may_be_another_tasks_is_in_nobodys_note(client: Client) -> None:
+    client.context()
+    client.batch(["mkfifo gate; cat gate; echo fine"], slot=0)
+    client.wait_started(0)
+    client.batch([daemon("pid", "quiet", unmarked=True)], slot=1, first=1)
+    pid = pid_in(client.folder / "pid")
+    assert client.wait(1).note == ""
+    (client.folder / "gate").write_text("")
+    assert (client.wait(0).stdout, client.wait(0).note) == ("fine\n", "")
+    gone(client, pid)
+
+
+def test_late_batch_hands_back_what_is_behind_one_that_waits(client: Client) -> None:
+    client.context()
+    client.batch(["sleep 1000 & true", "touch ran"], expected_s=0.01)
+    behind = client.wait(1)
+    assert (behind.reason, behind.started_at) == ("returned", None)
+    assert waits(client)
+    client.kill(0)
+    assert client.wait(0).reason == "user"
+    assert not (client.folder / "ran").exists()
 
 
 # Daemons, which are not.
@@ -568,7 +615,7 @@ def test_task_that_ends_by_itself_leaves_nothing(limited: Client, way: str) -> N
 
 @pytest.mark.parametrize("way", WAYS)
 def test_end_of_waiting_leaves_nothing(limited: Client, way: str) -> None:
-    """Who stays in the session is waited for, and ended when the time is over; who has left it isn't."""
+    """What stays in the session is waited for, and ended when the time is over; what has left it isn't."""
     (record,) = limited.run(leave(limited, way), limits=LIMITS, linger_s=0.3, grace_s=0.1)
     assert record.code == 0
     assert record.reason == ("timeout" if way in STAY else "exit")

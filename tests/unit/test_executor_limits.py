@@ -203,7 +203,7 @@ def test_largest_memory_is_the_commands_own(client: Client) -> None:
     assert 50 < large.max_rss_mib < 80
     assert 3 < between.max_rss_mib < 30
     for record in client.run(*["true"] * 20):
-        assert record.max_rss_mib < 6
+        assert 0.1 < record.max_rss_mib < 6
 
 
 # Memory that the kernel watches.

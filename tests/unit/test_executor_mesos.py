@@ -132,6 +132,23 @@ def test_results_come_as_they_are_there(agent: FakeAgent) -> None:
     assert [record.stdout for record in agent.records] == ["first\n", "last\n"]
 
 
+def test_the_background_of_a_task_is_waited_for_and_said(make: MakeAgent) -> None:
+    agent = make(prelude="import executor.linger; executor.linger.SAY_S = 0.1")
+    agent.launch(f"(until [ -e {agent.folder}/go ]; do sleep 0.01; done; echo late) & echo first")
+    agent.until(lambda: agent.said("waiting") and agent.said("waiting")[-1][0])
+    ((task, attempt, text),) = agent.said("waiting")[-1][0]
+    assert (task, attempt) == (0, 1)
+    assert text.startswith("waiting for ")
+    assert agent.states("t1")[-1] == "TASK_RUNNING"
+    before = len(agent.said("waiting"))
+    agent.say(["hello", 1])
+    agent.until(lambda: len(agent.said("waiting")) > before and agent.said("waiting")[-1][0])
+    (agent.folder / "go").touch()
+    assert agent.wait("t1")["state"] == "TASK_FINISHED"
+    assert agent.ended[0, 1].stdout == "first\nlate\n"
+    agent.until(lambda: agent.said("waiting")[-1][0] == [])
+
+
 def test_many_results_travel_together(agent: FakeAgent) -> None:
     agent.launch(*[f"echo {i}" for i in range(300)])
     agent.wait("t1")

@@ -361,6 +361,16 @@ def test_what_a_monitor_leaves_behind_is_killed(any_client: Client, unmarked: bo
     nothing_left(any_client, pid)
 
 
+def test_a_monitor_watches_what_a_task_waits_for(client: Client) -> None:
+    monitor = script(client, "m", "case $2 in *bad*) echo stratos_relaunch;; esac")
+    client.context(monitor=monitor, update_interval_s=0.1)
+    client.batch(["(sleep 0.5; echo bad; sleep 1000) & echo good"])
+    record = client.wait(0)
+    assert (record.reason, record.code, record.stdout) == ("monitor", 0, "good\nbad\n")
+    assert " for 1 background process: sleep (pid " in record.note
+    nothing_left(client)
+
+
 def test_a_monitor_is_no_part_of_its_task(client: Client) -> None:
     """Sweeps go on around it, and it isn't killed with a neighbour."""
     # What it has started is an orphan that has left the group, yet carries its mark.
@@ -371,7 +381,9 @@ def test_a_monitor_is_no_part_of_its_task(client: Client) -> None:
     number = watched(client, monitor=monitor, update_interval_s=0.5, task=0)
     client.context(2)
     # Commands that leave something behind make for sweeps.
-    client.batch(["sleep 1000 & setsid sleep 1000 & sleep 0.02"] * 3 + ["sleep 1000"], slot=1, first=1, context=2)
+    client.batch(
+        ["(setsid sleep 1000 &) ; setsid sleep 1000 & sleep 0.02"] * 3 + ["sleep 1000"], slot=1, first=1, context=2
+    )
     pid = pid_in(client.folder / "deep")
     kill(client, 4)
     assert {client.wait(i).code for i in (1, 2, 3)} == {0}

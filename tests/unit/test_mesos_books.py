@@ -186,6 +186,22 @@ def test_a_notice_of_an_executor_is_withdrawn(rig: Rig) -> None:
     assert rig.notices == ""
 
 
+def test_what_waits_for_its_background_is_said_until_it_does_no_more(rig: Rig) -> None:
+    rig.offer(cpus=1.0)
+    rows = [[task, 1, f"waiting for 1 background process: sort (pid {task})"] for task in range(5)]
+    answer(rig, ["waiting", rows])
+    assert rig.notices == (
+        "task 0 is waiting for 1 background process: sort (pid 0); task 1 is waiting for 1 background process: sort "
+        "(pid 1); task 2 is waiting for 1 background process: sort (pid 2); 2 more tasks"
+    )
+    answer(rig, ["waiting", []])
+    assert rig.notices == ""
+    answer(rig, ["waiting", rows])
+    ((_, tasks, _),) = rig.master.all("accept")
+    rig.tell(on.ExecutorFailed("a1", tasks[0]["executor"]["executor_id"]["value"], 9))
+    assert "waiting" not in rig.notices
+
+
 def test_only_names_that_cannot_be_guessed_are_kept(rig: Rig) -> None:
     rig.offer(cpus=1.0, agent="a1", host="node1")
     rig.offer(cpus=1.0, agent="a2", host="node2")

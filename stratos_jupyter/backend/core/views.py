@@ -49,6 +49,8 @@ class JobView:
         Attempts that failed by themselves and were followed by another one.
     left_behind : int
         Processes that tasks left behind when they ended (daemons), which were ended.
+    left_first : int or None
+        The first task that left any.
     local_bytes, remote_bytes : int
         Bytes of inputs that lay on the node where the attempt was launched, and that did not; as far as is known.
     waited_s : float
@@ -77,6 +79,7 @@ class JobView:
     attempts_lost: int = 0
     attempts_retried: int = 0
     left_behind: int = 0
+    left_first: int | None = None
     local_bytes: int = 0
     remote_bytes: int = 0
     waited_s: float = 0.0

@@ -86,8 +86,8 @@ class Sink(Protocol):
     def post_results(self, results: Sequence[Result], acknowledge: Callable[[], None]) -> None:
         """Attempts ended; `acknowledge` is called once that is on disk."""
 
-    def notice(self, text: str) -> None:
-        """Something that the user should know."""
+    def notice(self, text: str, aloud: bool = True) -> None:
+        """Show the user a line, once; not `aloud`: where the job is looked at, but not in the log."""
 
     def withdraw(self, text: str) -> None:
         """What was said by that notice is so no longer."""

@@ -372,7 +372,7 @@ class LocalEngine:
         self._sink.withdraw(self._waiting.pop(link, ""))
         if text:
             self._waiting[link] = text
-            self._sink.notice(text)
+            self._sink.notice(text, aloud=False)
 
     # -- what an earlier process has left -----------------------------------------------------------------
 

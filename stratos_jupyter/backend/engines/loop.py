@@ -128,6 +128,7 @@ class JobLoop:
         self._shown_at = 0.0
         self._meter = RateMeter()
         self._left_behind = 0
+        self._left_first: int | None = None
         self._disk_notice = ""
         self._unwritten: list[tuple[Any, ...]] = []  # endings that no node reports, to be recorded
         self._closed = False
@@ -172,11 +173,11 @@ class JobLoop:
         self._inbox.append(Arrived(results, acknowledge))
         self._wake()
 
-    def notice(self, text: str) -> None:
-        """Show the user a line, once."""
+    def notice(self, text: str, aloud: bool = True) -> None:
+        """Show the user a line, once; not `aloud`: where the job is looked at, but not in the log."""
         if text not in self._notices:
             self._notices = [*self._notices, text][-NOTICES:]
-            log.warning("%s: %s", self._titles[0], text)
+            log.log(logging.WARNING if aloud else logging.INFO, "%s: %s", self._titles[0], text)
             self._show_soon()
 
     def withdraw(self, text: str) -> None:
@@ -214,7 +215,7 @@ class JobLoop:
         replayed = replay(self._journal, self.scheduler, demand, priority, sought or (lambda call: False))
         self._call_times, self._origins = replayed.call_times, replayed.origins
         self._adopted = replayed.adopted
-        self._left_behind = replayed.left_behind
+        self._left_behind, self._left_first = replayed.left_behind, replayed.left_first
         self._submitted_at = self._call_times[0] if self._call_times else self._submitted_at
         if why_held:
             self.scheduler.handle(PauseAsked(self.now(), why_held))
@@ -392,11 +393,15 @@ class JobLoop:
         page.rows([self._row(result, self._settles(result))])
         if self.scheduler.gave_up(*attempt):
             page.found.append(attempt)
-        if left := left_count(result.note):
+        if left := self._left(result):
             page.acts([(self.now(), "left", [*attempt, left])])
         commands = self._wanted(result)
         if commands:
             page.acts([(self.now(), "spawn", [*attempt, commands])])
+
+    def _left(self, result: Result) -> int:
+        """Return how many processes an attempt left behind; 0 when its result was told before."""
+        return left_count(result.note) if self.wants(result.task, result.attempt) else 0
 
     def _wanted(self, result: Result) -> list[str]:
         """Return the commands that a monitor asks for, once, and not when the user wants the task ended."""
@@ -457,7 +462,9 @@ class JobLoop:
         match item:
             case Arrived():
                 for result in item.results:
-                    self._left_behind += left_count(result.note)
+                    if left := self._left(result):
+                        self._left_behind += left
+                        self._left_first = result.task if self._left_first is None else self._left_first
                     if commands := self._wanted(result):
                         self._have_adopted((result.task, result.attempt), commands)
                 endings = tuple(
@@ -612,6 +619,7 @@ class JobLoop:
             attempts_lost=self.scheduler.attempts_lost,
             attempts_retried=self.scheduler.attempts_retried,
             left_behind=self._left_behind,
+            left_first=self._left_first,
             local_bytes=self.scheduler.locality.local_bytes,
             remote_bytes=self.scheduler.locality.remote_bytes,
             waited_s=self.scheduler.locality.waited_s,

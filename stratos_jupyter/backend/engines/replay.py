@@ -53,6 +53,8 @@ class Replayed:
         Attempts whose monitors asked for commands.
     left_behind : int
         How many processes that tasks had left behind were ended.
+    left_first : int or None
+        The first task that left any.
     """
 
     call_times: list[float] = field(default_factory=list)
@@ -61,6 +63,7 @@ class Replayed:
     became: list[tuple[int, range]] = field(default_factory=list)
     adopted: set[tuple[int, int]] = field(default_factory=set)
     left_behind: int = 0
+    left_first: int | None = None
 
 
 def _nowhere(call: int) -> bool:
@@ -112,7 +115,9 @@ def replay(
             replayed.spawned[task, attempt] = commands
             continue
         elif entry.what == "left":
-            replayed.left_behind += entry.detail[2]
+            task, _, count = entry.detail
+            replayed.left_behind += count
+            replayed.left_first = task if replayed.left_first is None else replayed.left_first
             continue
         else:
             event = _event(entry)

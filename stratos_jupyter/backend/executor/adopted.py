@@ -3,16 +3,17 @@
 One read of ``/proc/self/task/<pid>/children`` names all children, and a process that our tasks started and that lives
 is one of them or below one of them. So when all children are leaders, nothing is left of a task whose leader has
 exited; that is the usual case, and it costs one system call. The list only grows while it is read, for nobody but us
-reaps.
+reaps. Where the system has no such list, or orphans don't come to us, all of /proc is searched.
 
 A session's number stays taken while its leader is a zombie, hence a process whose session is that of a task's leader
 is of that task. What an adopted process of a session has used counts for its task.
 """
 
 import os
+from contextlib import suppress
 from typing import Any, Container, Dict, List, Optional
 
-from .procs import Proc, census, process
+from .procs import Proc, adopts_orphans, census, process
 from .work import Task
 
 _PAGE_BYTES = 65536
@@ -36,11 +37,11 @@ class Adopted:
     def __init__(self, running: Dict[int, Task], helpers: Container[int]) -> None:
         self._running = running
         self._helpers = helpers
-        try:
-            path = "/proc/self/task/{}/children".format(os.getpid())
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            self._fd = -1
+        self._fd = -1
+        if adopts_orphans():
+            with suppress(OSError):
+                path = "/proc/self/task/{}/children".format(os.getpid())
+                self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
     def pids(self) -> Optional[List[int]]:
         """Return our children that are no leaders, zombies too; None where the system cannot tell."""
@@ -70,7 +71,10 @@ class Adopted:
         return True
 
     def rest(self, task: Task) -> bool:
-        """Say whether a process of the session of `task`, whose leader has exited, lives."""
+        """Say whether a process of the session of `task`, whose leader has exited, lives.
+
+        Where it can be seen that nothing at all is left of the task, in its session or not, it is `alone` from now on.
+        """
         strangers: List[int] = []
         for _again in range(_LOOKS):
             pids = self.pids()
@@ -95,11 +99,13 @@ class Adopted:
         else:
             return True  # each forks and exits
         if not strangers:
+            task.alone = True
             return False
         # One that left the session may have left a child in it. It can only have come from a leader older than itself.
         leader = process(task.pid)
         procs = [process(pid) for pid in strangers]
         if leader is not None and all(proc is None or proc.started < leader.started for proc in procs):
+            task.alone = True
             return False
         return bool(session(task))
 

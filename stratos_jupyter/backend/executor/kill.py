@@ -84,6 +84,8 @@ class Killer:
         self._next_sweep = 0.0
         self._sweep = Alarm(loop, self._sweep_now)
         self._pause_s = _FIRST_PAUSE_S
+        #: Orphans, with their start, that may as well be those of a task that is over: nobody's note names them.
+        self._doubtful: Set[Tuple[int, int]] = set()
 
     def end(self, task: Task, reason: str, grace_s: Optional[float] = None) -> None:
         """Begin to end a running task; `over` is called when it is done. A grace that it has can become shorter."""
@@ -231,11 +233,18 @@ class Killer:
         everybody = census()
         if everybody is None:
             return []
+        live = {(proc.pid, proc.started) for proc in everybody.procs.values()}
+        self._doubtful &= live
+        for proc in self._beneath(everybody):
+            owners = self._owners(proc, everybody)
+            if len(owners) > 1 and task in owners:
+                self._doubtful.add((proc.pid, proc.started))
         ((_task, procs),) = self.shares(everybody, [task])
-        names = [title(proc.pid)[0] for proc in procs if proc.pid != task.pid]
+        others = everybody.family(proc.pid for proc in procs if (proc.pid, proc.started) in self._doubtful)
+        names = [title(proc.pid)[0] for proc in procs if proc.pid != task.pid and proc not in others]
         self._cgroups.kill(task)
         _send([proc.pid for proc in procs if proc.pid != task.pid], signal.SIGKILL)
-        if names:
+        if procs:
             self.sweep_soon()
         return names
 

@@ -75,6 +75,7 @@ class Limits:
     """
 
     def __init__(self, loop: Loop, running: Dict[int, Task], killer: Killer, cgroups: Cgroups, sizes: Sizes) -> None:
+        self._loop = loop
         self._sizes = sizes
         self._running = running
         self._killer = killer
@@ -99,8 +100,13 @@ class Limits:
         if failure is not None:
             self._cgroups.over(task)
         elif not fits:
-            self._memory.by(0.0)
+            self._loop.at(0.0, lambda: self._end_full(task))
         return failure
+
+    def _end_full(self, task: Task) -> None:
+        if self._running.get(task.pid) is task and task.active:
+            self._killer.end(task, "memory", 0.0)
+            task.note = _full(task)
 
     def watch(self, task: Task) -> None:
         """Look after a task from now on."""
@@ -134,8 +140,7 @@ class Limits:
             return
         for task, procs in self._killer.shares(everybody, tasks):
             if task.cgroup and not task.reason and self._cgroups.kills(task) and self._cgroups.harm(task).full:
-                self._killer.end(task, "memory", 0.0)
-                task.note = _full(task)
+                self._end_full(task)
                 continue
             self._cgroups.enclose(task, task.batch.mem_mib, [proc.pid for proc in procs])
             limit = task.batch.mem_mib * MIB

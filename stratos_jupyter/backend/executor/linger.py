@@ -2,12 +2,12 @@
 
 A task whose leader has exited goes on as long as a process of its session lives. Its exit code is the leader's.
 
-Rule 1. Who has left the session (``setsid``, a daemon) is not waited for: it is ended with the task.
+Rule 1. A process that has left the session (``setsid``, a daemon) is not waited for: it is ended with the task.
 Rule 2. Without a bound of the job (``linger_s``) they are waited for to their end; the task's own time limit holds. A
 bound that strikes ends the task for the reason "timeout".
-Rule 3. After a leader that has failed they are given the grace time: who writes down the leader's output can finish
-that, and who serves it does not hold the task. What is left then is ended, and the reason stays the leader's.
-Rule 4. They are looked at whenever an orphan has exited, and now and then, because who leaves its session tells nobody.
+Rule 3. After a leader that has failed they are given the grace time: a process that writes down the leader's output can
+finish that, and a server does not hold the task. What is left then is ended, and the reason stays the leader's.
+Rule 4. They are looked at whenever an orphan has exited, and now and then, because leaving a session makes no signal.
 """
 
 from time import monotonic
@@ -86,7 +86,7 @@ class Lingering:
         bound_s = context.linger_s
         if not task.well:
             bound_s = context.grace_s if bound_s is None else min(bound_s, context.grace_s)
-        if bound_s == 0 or not self._adopted.rest(task):
+        if not self._adopted.rest(task) or bound_s == 0:
             return False
         task.lingers = True
         wait = self._waits[task.pid] = Wait(task, bound_s)

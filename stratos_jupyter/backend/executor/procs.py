@@ -4,7 +4,7 @@ One census is one pass over /proc, about 10 us a process. On a system without /p
 """
 
 import os
-from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 
 class Proc(NamedTuple):
@@ -146,10 +146,24 @@ def _read(path: str, size: int) -> bytes:
 
 def adopt_orphans() -> bool:
     """Become the parent of every descendant whose own parent exits (Linux); False where that is unknown."""
+    set_child_subreaper = 36
+    return _prctl(set_child_subreaper, 1)
+
+
+def adopts_orphans() -> bool:
+    """Say whether we are that."""
+    try:
+        import ctypes
+    except ImportError:
+        return False
+    get_child_subreaper, answer = 37, ctypes.c_int(0)
+    return _prctl(get_child_subreaper, ctypes.byref(answer)) and answer.value == 1
+
+
+def _prctl(what: int, argument: Any) -> bool:
     try:
         import ctypes
 
-        set_child_subreaper = 36
-        return int(ctypes.CDLL(None).prctl(set_child_subreaper, 1, 0, 0, 0)) == 0
+        return int(ctypes.CDLL(None).prctl(what, argument, 0, 0, 0)) == 0
     except (AttributeError, ImportError, OSError):
         return False

@@ -277,7 +277,6 @@ class Runner:
         self._young.append(task)
         self._adult.by(now + YOUNG_S)
         self._sizes.started(task)
-        self._books.by(0.0)
 
     def _prepare(self, slot: Slot) -> None:
         """Have the next command of a slot at hand, so that the slot will not stand idle meanwhile."""
@@ -344,7 +343,9 @@ class Runner:
     def _check_limits(self) -> None:
         now = monotonic()
         for task in list(self._running.values()):
-            if task.deadline is not None and task.active and not task.reason:
+            # One that has failed has said why; what it left has the grace time (linger.py).
+            failed = task.lingers and not task.well
+            if task.deadline is not None and task.active and not task.reason and not failed:
                 if task.deadline <= now:
                     self._end(task, "timeout")
                 else:
@@ -415,9 +416,8 @@ class Runner:
                 self._report_watched(task, outcome)
             if not task.known:
                 self._prepare(self._slots[task.slot])
-        self._sizes.look_at_fresh()
-        if not all(task.alone for task, _outcome in finished):
-            self._killer.task_ended()
+            if not task.alone:
+                self._killer.task_ended()
 
     # Monitors.
 
@@ -430,7 +430,7 @@ class Runner:
     def _end(self, task: Task, reason: str, grace_s: Optional[float] = None) -> None:
         """Begin to end a task; the note says what it waited for, if it did."""
         if task.lingers and not task.reason:
-            waited_s = time() - task.finished_at
+            waited_s = max(0.0, time() - task.finished_at)
             task.note = joined("waited {:.3g} s for {}".format(waited_s, background(task)), task.note)
         self._killer.end(task, reason, grace_s)
 

@@ -1,9 +1,10 @@
 """The most memory that one process of a task has had, as far as it can be told.
 
 The system's own figure (``ru_maxrss``) is exact above our own size only: it begins with the most that *we* have had,
-because a child is us until its program runs. Below that, what was seen counts: right after the start, when the task is
-told of, and ever more rarely after that. A program that is short and small may have had more than was seen, but not
-more than we have.
+because a child is us until its program runs. Below that, what was seen counts: after 5 ms, when the task is told of,
+and ever more rarely after that. Of what was too short to be seen, the pages that it faulted in are counted: no less
+was ever touched, unless it gave some back. A program that is short and small may have had more than that, but not
+more than us.
 """
 
 import os
@@ -11,7 +12,7 @@ import sys
 from collections import deque
 from functools import partial
 from time import monotonic
-from typing import Any, Deque, Dict, List
+from typing import Any, Deque, Dict
 
 from .loop import Alarm, Loop
 from .procs import family, peak_kib, resident_pages
@@ -19,8 +20,10 @@ from .work import Task
 
 _UNIT = 1048576.0 if sys.platform == "darwin" else 1024.0
 _PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
-#: The second look is made at this age.
-_YOUNG_S = 0.002
+#: The first look is made at this age.
+_YOUNG_S = 0.005
+#: What ends sooner may have been seen too early, on a busy machine.
+_SHORT_S = 0.1
 #: The next look is made when a task is so many times as old, ...
 _GROWTH = 3.0
 #: ... and after this long at the latest.
@@ -43,32 +46,23 @@ class Sizes:
         self._running = running
         self._pid = os.getpid()
         self._own_kib = peak_kib(self._pid)
-        self._fresh: List[Task] = []
         self._young: Deque[Task] = deque()
         self._look = Alarm(loop, self._look_at_young)
 
     def started(self, task: Task) -> None:
-        """Note that a task has been started; `look_at_fresh` looks at it, a little later."""
-        self._fresh.append(task)
-
-    def look_at_fresh(self) -> None:
-        """Look at those that have just been started; they are looked at once more when they are a little older."""
-        fresh, self._fresh = self._fresh, []
-        for task in fresh:
-            self._see(task)
-            self._young.append(task)
-            self._look.by(task.started + _YOUNG_S)
+        """Note that a task has been started."""
+        self._young.append(task)
+        self._look.by(task.started + _YOUNG_S)
 
     def _look_at_young(self) -> None:
+        young = self._young
         until = monotonic() - _YOUNG_S
-        while self._young and self._young[0].started <= until:
-            self._see(self._young.popleft())
-        if self._young:
-            self._look.by(self._young[0].started + _YOUNG_S)
-
-    def _see(self, task: Task) -> None:
-        if self._running.get(task.pid) is task:
-            task.seen_kib = max(task.seen_kib, _PAGE_KIB * resident_pages(task.pid))
+        while young and young[0].started <= until:
+            task = young.popleft()
+            if self._running.get(task.pid) is task:
+                task.seen_kib = _PAGE_KIB * resident_pages(task.pid)
+        if young:
+            self._look.by(young[0].started + _YOUNG_S)
 
     def watch(self, task: Task) -> None:
         """Look at a task now and then from now on."""
@@ -89,4 +83,7 @@ class Sizes:
 
     def most_mib(self, task: Task, usage: Any) -> float:
         """Return the most that a process of a task that is over has had, as far as is known."""
-        return max(self.exact_mib(task, usage), task.seen_kib / 1024.0)
+        seen_kib = task.seen_kib
+        if task.finished_at - task.started_at < _SHORT_S:
+            seen_kib = max(seen_kib, min(_PAGE_KIB * usage.ru_minflt, self._own_kib))
+        return max(self.exact_mib(task, usage), seen_kib / 1024.0)

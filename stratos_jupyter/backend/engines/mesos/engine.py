@@ -314,7 +314,7 @@ class MesosEngine:
                 case ["recalled", batches]:
                     self._desk.batches.recalls.difference_update(batches)
                 case ["waiting", rows]:
-                    self._desk.say_or_unsay(f"waiting {place}", waiting_text(rows))
+                    self._desk.say_or_unsay(f"waiting {place}", waiting_text(rows), aloud=False)
                 case ["hello", *_]:
                     self._repeats.greeted(place)
                 case ["notice", text]:

@@ -173,18 +173,18 @@ class Desk:
         if self.batches.remove(batch) and not batch.given_up:
             self.sink.post(BatchLost(self.sink.now(), batch.batch_id))
 
-    def say(self, about: str, text: str) -> None:
+    def say(self, about: str, text: str, aloud: bool = True) -> None:
         """Show the user a line, in place of the last one about the same."""
         text = "".join(letter if letter.isprintable() else " " for letter in text[:300])
         if self._said.get(about) != text:
             self.unsay(about)
             self._said[about] = text
-            self.sink.notice(text)
+            self.sink.notice(text, aloud)
 
-    def say_or_unsay(self, about: str, text: str) -> None:
+    def say_or_unsay(self, about: str, text: str, aloud: bool = True) -> None:
         """Show the user a line about that, or none any more when it is ''."""
         if text:
-            self.say(about, text)
+            self.say(about, text, aloud)
         else:
             self.unsay(about)
 
