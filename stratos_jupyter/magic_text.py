@@ -100,9 +100,9 @@ def status_text(
     reasons = failure_reasons(view)
     if reasons:
         lines.append("why: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()))
-    count, first, error = unparsed
+    count, task, error = unparsed
     if count:
-        lines.append(f"{counted(count, 'output')} could not be parsed (parse_error); task {first}: {clean(error)}")
+        lines.append(f"{counted(count, 'output')} could not be parsed (parse_error); task {task}: {clean(error)}")
     if view.attempts_retried:
         lines.append(f"{counted(view.attempts_retried, 'attempt')} failed and tried again")
     resting, next_at = view.resting
