@@ -9,20 +9,34 @@ place. The same command is one with the same text, file and working directory.
 - A task has, and nothing has changed: it is *done*; or it is still *to run*; or it *failed*, and is run again.
 - A task whose command the cell no longer has is *gone*: superseded by nothing.
 
-What is superseded stays on record, and is in no result. A call that was made without ``--resume`` has no keys of its
-inputs: one that was changed after the task began counts as changed.
+What is superseded stays on record, and is in no result.
 
-`plan` is pure; `resume` finds the run, and does what the plan says in one transaction.
+Theory of operation
+-------------------
+Of an input there may be three keys: *now*, as it was *submitted*, and as its task *left* it, which is recorded where
+that is another one. No clock is asked: keys are compared for being the same (`keys.same`).
+
+1. A finished task is up to date when its inputs are now as it left them. Work in place is done once.
+2. It left nothing else than was submitted: they must be now as they were submitted.
+3. Where the node saw something else before the task began than was seen here at its submission, either will do: files
+   of the same name may be others there, or none, and what changed before a task began was read by it.
+4. What has not ended reads, or has read, its inputs itself: it stays. What failed is run again in any case.
+5. A call of which nothing is known (of version 0.1.0, without ``--resume``; an HDFS that could not say) counts as up to
+   date, and that is said.
+
+`plan` is pure; `resume` finds the run, and does what the plan says in one transaction. Options that say how tasks are
+run, as ``--mem``, are those of the cell from then on; others cannot change within a run (`FIXED`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeAlias
 
+from .backend.core.rules import Cause, Halt, Rules
 from .backend.core.states import TaskState
 from .backend.store.home import newest_run
 from .backend.store.journal import open_whole
@@ -30,7 +44,7 @@ from .backend.store.lease import Holder, holder_of
 from .commands import Commands, chosen
 from .errors import EngineError, JobNotFound, SpecError
 from .job import Job
-from .keys import env_key, input_keys, keys_of
+from .keys import Seen, env_key, known_of_old
 from .parsing import Parser
 from .recorded import read_run
 from .session import Session, restore_calls
@@ -43,47 +57,76 @@ Identity: TypeAlias = tuple[str, str | None, str]
 #: why a run is held while it is compared
 COMPARING: Final = "held: it is compared with its cell"
 
-#: what all tasks of a run share, and what the user calls it
-_SHARED: Final = {
+#: what cannot change within a run, since it is what the tasks do, or where, and what the user calls it
+FIXED: Final = {
     "master": "the engine",
     "role": "--role",
-    "threads": "--threads",
-    "mem_mib": "--mem",
-    "disk_mib": "--disk",
     "where": "--where",
     "output": "--output",
     "log_directory": "--log-dir",
-    "output_limit": "the setting output_limit",
-    "timeout_s": "--timeout",
-    "priority": "--priority",
     "monitor": "--monitor",
     "monitor_source": "the monitor's source",
     "relauncher": "--relauncher",
     "fetch": "--fetch",
+    "shell": "--shell",
+}
+#: what is the cell's from now on, of the spec and of its rules; see `job.CHANGES`
+TAKEN: Final = {
+    "threads": "--threads",
+    "mem_mib": "--mem",
+    "disk_mib": "--disk",
+    "gpus": "--gpus",
+    "timeout_s": "--timeout",
+    "priority": "--priority",
+    "output_limit": "output_limit",
+    "update_interval_s": "--update-interval",
+}
+RULES: Final = {
+    "mem_most_mib": "the most of --mem",
+    "timeout_share": "--timeout, of the median,",
+    "retries": "--retries",
+    "retry_on": "--retry-on",
+    "retry_delay_s": "--retry-delay",
+    "halt": "--halt",
+    "max_tasks": "--max-tasks",
+    "rate_per_s": "--rate",
+    "delay_s": "--delay",
+    "locality_wait_s": "--locality-wait",
 }
 
 
 class Wanted(NamedTuple):
-    """A command of the cell: which, the key of its inputs, and when they were changed."""
+    """A command of the cell: which, and the keys of its inputs now."""
 
     identity: Identity
-    key: str
-    changed_at: float
+    seen: Seen
 
 
 class Known(NamedTuple):
     """A task of the run.
 
-    `key` is '' and `started_at` counts where inputs were not looked at; that is None while it has no result.
+    `seen` are keys of its inputs with which it is up to date, and `old` one of version 0.1.0. It is `free` when any
+    will do, since it has not finished.
     """
 
     task: int
     call: int
     identity: Identity
     env: str
-    key: str
-    started_at: float | None
-    superseded: bool
+    seen: tuple[Seen, ...] = ()
+    old: str = ""
+    free: bool = False
+    superseded: bool = False
+
+    def reads(self, now: Seen) -> bool:
+        """Say whether it would read now what it has read."""
+        if self.free or not (self.seen or self.old):
+            return True
+        return any(one.same(now) for one in self.seen) or (bool(self.old) and known_of_old(self.old, now))
+
+    def blind(self, now: Seen) -> bool:
+        """Say whether that is only assumed."""
+        return not self.free and not self.old and not any(one.tells(now) for one in self.seen or (Seen(""),))
 
 
 @dataclass(slots=True)
@@ -98,6 +141,10 @@ class Plan:
         Tasks that stay as they are, and those that were superseded and are wanted again.
     replaced, gone : list of int
         Tasks that are superseded by what is changed, and by nothing.
+    blind : list of int
+        Tasks of which nobody knows what their inputs were: they count as up to date.
+    moved : list of int
+        Tasks that have not ended, and whose inputs are others than when they were submitted.
     """
 
     new: list[int] = field(default_factory=list)
@@ -106,11 +153,13 @@ class Plan:
     restored: list[int] = field(default_factory=list)
     replaced: list[int] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
+    blind: list[int] = field(default_factory=list)
+    moved: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many there are of each kind."""
+    """How many there are of each kind, and what else there is to say, a line each."""
 
     new: int = 0
     changed: int = 0
@@ -118,6 +167,7 @@ class Tally:
     failed: int = 0
     waiting: int = 0
     gone: int = 0
+    says: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [f"+{self.new:,} new", f"{self.changed:,} changed", f"{self.done:,} done"]
@@ -128,7 +178,8 @@ class Tally:
 def plan(cell: Sequence[Wanted], env: str, known: Iterable[Known]) -> Plan:
     """Compare the commands of a cell with the tasks of a run.
 
-    Equal commands are matched one to one: first those with equal keys, in order, then the others, in order.
+    Equal commands are matched one to one: first those with equal keys, in order, then those that are up to date all the
+    same, then the others.
 
     Parameters
     ----------
@@ -152,6 +203,7 @@ def plan(cell: Sequence[Wanted], env: str, known: Iterable[Known]) -> Plan:
         if tasks:
             pairs, places_left, tasks_left = _pairs(cell, those, env, tasks)
             found.kept += [task.task for _, task in pairs]
+            _remark(found, cell, pairs)
             count = min(len(places_left), len(tasks_left))
             found.changed += places_left[:count]
             found.replaced += [task.task for task in tasks_left[:count]]
@@ -163,6 +215,7 @@ def plan(cell: Sequence[Wanted], env: str, known: Iterable[Known]) -> Plan:
             newest = [task for task in old if task.call == old[-1].call]
             pairs, places_left, _ = _pairs(cell, those, env, newest)
             found.restored += [task.task for _, task in pairs]
+            _remark(found, cell, pairs)
             found.new += places_left
     found.gone += [task.task for tasks in current.values() for task in tasks]
     found.new.sort()
@@ -173,19 +226,25 @@ def plan(cell: Sequence[Wanted], env: str, known: Iterable[Known]) -> Plan:
 def _pairs(
     cell: Sequence[Wanted], places: Sequence[int], env: str, tasks: Sequence[Known]
 ) -> tuple[list[tuple[int, Known]], list[int], list[Known]]:
-    """Match equal commands with tasks of that command of which nothing has changed; return who has no partner too."""
-    by_key: dict[str, deque[Known]] = defaultdict(deque)
+    """Match equal commands with tasks of that command that are up to date; return also those without a partner."""
+    # Tasks of one kind are as good as each other: however many lines of a cell are equal, they are few kinds.
+    kinds: dict[tuple[object, ...], deque[Known]] = defaultdict(deque)
     for task in tasks:
         if task.env == env:
-            by_key[task.key].append(task)
+            kinds[task.seen, task.old, task.free].append(task)
     pairs: list[tuple[int, Known]] = []
+    rest = []
     for place in places:
-        wanted = cell[place]
-        keyless = by_key[""]
-        if by_key[wanted.key]:
-            pairs.append((place, by_key[wanted.key].popleft()))
-        elif keyless and (keyless[0].started_at is None or wanted.changed_at <= keyless[0].started_at):
-            pairs.append((place, keyless.popleft()))
+        now = cell[place].seen
+        equal = next((of for of in kinds.values() if of and of[0].seen[:1] == (now,)), None)
+        if equal:
+            pairs.append((place, equal.popleft()))
+        else:
+            rest.append(place)
+    for place in rest:
+        alike = next((of for of in kinds.values() if of and of[0].reads(cell[place].seen)), None)
+        if alike:
+            pairs.append((place, alike.popleft()))
     matched_places = {place for place, _ in pairs}
     matched_tasks = {task.task for _, task in pairs}
     return (
@@ -193,6 +252,16 @@ def _pairs(
         [place for place in places if place not in matched_places],
         [task for task in tasks if task.task not in matched_tasks],
     )
+
+
+def _remark(found: Plan, cell: Sequence[Wanted], pairs: Sequence[tuple[int, Known]]) -> None:
+    """Note what there is to say of tasks that are kept."""
+    for place, task in pairs:
+        now = cell[place].seen
+        if task.blind(now):
+            found.blind.append(task.task)
+        elif task.free and task.seen and not any(one.same(now) for one in task.seen):
+            found.moved.append(task.task)
 
 
 # -- a run ------------------------------------------------------------------------------------------------
@@ -206,7 +275,17 @@ class _Run:
     workload: Workload
     states: bytes
     superseded: frozenset[int]
-    starts: Callable[[], Mapping[int, float]]
+    looks: Mapping[int, tuple[str, bool]]
+    rules: Rules
+
+    def state(self, task: int) -> int:
+        """Return the state of a task; a monitor may just have asked for it."""
+        return self.states[task] if task < len(self.states) else TaskState.QUEUED
+
+    def finished(self, task: int, watched: Collection[int]) -> bool:
+        """Say whether a task has done what it was to do, itself or by what its monitor asked for instead."""
+        state = self.state(task)
+        return state == TaskState.FINISHED or (state == TaskState.KILLED and task in watched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,17 +305,21 @@ def _identity(cwd: str, commands: Commands, index: int) -> Identity:
 
 def _known(run: _Run) -> Iterator[Known]:
     spawned = {tasks.start for _, tasks in run.workload.spawned()}
-    calls = list(run.workload.calls())
-    starts = run.starts() if any(not keys.inputs for *_, keys in calls) else {}
-    for call, (first, commands, around, keys) in enumerate(calls):
+    watched = {origin for origin, _ in run.workload.spawned()}
+    for call, (first, commands, around, keys) in enumerate(run.workload.calls()):
         if first in spawned:
             continue
         for index in range(len(commands)):
             task = first + index
-            yield Known(
-                *(task, call, _identity(around.cwd, commands, index), keys.env, keys.of(index)),
-                *(starts.get(task), task in run.superseded),
-            )
+            here, there, old = keys.of(index)
+            seen = (Seen(here, there),) if here else ()
+            if (left := run.looks.get(task)) is not None:
+                key, agreed = left
+                seen = (Seen(key, there), *(() if agreed else seen))
+                old = ""
+            free = not run.finished(task, watched)
+            identity = _identity(around.cwd, commands, index)
+            yield Known(task, call, identity, keys.env, seen, old, free, task in run.superseded)
 
 
 def _work(run: _Run, found: Plan) -> _Work:
@@ -249,14 +332,8 @@ def _work(run: _Run, found: Plan) -> _Work:
                 group.update(tasks)
         watched.add(origin)
 
-    def state(task: int) -> int:
-        return run.states[task] if task < len(run.states) else TaskState.QUEUED  # a monitor may just have asked for it
-
-    def finished(task: int) -> bool:
-        return state(task) == TaskState.FINISHED or (state(task) == TaskState.KILLED and task in watched)
-
-    done = {task for task in kept | restored if finished(task)}
-    failed = {task for task in kept - done if state(task) > TaskState.FINISHED}
+    done = {task for task in kept | restored if run.finished(task, watched)}
+    failed = {task for task in kept - done if run.state(task) > TaskState.FINISHED}
     begun_again = restored - done
     tally = Tally(
         new=len(found.new) + len(begun_again),
@@ -265,9 +342,28 @@ def _work(run: _Run, found: Plan) -> _Work:
         failed=len(failed),
         waiting=len(kept) - len(kept & done) - len(failed),
         gone=len(found.gone),
+        says=tuple(_says(run, found)),
     )
     again = sorted(failed | begun_again)
     return _Work(tally, sorted(found.new + found.changed), sorted(superseded), sorted(restored), again)
+
+
+def _says(run: _Run, found: Plan) -> Iterator[str]:
+    if found.blind:
+        yield (
+            f"what the inputs of {_tasks(found.blind)} were is not on record: they count as unchanged. To run them all "
+            "anew, leave --resume out"
+        )
+    moving = [task for task in found.moved if run.state(task) in (TaskState.RUNNING, TaskState.UNREACHABLE)]
+    if moving:
+        yield (
+            f"{_tasks(moving)}: running, and the input has changed since the submission. It goes on; if it did not "
+            f"change the input itself, start it anew: %stratos relaunch {run.spec.job_id} {moving[0]}"
+        )
+
+
+def _tasks(tasks: Sequence[int]) -> str:
+    return f"task {tasks[0]}" if len(tasks) == 1 else f"{len(tasks):,} tasks, as {tasks[0]}"
 
 
 def _compare(run: _Run, cell: Sequence[Wanted], env: str) -> _Work:
@@ -312,26 +408,25 @@ def resume(
     spec = session.check(spec, commands)
     around = session.surroundings(spec)
     env = env_key(session.home, spec, around.env)
-    inputs, changed_at = input_keys(commands, spec.cwd, session.files(spec).look if spec.hdfs else None)
-    cell = [
-        Wanted(_identity(spec.cwd, commands, index), inputs[index], changed_at[index]) for index in range(len(commands))
-    ]
+    looked = session.look(spec, commands, sure=True)
+    cell = [Wanted(_identity(spec.cwd, commands, index), looked.of(index)) for index in range(len(commands))]
+    ahead = (looked.ahead,) if looked.ahead else ()
     job = _open(session, spec.job_id)
     if job is None and not _is_kept(session, spec.job_id):
-        if dry_run:
-            return None, Tally(new=len(cell))
-        job = session.submit(spec, commands, parser=parser, keys=keys_of(env, inputs))
-        return job, Tally(new=len(cell))
+        tally = Tally(new=len(cell), says=ahead)
+        return (None if dry_run else session.submit(spec, commands, parser=parser, keys=looked.keys(env))), tally
     if dry_run:
         run = _peek(session, spec.job_id) if job is None else _run_of(job)
-        _refuse_others(run.spec, spec)
-        return None, _compare(run, cell, env).tally
+        taken = _refuse_others(run, spec)
+        work = _compare(run, cell, env)
+        return None, _with(work.tally, work, taken, ahead)
     attached = job is None
     if job is None:
         job = session.attach(spec.job_id, hold=COMPARING, make_parser=lambda _: parser)
     try:
-        _refuse_others(job.spec, spec)
-        work = _compare(_run_of(job), cell, env)
+        run = _run_of(job)
+        taken = _refuse_others(run, spec)
+        work = _compare(run, cell, env)
         if attached:
             _surround(job, around)
         job.now_is(spec, parser)
@@ -341,9 +436,16 @@ def resume(
         raise
     added = None
     if work.added:
-        added = chosen(commands, work.added), around, keys_of(env, [inputs[place] for place in work.added])
+        added = chosen(commands, work.added), around, looked.keys(env, work.added)
     job.renew(added, work.superseded, work.restored, work.again)
-    return job, work.tally
+    return job, _with(work.tally, work, taken, ahead)
+
+
+def _with(tally: Tally, work: _Work, taken: str, ahead: tuple[str, ...]) -> Tally:
+    """Say also which options have changed, where there is something to be run with them."""
+    runs = tally.new + tally.changed + tally.failed + tally.waiting
+    changed = (f"from now on {taken}" if runs else f"from now on {taken}, and nothing is left to run",) if taken else ()
+    return replace(tally, says=(*changed, *ahead, *tally.says))
 
 
 def _open(session: Session, job_id: str) -> Job | None:
@@ -362,7 +464,7 @@ def _is_kept(session: Session, job_id: str) -> bool:
 
 
 def _run_of(job: Job) -> _Run:
-    return _Run(job.spec, job.commands, job.states(), job.superseded, job.starts)
+    return _Run(job.spec, job.commands, job.states(), job.superseded, job.looks(), job.rules)
 
 
 def _peek(session: Session, job_id: str) -> _Run:
@@ -373,10 +475,10 @@ def _peek(session: Session, job_id: str) -> _Run:
         raise EngineError(f"run {run} of {job_id} is held by process {lease.pid} on {lease.host}: nobody else can look")
     with closing(open_whole(folder, aside=False)) as journal:
         recorded = read_run(journal)
-        workload, starts = Workload(), journal.starts()
+        workload, looks = Workload(), journal.looks()
         restore_calls(journal, workload, Surroundings(recorded.spec.cwd, {}))
-    table = recorded.scheduler.table
-    return _Run(recorded.spec, workload, table.states(), table.superseded, lambda: starts)
+    table, rules = recorded.scheduler.table, recorded.scheduler.rules
+    return _Run(recorded.spec, workload, table.states(), table.superseded, looks, rules)
 
 
 def _surround(job: Job, around: Surroundings) -> None:
@@ -385,23 +487,41 @@ def _surround(job: Job, around: Surroundings) -> None:
         job.commands.surround(call, replace(around, cwd=old.cwd))
 
 
-def _refuse_others(old: JobSpec, new: JobSpec) -> None:
-    """Refuse to go on with a run whose tasks would share something else."""
+def _refuse_others(run: _Run, new: JobSpec) -> str:
+    """Refuse to go on with a run whose tasks would do something else; say which options are others from now on.
+
+    Raises
+    ------
+    SpecError
+        Names what cannot change, and the cure.
+    """
+    old = run.spec
     bad = [
-        f"{name} is {_shown(getattr(new, what))}, and was {_shown(getattr(old, what))}"
-        for what, name in _SHARED.items()
-        if getattr(new, what) != getattr(old, what)
+        f"{name} is {_shown(now)}, and was {_shown(was)}"
+        for what, name in FIXED.items()
+        if (now := getattr(new, what, None)) != (was := getattr(old, what, None))
     ]
-    if new.rules.mem_most_mib != old.rules.mem_most_mib:
-        bad.append(f"--mem grows to {new.rules.mem_most_mib:g} MiB, and did to {old.rules.mem_most_mib:g}")
-    if new.monitor and new.update_interval_s != old.update_interval_s:
-        bad.append(f"--update-interval is {new.update_interval_s:g} s, and was {old.update_interval_s:g} s")
     if bad:
         raise SpecError(
-            f"{'; '.join(bad)}: the tasks of one run of {new.job_id} share it. Leave it as it was, or leave --resume "
-            "out and run all of them anew"
+            f"{'; '.join(bad)}: that cannot change within one run of {new.job_id}. Leave it as it was, or leave "
+            "--resume out to run all anew"
         )
+    pairs = [(name, getattr(new, what), getattr(old, what)) for what, name in TAKEN.items()]
+    pairs += [(name, getattr(new.rules, what), getattr(run.rules, what)) for what, name in RULES.items()]
+    return ", ".join(f"{name} {_shown(now)} (was {_shown(was)})" for name, now, was in pairs if now != was)
 
 
 def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float | int) else repr(str(value)) if value else "not set"
+    match value:
+        case None | "" | 0 | ():
+            return "not set"
+        case float() | int():
+            return f"{value:g}"
+        case Halt():
+            return f"{value.share:.0%}" if value.share else f"{value.count:,}"
+        case tuple():
+            return ", ".join(_shown(one) for one in value)
+        case Cause():
+            return str(value.reason) if value.code is None else f"{value.reason} {value.code}"
+        case _:
+            return repr(str(value))

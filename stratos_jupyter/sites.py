@@ -157,6 +157,7 @@ def common_context(spec: JobSpec) -> dict[str, object]:
         "timeout_s": spec.timeout_s,
         "threads": f"{spec.threads:g}",
         "grace_s": GRACE_S,
+        "look": True,
         **({"fetch": list(spec.fetch)} if spec.fetch else {}),
         **to_context(spec.monitor, spec.monitor_source, spec.relauncher, spec.update_interval_s),
     }

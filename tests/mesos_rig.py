@@ -131,6 +131,9 @@ class Rig:
     def file(self, task: int) -> str | None:
         return None
 
+    def inputs(self, task: int) -> None:
+        return None
+
     def call_of(self, task: int) -> int:
         return self.calls[task]
 

@@ -47,6 +47,9 @@ class Result(NamedTuple):
         One line for a person, or ''.
     commands : tuple of str
         What is to run instead, where a monitor ended the attempt.
+    inputs : tuple of str
+        The key of the inputs when it had ended, and the one before it started, where that is another; empty where
+        nobody looked.
     """
 
     task: int
@@ -66,6 +69,7 @@ class Result(NamedTuple):
     stderr_size: int
     note: str
     commands: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
 
 class Tail(NamedTuple):
@@ -109,6 +113,9 @@ class Work(Protocol):
 
     def file(self, task: int) -> str | None:
         """Return the file behind ``%f%``, or None."""
+
+    def inputs(self, task: int) -> Sequence[str] | None:
+        """Return what a node is to look at of what the task reads; None: its file, if it has one."""
 
     def call_of(self, task: int) -> int:
         """Return which call the task belongs to."""
@@ -166,6 +173,13 @@ class Speaks(Protocol):
 
     def standing(self) -> str:
         """Return what keeps it from offering, as a clause for a person; '' when nothing does."""
+
+
+@runtime_checkable
+class Ranked(Protocol):
+    """An engine that shares what it has with those of other jobs, the highest `priority` first."""
+
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)

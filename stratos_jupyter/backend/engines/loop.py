@@ -19,6 +19,7 @@ from typing import Any, Final, TypeAlias
 from ...errors import JournalError
 from ..core.decisions import Decision, Finish, Launch, Settle
 from ..core.events import (
+    DemandChanged,
     Ending,
     Event,
     KillAsked,
@@ -34,7 +35,7 @@ from ..core.scheduler import Scheduler
 from ..core.states import TERMINAL, Reason, ending
 from ..core.views import JobView, RateMeter
 from ..store.journal import Journal
-from .base import Engine, Result, Speaks
+from .base import Engine, Ranked, Result, Speaks
 from .inbox import Act, Added, Arrived, Item, acts_of, set_aside, take_together
 from .page import Page
 from .replay import replay
@@ -71,6 +72,9 @@ class JobLoop:
         Takes each new `JobView`.
     adopt : callable
         Adds commands that a monitor asked for.
+    left : callable
+        Says of a result which key its inputs have now, where that is another one than at the submission of its task,
+        and whether the node agreed with that one before it started.
     rules : Rules
         Of the job.
     job_id, run, engine_name
@@ -86,6 +90,7 @@ class JobLoop:
         show: Callable[[JobView], None],
         adopt: Adopt,
         *,
+        left: Callable[[Result], tuple[str, bool] | None] = lambda result: None,
         rules: Rules | None = None,
         job_id: str,
         run: int,
@@ -96,6 +101,7 @@ class JobLoop:
         self._clock = clock
         self._show = show
         self._adopt = adopt
+        self._left = left
         self._adopted: set[tuple[int, int]] = set()  # attempts whose monitors' commands were taken in
         self._adopting: set[tuple[int, int]] = set()  # of them, those that have not come back as calls
         self._voided: set[tuple[int, int]] = set()  # of these, those that were killed meanwhile
@@ -361,7 +367,10 @@ class JobLoop:
     def _enter(self, page: Page, result: Result) -> None:
         """Enter a result, and what its monitor wants to run; the call that this becomes may come later."""
         attempt = (result.task, result.attempt)
-        page.rows([self._row(result, self._settles(result))])
+        settles = self._settles(result)
+        page.rows([self._row(result, settles)])
+        if settles and result.inputs and (left := self._left(result)) is not None:
+            page.looks.append((*attempt, left[0], int(left[1])))
         if self.scheduler.gave_up(*attempt):
             page.found.append(attempt)
         commands = self._wanted(result)
@@ -446,6 +455,8 @@ class JobLoop:
             case _:
                 if isinstance(item, KillAsked):
                     self._void(item.tasks)
+                elif isinstance(item, DemandChanged) and isinstance(self.engine, Ranked):
+                    self.engine.priority = item.priority
                 self._decide(item)
 
     def _arrive(self, origin: tuple[int, int], tasks: range) -> None:

@@ -374,6 +374,7 @@ class Runner:
                     if not stream.ended:
                         stream.read()
                     self._close(stream)
+            task.after = task.look()
             self._limits.ended(task, outcome)
             if task.watch is None:
                 self._report.ended(task, outcome)
