@@ -48,6 +48,7 @@ from .keys import Seen, env_key, known_of_old
 from .parsing import Parser
 from .recorded import read_run
 from .session import Session, restore_calls
+from .sites import is_local
 from .spec import JobSpec
 from .workload import Surroundings, Workload
 
@@ -70,28 +71,28 @@ FIXED: Final = {
     "fetch": "--fetch",
     "shell": "--shell",
 }
-#: what is the cell's from now on, of the spec and of its rules; see `job.CHANGES`
+#: what is the cell's from now on, of the spec (see `job.CHANGES`) and of its rules: what it is called, and its unit
 TAKEN: Final = {
-    "threads": "--threads",
-    "mem_mib": "--mem",
-    "disk_mib": "--disk",
-    "gpus": "--gpus",
-    "timeout_s": "--timeout",
-    "priority": "--priority",
-    "output_limit": "output_limit",
-    "update_interval_s": "--update-interval",
+    "threads": ("--threads", ""),
+    "mem_mib": ("--mem", "M"),
+    "disk_mib": ("--disk", "M"),
+    "gpus": ("--gpus", ""),
+    "timeout_s": ("--timeout", "s"),
+    "priority": ("--priority", ""),
+    "output_limit": ("output_limit", "B"),
+    "update_interval_s": ("--update-interval", "s"),
 }
 RULES: Final = {
-    "mem_most_mib": "the most of --mem",
-    "timeout_share": "--timeout, of the median,",
-    "retries": "--retries",
-    "retry_on": "--retry-on",
-    "retry_delay_s": "--retry-delay",
-    "halt": "--halt",
-    "max_tasks": "--max-tasks",
-    "rate_per_s": "--rate",
-    "delay_s": "--delay",
-    "locality_wait_s": "--locality-wait",
+    "mem_most_mib": ("--mem up to", "M"),
+    "timeout_share": ("--timeout by the median", ""),
+    "retries": ("--retries", ""),
+    "retry_on": ("--retry-on", ""),
+    "retry_delay_s": ("--retry-delay", "s"),
+    "halt": ("--halt", ""),
+    "max_tasks": ("--max-tasks", ""),
+    "rate_per_s": ("--rate", "/s"),
+    "delay_s": ("--delay", "s"),
+    "locality_wait_s": ("--locality-wait", "s"),
 }
 
 
@@ -419,7 +420,7 @@ def resume(
         run = _peek(session, spec.job_id) if job is None else _run_of(job)
         taken = _refuse_others(run, spec)
         work = _compare(run, cell, env)
-        return None, _with(work.tally, work, taken, ahead)
+        return None, replace(work.tally, says=(*taken, *ahead, *work.tally.says))
     attached = job is None
     if job is None:
         job = session.attach(spec.job_id, hold=COMPARING, make_parser=lambda _: parser)
@@ -438,14 +439,7 @@ def resume(
     if work.added:
         added = chosen(commands, work.added), around, looked.keys(env, work.added)
     job.renew(added, work.superseded, work.restored, work.again)
-    return job, _with(work.tally, work, taken, ahead)
-
-
-def _with(tally: Tally, work: _Work, taken: str, ahead: tuple[str, ...]) -> Tally:
-    """Say also which options have changed, where there is something to be run with them."""
-    runs = tally.new + tally.changed + tally.failed + tally.waiting
-    changed = (f"from now on {taken}" if runs else f"from now on {taken}, and nothing is left to run",) if taken else ()
-    return replace(tally, says=(*changed, *ahead, *tally.says))
+    return job, replace(work.tally, says=(*taken, *ahead, *work.tally.says))
 
 
 def _open(session: Session, job_id: str) -> Job | None:
@@ -487,7 +481,7 @@ def _surround(job: Job, around: Surroundings) -> None:
         job.commands.surround(call, replace(around, cwd=old.cwd))
 
 
-def _refuse_others(run: _Run, new: JobSpec) -> str:
+def _refuse_others(run: _Run, new: JobSpec) -> list[str]:
     """Refuse to go on with a run whose tasks would do something else; say which options are others from now on.
 
     Raises
@@ -500,27 +494,32 @@ def _refuse_others(run: _Run, new: JobSpec) -> str:
         f"{name} is {_shown(now)}, and was {_shown(was)}"
         for what, name in FIXED.items()
         if (now := getattr(new, what, None)) != (was := getattr(old, what, None))
+        and not (what == "master" and is_local(new.master) and is_local(old.master))
     ]
     if bad:
         raise SpecError(
             f"{'; '.join(bad)}: that cannot change within one run of {new.job_id}. Leave it as it was, or leave "
             "--resume out to run all anew"
         )
-    pairs = [(name, getattr(new, what), getattr(old, what)) for what, name in TAKEN.items()]
-    pairs += [(name, getattr(new.rules, what), getattr(run.rules, what)) for what, name in RULES.items()]
-    return ", ".join(f"{name} {_shown(now)} (was {_shown(was)})" for name, now, was in pairs if now != was)
+    both = [(TAKEN, new, old), (RULES, new.rules, run.rules)]
+    pairs = [(*how, getattr(now, what), getattr(was, what)) for of, now, was in both for what, how in of.items()]
+    changed = [f"{name} {_shown(now, unit)} (was {_shown(was, unit)})" for name, unit, now, was in pairs if now != was]
+    says = [f"from now on {', '.join(changed)}"] if changed else []
+    if new.master != old.master:
+        says.append(f"the engine stays {old.master}, where the run began (the cell has {new.master})")
+    return says
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, unit: str = "") -> str:
     match value:
         case None | "" | 0 | ():
             return "not set"
         case float() | int():
-            return f"{value:g}"
+            return f"{value:g}{unit}"
         case Halt():
             return f"{value.share:.0%}" if value.share else f"{value.count:,}"
         case tuple():
-            return ", ".join(_shown(one) for one in value)
+            return ",".join(_shown(one) for one in value)
         case Cause():
             return str(value.reason) if value.code is None else f"{value.reason} {value.code}"
         case _:
