@@ -21,11 +21,13 @@ from itertools import islice
 from stat import S_ISDIR, S_ISLNK
 from struct import pack
 from typing import Deque, Iterator, List, Optional, Sequence, Tuple
-from zlib import crc32
 
 #: Characters of a key, and bytes of its parts.
 KEY = 32
 CONTENT, DEVICE, STATUS, INODE, OWNER = slice(0, 12), slice(12, 14), slice(14, 18), slice(18, 22), slice(22, 24)
+# Numbers of several files are mixed into one, and brought down to the bytes that there are by a prime each.
+_MIX, _ROOM, _SHORT, _LONG = 1000003, (1 << 64) - 1, 65521, 4294967291
+
 #: Entries of a directory that are looked at.
 MOST = 1000
 
@@ -52,7 +54,9 @@ def look(names: Sequence[str], cwd: bytes) -> Tuple[str, float]:
     newest_s = 0.0
     for text in names:
         name = text.encode("utf-8", "surrogateescape")  # whatever the locale of this process says
-        path = os.path.join(cwd, os.path.expanduser(name) if text[:1] == "~" else name)
+        path = os.path.expanduser(name) if text[:1] == "~" else name
+        if path[:1] != b"/":
+            path = cwd + b"/" + path
         try:
             status = os.stat(path)
         except (OSError, ValueError):
@@ -75,17 +79,18 @@ def look(names: Sequence[str], cwd: bytes) -> Tuple[str, float]:
 def _made(parts: Sequence[bytes], found: Sequence[os.stat_result]) -> str:
     device = status = inode = owner = 0
     for one in found:
-        device = crc32(b"%d" % one.st_dev, device)
-        status = crc32(b"%d" % one.st_ctime_ns, status)
-        inode = crc32(b"%d" % one.st_ino, inode)
-        owner = crc32(b"%d %d %d %d" % (one.st_mode, one.st_uid, one.st_gid, one.st_nlink), owner)
+        device = device * _MIX + one.st_dev & _ROOM
+        status = status * _MIX + one.st_ctime_ns & _ROOM
+        inode = inode * _MIX + one.st_ino & _ROOM
+        owner = owner * _MIX + one.st_mode + _MIX * (one.st_uid + _MIX * (one.st_gid + _MIX * one.st_nlink)) & _ROOM
     return key_of(parts, device, status, inode, owner)
 
 
 def key_of(parts: Sequence[bytes], device: int, status: int, inode: int, owner: int) -> str:
     """Return the key of what has been found."""
-    content = sha256(b"\0\0".join(parts)).digest()[CONTENT]
-    return b64encode(content + pack(">HIIH", device & 0xFFFF, status, inode, owner & 0xFFFF)).decode("ascii")
+    data = sha256(b"\0\0".join(parts)).digest()[CONTENT]
+    data += pack(">HIIH", device % _SHORT, status % _LONG, inode % _LONG, owner % _SHORT)
+    return b64encode(data).decode("ascii")
 
 
 def _tree(folder: bytes, status: os.stat_result) -> Iterator[Tuple[bytes, Optional[os.stat_result]]]:
