@@ -103,14 +103,15 @@ class Placing:
         every = dict.fromkeys(name for index in range(len(commands)) for name in commands.inputs(index))
         names = [name for name in every if self._is_on_hdfs(spec, name, spec.cwd)]
         files = self.files(spec)
+        fresh = not isinstance(commands, GlobCommands)  # whose pattern has just been looked for
         if sure:
-            return OnHdfs(files.look(names, spec.cwd))
+            return OnHdfs(files.look(names, spec.cwd, fresh=fresh))
         unknown = OnHdfs(dict.fromkeys(names), known=False)
         answers: queue.SimpleQueue[OnHdfs] = queue.SimpleQueue()
 
         def ask() -> None:
             try:
-                answers.put(OnHdfs(files.look(names, spec.cwd)))
+                answers.put(OnHdfs(files.look(names, spec.cwd, fresh=fresh)))
             except (SpecError, StorageError) as error:
                 log.info("inputs of %s on HDFS are not known: %s", spec.job_id, error)
                 answers.put(unknown)

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 REMEMBERED: Final = 200_000
 #: for how long what was seen or asked is taken for true, in seconds
 FRESH_S: Final = 60.0
+#: for how long what a pattern has found is what a cell's commands read, in seconds
+JUST_S: Final = 5.0
 #: of so many files of one directory it is cheaper to list that than to ask for each
 LISTED: Final = 20
 #: how many directories a message names
@@ -116,10 +118,10 @@ class FileSystems:
     def look(self, names: Sequence[str], cwd: str, *, fresh: bool = False) -> dict[str, Found | None]:
         """Return which files those names are now that are on HDFS; None for one that is not there.
 
-        What a pattern has just found is not asked for again, unless it is to be `fresh`.
+        What a pattern has found within `JUST_S` is not asked for again, unless it is to be `fresh`.
         """
         paths = {name: where.path for name in names if (where := self.find(name, cwd)) is not None}
-        known = {path: None if fresh else self._seen(path) for path in paths.values()}
+        known = {path: None if fresh else self._seen(path, JUST_S) for path in paths.values()}
         unknown = [path for path, one in known.items() if one is None]
         if unknown:
             try:
@@ -172,10 +174,10 @@ class FileSystems:
     def _found(self, entry: Entry) -> Found:
         return Found(entry.size, entry.changed_ms, entry.file_id, self.hdfs)
 
-    def _seen(self, path: str) -> Found | None:
-        """Return which file is there, if that is known for sure."""
+    def _seen(self, path: str, within_s: float = FRESH_S) -> Found | None:
+        """Return which file is there, if that was seen a short time ago."""
         seen = self._changed.get(path)
-        return None if seen is None or time.monotonic() - seen[1] > FRESH_S else seen[0]
+        return None if seen is None or time.monotonic() - seen[1] > within_s else seen[0]
 
     def located(self, path: str) -> Located | None:
         """Return where a file is, if that is known for sure: it has not changed since, or has just been asked for."""
