@@ -50,6 +50,7 @@ class Record(NamedTuple):
     stderr: Any
     note: str
     commands: Sequence[str] = ()
+    inputs: Sequence[str] = ()
 
     def bytes(self, name: str = "stdout") -> bytes:
         """The whole stream, wherever it is."""
@@ -182,6 +183,7 @@ class Client:
             "relauncher": None,
             "update_interval_s": 10.0,
             "fetch": None,
+            "look": None,
         }
         assert set(fields) <= set(known)
         self.send(["context", number, {**known, **fields}])
@@ -195,7 +197,7 @@ class Client:
         expected_s: float | None = None,
         context: int = 1,
         files: Sequence[str | None] | None = None,
-        limits: dict[str, float] | None = None,
+        limits: dict[str, Any] | None = None,
     ) -> int:
         """Send a batch; returns its id."""
         self._batches += 1
@@ -212,7 +214,7 @@ class Client:
         """Ask for what has not been started of batches."""
         self.send(["recall", list(batches)])
 
-    def run(self, *commands: str, limits: dict[str, float] | None = None, **fields: Any) -> list[Record]:
+    def run(self, *commands: str, limits: dict[str, Any] | None = None, **fields: Any) -> list[Record]:
         """Run commands one after another in slot 0 and wait for their records."""
         first = 1 + max((task for task, _attempt in self.ended), default=-1)
         self.context(**fields)

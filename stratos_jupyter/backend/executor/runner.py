@@ -357,8 +357,9 @@ class Runner:
             self._over(task)
 
     def _over(self, task: Task) -> None:
-        """Reap the leader and start the next command; the books can wait until that runs."""
+        """Reap the leader and start the next command; the books can wait until that runs, but for the inputs' part."""
         send_group(task, signal.SIGKILL)
+        task.after = task.look()  # the next command may change them
         self._finished.append((task, self._exits.reap(task)))
         self._books.by(0.0)
         slot = self._slots[task.slot]
@@ -374,7 +375,6 @@ class Runner:
                     if not stream.ended:
                         stream.read()
                     self._close(stream)
-            task.after = task.look()
             self._limits.ended(task, outcome)
             if task.watch is None:
                 self._report.ended(task, outcome)
