@@ -153,19 +153,27 @@ def _span(seconds: float) -> str:
 NOTHING: Final = key_of([], 0, 0, 0, 0)
 
 
-def same(one: str, other: str) -> bool:
+def same(one: str, other: str, *, worked: bool = False) -> bool:
     """Say whether two keys tell of the same inputs.
 
     Name, size and time of change must be equal. What only the system sets tells a file that took the place of another
     one with equal size and time, or was written and got its old time back; but on another file system, or another
     mount, it says nothing. It does change with owner, mode and links of a file, which is no reason to read that again.
+
+    Parameters
+    ----------
+    one, other : str
+        The keys.
+    worked : bool
+        Whether the task of `one` has worked in its inputs. Then their time is that of its work, which no other contents
+        have by chance, and to do that work twice would spoil it: any new status of the same file is taken for such.
     """
     if one == other:
         return True
     a, b = b64decode(one), b64decode(other)
     if a[CONTENT] != b[CONTENT]:
         return False
-    explained = a[INODE] == b[INODE] and a[OWNER] != b[OWNER]
+    explained = a[INODE] == b[INODE] and (worked or a[OWNER] != b[OWNER])
     return a[DEVICE] != b[DEVICE] or a[STATUS] == b[STATUS] or explained
 
 
@@ -181,10 +189,10 @@ class Seen(NamedTuple):
     here: str
     there: str = ""
 
-    def same(self, other: Seen) -> bool:
-        """Say whether they tell of the same inputs, as far as both are known."""
+    def same(self, other: Seen, *, worked: bool = False) -> bool:
+        """Say whether they tell of the same inputs, as far as both are known; `worked` as for the function."""
         pairs = zip(self, other, strict=True)
-        return all(not one or not another or same(one, another) for one, another in pairs)
+        return all(not one or not another or same(one, another, worked=worked) for one, another in pairs)
 
     def tells(self, other: Seen) -> bool:
         """Say whether this is known wherever the other command's inputs are."""

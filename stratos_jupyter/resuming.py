@@ -107,7 +107,7 @@ class Known(NamedTuple):
     """A task of the run.
 
     `seen` are keys of its inputs with which it is up to date, and `old` one of version 0.1.0. It is `free` when any
-    will do, since it has not finished.
+    will do, since it has not finished. It has `worked` when it has changed its inputs itself.
     """
 
     task: int
@@ -118,12 +118,15 @@ class Known(NamedTuple):
     old: str = ""
     free: bool = False
     superseded: bool = False
+    worked: bool = False
 
     def reads(self, now: Seen) -> bool:
         """Say whether it would read now what it has read."""
         if self.free or not (self.seen or self.old):
             return True
-        return any(one.same(now) for one in self.seen) or (bool(self.old) and known_of_old(self.old, now))
+        return any(one.same(now, worked=self.worked) for one in self.seen) or (
+            bool(self.old) and known_of_old(self.old, now)
+        )
 
     def blind(self, now: Seen) -> bool:
         """Say whether that is only assumed."""
@@ -232,7 +235,7 @@ def _pairs(
     kinds: dict[tuple[object, ...], deque[Known]] = defaultdict(deque)
     for task in tasks:
         if task.env == env:
-            kinds[task.seen, task.old, task.free].append(task)
+            kinds[task.seen, task.old, task.free, task.worked].append(task)
     pairs: list[tuple[int, Known]] = []
     rest = []
     for place in places:
@@ -314,13 +317,14 @@ def _known(run: _Run) -> Iterator[Known]:
             task = first + index
             here, there, old = keys.of(index)
             seen = (Seen(here, there),) if here else ()
+            agreed = False
             if (left := run.looks.get(task)) is not None:
                 key, agreed = left
                 seen = (Seen(key, there), *(() if agreed else seen))
                 old = ""
             free = not run.finished(task, watched)
             identity = _identity(around.cwd, commands, index)
-            yield Known(task, call, identity, keys.env, seen, old, free, task in run.superseded)
+            yield Known(task, call, identity, keys.env, seen, old, free, task in run.superseded, agreed)
 
 
 def _work(run: _Run, found: Plan) -> _Work:

@@ -113,6 +113,9 @@ def test_what_a_task_left_counts_and_not_what_was_submitted() -> None:
     left = Known(0, 0, ("/w", None, "a"), "", (Seen(key("left")),))
     assert plan([wanted("a", "left")], "", [left]) == Plan(kept=[0])
     assert plan([wanted("a", "submitted")], "", [left]) == Plan(changed=[0], replaced=[0])
+    moved = Wanted(left.identity, Seen(key("left", status=9)))
+    assert plan([moved], "", [left]) == Plan(changed=[0], replaced=[0])
+    assert plan([moved], "", [left._replace(worked=True)]) == Plan(kept=[0])
     either = left._replace(seen=(Seen(key("left")), Seen(key("submitted"))))
     assert plan([wanted("a", "submitted")], "", [either]) == Plan(kept=[0])
 
@@ -213,6 +216,8 @@ def test_on_another_file_system_only_names_sizes_and_times_count() -> None:
     assert not same(key("k"), key("k", status=9))
     assert not same(key("k"), key("k", status=9, inode=9, owner=9))
     assert same(key("k"), key("k", status=9, owner=9))
+    assert same(key("k"), key("k", status=9), worked=True), "work in place is not done twice for a chmod"
+    assert not same(key("k"), key("k", status=9, inode=9), worked=True)
 
 
 def test_a_directory_is_what_is_in_it(tmp_path: Path) -> None:
