@@ -149,6 +149,8 @@ class Plan:
         Tasks of which nobody knows what their inputs were: they count as up to date.
     moved : list of int
         Tasks that have not ended, and whose inputs are others than when they were submitted.
+    worked : list of int
+        Tasks that are up to date, and have changed their inputs.
     """
 
     new: list[int] = field(default_factory=list)
@@ -159,6 +161,7 @@ class Plan:
     gone: list[int] = field(default_factory=list)
     blind: list[int] = field(default_factory=list)
     moved: list[int] = field(default_factory=list)
+    worked: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +269,8 @@ def _remark(found: Plan, cell: Sequence[Wanted], pairs: Sequence[tuple[int, Know
             found.blind.append(task.task)
         elif task.free and task.seen and not any(one.same(now) for one in task.seen):
             found.moved.append(task.task)
+        elif task.worked and not task.free:
+            found.worked.append(task.task)
 
 
 # -- a run ------------------------------------------------------------------------------------------------
@@ -362,8 +367,13 @@ def _says(run: _Run, found: Plan) -> Iterator[str]:
     moving = [task for task in found.moved if run.state(task) in (TaskState.RUNNING, TaskState.UNREACHABLE)]
     if moving:
         yield (
-            f"{_tasks(moving)}: running, and the input has changed since the submission. It goes on; if it did not "
-            f"change the input itself, start it anew: %stratos relaunch {run.spec.job_id} {moving[0]}"
+            f"{_tasks(moving)}: running, and the input changed since the submission. It goes on. If the task did not "
+            f"change it, run it again: %stratos relaunch {run.spec.job_id} {moving[0]}"
+        )
+    if found.worked:
+        yield (
+            f"{_tasks(found.worked)}: done, and the input changed meanwhile, as by work in place. If the task did not "
+            f"change it, run it again: %stratos relaunch {run.spec.job_id} {found.worked[0]}"
         )
 
 

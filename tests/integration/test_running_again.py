@@ -49,6 +49,27 @@ def test_work_in_place_is_done_once(again: Again, between: Callable[[], None], f
     assert [applied(name) for name in "abcd"] == [1, 1, 1, 1]
 
 
+def test_that_an_input_has_changed_meanwhile_is_said(
+    shell: InteractiveShell, again: Again, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may have been somebody else, and the result be of what was there before."""
+    body = ": > begun; while [ ! -e go ]; do sleep 0.01; done; true %f%"
+    again(body=body, wait="", what="glob [ab].dat")
+    until(Path("begun").exists)
+    until(lambda: job().state(1) is TaskState.RUNNING)
+    write("b", "B", 7)
+    Path("go").touch()
+    assert job().wait(20)
+    capsys.readouterr()
+    shell.run_cell(f"%%stratos glob [ab].dat --job demo --resume --dry-run\n{body}").raise_error()
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "+0 new, 0 changed, 2 done",
+        "task 1: done, and the input changed meanwhile, as by work in place. If the task did not change it, run it again: "
+        "%stratos relaunch demo 1",
+        "nothing was started",
+    ]
+
+
 def test_what_is_brought_back_from_a_copy_is_calibrated_again(again: Again) -> None:
     shutil.copy2("a.dat", "a.orig")
     again(body=IN_PLACE, wait=PLAIN)
@@ -155,7 +176,7 @@ def test_that_it_goes_on_is_said(shell: InteractiveShell, again: Again, capsys: 
     shell.run_cell(f"%%stratos glob a.dat --job demo --resume --dry-run\n{body}").raise_error()
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "+0 new, 0 changed, 0 done, 1 still to run"
-    assert said[1].startswith("task 0: running, and the input has changed since the submission. It goes on;")
+    assert said[1].startswith("task 0: running, and the input changed since the submission. It goes on. ")
     Path("go").touch()
     assert job().wait(20)
 

@@ -115,7 +115,7 @@ def test_what_a_task_left_counts_and_not_what_was_submitted() -> None:
     assert plan([wanted("a", "submitted")], "", [left]) == Plan(changed=[0], replaced=[0])
     moved = Wanted(left.identity, Seen(key("left", status=9)))
     assert plan([moved], "", [left]) == Plan(changed=[0], replaced=[0])
-    assert plan([moved], "", [left._replace(worked=True)]) == Plan(kept=[0])
+    assert plan([moved], "", [left._replace(worked=True)]) == Plan(kept=[0], worked=[0])
     either = left._replace(seen=(Seen(key("left")), Seen(key("submitted"))))
     assert plan([wanted("a", "submitted")], "", [either]) == Plan(kept=[0])
 
