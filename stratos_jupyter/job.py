@@ -412,13 +412,16 @@ class Job:
         key : str
             What they are.
         agreed : bool
-            Whether its node saw, before it started, what had been seen here.
+            Whether its node saw, before it started, what had been seen here; or it has changed what an earlier attempt
+            may have changed before.
         """
         after, before = result.inputs[0], result.inputs[-1]
         submitted = self.commands.key(result.task)
         if not submitted:  # by version 0.1.0
             return after, False
-        return None if same(submitted, after) else (after, same(submitted, before))
+        if same(submitted, after):
+            return None
+        return after, same(submitted, before) or (result.attempt > 1 and not same(before, after))
 
     def now_is(self, spec: JobSpec, parser: Parser | None) -> None:
         """Take over what may change between two runs of a cell: `CHANGES`, and how outputs are read.

@@ -64,10 +64,26 @@ def test_that_an_input_has_changed_meanwhile_is_said(
     shell.run_cell(f"%%stratos glob [ab].dat --job demo --resume --dry-run\n{body}").raise_error()
     assert capsys.readouterr().out.splitlines()[-3:] == [
         "+0 new, 0 changed, 2 done",
-        "task 1: done, and the input changed meanwhile, as by work in place. If the task did not change it, run it again: "
-        "%stratos relaunch demo 1",
+        "task 1: done, and the input changed meanwhile, as by work in place. If the task did not change it, "
+        "run it again: %stratos relaunch demo 1",
         "nothing was started",
     ]
+    job().relaunch([1])
+    assert job().wait(20)
+    capsys.readouterr()
+    shell.run_cell(f"%%stratos glob [ab].dat --job demo --resume --dry-run\n{body}").raise_error()
+    assert capsys.readouterr().out.splitlines()[-2:] == ["+0 new, 0 changed, 2 done", "nothing was started"]
+
+
+def test_what_a_retry_left_counts_as_the_tasks_own_work(again: Again) -> None:
+    shutil.copy2("a.dat", "a.orig")
+    body = f'{IN_PLACE}; if [ $(grep -c calibrated "$STRATOS_FILE") = 1 ]; then exit 1; fi'
+    again("--retries 1 --retry-delay 0s", body=body, wait=PLAIN, what="glob a.dat")
+    assert job().log(0).attempts[-1].attempt == 2
+    options = {"body": body, "what": "glob a.dat"}
+    assert again("--retries 1 --retry-delay 0s", **options) == "+0 new, 0 changed, 1 done"
+    shutil.copy2("a.orig", "a.dat")
+    assert again("--retries 1 --retry-delay 0s", **options) == "+0 new, 1 changed, 0 done"
 
 
 def test_what_is_brought_back_from_a_copy_is_calibrated_again(again: Again) -> None:
