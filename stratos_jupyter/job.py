@@ -39,7 +39,7 @@ from .backend.store.rows import FactRow, FirstRow, ResultRow
 from .commands import Commands, explicit_commands
 from .errors import JobNotFound, SpecError, StreamClosed
 from .failures import Failures, Group
-from .keys import same
+from .keys import same, saw
 from .recorded import begun
 from .rule_values import parse_count, parse_halt, parse_rate, parse_retries
 from .spec import JobSpec, OutputMode
@@ -412,8 +412,8 @@ class Job:
         key : str
             What they are.
         agreed : bool
-            Whether its node saw, before it started, what had been seen here; or it has changed what an earlier attempt
-            may have changed before.
+            Whether its node saw, before it started, what had been seen here, and not just that nothing is there; or it
+            has changed what an earlier attempt may have changed before.
         """
         after, before = result.inputs[0], result.inputs[-1]
         submitted = self.commands.key(result.task)
@@ -421,7 +421,8 @@ class Job:
             return after, False
         if same(submitted, after):
             return None
-        return after, same(submitted, before) or (result.attempt > 1 and not same(before, after))
+        agreed = same(submitted, before) or (result.attempt > 1 and not same(before, after))
+        return after, agreed and saw(submitted)
 
     def now_is(self, spec: JobSpec, parser: Parser | None) -> None:
         """Take over what may change between two runs of a cell: `CHANGES`, and how outputs are read.

@@ -177,6 +177,11 @@ def same(one: str, other: str, *, worked: bool = False) -> bool:
     return a[DEVICE] != b[DEVICE] or a[STATUS] == b[STATUS] or explained
 
 
+def saw(key: str) -> bool:
+    """Say whether any of the inputs was there."""
+    return b64decode(key)[DEVICE] != bytes(DEVICE.stop - DEVICE.start)
+
+
 def known_of_old(old: str, seen: Seen) -> bool:
     """Say whether inputs are those of a key as version 0.1.0 made it: names, sizes and times of change."""
     content = bytes.fromhex(old)[CONTENT]

@@ -313,6 +313,7 @@ class FakeAgent:
             "relauncher": None,
             "update_interval_s": 10.0,
             "output_limit": 1 << 20,
+            "look": None,
         }
         assert set(context) <= set(known)
         rows = [[first + i, 1, command, None] for i, command in enumerate(commands)]

@@ -247,6 +247,10 @@ def test_a_directory_is_what_is_in_it(tmp_path: Path) -> None:
         assert not same(before, now())
 
 
+def test_a_relative_name_says_nothing_where_nobody_knows_the_folder() -> None:
+    assert seen.look(["etc"], b"")[0] == seen.look(["etc"], b"/nowhere")[0]
+
+
 def test_a_directory_that_holds_too_much_has_a_time(tmp_path: Path) -> None:
     frames = tmp_path / "case" / "frames"
     frames.mkdir(parents=True)

@@ -4,7 +4,7 @@ The kernel looks at inputs when commands are submitted, the executor when one is
 Both look in the same way, here. A key has five parts, each made of all inputs together:
 
 - *content*: names, sizes and times of change (mtime); that an input is absent.
-- *device*: which file systems they are on.
+- *device*: which file systems they are on; 0 where none of them is there.
 - *status*: when what is known of them was changed (ctime). Nothing but the system sets it: a rename does, for one.
 - *inode*: which files they are.
 - *owner*: modes, owners and numbers of links.
@@ -40,7 +40,7 @@ def look(names: Sequence[str], cwd: bytes) -> Tuple[str, float]:
     names : sequence of str
         As the command has them.
     cwd : bytes
-        Where relative ones start.
+        Where relative ones start; where that is not known, it is empty, and they are absent.
 
     Returns
     -------
@@ -51,17 +51,19 @@ def look(names: Sequence[str], cwd: bytes) -> Tuple[str, float]:
     """
     parts: List[bytes] = []
     found: List[os.stat_result] = []
+    device = 0
     newest_s = 0.0
     for text in names:
         name = text.encode("utf-8", "surrogateescape")  # whatever the locale of this process says
         path = os.path.expanduser(name) if text[:1] == "~" else name
         if path[:1] != b"/":
-            path = cwd + b"/" + path
+            path = cwd + b"/" + path if cwd else b""
         try:
             status = os.stat(path)
         except (OSError, ValueError):
             parts.append(name + b"\0-")
             continue
+        device = device * _MIX + status.st_dev & _ROOM
         newest_s = max(newest_s, status.st_mtime)
         if S_ISDIR(status.st_mode):
             below = sha256()
@@ -73,13 +75,12 @@ def look(names: Sequence[str], cwd: bytes) -> Tuple[str, float]:
         else:
             parts.append(b"%b\0%d\0%d" % (name, status.st_size, status.st_mtime_ns))
             found.append(status)
-    return _made(parts, found), newest_s
+    return _made(parts, device, found), newest_s
 
 
-def _made(parts: Sequence[bytes], found: Sequence[os.stat_result]) -> str:
-    device = status = inode = owner = 0
+def _made(parts: Sequence[bytes], device: int, found: Sequence[os.stat_result]) -> str:
+    status = inode = owner = 0
     for one in found:
-        device = device * _MIX + one.st_dev & _ROOM
         status = status * _MIX + one.st_ctime_ns & _ROOM
         inode = inode * _MIX + one.st_ino & _ROOM
         owner = owner * _MIX + one.st_mode + _MIX * (one.st_uid + _MIX * (one.st_gid + _MIX * one.st_nlink)) & _ROOM
