@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .backend.core.events import (
     Closed,
+    DemandChanged,
     KillAsked,
     PauseAsked,
     Place,
@@ -41,6 +42,8 @@ from .backend.store.rows import FactRow, FirstRow, ResultRow
 from .commands import Commands, explicit_commands
 from .errors import JobNotFound, SpecError, StreamClosed
 from .failures import Failures, Group, told
+from .keys import same, saw
+from .recorded import begun
 from .rule_values import parse_count, parse_halt, parse_rate, parse_retries
 from .spec import JobSpec, OutputMode
 from .values import parse_duration_s
@@ -63,6 +66,11 @@ CHANGEABLE: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "retries": ("retries", parse_retries),
     "locality_wait": ("locality_wait_s", parse_duration_s),
 }
+#: what of a job's spec may change while its run goes on: it says how tasks are run and read, not what they do
+CHANGES: Final = (
+    *("env", "rules", "parse", "columns", "threads", "mem_mib", "disk_mib", "gpus"),
+    *("threads_given", "timeout_s", "linger_s", "priority", "output_limit", "update_interval_s", "makes", "fail_on"),
+)
 #: what a log shows of a stream, in bytes
 LOG_BYTES: Final = 64 * 1024
 #: where the last line of a stderr is looked for, in bytes
@@ -134,6 +142,8 @@ class Job:
         self.job_id = spec.job_id
         self.run = run
         self.commands = Workload()
+        #: how often `spec` has changed
+        self.edition = 0
         self._journal = journal
         self._driver = driver
         self._parser = parser
@@ -179,8 +189,10 @@ class Job:
         sought = [self.seeks(commands, around.cwd) for _, commands, around, _ in self.commands.calls()]
         tasks = range(len(self.commands))
 
+        demand, priority = begun(self.spec, self._journal.meta())
+
         def bring_back() -> None:
-            self._loop.restore(self.spec.demand(), self.spec.priority, why_held, sought.__getitem__)
+            self._loop.restore(demand, priority, why_held, sought.__getitem__)
 
         self._driver.call(bring_back)
         if any(sought):
@@ -414,28 +426,55 @@ class Job:
         """Tasks that belong to the job no longer, because its cell was run again: no result shows them."""
         return self._loop.scheduler.table.superseded
 
-    def starts(self) -> dict[int, float]:
-        """Return when the tasks began that have a result, in seconds since the epoch."""
-        return self._journal.starts()
+    def looks(self) -> dict[int, tuple[str, bool]]:
+        """Return what ended tasks have left their inputs as; see `Journal.looks`."""
+        return self._journal.looks()
+
+    def inputs_left(self, result: Result) -> tuple[str, bool] | None:
+        """Say what an attempt has left its inputs as, unless that is as they were submitted; the driver thread calls.
+
+        Returns
+        -------
+        key : str
+            What they are.
+        agreed : bool
+            Whether its node saw, before it started, what had been seen here, and not just that nothing is there; or it
+            has changed what an earlier attempt may have changed before.
+        """
+        after, before = result.inputs[0], result.inputs[-1]
+        submitted = self.commands.key(result.task)
+        if not submitted:  # by version 0.1.0
+            return after, False
+        if same(submitted, after):
+            return None
+        agreed = same(submitted, before) or (result.attempt > 1 and not same(before, after))
+        return after, agreed and saw(submitted)
 
     def now_is(self, spec: JobSpec, parser: Parser | None) -> None:
-        """Take over what may change between two runs of a cell: rules, variables and how outputs are read."""
+        """Take over what may change between two runs of a cell: `CHANGES`, and how outputs are read.
+
+        What runs goes on as it is; from the next launch on, all tasks are run as the cell says now.
+        """
         with self._lock:
             old = self.spec
-            changes = {name: getattr(spec, name) for name in ("env", "rules", "parse", "columns", "makes", "fail_on")}
-            self.spec = replace(old, **changes)
-            kept = self._journal.meta()["spec"]  # with the rules that it began with, by which its record is read
-            record = {**self.spec.to_record(), "rules": kept["rules"]}
-            if json.loads(json.dumps(record)) != kept:
-                with self._journal.writing():
-                    self._journal.set_meta({"spec": record})
+            self.spec = replace(old, **{name: getattr(spec, name) for name in CHANGES})
+            if self.spec.to_record() != old.to_record() or self.spec.env != old.env:
+                self.edition += 1
             if parser is not None or (old.parse, old.columns) != (spec.parse, spec.columns):
                 self._parser, self._table = parser, None
             self._promised = None
-            if (old.rules.ok_exit, old.fail_on) != (spec.rules.ok_exit, spec.fail_on):
-                self._driver.call(lambda: self._loop.engine.around_changed())
             if self.rules != spec.rules:
                 self._driver.call(lambda: self._loop.post_now(RulesChanged(self._loop.now(), spec.rules)))
+            if (old.demand(), old.priority) != (spec.demand(), spec.priority):
+                changed = DemandChanged(self._loop.now(), spec.demand(), spec.priority)
+                self._driver.call(lambda: self._loop.post_now(changed))
+            # Last: should this process die before, the next one finds that the spec is another one, and does it again.
+            kept = self._journal.meta()
+            # The record is read by the rules, and what tasks asked for, that it began with.
+            record = {**self.spec.to_record(), "rules": kept["spec"]["rules"]}
+            if json.loads(json.dumps(record)) != kept["spec"]:
+                with self._journal.writing():
+                    self._journal.set_meta({"spec": record, "begun": kept.get("begun", old.begun())})
 
     def adopt(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
         """Add commands that an attempt's monitor asked for; the driver thread calls this."""

@@ -117,8 +117,8 @@ def status_text(
         what = (
             "process that a task left behind was" if view.left_behind == 1 else "processes that tasks left behind were"
         )
-        first = f"the first by task {view.left_first}; %stratos log {clean(view.job_id)} {view.left_first} names it"
-        lines.append(f"{view.left_behind:,} {what} ended, {first}")
+        whose = f"the first by task {view.left_first}; %stratos log {clean(view.job_id)} {view.left_first} names it"
+        lines.append(f"{view.left_behind:,} {what} ended, {whose}")
     if inputs := inputs_text(view):
         lines.append(f"inputs: {inputs}")
     if lives_in and view.unfinished:

@@ -405,7 +405,7 @@ class StratosMagics(Magics):
         if args.into and not args.dry_run:
             import_module(".results", __package__)
         job, tally = resume(self._session(), spec, commands, parser=parser, dry_run=args.dry_run)
-        print(tally if job is not None else f"{tally}\nnothing was started")
+        print(*[tally, *tally.says, *([] if job is not None else ["nothing was started"])], sep="\n")
         if job is not None:
             self._follow(args, job)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import queue
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,16 +12,20 @@ from typing import TYPE_CHECKING, Final, overload
 
 from .backend.core.events import Place
 from .backend.inherited import Inherited
-from .backend.storage.files import FileSystems
+from .backend.storage.files import FileSystems, OnHdfs
 from .backend.storage.mounts import Mounts, is_url
 from .backend.storage.places import Placer
 from .commands import Commands, ExplicitCommands, GlobCommands, TemplateCommands, glob_commands
-from .errors import SpecError
+from .errors import SpecError, StorageError
 
 if TYPE_CHECKING:
     from .job import Job
     from .spec import JobSpec
 
+log = logging.getLogger(__name__)
+
+#: how long a submission waits for HDFS to say which files its inputs are, in seconds
+ASKED_S: Final = 10.0
 #: of so many commands the inputs are looked at before a job starts
 CHECKED: Final = 100
 
@@ -80,6 +86,42 @@ class Placing:
             tasks = range(min(len(commands), CHECKED))
             if any(self._is_on_hdfs(spec, name, spec.cwd) for task in tasks for name in commands.inputs(task)):
                 self.files(spec).connect()
+
+    def here(self, spec: JobSpec, names: Sequence[str], cwd: str) -> list[str]:
+        """Return those names that are not on HDFS."""
+        return [name for name in names if not self._is_on_hdfs(spec, name, cwd)]
+
+    def look(self, spec: JobSpec, commands: Commands, sure: bool) -> OnHdfs:
+        """Return which files the inputs of commands on HDFS are now.
+
+        Raises
+        ------
+        StorageError
+            It cannot say, and is to be `sure`; otherwise that is known after `ASKED_S` at the latest.
+        """
+        if not self.seeks(spec, commands, spec.cwd):
+            return OnHdfs({})
+        every = dict.fromkeys(name for index in range(len(commands)) for name in commands.inputs(index))
+        names = [name for name in every if self._is_on_hdfs(spec, name, spec.cwd)]
+        files = self.files(spec)
+        fresh = not isinstance(commands, GlobCommands)  # whose pattern has just been looked for
+        if sure:
+            return OnHdfs(files.look(names, spec.cwd, fresh=fresh))
+        unknown = OnHdfs(dict.fromkeys(names), known=False)
+        answers: queue.SimpleQueue[OnHdfs] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put(OnHdfs(files.look(names, spec.cwd, fresh=fresh)))
+            except (SpecError, StorageError) as error:
+                log.info("inputs of %s on HDFS are not known: %s", spec.job_id, error)
+                answers.put(unknown)
+
+        threading.Thread(target=ask, name="stratos-look", daemon=True).start()
+        try:
+            return answers.get(timeout=ASKED_S)
+        except queue.Empty:
+            return unknown
 
     def begin(self, job: Job, tasks: range) -> None:
         """Find out where the inputs of some tasks are, and tell the job of each of them; returns at once."""

@@ -458,8 +458,7 @@ class Processor:
         return glob_on(files, spec, command, pattern, absolute=not is_local(spec.master))
 
     def _add(self, commands: Commands) -> range:
-        self._session.check_added(self._job, commands)
-        return self._job.add(commands, self._session.surroundings(self._job.spec))
+        return self._session.add(self._job, commands)
 
 
 def _explicit(commands: str | Sequence[str]) -> Commands:

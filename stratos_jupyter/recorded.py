@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from .backend.core.resources import Resources
 from .backend.core.scheduler import Scheduler
 from .backend.engines.replay import Replayed, replay
 from .backend.store.journal import Journal
@@ -30,6 +33,12 @@ class Recorded:
     replayed: Replayed
 
 
+def begun(spec: JobSpec, facts: Mapping[str, Any]) -> tuple[Resources, int]:
+    """Return what the tasks of a run asked for when it began, and their priority: by these its record is read."""
+    kept = facts.get("begun")
+    return (spec.demand(), spec.priority) if kept is None else (Resources(*kept["demand"]), kept["priority"])
+
+
 def read_run(journal: Journal) -> Recorded:
     """Read a run, and leave it as it is.
 
@@ -41,7 +50,8 @@ def read_run(journal: Journal) -> Recorded:
     try:
         facts, _ = journal.contents()
         spec = JobSpec.from_record(facts["spec"])
+        demand, priority = begun(spec, facts)
     except (KeyError, TypeError, ValueError) as error:
         raise JournalError(f"the record in {journal.folder} cannot be read: {error}") from error
     scheduler = Scheduler(rules=spec.rules)
-    return Recorded(spec, scheduler, replay(journal, scheduler, spec.demand(), spec.priority))
+    return Recorded(spec, scheduler, replay(journal, scheduler, demand, priority))

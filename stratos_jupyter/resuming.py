@@ -10,20 +10,34 @@ place. The same command is one with the same text, file and working directory.
   is done is run again, too, when a file that it makes (``--makes``) is gone or empty.
 - A task whose command the cell no longer has is *gone*: superseded by nothing.
 
-What is superseded stays on record, and is in no result. A call that was made without ``--resume`` has no keys of its
-inputs: one that was changed after the task began counts as changed.
+What is superseded stays on record, and is in no result.
 
-`plan` is pure; `resume` finds the run, and does what the plan says in one transaction.
+Theory of operation
+-------------------
+Of an input there may be three keys: *now*, as it was *submitted*, and as its task *left* it, which is recorded where
+that is another one. No clock is asked: keys are compared for being the same (`keys.same`).
+
+1. A finished task is up to date when its inputs are now as it left them. Work in place is done once.
+2. It left nothing else than was submitted: they must be now as they were submitted.
+3. Where the node saw something else before the task began than was seen here at its submission, either will do: files
+   of the same name may be others there, or none, and what changed before a task began was read by it.
+4. What has not ended reads, or has read, its inputs itself: it stays. What failed is run again in any case.
+5. A call of which nothing is known (of version 0.1.0, without ``--resume``; an HDFS that could not say) counts as up to
+   date, and that is said.
+
+`plan` is pure; `resume` finds the run, and does what the plan says in one transaction. Options that say how tasks are
+run, as ``--mem``, are those of the cell from then on; others cannot change within a run (`FIXED`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeAlias
 
+from .backend.core.rules import Cause, Halt, Rules
 from .backend.core.states import TaskState
 from .backend.store.home import newest_run
 from .backend.store.journal import open_whole
@@ -31,11 +45,12 @@ from .backend.store.lease import Holder, holder_of
 from .commands import Commands, chosen
 from .errors import EngineError, JobNotFound, SpecError
 from .job import Job
-from .keys import env_key, input_keys, keys_of
+from .keys import Seen, env_key, known_of_old
 from .parsing import Parser
 from .recorded import read_run
 from .remaking import lost_products
 from .session import Session, restore_calls
+from .sites import is_local
 from .spec import JobSpec
 from .workload import Surroundings, Workload
 
@@ -45,48 +60,83 @@ Identity: TypeAlias = tuple[str, str | None, str]
 #: why a run is held while it is compared
 COMPARING: Final = "held: it is compared with its cell"
 
-#: what all tasks of a run share, and what the user calls it
-_SHARED: Final = {
+#: what cannot change within a run, since it is what the tasks do, or where, and what the user calls it
+FIXED: Final = {
     "master": "the engine",
     "role": "--role",
-    "threads": "--threads",
-    "mem_mib": "--mem",
-    "disk_mib": "--disk",
     "where": "--where",
     "output": "--output",
     "log_directory": "--log-dir",
-    "output_limit": "the setting output_limit",
-    "timeout_s": "--timeout",
-    "linger_s": "--linger",
-    "priority": "--priority",
     "monitor": "--monitor",
     "monitor_source": "the monitor's source",
     "relauncher": "--relauncher",
     "fetch": "--fetch",
+    "shell": "--shell",
+}
+#: what is the cell's from now on, of the spec (see `job.CHANGES`) and of its rules: what it is called, and its unit
+TAKEN: Final = {
+    "threads": ("--threads", ""),
+    "mem_mib": ("--mem", "M"),
+    "disk_mib": ("--disk", "M"),
+    "gpus": ("--gpus", ""),
+    "timeout_s": ("--timeout", "s"),
+    "linger_s": ("--linger", "s"),
+    "makes": ("--makes", ""),
+    "fail_on": ("--fail-on", ""),
+    "priority": ("--priority", ""),
+    "output_limit": ("output_limit", "B"),
+    "update_interval_s": ("--update-interval", "s"),
+}
+RULES: Final = {
+    "mem_most_mib": ("--mem up to", "M"),
+    "timeout_share": ("--timeout by the median", ""),
+    "retries": ("--retries", ""),
+    "retry_on": ("--retry-on", ""),
+    "ok_exit": ("--ok-exit", ""),
+    "retry_delay_s": ("--retry-delay", "s"),
+    "halt": ("--halt", ""),
+    "max_tasks": ("--max-tasks", ""),
+    "rate_per_s": ("--rate", "/s"),
+    "delay_s": ("--delay", "s"),
+    "locality_wait_s": ("--locality-wait", "s"),
 }
 
 
 class Wanted(NamedTuple):
-    """A command of the cell: which, the key of its inputs, and when they were changed."""
+    """A command of the cell: which, and the keys of its inputs now."""
 
     identity: Identity
-    key: str
-    changed_at: float
+    seen: Seen
 
 
 class Known(NamedTuple):
     """A task of the run.
 
-    `key` is '' and `started_at` counts where inputs were not looked at; that is None while it has no result.
+    `seen` are keys of its inputs with which it is up to date, and `old` one of version 0.1.0. It is `free` when any
+    will do, since it has not finished. It has `worked` when it has changed its inputs itself.
     """
 
     task: int
     call: int
     identity: Identity
     env: str
-    key: str
-    started_at: float | None
-    superseded: bool
+    seen: tuple[Seen, ...] = ()
+    old: str = ""
+    free: bool = False
+    superseded: bool = False
+    worked: bool = False
+
+    def reads(self, now: Seen) -> bool:
+        """Say whether it would read now what it has read."""
+        if self.free or not (self.seen or self.old):
+            return True
+        return any(one.same(now, worked=self.worked) for one in self.seen) or (
+            bool(self.old) and known_of_old(self.old, now)
+        )
+
+    def blind(self, now: Seen) -> bool:
+        """Say whether that is only assumed."""
+        return not self.free and not self.old and not any(one.tells(now) for one in self.seen or (Seen(""),))
 
 
 @dataclass(slots=True)
@@ -101,6 +151,12 @@ class Plan:
         Tasks that stay as they are, and those that were superseded and are wanted again.
     replaced, gone : list of int
         Tasks that are superseded by what is changed, and by nothing.
+    blind : list of int
+        Tasks of which nobody knows what their inputs were: they count as up to date.
+    moved : list of int
+        Tasks that have not ended, and whose inputs are others than when they were submitted.
+    worked : list of int
+        Tasks that are up to date, and have changed their inputs.
     """
 
     new: list[int] = field(default_factory=list)
@@ -109,11 +165,14 @@ class Plan:
     restored: list[int] = field(default_factory=list)
     replaced: list[int] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
+    blind: list[int] = field(default_factory=list)
+    moved: list[int] = field(default_factory=list)
+    worked: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many there are of each kind."""
+    """How many there are of each kind, and what else there is to say, a line each."""
 
     new: int = 0
     changed: int = 0
@@ -122,6 +181,7 @@ class Tally:
     waiting: int = 0
     gone: int = 0
     unmade: int = 0
+    says: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [f"+{self.new:,} new", f"{self.changed:,} changed", f"{self.done:,} done"]
@@ -137,7 +197,8 @@ class Tally:
 def plan(cell: Sequence[Wanted], env: str, known: Iterable[Known]) -> Plan:
     """Compare the commands of a cell with the tasks of a run.
 
-    Equal commands are matched one to one: first those with equal keys, in order, then the others, in order.
+    Equal commands are matched one to one: first those with equal keys, in order, then those that are up to date all the
+    same, then the others.
 
     Parameters
     ----------
@@ -161,6 +222,7 @@ def plan(cell: Sequence[Wanted], env: str, known: Iterable[Known]) -> Plan:
         if tasks:
             pairs, places_left, tasks_left = _pairs(cell, those, env, tasks)
             found.kept += [task.task for _, task in pairs]
+            _remark(found, cell, pairs)
             count = min(len(places_left), len(tasks_left))
             found.changed += places_left[:count]
             found.replaced += [task.task for task in tasks_left[:count]]
@@ -172,6 +234,7 @@ def plan(cell: Sequence[Wanted], env: str, known: Iterable[Known]) -> Plan:
             newest = [task for task in old if task.call == old[-1].call]
             pairs, places_left, _ = _pairs(cell, those, env, newest)
             found.restored += [task.task for _, task in pairs]
+            _remark(found, cell, pairs)
             found.new += places_left
     found.gone += [task.task for tasks in current.values() for task in tasks]
     found.new.sort()
@@ -182,19 +245,25 @@ def plan(cell: Sequence[Wanted], env: str, known: Iterable[Known]) -> Plan:
 def _pairs(
     cell: Sequence[Wanted], places: Sequence[int], env: str, tasks: Sequence[Known]
 ) -> tuple[list[tuple[int, Known]], list[int], list[Known]]:
-    """Match equal commands with tasks of that command of which nothing has changed; return who has no partner too."""
-    by_key: dict[str, deque[Known]] = defaultdict(deque)
+    """Match equal commands with tasks of that command that are up to date; return also those without a partner."""
+    # Tasks of one kind are as good as each other: however many lines of a cell are equal, they are few kinds.
+    kinds: dict[tuple[object, ...], deque[Known]] = defaultdict(deque)
     for task in tasks:
         if task.env == env:
-            by_key[task.key].append(task)
+            kinds[task.seen, task.old, task.free, task.worked].append(task)
     pairs: list[tuple[int, Known]] = []
+    rest = []
     for place in places:
-        wanted = cell[place]
-        keyless = by_key[""]
-        if by_key[wanted.key]:
-            pairs.append((place, by_key[wanted.key].popleft()))
-        elif keyless and (keyless[0].started_at is None or wanted.changed_at <= keyless[0].started_at):
-            pairs.append((place, keyless.popleft()))
+        now = cell[place].seen
+        equal = next((of for of in kinds.values() if of and of[0].seen[:1] == (now,)), None)
+        if equal:
+            pairs.append((place, equal.popleft()))
+        else:
+            rest.append(place)
+    for place in rest:
+        alike = next((of for of in kinds.values() if of and of[0].reads(cell[place].seen)), None)
+        if alike:
+            pairs.append((place, alike.popleft()))
     matched_places = {place for place, _ in pairs}
     matched_tasks = {task.task for _, task in pairs}
     return (
@@ -202,6 +271,18 @@ def _pairs(
         [place for place in places if place not in matched_places],
         [task for task in tasks if task.task not in matched_tasks],
     )
+
+
+def _remark(found: Plan, cell: Sequence[Wanted], pairs: Sequence[tuple[int, Known]]) -> None:
+    """Note what there is to say of tasks that are kept."""
+    for place, task in pairs:
+        now = cell[place].seen
+        if task.blind(now):
+            found.blind.append(task.task)
+        elif task.free and task.seen and not any(one.same(now) for one in task.seen):
+            found.moved.append(task.task)
+        elif task.worked and not task.free:
+            found.worked.append(task.task)
 
 
 # -- a run ------------------------------------------------------------------------------------------------
@@ -215,7 +296,17 @@ class _Run:
     workload: Workload
     states: bytes
     superseded: frozenset[int]
-    starts: Callable[[], Mapping[int, float]]
+    looks: Mapping[int, tuple[str, bool]]
+    rules: Rules
+
+    def state(self, task: int) -> int:
+        """Return the state of a task; a monitor may just have asked for it."""
+        return self.states[task] if task < len(self.states) else TaskState.QUEUED
+
+    def finished(self, task: int, watched: Collection[int]) -> bool:
+        """Say whether a task has done what it was to do, itself or by what its monitor asked for instead."""
+        state = self.state(task)
+        return state == TaskState.FINISHED or (state == TaskState.KILLED and task in watched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,17 +326,22 @@ def _identity(cwd: str, commands: Commands, index: int) -> Identity:
 
 def _known(run: _Run) -> Iterator[Known]:
     spawned = {tasks.start for _, tasks in run.workload.spawned()}
-    calls = list(run.workload.calls())
-    starts = run.starts() if any(not keys.inputs for *_, keys in calls) else {}
-    for call, (first, commands, around, keys) in enumerate(calls):
+    watched = {origin for origin, _ in run.workload.spawned()}
+    for call, (first, commands, around, keys) in enumerate(run.workload.calls()):
         if first in spawned:
             continue
         for index in range(len(commands)):
             task = first + index
-            yield Known(
-                *(task, call, _identity(around.cwd, commands, index), keys.env, keys.of(index)),
-                *(starts.get(task), task in run.superseded),
-            )
+            here, there, old = keys.of(index)
+            seen = (Seen(here, there),) if here else ()
+            agreed = False
+            if (left := run.looks.get(task)) is not None:
+                key, agreed = left
+                seen = (Seen(key, there), *(() if agreed else seen))
+                old = ""
+            free = not run.finished(task, watched)
+            identity = _identity(around.cwd, commands, index)
+            yield Known(task, call, identity, keys.env, seen, old, free, task in run.superseded, agreed)
 
 
 def _work(run: _Run, found: Plan, lost: Callable[[int], bool] = lambda task: False) -> _Work:
@@ -258,16 +354,10 @@ def _work(run: _Run, found: Plan, lost: Callable[[int], bool] = lambda task: Fal
                 group.update(tasks)
         watched.add(origin)
 
-    def state(task: int) -> int:
-        return run.states[task] if task < len(run.states) else TaskState.QUEUED  # a monitor may just have asked for it
-
-    def finished(task: int) -> bool:
-        return state(task) == TaskState.FINISHED or (state(task) == TaskState.KILLED and task in watched)
-
-    ended_well = {task for task in kept | restored if finished(task)}
-    unmade = {task for task in ended_well if state(task) == TaskState.FINISHED and lost(task)}
+    ended_well = {task for task in kept | restored if run.finished(task, watched)}
+    unmade = {task for task in ended_well if run.state(task) == TaskState.FINISHED and lost(task)}
     done = ended_well - unmade
-    failed = {task for task in kept - ended_well if state(task) > TaskState.FINISHED}
+    failed = {task for task in kept - ended_well if run.state(task) > TaskState.FINISHED}
     begun_again = restored - done
     tally = Tally(
         new=len(found.new) + len(begun_again),
@@ -277,9 +367,33 @@ def _work(run: _Run, found: Plan, lost: Callable[[int], bool] = lambda task: Fal
         waiting=len(kept) - len(kept & ended_well) - len(failed),
         gone=len(found.gone),
         unmade=len(kept & unmade),
+        says=tuple(_says(run, found)),
     )
     again = sorted(failed | begun_again | (kept & unmade))
     return _Work(tally, sorted(found.new + found.changed), sorted(superseded), sorted(restored), again)
+
+
+def _says(run: _Run, found: Plan) -> Iterator[str]:
+    if found.blind:
+        yield (
+            f"what the inputs of {_tasks(found.blind)} were is not on record: they count as unchanged. To run them all "
+            "anew, leave --resume out"
+        )
+    moving = [task for task in found.moved if run.state(task) in (TaskState.RUNNING, TaskState.UNREACHABLE)]
+    if moving:
+        yield (
+            f"{_tasks(moving)}: running, and the input changed since the submission. It goes on. If the task did not "
+            f"change it, run it again: %stratos relaunch {run.spec.job_id} {moving[0]}"
+        )
+    if found.worked:
+        yield (
+            f"{_tasks(found.worked)}: done, and the input changed meanwhile, as by work in place. If the task did not "
+            f"change it, run it again: %stratos relaunch {run.spec.job_id} {found.worked[0]}"
+        )
+
+
+def _tasks(tasks: Sequence[int]) -> str:
+    return f"task {tasks[0]}" if len(tasks) == 1 else f"{len(tasks):,} tasks, as {tasks[0]}"
 
 
 def _compare(run: _Run, spec: JobSpec, cell: Sequence[Wanted], env: str) -> _Work:
@@ -324,26 +438,25 @@ def resume(
     spec = session.check(spec, commands)
     around = session.surroundings(spec)
     env = env_key(session.home, spec, around.env)
-    inputs, changed_at = input_keys(commands, spec.cwd, session.files(spec).look if spec.hdfs else None)
-    cell = [
-        Wanted(_identity(spec.cwd, commands, index), inputs[index], changed_at[index]) for index in range(len(commands))
-    ]
+    looked = session.look(spec, commands, sure=True)
+    cell = [Wanted(_identity(spec.cwd, commands, index), looked.of(index)) for index in range(len(commands))]
+    ahead = (looked.ahead,) if looked.ahead else ()
     job = _open(session, spec.job_id)
     if job is None and not _is_kept(session, spec.job_id):
-        if dry_run:
-            return None, Tally(new=len(cell))
-        job = session.submit(spec, commands, parser=parser, keys=keys_of(env, inputs))
-        return job, Tally(new=len(cell))
+        tally = Tally(new=len(cell), says=ahead)
+        return (None if dry_run else session.submit(spec, commands, parser=parser, keys=looked.keys(env))), tally
     if dry_run:
         run = _peek(session, spec.job_id) if job is None else _run_of(job)
-        _refuse_others(run.spec, spec)
-        return None, _compare(run, spec, cell, env).tally
+        taken = _refuse_others(run, spec)
+        work = _compare(run, spec, cell, env)
+        return None, replace(work.tally, says=(*taken, *ahead, *work.tally.says))
     attached = job is None
     if job is None:
         job = session.attach(spec.job_id, hold=COMPARING, make_parser=lambda _: parser)
     try:
-        _refuse_others(job.spec, spec)
-        work = _compare(_run_of(job), spec, cell, env)
+        run = _run_of(job)
+        taken = _refuse_others(run, spec)
+        work = _compare(run, spec, cell, env)
         if attached:
             _surround(job, around)
         job.now_is(spec, parser)
@@ -353,9 +466,9 @@ def resume(
         raise
     added = None
     if work.added:
-        added = chosen(commands, work.added), around, keys_of(env, [inputs[place] for place in work.added])
+        added = chosen(commands, work.added), around, looked.keys(env, work.added)
     job.renew(added, work.superseded, work.restored, work.again)
-    return job, work.tally
+    return job, replace(work.tally, says=(*taken, *ahead, *work.tally.says))
 
 
 def _open(session: Session, job_id: str) -> Job | None:
@@ -374,7 +487,7 @@ def _is_kept(session: Session, job_id: str) -> bool:
 
 
 def _run_of(job: Job) -> _Run:
-    return _Run(job.spec, job.commands, job.states(), job.superseded, job.starts)
+    return _Run(job.spec, job.commands, job.states(), job.superseded, job.looks(), job.rules)
 
 
 def _peek(session: Session, job_id: str) -> _Run:
@@ -385,10 +498,10 @@ def _peek(session: Session, job_id: str) -> _Run:
         raise EngineError(f"run {run} of {job_id} is held by process {lease.pid} on {lease.host}: nobody else can look")
     with closing(open_whole(folder, aside=False)) as journal:
         recorded = read_run(journal)
-        workload, starts = Workload(), journal.starts()
+        workload, looks = Workload(), journal.looks()
         restore_calls(journal, workload, Surroundings(recorded.spec.cwd, {}))
-    table = recorded.scheduler.table
-    return _Run(recorded.spec, workload, table.states(), table.superseded, lambda: starts)
+    table, rules = recorded.scheduler.table, recorded.scheduler.rules
+    return _Run(recorded.spec, workload, table.states(), table.superseded, looks, rules)
 
 
 def _surround(job: Job, around: Surroundings) -> None:
@@ -397,23 +510,46 @@ def _surround(job: Job, around: Surroundings) -> None:
         job.commands.surround(call, replace(around, cwd=old.cwd))
 
 
-def _refuse_others(old: JobSpec, new: JobSpec) -> None:
-    """Refuse to go on with a run whose tasks would share something else."""
+def _refuse_others(run: _Run, new: JobSpec) -> list[str]:
+    """Refuse to go on with a run whose tasks would do something else; say which options are others from now on.
+
+    Raises
+    ------
+    SpecError
+        Names what cannot change, and the cure.
+    """
+    old = run.spec
     bad = [
-        f"{name} is {_shown(getattr(new, what))}, and was {_shown(getattr(old, what))}"
-        for what, name in _SHARED.items()
-        if getattr(new, what) != getattr(old, what)
+        f"{name} is {_shown(now)}, and was {_shown(was)}"
+        for what, name in FIXED.items()
+        if (now := getattr(new, what, None)) != (was := getattr(old, what, None))
+        and not (what == "master" and is_local(new.master) and is_local(old.master))
     ]
-    if new.rules.mem_most_mib != old.rules.mem_most_mib:
-        bad.append(f"--mem grows to {new.rules.mem_most_mib:g} MiB, and did to {old.rules.mem_most_mib:g}")
-    if new.monitor and new.update_interval_s != old.update_interval_s:
-        bad.append(f"--update-interval is {new.update_interval_s:g} s, and was {old.update_interval_s:g} s")
     if bad:
         raise SpecError(
-            f"{'; '.join(bad)}: the tasks of one run of {new.job_id} share it. Leave it as it was, or leave --resume "
-            "out and run all of them anew"
+            f"{'; '.join(bad)}: that cannot change within one run of {new.job_id}. Leave it as it was, or leave "
+            "--resume out to run all anew"
         )
+    both = [(TAKEN, new, old), (RULES, new.rules, run.rules)]
+    pairs = [(*how, getattr(now, what), getattr(was, what)) for of, now, was in both for what, how in of.items()]
+    changed = [f"{name} {_shown(now, unit)} (was {_shown(was, unit)})" for name, unit, now, was in pairs if now != was]
+    says = [f"from now on {', '.join(changed)}"] if changed else []
+    if new.master != old.master:
+        says.append(f"the engine stays {old.master}, where the run began (the cell has {new.master})")
+    return says
 
 
-def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float | int) else repr(str(value)) if value else "not set"
+def _shown(value: object, unit: str = "") -> str:
+    match value:
+        case None | "" | 0 | ():
+            return "not set"
+        case float() | int():
+            return f"{value:g}{unit}"
+        case Halt():
+            return f"{value.share:.0%}" if value.share else f"{value.count:,}"
+        case tuple():
+            return ",".join(_shown(one) for one in value)
+        case Cause():
+            return str(value.reason) if value.code is None else f"{value.reason} {value.code}"
+        case _:
+            return repr(str(value))

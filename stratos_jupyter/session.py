@@ -45,7 +45,7 @@ from .job import Job
 from .judging import Judge
 from .keeper import start_keeper
 from .kept import Kept
-from .keys import env_key
+from .keys import Looked, env_key, look_at_inputs
 from .parsing import Parser, is_known, make_parser
 from .placing import Placing
 from .products import promise
@@ -55,6 +55,8 @@ from .workload import Keys, Surroundings, Workload
 
 log = logging.getLogger(__name__)
 
+#: more calls than a run can have
+CALLS_MOST: Final = 1 << 32
 #: how often it is looked whether another process wants a job, in seconds
 LOOK_EVERY_S: Final = 1.0
 #: how long another process may take to let go of a job, in seconds
@@ -176,20 +178,6 @@ class Session:
             self._placing.check(spec, commands)
         return spec
 
-    def check_added(self, job: Job, commands: Commands) -> None:
-        """Refuse commands that cannot be added to a job, by what has changed since it was submitted.
-
-        Raises
-        ------
-        SpecError
-            Names everything that is wrong, and the cure.
-        """
-        bad = self._too_large(job.spec)
-        if job.spec.makes:
-            bad += promise(job.spec.makes, commands, job.spec.cwd, len(job.commands), job.promised())
-        if bad:
-            raise SpecError("; ".join(bad))
-
     def files(self, spec: JobSpec) -> FileSystems:
         """Return the file systems that a job's inputs are on."""
         return self._placing.files(spec)
@@ -264,11 +252,66 @@ class Session:
                 raise
             self._begin_looking(job)
         if commands is not None:
-            around = self.surroundings(spec)
-            job.add(commands, around, keys or Keys(env_key(self.home, spec, around.env)))
+            self.add(job, commands, keys)
         if not keep_open:
             job.close()
         return job
+
+    def add(self, job: Job, commands: Commands, keys: Keys | None = None) -> range:
+        """Add commands to a job, with what they find around them now, and return their indices.
+
+        Parameters
+        ----------
+        job : Job
+            Takes them.
+        commands : Commands
+            To be added.
+        keys : Keys, optional
+            What they are made of; looked at here when not given: before any of them can start, which may change it.
+
+        Raises
+        ------
+        StreamClosed
+            The job takes no more.
+        SpecError
+            They cannot be added, by what has changed since the job was submitted; names everything that is wrong.
+        """
+        self._check_added(job, commands)
+        around = self.surroundings(job.spec)
+        if keys is None:
+            looked = self.look(job.spec, commands)
+            keys = looked.keys(env_key(self.home, job.spec, around.env))
+            if looked.ahead:
+                job.notice(looked.ahead)
+        return job.add(commands, around, keys)
+
+    def _check_added(self, job: Job, commands: Commands) -> None:
+        """Refuse commands that cannot be added to a job, by what has changed since it was submitted."""
+        bad = self._too_large(job.spec)
+        if job.spec.makes:
+            bad += promise(job.spec.makes, commands, job.spec.cwd, len(job.commands), job.promised())
+        if bad:
+            raise SpecError("; ".join(bad))
+
+    def look(self, spec: JobSpec, commands: Commands, *, sure: bool = False) -> Looked:
+        """Look at what commands read.
+
+        Parameters
+        ----------
+        spec : JobSpec
+            Their job.
+        commands : Commands
+            To be looked at.
+        sure : bool
+            Whether an HDFS that cannot say is an error; otherwise nothing is known of the inputs that are there.
+
+        Raises
+        ------
+        StorageError
+            HDFS cannot say.
+        """
+        found = self._placing.look(spec, commands, sure) if spec.hdfs else None
+        return look_at_inputs(commands, spec.cwd, found)
 
     def _open(self, spec: JobSpec, run: int, journal: Journal, parser: Parser | None) -> Job:
         """Make a job of a run that this process holds."""
@@ -277,7 +320,7 @@ class Session:
         driver, folder, site = self._driver, journal.folder, self.site(spec.master)
 
         def make_loop(job: Job) -> JobLoop:
-            work = _Work(job, folder, site)
+            work = _Work(job, folder, site, self._placing)
 
             def make_engine(loop: JobLoop) -> Engine:
                 return site.make_engine(loop, work, spec, run, journal)
@@ -291,6 +334,7 @@ class Session:
                     job.show,
                     job.adopt,
                     judge=judge,
+                    inputs_left=job.inputs_left,
                     rules=spec.rules,
                     job_id=spec.job_id,
                     run=run,
@@ -561,7 +605,7 @@ def restore_calls(journal: Journal, workload: Workload, around: Surroundings) ->
 def _recorded(record: Mapping[str, Any]) -> Callable[[Workload, Surroundings], object]:
     """Read the record of a call; return what adds it to a workload."""
     commands, origin = commands_from_record(record), record.get("origin")
-    keys = Keys(record.get("env", ""), record.get("keys", ""))
+    keys = Keys(*(record.get(name, "") for name in ("env", "here", "there", "keys")))
 
     def add(workload: Workload, around: Surroundings) -> None:
         around = replace(around, cwd=record.get("cwd", around.cwd))
@@ -573,19 +617,34 @@ def _recorded(record: Mapping[str, Any]) -> Callable[[Workload, Surroundings], o
 class _Work:
     """What an engine may know of a job's tasks."""
 
-    def __init__(self, job: Job, folder: Path, site: Site) -> None:
+    def __init__(self, job: Job, folder: Path, site: Site, placing: Placing) -> None:
         self._job = job
         self._folder = folder
         self._site = site
+        self._placing = placing
         self.command = job.commands.command
         self.file = job.commands.file
-        self.call_of = job.commands.root_of
         self.makes = job.makes
+
+    def call_of(self, task: int) -> int:
+        """Return what a task shares with others: its call, and what the job says of all of them at the moment."""
+        return self._job.commands.root_of(task) + CALLS_MOST * self._job.edition
+
+    def inputs(self, task: int) -> Sequence[str] | None:
+        """Return which inputs of a task a node is to look at, where those are not just its file."""
+        names: Sequence[str] = self._job.commands.inputs(task)
+        cwd = self._job.commands.surroundings(self._job.commands.call_of(task)).cwd
+        if self._job.spec.hdfs:
+            names = self._placing.here(self._job.spec, names, cwd)
+        if not cwd:  # in a folder that only the node knows
+            names = [name for name in names if name[:1] in ("/", "~")]
+        file = self._job.commands.file(task)
+        return None if list(names) == ([] if file is None else [file]) else list(names)
 
     def context(self, call: int) -> Mapping[str, object]:
         """Return what an executor must know of a call."""
         job = self._job
-        return self._site.context(job.spec, job.run, self._folder, job.commands.surroundings(call))
+        return self._site.context(job.spec, job.run, self._folder, job.commands.surroundings(call % CALLS_MOST))
 
 
 _current: Session | None = None

@@ -164,6 +164,7 @@ def common_context(spec: JobSpec) -> dict[str, object]:
         "threads": f"{spec.threads:g}",
         "grace_s": GRACE_S,
         "shell": list(spec.shell),
+        "look": True,
         **({"fetch": list(spec.fetch)} if spec.fetch else {}),
         **({"ok_exit": spec.rules.ok_exit} if spec.rules.ok_exit != ZERO else {}),
         **({"fail_on": spec.fail_on_streams} if spec.fail_on_streams else {}),

@@ -205,6 +205,10 @@ class JobSpec:
         if bad:
             raise SpecError("; ".join(bad))
 
+    def begun(self) -> dict[str, Any]:
+        """Return, as JSON can hold it, what the record of a run is read by: what its tasks ask for, as it began."""
+        return {"demand": [self.threads, self.mem_mib, self.disk_mib, self.gpus], "priority": self.priority}
+
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it; of the environment only the names."""
         record = {one.name: getattr(self, one.name) for one in fields(self)}

@@ -43,16 +43,22 @@ class Keys:
     ----------
     env : str
         Of the variables that the user named, with their values, which cannot be told from it; '' when he named none.
-    inputs : str
-        Of the inputs of each command, `KEY` characters a command, one after another; '' when they were not looked at.
+    here, there : str
+        Of the inputs of each command that are files here, and of those on HDFS: `KEY` characters a command, one after
+        another; '' when they were not looked at.
+    old : str
+        Of all of them, as version 0.1.0 made it; '' for another version's calls.
     """
 
     env: str = ""
-    inputs: str = ""
+    here: str = ""
+    there: str = ""
+    old: str = ""
 
-    def of(self, index: int) -> str:
-        """Return the key of a command's inputs; '' when they were not looked at."""
-        return self.inputs[index * KEY : (index + 1) * KEY]
+    def of(self, index: int) -> tuple[str, str, str]:
+        """Return the keys of a command's inputs: here, there, and as of old; '' for what was not looked at."""
+        span = slice(index * KEY, (index + 1) * KEY)
+        return self.here[span], self.there[span], self.old[span]
 
 
 class Workload:
@@ -142,7 +148,13 @@ class Workload:
     def record(self, call: int, cwd: str) -> dict[str, Any]:
         """Return a call as JSON can hold it; `cwd` is the run's, and goes without saying."""
         commands, around, keys = self._calls[call]
-        more = {"cwd": around.cwd if around.cwd != cwd else "", "env": keys.env, "keys": keys.inputs}
+        more = {
+            "cwd": around.cwd if around.cwd != cwd else "",
+            "env": keys.env,
+            "here": keys.here,
+            "there": keys.there,
+            "keys": keys.old,
+        }
         return {**commands.to_record(), **{name: text for name, text in more.items() if text}}
 
     def command(self, task: int) -> str:
@@ -165,6 +177,11 @@ class Workload:
         commands, index = self._find(task)
         call = self.call_of(task)
         return makes(templates, commands, index) if self._roots[call] == call else ()
+
+    def key(self, task: int) -> str:
+        """Return the key of those inputs of a task that are files here, as it was submitted; '' where nobody looked."""
+        call = self.call_of(task)
+        return self._calls[call][2].of(task - self._firsts[call])[0]
 
     def values(self, task: int) -> tuple[str, ...]:
         """Return one value for each of the run's `placeholders`; '' where the task's call has none of that name."""

@@ -50,6 +50,7 @@ class Record(NamedTuple):
     stderr: Any
     note: str
     commands: Sequence[str] = ()
+    inputs: Sequence[str] = ()
 
     def bytes(self, name: str = "stdout") -> bytes:
         """The whole stream, wherever it is."""
@@ -188,6 +189,7 @@ class Client:
             "fetch": None,
             "ok_exit": None,
             "fail_on": None,
+            "look": None,
         }
         assert set(fields) <= set(known)
         self.send(["context", number, {**known, **fields}])
@@ -201,7 +203,7 @@ class Client:
         expected_s: float | None = None,
         context: int = 1,
         files: Sequence[str | None] | None = None,
-        limits: dict[str, float] | None = None,
+        limits: dict[str, Any] | None = None,
         makes: Sequence[Sequence[str]] | None = None,
     ) -> int:
         """Send a batch; returns its id."""
@@ -223,7 +225,7 @@ class Client:
         """Ask for what has not been started of batches."""
         self.send(["recall", list(batches)])
 
-    def run(self, *commands: str, limits: dict[str, float] | None = None, **fields: Any) -> list[Record]:
+    def run(self, *commands: str, limits: dict[str, Any] | None = None, **fields: Any) -> list[Record]:
         """Run commands one after another in slot 0 and wait for their records."""
         first = 1 + max((task for task, _attempt in self.ended), default=-1)
         self.context(**fields)

@@ -314,6 +314,7 @@ class FakeAgent:
             "update_interval_s": 10.0,
             "output_limit": 1 << 20,
             "ok_exit": None,
+            "look": None,
         }
         assert set(context) <= set(known)
         rows = [[first + i, 1, command, None] for i, command in enumerate(commands)]

@@ -120,6 +120,9 @@ class Run:
     def makes(self, task: int) -> list[str]:
         return self.promised.get(task, [])
 
+    def inputs(self, task: int) -> None:
+        return None
+
     def call_of(self, task: int) -> int:
         return self.workload.call_of(task)
 

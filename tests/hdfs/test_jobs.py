@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hdfs import InsecureClient
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
@@ -18,6 +19,8 @@ from stratos_jupyter import Processor, magics
 from stratos_jupyter.backend.core.events import Event, Place, PlacesKnown
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.engines.loop import JobLoop
+from stratos_jupyter.backend.storage.files import LISTED
+from stratos_jupyter.backend.storage.hdfs import Hdfs as HdfsClient
 from stratos_jupyter.commands import explicit_commands, template_commands
 from stratos_jupyter.errors import SpecError, StorageError
 from stratos_jupyter.session import Session
@@ -249,6 +252,56 @@ def test_resume_sees_what_has_changed_on_hdfs(hdfs: Hdfs, folder: str, session: 
     capsys.readouterr()
     run(*cell)
     assert "+1 new, 1 changed, 1 done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("first", ["", "--resume"])
+@pytest.mark.parametrize("what", ["glob /dfs{folder}/*", "explicit"])
+def test_what_is_published_by_a_rename_on_hdfs_is_seen(  # type: ignore[no-untyped-def]
+    hdfs: Hdfs, folder: str, session: Session, run: Run, capsys, what: str, first: str
+) -> None:
+    """A rename keeps the time of change, and here the size is equal, too: it is the file's number that tells."""
+    client = InsecureClient(hdfs.url)
+    for name in ("a", "b", "later"):
+        put(hdfs.url, f"{folder}/{name}", b"x")
+        client.set_times(f"{folder}/{name}", modification_time=1_000_000_000_000)
+    client.rename(f"{folder}/later", f"{folder}.later")
+    body = "echo %f%" if "glob" in what else f"echo <[hdfs:{folder}/a]>\necho <[/dfs{folder}/b]>"
+    line = f"{what.format(folder=folder)} --hdfs {hdfs.url} --job published --wait"
+    run(f"{line} {first}", body)
+    capsys.readouterr()
+    run(f"{line} --resume", body)
+    assert "+0 new, 0 changed, 2 done" in capsys.readouterr().out
+    client.delete(f"{folder}/b")
+    client.rename(f"{folder}.later", f"{folder}/b")
+    run(f"{line} --resume", body)
+    assert "+0 new, 1 changed, 1 done" in capsys.readouterr().out
+    run(f"{line} --resume", body)
+    assert "+0 new, 0 changed, 2 done" in capsys.readouterr().out
+
+
+def test_many_files_of_one_directory_are_listed_and_not_asked_for_one_by_one(
+    hdfs: Hdfs, folder: str, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in range(LISTED):
+        put(hdfs.url, f"{folder}/{name}", b"x" * name)
+    put(hdfs.url, f"{folder}.one", b"xyz")
+    asked: list[str] = []
+    look = HdfsClient.look
+    monkeypatch.setattr(HdfsClient, "look", lambda self, path: (asked.append(path), look(self, path))[1])
+    names = [*(f"hdfs:{folder}/{name}" for name in range(LISTED)), f"hdfs:{folder}/absent", f"hdfs:{folder}.one"]
+    found = session.files(JobSpec(hdfs=hdfs.url)).look(names, "/")
+    assert [one.size for one in found.values() if one is not None] == [*range(LISTED), 3]
+    assert found[f"hdfs:{folder}/absent"] is None
+    assert asked == [f"{folder}.one"]
+
+
+def test_a_submission_does_not_wait_for_an_hdfs_that_is_down(session: Session, run: Run) -> None:
+    run(f"explicit --hdfs {DOWN} --job down --wait", "echo <[hdfs:/x]>")
+    job = session.job("down")
+    assert job.outputs([0]) == ["hdfs:/x\n"]
+    (_, _, _, keys) = next(job.commands.calls())
+    assert keys.here
+    assert keys.there == ""
 
 
 def test_a_token_is_in_nothing_that_is_kept(

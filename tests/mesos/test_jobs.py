@@ -21,6 +21,7 @@ from stratos_jupyter.commands import explicit_commands, template_commands
 from stratos_jupyter.errors import EngineError, SpecError
 from stratos_jupyter.magic_text import status_text
 from stratos_jupyter.remaking import lost_products
+from stratos_jupyter.resuming import resume
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import current as settings
 from stratos_jupyter.spec import JobSpec, OutputMode
@@ -354,3 +355,28 @@ def test_what_success_is_is_looked_at_on_the_node(mesos: Cluster, session: Sessi
     (tmp_path / "a.out").unlink()
     assert lost(0)
     assert not lost_products(replace(spec, makes=("/of/the/nodes/alone",)), job.commands)(0)
+
+
+# --- running again ---
+
+
+def test_work_in_place_is_done_once_and_what_only_nodes_see_is_no_change(
+    mesos: Cluster, session: Session, tmp_path: Path
+) -> None:
+    inputs = [tmp_path / name for name in ("a", "b")]
+    for path in inputs:
+        path.write_text("1\n")
+    lines = [f"echo calibrated >> <[{path}]>" for path in inputs] + ["echo 1 > own; cat <[own]>"]  # in its sandbox
+    spec = JobSpec("demo", mesos.master, output_limit=1 << 20)
+    job = submit(session, mesos, *lines)
+    assert job.wait(30)
+    for _ in range(2):
+        again, tally = resume(session, spec, explicit_commands(lines))
+        assert (tally.done, tally.changed, tally.new) == (3, 0, 0)
+        session.let_go(job)
+        job = session.attach("demo")
+        assert again is not None
+    assert [path.read_text().count("calibrated") for path in inputs] == [1, 1]
+    os.replace(inputs[1], inputs[0])
+    _, tally = resume(session, spec, explicit_commands(lines), dry_run=True)
+    assert (tally.done, tally.changed) == (1, 2)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from stratos_jupyter.backend.executor.seen import look
 from tests.executor_client import Client, alive
 from tests.waiting import until
 
@@ -770,3 +771,25 @@ def test_stop_ends_all_hands_back_the_rest_and_exits(client: Client, how: str) -
     assert client.process.wait(10) == 0
     assert not client.marked()
     assert not alive([pid])
+
+
+def test_what_a_command_has_left_its_inputs_as_is_told(client: Client) -> None:
+    for name in ("file", "table", "Zürich"):
+        (client.folder / name).write_text("1")
+    first = look(["file"], os.fsencode(client.folder))[0]
+    client.context(look=True)
+    client.batch(["cat file", "echo 2 >> file", "true", "echo >> table", "exit 1"],
+                 files=["file", "file", None, "file", "Zürich"], limits={"inputs": {"3": ["table"]}})  # fmt: skip
+    client.wait(4)
+    assert client.ended[0, 1].inputs == [first]
+    left = look(["file"], os.fsencode(client.folder))[0]
+    assert client.ended[1, 1].inputs == [left, first]
+    assert client.ended[2, 1].inputs == ()
+    assert client.ended[3, 1].inputs[0] == look(["table"], os.fsencode(client.folder))[0]
+    assert client.ended[4, 1].inputs == [look(["Zürich"], os.fsencode(client.folder))[0]]
+
+
+def test_inputs_are_not_looked_at_unless_that_is_asked(client: Client) -> None:
+    client.context()
+    client.batch(["true"], files=["file"])
+    assert client.wait(0).inputs == ()

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from stratos_jupyter.backend.executor.agent import Place, seconds
+from stratos_jupyter.backend.executor.seen import look
 from tests.executor_client import alive, other_pythons
 from tests.mesos_agent import FakeAgent, encoded, torn
 from tests.waiting import until
@@ -713,3 +714,13 @@ def test_the_place_of_an_agent() -> None:
     assert (other.address, other.path) == ("/run/agent.sock", "/slave(7)/api/v1/executor")
     assert (other.authorization, other.checkpoint) == ("Authorization: Bearer abc\r\n", True)
     assert json.dumps(other.ids)
+
+
+def test_what_a_command_has_left_its_inputs_as_is_told(agent: FakeAgent, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("1")
+    first = look(["in"], os.fsencode(tmp_path))[0]
+    agent.launch("echo >> in", "cat in", limits={"inputs": {0: ["in"], 1: ["in"]}}, look=True, cwd=str(tmp_path))
+    agent.wait("t1")
+    after = look(["in"], os.fsencode(tmp_path))[0]
+    assert agent.ended[0, 1].inputs == [after, first]
+    assert agent.ended[1, 1].inputs[0] == after

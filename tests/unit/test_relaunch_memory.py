@@ -11,6 +11,7 @@ import pytest
 from stratos_jupyter.backend.core.decisions import Decision, Kill, Launch
 from stratos_jupyter.backend.core.events import (
     BatchLost,
+    DemandChanged,
     Ending,
     KillAsked,
     Offer,
@@ -138,3 +139,44 @@ def test_a_replay_brings_it_back(tmp_path: Path, scheduler: Scheduler, mem_mib: 
     assert again.story() == scheduler.story()
     assert again.demand_of(2).mem_mib == (mem_mib or DEMAND.mem_mib)
     assert json.loads(json.dumps(asked[2])) == ([[0, 2], mem_mib] if mem_mib else [0, 2])
+
+
+def test_all_that_is_not_launched_asks_for_what_the_job_does_now(scheduler: Scheduler) -> None:
+    scheduler.handle(TasksAdded(0.0, 5, DEMAND))
+    scheduler.handle(RelaunchAsked(0.0, (3,), 400.0))
+    offer(scheduler, cpus=1)  # 0 runs
+    scheduler.handle(DemandChanged(0.0, Resources(1, 300), 2))
+    scheduler.check()
+    end(scheduler, 0)
+    scheduler.handle(RelaunchAsked(0.0, (0,)))
+    assert launched(offer(scheduler, mem_mib=10_000)) == dict.fromkeys(range(5), 300.0)
+
+
+def test_what_is_launched_already_grows_from_what_the_job_asks_for_now() -> None:
+    scheduler = Scheduler(rules=Rules(mem_most_mib=1000))
+    scheduler.handle(TasksAdded(0.0, 1, DEMAND))
+    offer(scheduler)
+    scheduler.handle(DemandChanged(0.0, Resources(1, 300)))
+    end(scheduler, 0, reason=Reason.MEMORY)
+    assert launched(offer(scheduler)) == {0: 600.0}
+    scheduler.check()
+
+
+def test_a_replay_brings_a_changed_demand_back_and_calls_after_it_have_it(tmp_path: Path, scheduler: Scheduler) -> None:
+    now = Resources(2, 300, 10)
+    journal = Journal(tmp_path)
+    try:
+        with journal.writing():
+            numbers = journal.numbers()
+            journal.add_call(next(numbers), 0, 3, 1.0, {})
+            journal.add_acts([(next(numbers), *act) for act in acts_of(DemandChanged(2.0, now, 7))])
+            journal.add_call(next(numbers), 3, 2, 3.0, {})
+        again = Scheduler(rules=scheduler.rules)
+        replay(journal, again, DEMAND, 0)
+    finally:
+        journal.close()
+    scheduler.handle(TasksAdded(1.0, 3, DEMAND))
+    scheduler.handle(DemandChanged(2.0, now, 7))
+    scheduler.handle(TasksAdded(3.0, 2, now, 7))
+    assert again.story() == scheduler.story()
+    assert {again.demand_of(task) for task in range(5)} == {now}

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
+import threading
 from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stratos_jupyter import keys as keys_module
+from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.states import TaskState
+from stratos_jupyter.backend.executor import seen
+from stratos_jupyter.backend.storage.files import Found, OnHdfs
 from stratos_jupyter.commands import chosen, commands_from_record, explicit_commands, glob_commands, template_commands
-from stratos_jupyter.keys import env_key, input_keys, keys_of
-from stratos_jupyter.resuming import Known, Plan, Tally, Wanted, _known, _Run, _Work, _work, plan
+from stratos_jupyter.job import CHANGES
+from stratos_jupyter.keys import NOTHING, Looked, Seen, env_key, known_of_old, look_at_inputs, same
+from stratos_jupyter.resuming import FIXED, RULES, TAKEN, Known, Plan, Tally, Wanted, _known, _Run, _Work, _work, plan
 from stratos_jupyter.spec import JobSpec
-from stratos_jupyter.workload import Surroundings, Workload
+from stratos_jupyter.workload import KEY, Keys, Surroundings, Workload
 
 
-def wanted(text: str, key: str = "k", changed_at: float = 0.0) -> Wanted:
-    return Wanted(("/w", None, text), key, changed_at)
+def key(content: str, device: int = 1, status: int = 1, inode: int = 1, owner: int = 1) -> str:
+    return seen.key_of([content.encode()], device, status, inode, owner)
+
+
+def wanted(text: str, content: str = "k") -> Wanted:
+    return Wanted(("/w", None, text), Seen(key(content)))
 
 
 def known(
-    task: int, text: str, key: str = "k", env: str = "", began: float | None = None, call: int = 0, gone: bool = False
+    task: int, text: str, content: str = "k", env: str = "", call: int = 0, gone: bool = False, free: bool = False
 ) -> Known:
-    return Known(task, call, ("/w", None, text), env, key, began, gone)
+    identity = ("/w", None, text)
+    return Known(task, call, identity, env, (Seen(key(content)),) if content else (), free=free, superseded=gone)
 
 
 CELLS = st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from("kl")), max_size=12)
@@ -33,7 +47,7 @@ CELLS = st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from("kl")), max
 
 @given(CELLS, st.randoms())
 def test_another_order_is_no_news(cell: list[tuple[str, str]], dice: object) -> None:
-    tasks = [known(task, text, key) for task, (text, key) in enumerate(cell)]
+    tasks = [known(task, text, content) for task, (text, content) in enumerate(cell)]
     shuffled = list(cell)
     dice.shuffle(shuffled)  # type: ignore[attr-defined]
     found = plan([wanted(*one) for one in shuffled], "", tasks)
@@ -45,7 +59,7 @@ def test_another_order_is_no_news(cell: list[tuple[str, str]], dice: object) -> 
 def test_each_command_and_each_task_is_counted_once(
     before: list[tuple[str, str]], after: list[tuple[str, str]], aside: list[bool], dice: object
 ) -> None:
-    tasks = [known(task, text, key, gone=aside[task]) for task, (text, key) in enumerate(before)]
+    tasks = [known(task, text, content, gone=aside[task]) for task, (text, content) in enumerate(before)]
     cell = [wanted(*one) for one in after]
     found = plan(cell, "", tasks)
     assert len(found.kept) + len(found.restored) + len(found.new) + len(found.changed) == len(cell)
@@ -54,8 +68,8 @@ def test_each_command_and_each_task_is_counted_once(
     assert len(found.changed) == len(found.replaced)
     assert not set(found.new) & set(found.changed)
     # What stays has the very commands and keys that the cell has.
-    stays = Counter((tasks[task].identity, tasks[task].key) for task in found.kept + found.restored)
-    assert not stays - Counter((one.identity, one.key) for one in cell)
+    stays = Counter((tasks[task].identity, tasks[task].seen[0]) for task in found.kept + found.restored)
+    assert not stays - Counter((one.identity, one.seen) for one in cell)
     # And its numbers depend on no order.
     dice.shuffle(cell)  # type: ignore[attr-defined]
     again = plan(cell, "", tasks)
@@ -76,16 +90,34 @@ def test_other_variables_change_all() -> None:
 
 
 def test_another_directory_or_file_makes_another_command() -> None:
-    here, there = (Known(task, 0, (cwd, None, "a"), "", "k", None, False) for task, cwd in enumerate(("/x", "/w")))
+    here, there = (Known(task, 0, (cwd, None, "a"), "", (Seen(key("k")),)) for task, cwd in enumerate(("/x", "/w")))
     assert plan([wanted("a")], "", [here, there]) == Plan(kept=[1], gone=[0])
-    file = Wanted(("/w", "f", "a"), "k", 0.0)
+    file = Wanted(("/w", "f", "a"), Seen(key("k")))
     assert plan([file], "", [there]) == Plan(new=[0], gone=[1])
 
 
-@pytest.mark.parametrize(("changed_at", "began", "kept"), [(5.0, 6.0, True), (7.0, 6.0, False), (7.0, None, True)])
-def test_without_a_key_a_later_change_counts(changed_at: float, began: float | None, kept: bool) -> None:
-    found = plan([wanted("a", "k", changed_at)], "", [known(0, "a", "", began=began)])
-    assert found == (Plan(kept=[0]) if kept else Plan(changed=[0], replaced=[0]))
+def test_what_has_not_ended_stays_whatever_its_inputs_are() -> None:
+    assert plan([wanted("a", "now")], "", [known(0, "a", "then", free=True)]) == Plan(kept=[0], moved=[0])
+    assert plan([wanted("a")], "", [known(0, "a", free=True)]) == Plan(kept=[0])
+    assert plan([wanted("a")], "now", [known(0, "a", env="then", free=True)]) == Plan(changed=[0], replaced=[0])
+
+
+def test_what_nobody_has_looked_at_counts_as_unchanged_and_is_told() -> None:
+    assert plan([wanted("a")], "", [known(0, "a", "")]) == Plan(kept=[0], blind=[0])
+    assert plan([Wanted(("/w", None, "a"), Seen(NOTHING))], "", [known(0, "a", "")]) == Plan(kept=[0]), "no inputs"
+    half = Known(0, 0, ("/w", None, "a"), "", (Seen(NOTHING, ""),))
+    assert plan([Wanted(half.identity, Seen(NOTHING, key("on HDFS")))], "", [half]) == Plan(kept=[0], blind=[0])
+
+
+def test_what_a_task_left_counts_and_not_what_was_submitted() -> None:
+    left = Known(0, 0, ("/w", None, "a"), "", (Seen(key("left")),))
+    assert plan([wanted("a", "left")], "", [left]) == Plan(kept=[0])
+    assert plan([wanted("a", "submitted")], "", [left]) == Plan(changed=[0], replaced=[0])
+    moved = Wanted(left.identity, Seen(key("left", status=9)))
+    assert plan([moved], "", [left]) == Plan(changed=[0], replaced=[0])
+    assert plan([moved], "", [left._replace(worked=True)]) == Plan(kept=[0], worked=[0])
+    either = left._replace(seen=(Seen(key("left")), Seen(key("submitted"))))
+    assert plan([wanted("a", "submitted")], "", [either]) == Plan(kept=[0])
 
 
 def test_what_is_wanted_again_comes_back_unless_a_newer_version_ran() -> None:
@@ -107,21 +139,25 @@ def test_a_tally_says_what_is_not_zero() -> None:
 
 def test_what_a_monitor_asked_for_shares_the_fate_of_the_watched_task() -> None:
     workload, around = Workload(), Surroundings("/w", {})
-    keys = keys_of("", ["k" * 32] * 3)
+    keys = Looked([key("k")] * 3, []).keys("")
     workload.add(explicit_commands(["stays", "goes", "alone"]), around, None, keys)
     workload.add(explicit_commands(["instead of 0", "goes"]), around, 0)
     workload.add(explicit_commands(["instead of 1"]), around, 1)
     workload.add(explicit_commands(["instead of 3"]), around, 3)
     states = [TaskState.KILLED, TaskState.KILLED, TaskState.KILLED]  # by their monitors, and the last by the user
     states += [TaskState.FAILED, TaskState.FINISHED, TaskState.RUNNING, TaskState.FINISHED]
-    run = _Run(JobSpec(), workload, bytes(states), frozenset(), dict)
+    run = _Run(JobSpec(), workload, bytes(states), frozenset(), {}, Rules())
     assert [task.task for task in _known(run)] == [0, 1, 2]
-    found = plan([wanted("stays", "k" * 32), wanted("alone", "k" * 32)], "", _known(run))
+    found = plan([wanted("stays"), wanted("alone")], "", _known(run))
     # 0 was replaced by 3 and 4, of which 3 failed although 6 ran after it; 2 nobody replaced; 5 goes with 1.
     assert _work(run, found) == _Work(Tally(done=3, failed=2, gone=1), [], [1, 5], [], [2, 3])
 
 
 # -- keys --------------------------------------------------------------------------------------------------
+
+
+def test_keys_are_as_long_as_calls_think() -> None:
+    assert len(key("k")) == KEY == seen.KEY
 
 
 def test_the_key_of_inputs_tells_size_and_time_and_absence(tmp_path: Path) -> None:
@@ -131,7 +167,7 @@ def test_the_key_of_inputs_tells_size_and_time_and_absence(tmp_path: Path) -> No
     commands = glob_commands("cat %f% <[table.txt]>", names)
 
     def keys() -> list[str]:
-        return input_keys(commands, str(tmp_path))[0]
+        return look_at_inputs(commands, str(tmp_path)).here
 
     before = keys()
     assert len(set(before)) == len(names)
@@ -140,19 +176,152 @@ def test_the_key_of_inputs_tells_size_and_time_and_absence(tmp_path: Path) -> No
     (tmp_path / "f").write_text("12")
     os.utime(tmp_path / "f", ns=(status.st_atime_ns, status.st_mtime_ns))
     larger = keys()
-    assert [a == b for a, b in zip(before, larger, strict=True)] == [False, True, True, True]
+    assert [same(a, b) for a, b in zip(before, larger, strict=True)] == [False, True, True, True]
     os.utime(tmp_path / "-x", ns=(1, 1))
-    assert [a == b for a, b in zip(larger, keys(), strict=True)] == [True, False, True, True]
+    assert [same(a, b) for a, b in zip(larger, keys(), strict=True)] == [True, False, True, True]
     (tmp_path / "table.txt").touch()
-    assert not set(keys()) & set(before)
+    assert not any(same(a, b) for a, b in zip(before, keys(), strict=True))
 
 
-def test_the_time_of_the_newest_input_is_told(tmp_path: Path) -> None:
-    for name, at_s in (("a", 5), ("b", 9)):
+def test_a_file_that_takes_the_place_of_another_of_equal_size_and_time_is_seen(tmp_path: Path) -> None:
+    file, other = tmp_path / "x", tmp_path / "y"
+
+    def now() -> str:
+        return seen.look(["x"], os.fsencode(tmp_path))[0]
+
+    def write(path: Path, text: str) -> None:
+        path.write_text(text)
+        os.utime(path, (5, 5))
+
+    write(file, "one")
+    write(other, "two")
+    first = now()
+    os.replace(other, file)  # as mv does
+    moved = now()
+    assert not same(first, moved)
+    write(other, "six")
+    shutil.copy2(other, file)  # as cp -p does
+    assert not same(moved, now())
+    copied = now()
+    file.chmod(0o600)
+    assert same(copied, now()), "its owner may have it read by others: that is no other file"
+    os.link(file, other.with_name("z"))
+    assert same(copied, now())
+
+
+def test_on_another_file_system_only_names_sizes_and_times_count() -> None:
+    assert same(key("k"), key("k", device=2, status=9, inode=9, owner=9))
+    assert not same(key("k"), key("l", device=2))
+    assert same(key("k"), key("k", inode=9)), "numbers that a network file system makes up anew"
+    assert not same(key("k"), key("k", status=9))
+    assert not same(key("k"), key("k", status=9, inode=9, owner=9))
+    assert same(key("k"), key("k", status=9, owner=9))
+    assert same(key("k"), key("k", status=9), worked=True), "work in place is not done twice for a chmod"
+    assert not same(key("k"), key("k", status=9, inode=9), worked=True)
+
+
+def test_a_directory_is_what_is_in_it(tmp_path: Path) -> None:
+    case = tmp_path / "case"
+    (case / "system" / "deep").mkdir(parents=True)
+    for name in ("system/controlDict", "system/deep/er", "0"):
+        (case / name).write_text("1")
+    (case / "loop").symlink_to(case)
+    (case / "nothing").symlink_to("absent")
+
+    def now() -> str:
+        return seen.look(["case"], os.fsencode(tmp_path))[0]
+
+    first = now()
+    (case / ".controlDict.swp").touch()
+    (case / ".controlDict.swp").unlink()
+    (case / ".hidden").touch()
+    assert same(first, now()), "what an editor leaves, and takes away, is no input"
+    for change in (
+        lambda: (case / "system" / "controlDict").write_text("12"),
+        lambda: (case / "system" / "deep" / "er").unlink(),
+        lambda: (case / "empty").mkdir(),
+        lambda: os.utime(case / "0", (1, 1)),
+    ):
+        before = now()
+        change()
+        assert not same(before, now())
+
+
+def test_a_relative_name_says_nothing_where_nobody_knows_the_folder() -> None:
+    assert seen.look(["etc"], b"")[0] == seen.look(["etc"], b"/nowhere")[0]
+
+
+def test_a_directory_that_holds_too_much_has_a_time(tmp_path: Path) -> None:
+    frames = tmp_path / "case" / "frames"
+    frames.mkdir(parents=True)
+    for number in range(seen.MOST + 1):
+        (frames / f"{number}").touch()
+    case = ["case"], os.fsencode(tmp_path)
+    first = seen.look(*case)[0]
+    assert seen.look(*case)[0] == first
+    os.utime(frames, (1, 1))
+    assert not same(first, seen.look(*case)[0])
+
+
+def test_a_time_in_the_future_is_told_once(tmp_path: Path) -> None:
+    for name in "ab":
         (tmp_path / name).touch()
-        os.utime(tmp_path / name, (at_s, at_s))
-    commands = explicit_commands(["cat <[a]> <[b]> <[none]>", "echo"])
-    assert input_keys(commands, str(tmp_path))[1] == [9.0, 0.0]
+    commands = glob_commands("cat %f%", ["a", "b"])
+    assert look_at_inputs(commands, str(tmp_path)).ahead == ""
+    os.utime(tmp_path / "b", (2e10, 2e10))
+    assert look_at_inputs(commands, str(tmp_path)).ahead.startswith("input 'b' was changed")
+
+
+def test_where_looking_takes_long_several_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 2 * keys_module.TRIED
+    commands = glob_commands("cat %f%", [str(number) for number in range(count)])
+    for number in range(0, count, 3):
+        (tmp_path / str(number)).touch()
+    alone = look_at_inputs(commands, str(tmp_path)).here
+    monkeypatch.setattr(keys_module, "SLOW_S", 0.0)
+    threads = set()
+    monkeypatch.setattr(
+        keys_module, "look", lambda names, cwd: (threads.add(threading.current_thread().name), seen.look(names, cwd))[1]
+    )
+    assert look_at_inputs(commands, str(tmp_path)).here == alone
+    assert len(threads) > 1
+
+
+def test_a_file_on_hdfs_is_known_by_its_number_too() -> None:
+    commands = explicit_commands(["cat <[hdfs:/a]> <[b]>", "true"])
+
+    def there(found: Found | None, known: bool = True) -> list[str]:
+        return look_at_inputs(commands, "/nowhere", OnHdfs({"hdfs:/a": found}, known)).there
+
+    first = Found(3, 1000, 17, "http://one:9870")
+    assert same(there(first)[0], there(first)[0])
+    assert not same(there(first)[0], there(first._replace(file_id=18))[0]), "a rename keeps the time"
+    assert not same(there(first)[0], there(first._replace(changed_ms=1001))[0])
+    assert same(there(first)[0], there(first._replace(file_id=18, cluster="http://two:9870"))[0]), "a copy of it all"
+    assert there(first)[1] == NOTHING
+    assert there(None, known=False) == []
+
+
+def test_a_key_of_version_0_1_0_is_understood(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    os.utime(tmp_path / "a", ns=(5, 1_000_000_007))
+    old = hashlib.sha256(b"a\0" + b"1\0" + b"1000000007" + b"\0\0b\0-").hexdigest()[:32]
+    now = look_at_inputs(explicit_commands(["cat <[a]> <[b]>"]), str(tmp_path)).of(0)
+    assert known_of_old(old, now)
+    (tmp_path / "a").write_text("2")
+    assert not known_of_old(old, look_at_inputs(explicit_commands(["cat <[a]> <[b]>"]), str(tmp_path)).of(0))
+    far = hashlib.sha256(b"hdfs:/a\0" + b"3\0" + b"1.234").hexdigest()[:32]
+    on_hdfs = OnHdfs({"hdfs:/a": Found(3, 1234, 17, "c")})
+    assert known_of_old(far, look_at_inputs(explicit_commands(["cat <[hdfs:/a]>"]), "/", on_hdfs).of(0))
+
+
+def test_every_field_of_a_job_is_fixed_or_may_change() -> None:
+    handled = {*FIXED, *TAKEN, *CHANGES}
+    elsewhere = {"job_id", "cwd", "hdfs", "mounts"}  # which run, which commands, and where their inputs are
+    assert {one.name for one in fields(JobSpec)} - handled == elsewhere
+    assert not set(FIXED) & set(CHANGES)
+    assert set(TAKEN) <= set(CHANGES)
+    assert set(RULES) == {one.name for one in fields(Rules)}
 
 
 def test_variables_have_a_key_that_depends_on_a_secret(tmp_path: Path) -> None:
@@ -171,13 +340,15 @@ def test_keys_stay_with_their_commands() -> None:
     workload = Workload()
     around = Surroundings("/w", {})
     workload.add(explicit_commands(["a"]), around)
-    workload.add(explicit_commands(["b", "c"]), Surroundings("/x", {}), None, keys_of("e", ["1" * 32, "2" * 32]))
+    workload.add(explicit_commands(["b", "c"]), Surroundings("/x", {}), None, Keys("e", "1" * 32 + "2" * 32, "3" * 64))
     (_, _, _, none), (first, _, _, keys) = workload.calls()
-    assert (none.env, none.of(0)) == ("", "")
-    assert (first, keys.env, keys.of(1)) == (1, "e", "2" * 32)
+    assert (none.env, none.of(0)) == ("", ("", "", ""))
+    assert (first, keys.env, keys.of(1)) == (1, "e", ("2" * 32, "3" * 32, ""))
+    assert (workload.key(0), workload.key(2)) == ("", "2" * 32)
     assert workload.record(0, "/w") == {"kind": "explicit", "commands": ["a"]}
     assert workload.record(1, "/w") == {
-        "kind": "explicit", "commands": ["b", "c"], "cwd": "/x", "env": "e", "keys": "1" * 32 + "2" * 32
+        "kind": "explicit", "commands": ["b", "c"],
+        "cwd": "/x", "env": "e", "here": "1" * 32 + "2" * 32, "there": "3" * 64,
     }  # fmt: skip
 
 

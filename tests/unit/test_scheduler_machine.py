@@ -14,6 +14,7 @@ from stratos_jupyter.backend.core.decisions import Finish, Kill, Launch, Recall,
 from stratos_jupyter.backend.core.events import (
     BatchLost,
     Closed,
+    DemandChanged,
     Ending,
     Event,
     KillAsked,
@@ -129,6 +130,12 @@ class SchedulerMachine(RuleBasedStateMachine):
                 self.at_s, replace(now, max_tasks=rules.max_tasks, rate_per_s=rules.rate_per_s, halt=rules.halt)
             )
         )
+
+    @rule(demand=st.sampled_from(DEMANDS), priority=st.integers(0, 2))
+    def demand(self, demand: Resources, priority: int) -> None:
+        self.feed(DemandChanged(self.at_s, demand, priority))
+        waiting = [task for task in range(len(self.scheduler.table)) if self.scheduler.table.waits(task)]
+        assert {self.scheduler.demand_of(task) for task in waiting} <= {demand}
 
     @rule(count=st.integers(1, 5), demand=st.sampled_from(DEMANDS), priority=st.integers(0, 2), sought=st.booleans())
     def add(self, count: int, demand: Resources, priority: int, sought: bool) -> None:

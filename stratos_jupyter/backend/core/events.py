@@ -220,6 +220,15 @@ class RulesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class DemandChanged:
+    """The user wants all tasks to ask for something else, from their next launch on; what runs goes on as it is."""
+
+    at_s: float
+    demand: Resources
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchKnown:
     """A launch is known from a journal, or from whoever performs it; nothing has to be done for it.
 
@@ -273,6 +282,7 @@ Event: TypeAlias = (
     | PauseAsked
     | ResumeAsked
     | RulesChanged
+    | DemandChanged
     | LaunchKnown
     | Attached
     | Tick

@@ -84,6 +84,15 @@ class Queues:
         else:
             queue.push(task)
 
+    def rebase(self, priority: int, demand: Resources) -> list[int]:
+        """Let all calls ask for something else; return what waits, which is in no queue until it is pushed again."""
+        waiting = [task for task in range(len(self._table)) if self._waits_now(task)]
+        for task in waiting:
+            self.leave(task)
+        self._calls = [(priority, demand)] * len(self._calls)
+        self._queues, self.order = {}, []
+        return waiting
+
     def leave(self, task: int) -> None:
         """Note that a task is about to wait no longer, in whatever way, but for a launch."""
         if self.located and self._waits_now(task):

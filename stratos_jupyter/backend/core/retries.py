@@ -42,6 +42,11 @@ class Retries:
         self.asked[task] = mem_mib
         self._doublings.pop(task, None)
 
+    def forget_amounts(self) -> None:
+        """Let every task ask for what its call does: what it grew to, or the user asked for, is forgotten."""
+        self.asked.clear()
+        self._doublings.clear()
+
     def demand(self, task: int, base: Resources) -> Resources:
         """Return what a task asks for, whose call asked for `base`."""
         doublings = self._doublings.get(task)

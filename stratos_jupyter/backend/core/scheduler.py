@@ -20,6 +20,7 @@ from .events import (
     Attached,
     BatchLost,
     Closed,
+    DemandChanged,
     Ending,
     Event,
     KillAsked,
@@ -261,6 +262,8 @@ class Scheduler:
                 self._gate.resume()
             case RulesChanged():
                 decisions = self._change(event.rules)
+            case DemandChanged():
+                self._demand(event)
             case LaunchKnown():
                 self._known(event)
             case Attached():
@@ -635,6 +638,12 @@ class Scheduler:
         self._rules = self._gate.rules = self._retries.rules = self._locality.rules = rules
         most = rules.max_tasks
         return self._recall() if self._gate.spaced or (most is not None and self._batches.at_once > most) else []
+
+    def _demand(self, event: DemandChanged) -> None:
+        waiting = self._queues.rebase(event.priority, event.demand)
+        self._retries.forget_amounts()
+        for task in waiting:
+            self._queues.push(task)
 
     def _recall(self) -> list[Decision]:
         """Ask for what was launched and not started."""

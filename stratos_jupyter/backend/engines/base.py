@@ -48,6 +48,9 @@ class Result(NamedTuple):
         One line for a person, or ''.
     commands : tuple of str
         What is to run instead, where a monitor ended the attempt.
+    inputs : tuple of str
+        The key of the inputs when it had ended, and the one before it started, where that is another; empty where
+        nobody looked.
     """
 
     task: int
@@ -67,6 +70,7 @@ class Result(NamedTuple):
     stderr_size: int
     note: str
     commands: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
 
 class Tail(NamedTuple):
@@ -114,6 +118,9 @@ class Work(Protocol):
     def makes(self, task: int) -> Sequence[str]:
         """Return the files that the task makes, as their names are to its command."""
 
+    def inputs(self, task: int) -> Sequence[str] | None:
+        """Return what a node is to look at of what the task reads; None: its file, if it has one."""
+
     def call_of(self, task: int) -> int:
         """Return which call the task belongs to."""
 
@@ -145,9 +152,6 @@ class Engine(Protocol):
     def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
         """Ask for the last bytes of what a running attempt has written; None when it does not run."""
 
-    def around_changed(self) -> None:
-        """Ask for the contexts of calls anew: what is launched from now on is to have them as they are now."""
-
     def connections(self) -> list[Inherited]:
         """Return the connections of which a forked child must not keep a copy open."""
 
@@ -173,6 +177,13 @@ class Speaks(Protocol):
 
     def standing(self) -> str:
         """Return what keeps it from offering, as a clause for a person; '' when nothing does."""
+
+
+@runtime_checkable
+class Ranked(Protocol):
+    """An engine that shares what it has with those of other jobs, the highest `priority` first."""
+
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from ..core.events import (
     Attached,
     BatchLost,
     Closed,
+    DemandChanged,
     Event,
     KillAsked,
     LaunchKnown,
@@ -96,6 +97,9 @@ def acts_of(item: Item) -> list[Act]:
             return [(item.at_s, "resume", None)]
         case RulesChanged():
             return [(item.at_s, "rules", item.rules.to_record())]
+        case DemandChanged(demand=demand):
+            amounts = [demand.cpus, demand.mem_mib, demand.disk_mib, demand.gpus]
+            return [(item.at_s, "demand", [amounts, item.priority])]
         case TasksReturned():
             return [(item.at_s, "returned", item.tasks)]
         case BatchLost():

@@ -218,7 +218,7 @@ class Link(asyncio.Protocol):
         """Tell whoever owns the link, and clean up."""
         self._transport = None
         if self._letting_go:
-            self.gone.set_result(None)
+            self._be_gone()
             return
         if not self._stopping and self._process is not None and self._process.poll() is None:
             self.kill()  # it lives and does not talk to us: what it runs must not go on beside what runs instead
@@ -252,7 +252,12 @@ class Link(asyncio.Protocol):
         self._connecting.cancel()
         if self._transport is not None:
             self._transport.close()
-        elif not self.gone.done():
+        else:
+            self._be_gone()
+
+    def _be_gone(self) -> None:
+        """Say so, once: it may be let go of while it ends."""
+        if not self.gone.done():
             self.gone.set_result(None)
 
     def kill(self) -> None:
@@ -271,4 +276,4 @@ class Link(asyncio.Protocol):
         if not ended:
             self._loop.call_later(0.02, self._reap)
         else:
-            self.gone.set_result(None)
+            self._be_gone()

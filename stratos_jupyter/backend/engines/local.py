@@ -37,7 +37,7 @@ from .base import Sink, Tail, Work
 from .link import GONE, LOG, SPOOL, Link
 from .machine import Machine
 from .orphans import end_orphans
-from .records import result_of
+from .records import limits_of, result_of
 from .waiting import waiting_text
 
 log = logging.getLogger(__name__)
@@ -296,6 +296,7 @@ class LocalEngine:
         known = self._contexts[slot.link]
         call = -1
         rows: list[list[Any]] = []
+        limits: dict[str, Any] = {}
         for task, attempt in launch.tasks:
             if self._work.call_of(task) != call:
                 call = self._work.call_of(task)
@@ -303,10 +304,10 @@ class LocalEngine:
                     known.add(call)
                     slot.link.send(["context", call, self._work.context(call)])
                 rows = []
-                demand = launch.demand
-                limits = {"mem_mib": demand.mem_mib, "disk_mib": demand.disk_mib}
-                watched = [limits] if demand.mem_mib or demand.disk_mib else []
-                slot.link.send(["batch", slot.number, launch.batch_id, call, launch.expected_s, rows, *watched])
+                limits = limits_of(launch.demand)
+                slot.link.send(["batch", slot.number, launch.batch_id, call, launch.expected_s, rows, limits])
+            if (names := self._work.inputs(task)) is not None:
+                limits.setdefault("inputs", {})[len(rows)] = names
             makes = self._work.makes(task)
             rows.append([task, attempt, self._work.command(task), self._work.file(task), *([makes] if makes else [])])
 
@@ -541,11 +542,6 @@ class LocalEngine:
         return f"{label}.{task}.{attempt}".encode()
 
     # -- the rest ---------------------------------------------------------------------------------------
-
-    def around_changed(self) -> None:
-        """Have the contexts of calls sent anew with the next batches."""
-        for known in self._contexts.values():
-            known.clear()
 
     def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
         """Ask for the last bytes of what a running attempt has written; None when it does not run."""

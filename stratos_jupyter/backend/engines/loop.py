@@ -21,6 +21,7 @@ from ..core.decisions import Decision, Finish, Launch, Settle
 from ..core.events import (
     Attached,
     BatchLost,
+    DemandChanged,
     Ending,
     Event,
     KillAsked,
@@ -38,7 +39,7 @@ from ..core.states import TERMINAL, Reason
 from ..core.views import JobView, RateMeter
 from ..executor.notes import left_count
 from ..store.journal import Journal
-from .base import Engine, Result, Speaks
+from .base import Engine, Ranked, Result, Speaks
 from .inbox import Act, Added, Arrived, Item, acts_of, set_aside, take_together
 from .page import Page
 from .replay import replay
@@ -82,6 +83,9 @@ class JobLoop:
         Adds commands that a monitor asked for.
     judge : callable, optional
         Says of results whether they are failures although their commands ended well.
+    inputs_left : callable
+        Says of a result which key its inputs have now, where that is another one than at the submission of its task,
+        and whether the node agreed with that one before it started.
     rules : Rules
         Of the job.
     job_id, run, engine_name
@@ -98,6 +102,7 @@ class JobLoop:
         adopt: Adopt,
         *,
         judge: Judge | None = None,
+        inputs_left: Callable[[Result], tuple[str, bool] | None] = lambda result: None,
         rules: Rules | None = None,
         job_id: str,
         run: int,
@@ -109,6 +114,7 @@ class JobLoop:
         self._show = show
         self._adopt = adopt
         self._judge = judge or _as_they_are
+        self._inputs_left = inputs_left
         self._adopted: set[tuple[int, int]] = set()  # attempts whose monitors' commands were taken in
         self._adopting: set[tuple[int, int]] = set()  # of them, those that have not come back as calls
         self._voided: set[tuple[int, int]] = set()  # of these, those that were killed meanwhile
@@ -390,7 +396,10 @@ class JobLoop:
     def _enter(self, page: Page, result: Result) -> None:
         """Enter a result, and what its monitor wants to run; the call that this becomes may come later."""
         attempt = (result.task, result.attempt)
-        page.rows([self._row(result, self._settles(result))])
+        settles = self._settles(result)
+        page.rows([self._row(result, settles)])
+        if settles and result.inputs and (inputs := self._inputs_left(result)) is not None:
+            page.looks.append((*attempt, inputs[0], int(inputs[1])))
         if self.scheduler.gave_up(*attempt):
             page.found.append(attempt)
         if left := self._left(result):
@@ -484,6 +493,8 @@ class JobLoop:
             case _:
                 if isinstance(item, KillAsked):
                     self._void(item.tasks)
+                elif isinstance(item, DemandChanged) and isinstance(self.engine, Ranked):
+                    self.engine.priority = item.priority
                 self._decide(item)
 
     def _arrive(self, origin: tuple[int, int], tasks: range) -> None:

@@ -15,6 +15,8 @@ class Page:
     def __init__(self) -> None:
         self.entries: list[Act | Added | tuple[Any, ...]] = []
         self.found: list[tuple[int, int]] = []
+        #: as `Journal.add_looks` has them
+        self.looks: list[tuple[int, int, str, int]] = []
         self._acts: set[int] = set()  # which of the entries are acts
 
     def acts(self, acts: Iterable[Act]) -> None:
@@ -44,4 +46,5 @@ class Page:
                     rows.append((seq, *entry))
             journal.forget_lost(self.found)
             journal.add_results(rows)
+            journal.add_looks(self.looks)
             journal.add_acts(acts)

@@ -15,6 +15,7 @@ from ..core.events import (
     Attached,
     BatchLost,
     Closed,
+    DemandChanged,
     Ending,
     Event,
     KillAsked,
@@ -87,7 +88,7 @@ def replay(
     scheduler : Scheduler
         A new one, under the rules that the run began with.
     demand, priority
-        Of every task of the run.
+        Of every task of the run, as it began.
     sought : callable
         Says of a call, from 0, whether it will be found out where its inputs are: that is not recorded.
 
@@ -121,6 +122,8 @@ def replay(
             continue
         else:
             event = _event(entry)
+            if isinstance(event, DemandChanged):
+                demand, priority = event.demand, event.priority
             if isinstance(event, KillAsked):
                 for attempt in list(replayed.spawned):
                     if event.tasks is None or attempt[0] in event.tasks:
@@ -163,6 +166,9 @@ def _event(entry: Entry) -> Event:
             return ResumeAsked(at_s)
         case "rules":
             return RulesChanged(at_s, Rules.from_record(detail))
+        case "demand":
+            amounts, priority = detail
+            return DemandChanged(at_s, Resources(*amounts), priority)
         case "attached":
             return Attached(at_s, frozenset(_pairs(detail)))
         case "closed":

@@ -214,9 +214,6 @@ class ScriptedEngine:
         future.set_result(None)
         return future
 
-    def around_changed(self) -> None:
-        """Do nothing: no context is kept."""
-
     def connections(self) -> list[Inherited]:
         """Return none: nothing is connected to."""
         return []

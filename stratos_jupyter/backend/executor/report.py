@@ -80,8 +80,10 @@ class Reporter:
             task.number, task.attempt, task.batch.id, reason, code, task.started_at, task.finished_at,
             cpu_s, rss_mib, texts[0], texts[1], note,
         ]  # fmt: skip
-        if commands:
+        if commands or task.after:
             record.append(list(commands))
+        if task.after:
+            record.append([task.after, task.before] if task.before != task.after else [task.after])
         self._add(record)
 
     def not_started(self, task: Task, reason: str, code: Optional[int], note: str = "") -> None:

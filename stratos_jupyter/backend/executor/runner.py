@@ -386,7 +386,7 @@ class Runner:
             self._over(task)
 
     def _over(self, task: Task) -> None:
-        """Reap the leader and start the next command; the books can wait until that runs."""
+        """Reap the leader and start the next command; the books can wait until that runs, but for the inputs' part."""
         if not task.alone:
             if not task.reason:
                 task.left = tuple([one_line(name, 40) or "?" for name in self._killer.end_rest(task)])
@@ -394,6 +394,7 @@ class Runner:
                 task.finished_at = time()
             send_group(task, signal.SIGKILL)
         task.lingers = False
+        task.after = task.look()  # the next command may change them
         self._finished.append((task, self._exits.reap(task)))
         self._books.by(0.0)
         slot = self._slots[task.slot]

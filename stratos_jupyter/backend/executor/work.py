@@ -11,6 +11,7 @@ from typing import Any, Deque, Dict, List, Optional, Set, Tuple, Type
 from .command import USUAL, Shell
 from .heard import HeardStream
 from .loop import Alarm
+from .seen import look
 from .streams import Stream
 from .success import Success
 from .watchplan import read_plan
@@ -47,7 +48,7 @@ class Context:
     ----------
     fields : dict
         As sent: cwd, env, output, output_limit, log_directory, sandbox, label, timeout_s, linger_s, threads,
-        grace_s, shell, fetch, monitor, relauncher, update_interval_s, ok_exit, fail_on.
+        grace_s, shell, fetch, look, monitor, relauncher, update_interval_s, ok_exit, fail_on.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Context:
         "label",
         "linger_s",
         "log_directory",
+        "looks",
         "mark",
         "output",
         "output_limit",
@@ -105,6 +107,8 @@ class Context:
             user, *web = [str(one) for one in fields.get("fetch") or ("",)]
             #: As whom, and at which addresses, files on HDFS are asked for; no address: they are not fetched.
             self.fetch: Tuple[str, List[str]] = (user, web)
+            #: Whether it is told what the inputs of each command are (seen.py).
+            self.looks = bool(fields.get("look"))
             self.watch_plan = read_plan(fields)
             self.success = Success(fields)
             #: What gathers the output of a command; where nobody watches it has nothing to do for that.
@@ -121,7 +125,7 @@ class Context:
 class Batch:
     """Commands that run one after another in one slot."""
 
-    __slots__ = ("context", "disk_mib", "id", "items", "limit_s", "makes", "mem_mib", "overdue_at")
+    __slots__ = ("context", "disk_mib", "id", "inputs", "items", "limit_s", "makes", "mem_mib", "overdue_at")
 
     def __init__(
         self,
@@ -131,6 +135,7 @@ class Batch:
         items: Deque[Item],
         limits: Tuple[float, float] = (0.0, 0.0),
         makes: Optional[Dict[int, List[str]]] = None,
+        inputs: Optional[Dict[Key, List[str]]] = None,
     ) -> None:
         self.id = batch_id
         self.context = context
@@ -139,6 +144,8 @@ class Batch:
         self.makes: Dict[int, List[str]] = makes or {}
         #: What each command by itself may use; 0: as much as there is.
         self.mem_mib, self.disk_mib = limits
+        #: What is looked at of those commands that read something else than their file.
+        self.inputs: Dict[Key, List[str]] = inputs or {}
         #: How long it may take before what is unstarted goes back; None: as long as it likes.
         self.limit_s: Optional[float] = None if expected_s is None else max(2 * expected_s, _LEAST_BATCH_S)
         #: When that will be; known once the first command has started.
@@ -160,8 +167,9 @@ def read_batch(args: List[Any], contexts: Dict[int, Context]) -> Tuple[int, Batc
                 makes[number] = [str(path) for path in more[0]]
         expected = None if expected_s is None else float(expected_s)
         limits = _read_limits(*args[5:])
-        return int(slot), Batch(int(batch_id), contexts[context_id], expected, items, limits, makes)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        inputs = _read_inputs(items, *args[5:])
+        return int(slot), Batch(int(batch_id), contexts[context_id], expected, items, limits, makes, inputs)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise Malformed("batch: {!r}".format(error)) from None
 
 
@@ -172,6 +180,14 @@ def _read_limits(limits: Optional[Dict[str, Any]] = None) -> Tuple[float, float]
     if not (0 <= mem_mib < _MOST_MIB and 0 <= disk_mib < _MOST_MIB):
         raise ValueError(limits)
     return mem_mib, disk_mib
+
+
+def _read_inputs(items: Deque[Item], limits: Optional[Dict[str, Any]] = None) -> Dict[Key, List[str]]:
+    found = {}
+    for place, names in ((limits or {}).get("inputs") or {}).items():
+        number, attempt, _command, _file = items[int(place)]
+        found[number, attempt] = [str(name) for name in names]
+    return found
 
 
 def read_kill(args: List[Any]) -> Tuple[List[Key], str]:
@@ -260,6 +276,9 @@ class Task:
     script = ""
     #: The folder of the copy of its file, where it has one (fetch.py).
     copy = ""
+    #: What its inputs were shortly before it started, and when it had ended (seen.py).
+    before = ""
+    after = ""
 
     def __init__(self, slot: int, batch: Batch, item: Item) -> None:
         self.slot = slot
@@ -269,6 +288,7 @@ class Task:
         #: Its processes are recognised by this, and by being below us.
         self.mark: bytes = b"%b%d.%d" % (batch.context.mark, item[0], item[1])
         context = batch.context
+        self.before = self.look()
         self.out = context.stream(self, "stdout", context.output)
         self.err = context.stream(self, "stderr", context.output)
 
@@ -281,3 +301,11 @@ class Task:
         """Count what a process of it has used that another one than its leader started."""
         self.used_s += usage.ru_utime + usage.ru_stime
         self.used_rss = max(self.used_rss, usage.ru_maxrss)
+
+    def look(self) -> str:
+        """Return what its inputs are now; "" where it has none that can be looked at here."""
+        if not self.batch.context.looks:
+            return ""
+        file = self.item[3]
+        names = self.batch.inputs.get((self.number, self.attempt), [] if file is None else [file])
+        return look(names, self.batch.context.cwd)[0] if names else ""

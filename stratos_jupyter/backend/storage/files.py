@@ -6,8 +6,9 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ...errors import SpecError, StorageError
 from .hdfs import Hdfs, Located
@@ -21,8 +22,28 @@ log = logging.getLogger(__name__)
 REMEMBERED: Final = 200_000
 #: for how long what was seen or asked is taken for true, in seconds
 FRESH_S: Final = 60.0
+#: for how long what a pattern has found is what a cell's commands read, in seconds
+JUST_S: Final = 5.0
+#: of so many files of one directory it is cheaper to list that than to ask for each
+LISTED: Final = 20
 #: how many directories a message names
 SHOWN: Final = 3
+
+
+class Found(NamedTuple):
+    """Which file a name is now, on HDFS: size, time of change, its number, and of which HDFS that is."""
+
+    size: int
+    changed_ms: int
+    file_id: int
+    cluster: str
+
+
+class OnHdfs(NamedTuple):
+    """Names that are on HDFS, and which files they are; None of one that is not there. Unless `known`, all are None."""
+
+    files: Mapping[str, Found | None]
+    known: bool = True
 
 
 class FileSystems:
@@ -41,8 +62,8 @@ class FileSystems:
         self._names = Names(mounts if hdfs else ())
         self._client: Hdfs | None = None
         self._lock = threading.Lock()
-        self._changed: dict[str, tuple[int, int, float]] = {}  # by path: when, size, and when that was seen
-        self._places: dict[str, tuple[tuple[int, int] | None, Located, float]] = {}
+        self._changed: dict[str, tuple[Found, float]] = {}  # by path: which, and when that was seen
+        self._places: dict[str, tuple[Found | None, Located, float]] = {}
 
     def find(self, name: str, cwd: str) -> Where | None:
         """Return where on HDFS a name is; None when it is not there, or none is configured.
@@ -94,26 +115,40 @@ class FileSystems:
         names = sorted(match.shown for match in found)
         return names if is_url(pattern) or not absolute else [os.path.join(start, name) for name in names]
 
-    def look(self, names: Sequence[str], cwd: str) -> dict[str, tuple[int, float] | None]:
-        """Return size and time of change, in seconds since the epoch, of those names that are on HDFS.
+    def look(self, names: Sequence[str], cwd: str, *, fresh: bool = False) -> dict[str, Found | None]:
+        """Return which files those names are now that are on HDFS; None for one that is not there.
 
-        None is for one that is not there. What a pattern has just found is not asked for again.
+        What a pattern has found within `JUST_S` is not asked for again, unless it is to be `fresh`.
         """
         paths = {name: where.path for name in names if (where := self.find(name, cwd)) is not None}
-        known = {path: self._seen(path) for path in paths.values()}
+        known = {path: None if fresh else self._seen(path, JUST_S) for path in paths.values()}
         unknown = [path for path, one in known.items() if one is None]
         if unknown:
-            hdfs = self.connect()
             try:
-                entries = hdfs.all(hdfs.look, unknown)
+                known.update(self._ask(self.connect(), unknown))
             except StorageError:
                 self._client = None
                 raise
-            for path, entry in zip(unknown, entries, strict=True):
-                if isinstance(entry, Entry):
-                    known[path] = entry.changed_ms, entry.size
-        looked = {name: known[path] for name, path in paths.items()}
-        return {name: None if one is None else (one[1], one[0] / 1000) for name, one in looked.items()}
+        return {name: known[path] for name, path in paths.items()}
+
+    def _ask(self, hdfs: Hdfs, paths: Sequence[str]) -> dict[str, Found]:
+        """Ask which files are at paths; where there are many of one directory, that is listed instead."""
+        folders = Counter(path.rpartition("/")[0] or "/" for path in paths)
+        listed = {folder for folder, count in folders.items() if count >= LISTED}
+        answers = dict(zip(listed, hdfs.all(hdfs.entries, list(listed)), strict=True)) if listed else {}
+        found = {}
+        single = []
+        for path in paths:
+            folder, _, name = path.rpartition("/")
+            entries = answers.get(folder or "/")
+            if entries is None or isinstance(entries, StorageError):
+                single.append(path)
+            elif name in entries:
+                found[path] = self._found(entries[name])
+        for path, entry in zip(single, hdfs.all(hdfs.look, single) if single else (), strict=True):
+            if isinstance(entry, Entry):
+                found[path] = self._found(entry)
+        return found
 
     def connect(self) -> Hdfs:
         """Return the HDFS; raises StorageError when there is none."""
@@ -133,13 +168,16 @@ class FileSystems:
         """Remember when files were changed, which tells whether where they are is still so."""
         now_s = time.monotonic()
         with self._lock:
-            self._changed.update({path: (entry.changed_ms, entry.size, now_s) for path, entry in entries.items()})
+            self._changed.update({path: (self._found(entry), now_s) for path, entry in entries.items()})
             _bound(self._changed)
 
-    def _seen(self, path: str) -> tuple[int, int] | None:
-        """Return when a file was changed, and its size, if that is known for sure."""
+    def _found(self, entry: Entry) -> Found:
+        return Found(entry.size, entry.changed_ms, entry.file_id, self.hdfs)
+
+    def _seen(self, path: str, within_s: float = FRESH_S) -> Found | None:
+        """Return which file is there, if that was seen a short time ago."""
         seen = self._changed.get(path)
-        return None if seen is None or time.monotonic() - seen[2] > FRESH_S else seen[:2]
+        return None if seen is None or time.monotonic() - seen[1] > within_s else seen[0]
 
     def located(self, path: str) -> Located | None:
         """Return where a file is, if that is known for sure: it has not changed since, or has just been asked for."""

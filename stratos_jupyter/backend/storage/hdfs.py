@@ -239,7 +239,8 @@ def _client(name: str) -> Any:
 
 
 def _entry(status: Mapping[str, Any]) -> Entry:
-    return Entry(status["type"] == "DIRECTORY", status["length"], status["modificationTime"])
+    is_dir, file_id = status["type"] == "DIRECTORY", status.get("fileId") or 0
+    return Entry(is_dir, status["length"], status["modificationTime"], file_id)
 
 
 def _located(answer: Mapping[str, Any]) -> Located:

@@ -17,11 +17,16 @@ _MAGIC: Final = re.compile(r"[*?[]")
 
 
 class Entry(NamedTuple):
-    """A file or directory, as a listing says it; `changed_ms` is since the epoch."""
+    """A file or directory, as a listing says it.
+
+    `changed_ms` is since the epoch, by the NameNode's clock. `file_id` is another one when a file takes the place of
+    this one, which keeps its time of change when it is renamed; 0 where that is not told.
+    """
 
     is_dir: bool
     size: int
     changed_ms: int
+    file_id: int = 0
 
 
 #: entries by name, of each directory that is asked for; None where there is none, or nobody may look

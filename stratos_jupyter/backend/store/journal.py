@@ -13,9 +13,11 @@ A result is committed here before its status is acknowledged to the engine and b
 - Values of environment variables are never written here.
 
 Tables: ``meta`` (format, job, spec), ``calls`` (commands by call; ``origin`` is the task and attempt whose monitor
-asked for them, ``cwd`` where they run when that is not the spec's, ``keys`` and ``env`` what they were made of),
-``results`` (one row an ended attempt; ``counts`` is 0 for history: its task had its result already, or was tried
-again), ``acts`` (what else a replay needs: launches, commands that a monitor asked for, and what the user asked).
+asked for them, ``cwd`` where they run when that is not the spec's, ``here``, ``there``, ``keys`` and ``env`` what they
+were made of), ``results`` (one row an ended attempt; ``counts`` is 0 for history: its task had its result already, or
+was tried again), ``looks`` (the key of an attempt's inputs when it had ended, where that is another one than at its
+submission; ``agreed`` is 1 when its node saw before its start what had been seen then), ``acts`` (what else a replay
+needs: launches, commands that a monitor asked for, and what the user asked).
 ``seq`` is one order over calls, results and acts: in it, a replay tells the scheduler what it was told. Rows that are
 not ``told`` are no node's word but follow from what stands before them.
 """
@@ -65,6 +67,13 @@ CREATE TABLE results (
 );
 CREATE UNIQUE INDEX results_attempt ON results (task, attempt);
 CREATE TABLE acts (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL, act TEXT NOT NULL, detail TEXT NOT NULL);
+"""
+#: came after the others; a version that does not know it loses nothing but what is in it
+_MORE: Final = """
+CREATE TABLE IF NOT EXISTS looks (
+    task INTEGER NOT NULL, attempt INTEGER NOT NULL, key TEXT NOT NULL, agreed INTEGER NOT NULL,
+    PRIMARY KEY (task, attempt)
+) WITHOUT ROWID;
 """
 #: these may hold bytes that are no text: as a text of SQLite they can be looked at, and come back as they were
 _PATHS: Final = ("stdout_path", "stderr_path")
@@ -217,6 +226,7 @@ class Journal:
             raise JournalError(
                 f"{self.folder / FILE_NAME} has format {version}, this version of stratos_jupyter reads {FORMAT}"
             )
+        self._db.execute(_MORE)
 
     def broken(self) -> str:
         """Say what is wrong with the file; '' when it is whole."""
@@ -277,6 +287,10 @@ class Journal:
     def add_results(self, rows: Iterable[Sequence[Any]]) -> None:
         """Keep ended attempts: the fields of `ResultRow`, then whether the row counts, and is a node's word."""
         self._db.executemany(_INSERT, map(_with_bytes, rows))
+
+    def add_looks(self, looks: Iterable[tuple[int, int, str, int]]) -> None:
+        """Keep what the inputs of attempts were when they had ended: task, attempt, key, and whether views agree."""
+        self._db.executemany("INSERT OR IGNORE INTO looks (task, attempt, key, agreed) VALUES (?, ?, ?, ?)", looks)
 
     def forget_lost(self, attempts: Iterable[tuple[int, int]]) -> None:
         """Drop what was recorded of attempts that were given up for lost and have a result after all."""
@@ -414,11 +428,18 @@ class Journal:
             found = self._db.execute(query, (nbytes, -nbytes - 1, *tasks)).fetchall()
         return {row[0]: FirstRow._make(row) for row in found}
 
-    def starts(self) -> dict[int, float]:
-        """Return when the attempt began whose result each task has; a task without one is left out."""
-        query = "SELECT task, started_at FROM results WHERE counts AND started_at IS NOT NULL ORDER BY seq"
+    def looks(self) -> dict[int, tuple[str, bool]]:
+        """Return what the inputs of each task were when the attempt had ended whose result it has.
+
+        Those are left out that were then as at their submission. The second is whether the node saw that, too, before
+        its start: then the attempt has changed them, or somebody did while it ran.
+        """
+        query = (
+            "SELECT task, key, agreed FROM looks AS it WHERE attempt ="
+            " (SELECT max(attempt) FROM results WHERE results.task = it.task AND counts)"
+        )
         with self._lock:
-            return dict(self._db.execute(query).fetchall())
+            return {task: (key, bool(agreed)) for task, key, agreed in self._db.execute(query)}
 
     def attempts(self, task: int) -> list[ResultRow]:
         """Return every ended attempt of one task, first to last."""

@@ -418,9 +418,6 @@ class MesosEngine:
             told = None if answer is None else Tail(answer["stdout"], answer["stderr"], answer.get("note", ""))
             future.set_result(told)
 
-    def around_changed(self) -> None:
-        """Do nothing: each launch carries its context."""
-
     def connections(self) -> list[Inherited]:
         """Return the connections to the master."""
         return self._connection.connections()

@@ -61,11 +61,13 @@ def prepare(desk: Desk, work: Work, offer: Held, launches: Sequence[Launch]) -> 
         launch, context = _of_one_context(desk, work, whole)
         resources = pool.take(share(launch.demand, pool.left))
         rows = [_row(work, *attempt) for attempt in launch.tasks]
-        kept = _fitting(rows)
+        inputs = {row: names for row, (task, _) in enumerate(launch.tasks) if (names := work.inputs(task)) is not None}
+        kept = _fitting(rows, inputs)
         if kept < len(rows):
             desk.hand_back(launch.tasks[kept:])
             launch, rows = replace(launch, tasks=launch.tasks[:kept]), rows[:kept]
-        data = wire.batch_data(context, launch, rows)
+            inputs = {row: names for row, names in inputs.items() if row < kept}
+        data = wire.batch_data(context, launch, rows, inputs)
         tasks.append(wire.task_info(who, launch, agent.agent_id, executor, resources, data))
         batch = Batch(launch.batch_id, agent.node, launch.tasks)
         batch.agent_id, batch.executor_id = agent.agent_id, agent.executor_id
@@ -95,11 +97,12 @@ def _of_one_context(desk: Desk, work: Work, launch: Launch) -> tuple[Launch, Map
     return launch, first
 
 
-def _fitting(rows: Sequence[Sequence[Any]]) -> int:
+def _fitting(rows: Sequence[Sequence[Any]], inputs: Mapping[int, Sequence[str]]) -> int:
     """Return how many commands a batch may have: one at least."""
     size = 0
     for count, (_, _, command, file, *more) in enumerate(rows):
-        size += len(command) + len(file or "") + sum(len(path) for makes in more for path in makes)
+        paths = [*inputs.get(count, ()), *(path for makes in more for path in makes)]
+        size += len(command) + len(file or "") + sum(map(len, paths))
         if size > BATCH_CHARACTERS and count:
             return count
     return len(rows)

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from ...core.decisions import Launch
+from ..records import limits_of
 
 #: of what travels between kernel and executor
 VERSION: Final = 1
@@ -137,11 +138,15 @@ def batch_of(name: str) -> int | None:
     return int(number) if head.startswith("run") and number.isdecimal() else None
 
 
-def batch_data(context: Mapping[str, object], launch: Launch, rows: Sequence[Sequence[object]]) -> bytes:
-    """Return what an executor needs to know of a batch."""
-    demand = launch.demand
-    limits = {"mem_mib": demand.mem_mib, "disk_mib": demand.disk_mib} if demand.mem_mib or demand.disk_mib else None
-    batch = [launch.batch_id, launch.expected_s, rows, limits]
+def batch_data(
+    context: Mapping[str, object],
+    launch: Launch,
+    rows: Sequence[Sequence[object]],
+    inputs: Mapping[int, Sequence[str]] | None = None,
+) -> bytes:
+    """Return what an executor needs to know of a batch; `inputs` as `limits_of` says."""
+    limits = {**limits_of(launch.demand), **({"inputs": inputs} if inputs else {})}
+    batch = [launch.batch_id, launch.expected_s, rows, limits or None]
     return _squeeze({"version": VERSION, "context": context, "batch": batch})
 
 
