@@ -457,8 +457,7 @@ def resume(
         run = _run_of(job)
         taken = _refuse_others(run, spec)
         work = _compare(run, spec, cell, env)
-        if attached:
-            _surround(job, around)
+        _surround(job, around)
         job.now_is(spec, parser)
     except BaseException:
         if attached:  # leave it as it was: that it is held here is no matter of the next process
@@ -506,8 +505,11 @@ def _peek(session: Session, job_id: str) -> _Run:
 
 def _surround(job: Job, around: Surroundings) -> None:
     """Let the older commands of a run find what those of its cell do; only the variables can be others."""
+    changed = False
     for call, (_, _, old, _) in enumerate(job.commands.calls()):
+        changed = changed or old.env != around.env
         job.commands.surround(call, replace(around, cwd=old.cwd))
+    job.edition += changed
 
 
 def _refuse_others(run: _Run, new: JobSpec) -> list[str]:

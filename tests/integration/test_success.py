@@ -133,6 +133,19 @@ def test_rules_of_a_cell_that_is_run_again_hold_for_its_older_tasks(cell: Cell) 
     assert ended() == [("FAILED", "output", 1), ("FINISHED", "exit", 2)]
 
 
+def test_what_is_run_again_finds_the_environment_as_it_is_now(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOOL", "old")
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    again = '%%stratos explicit --job demo --wait --resume {}\n[ "$TOOL$OMP_NUM_THREADS" = {} ]'
+    cell(again.format("", "new1"))
+    assert ended() == [("FAILED", "exit", 1)]
+    monkeypatch.setenv("TOOL", "new")
+    cell(again.format("", "new1"))
+    assert ended() == [("FAILED", "exit", 1)]
+    cell(again.format("--threads 1", "new1"))
+    assert ended() == [("FINISHED", "exit", 0)]
+
+
 def test_two_tasks_that_make_one_file_are_refused_before_anything_starts(cell: Cell) -> None:
     with pytest.raises(SpecError, match=r"tasks 0 and 1 would both make out/all\.fits"):
         cell("%%stratos glob *.dat --job demo --makes out/all.fits\ncp %f% out/all.fits")
