@@ -33,11 +33,11 @@ def glob_on(files: FileSystems, spec: JobSpec, text: str, pattern: str, *, absol
     StorageError
         HDFS cannot say.
     """
-    if spec.fetch and not is_url(pattern):
+    found = files.expand(pattern, spec.cwd, absolute=absolute, files_only=bool(spec.fetch))
+    if spec.fetch and not all(map(is_url, found)):
         raise SpecError(
             f"{pattern!r}: --fetch copies files of URLs, as hdfs:/PATH; others the command finds where they are"
         )
-    found = files.expand(pattern, spec.cwd, absolute=absolute)
     return glob_commands(text, found, bool(spec.fetch))
 
 

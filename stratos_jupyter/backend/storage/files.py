@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ...errors import SpecError, StorageError
+from ...errors import StorageError
+from .expansion import Expansion
 from .hdfs import Hdfs, Located
-from .local import expand_glob
 from .mounts import Mounts, Names, Where, is_url
-from .patterns import Entry, Expander, Match
-
-log = logging.getLogger(__name__)
+from .patterns import Entry
 
 #: how many files are remembered: when they were changed, and where they are
 REMEMBERED: Final = 200_000
 #: for how long what was seen or asked is taken for true, in seconds
 FRESH_S: Final = 60.0
-#: how many directories a message names
-SHOWN: Final = 3
 
 
 class FileSystems:
@@ -54,45 +49,41 @@ class FileSystems:
         """
         return self._names.find(name, cwd) if self.hdfs or is_url(name) else None
 
-    def expand(self, pattern: str, cwd: str = "", *, absolute: bool = False) -> list[str]:
-        """Return the names that match a pattern, sorted, in the way in which the pattern is written.
+    def expand(
+        self, pattern: str | os.PathLike[str], cwd: str = "", *, absolute: bool = False, files_only: bool = False
+    ) -> list[str]:
+        """Return the names that a pattern means, each once: those of each alternative in natural order.
+
+        Directories that wildcards find are left out where wildcards find files as well; a pattern that ends in `/`
+        finds directories alone.
 
         Parameters
         ----------
         pattern : str
-            As `expand_glob` has it, or a URL.
+            As bash has it, on this machine or on HDFS: see `words` and `parts`. When it finds nothing, and there is a
+            file of exactly that name, it is that file.
         cwd : str
             Where a relative pattern starts. '' is the process's own.
         absolute : bool
             Whether names come back absolute: commands will run elsewhere.
+        files_only : bool
+            Whether directories are of no use, and refused when named.
 
         Raises
         ------
         SpecError
-            Nothing matches.
+            Nothing matches, a name without wildcards is not there, or it is no pattern; the message says why.
         StorageError
-            HDFS cannot say.
+            A file system cannot say.
         """
-        start = cwd or os.getcwd()
-        where = self.find(pattern, start)
-        if where is None:
-            return expand_glob(pattern, cwd, absolute=absolute)
+        text = os.fspath(pattern)
+        start = os.path.abspath(os.path.expanduser(cwd)) if cwd else os.getcwd()
         try:
-            found, refused = _expand(self.connect(), where)
+            expansion = Expansion(self, text, start, absolute=absolute, files_only=files_only)
+            return expansion.names()
         except StorageError:
             self._client = None  # what is wrong may be put right in the file of aliases
             raise
-        if not found:
-            if refused:
-                raise refused[0]
-            raise SpecError(f"no file matches {pattern!r} on HDFS {self.hdfs}; check the pattern with hdfs dfs -ls")
-        if refused:
-            shown = "; ".join(str(error) for error in refused[:SHOWN])
-            more = f"; and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
-            log.warning("%s: left out %s%s", pattern, shown, more)
-        self.remember({match.path: match.entry for match in found if match.entry is not None})
-        names = sorted(match.shown for match in found)
-        return names if is_url(pattern) or not absolute else [os.path.join(start, name) for name in names]
 
     def look(self, names: Sequence[str], cwd: str) -> dict[str, tuple[int, float] | None]:
         """Return size and time of change, in seconds since the epoch, of those names that are on HDFS.
@@ -162,23 +153,3 @@ def _bound(remembered: dict[str, Any]) -> None:
     """Forget the oldest."""
     while len(remembered) > REMEMBERED:
         del remembered[next(iter(remembered))]
-
-
-def _expand(hdfs: Hdfs, where: Where) -> tuple[list[Match], list[StorageError]]:
-    """Return what a pattern finds, and what it was not allowed to look into."""
-    refused: list[StorageError] = []
-
-    def some(answers: Any) -> list[Any]:
-        kept = []
-        for answer in answers:
-            wrong = isinstance(answer, StorageError)
-            if wrong and not answer.absent:
-                refused.append(answer)
-            kept.append(None if wrong else answer)
-        return kept
-
-    expander = Expander(
-        lambda paths: some(hdfs.all(hdfs.entries, paths)) if paths else [],
-        lambda paths: some(hdfs.all(hdfs.look, paths)) if paths else [],
-    )
-    return expander.expand(where.shown, where.start, where.rest), refused
