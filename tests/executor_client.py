@@ -182,6 +182,7 @@ class Client:
             "relauncher": None,
             "update_interval_s": 10.0,
             "fetch": None,
+            "fetch_wait_s": 20.0,
         }
         assert set(fields) <= set(known)
         self.send(["context", number, {**known, **fields}])
@@ -196,10 +197,12 @@ class Client:
         context: int = 1,
         files: Sequence[str | None] | None = None,
         limits: dict[str, float] | None = None,
+        copies: Sequence[Sequence[str]] = (),
     ) -> int:
         """Send a batch; returns its id."""
         self._batches += 1
-        rows = [[first + i, attempt, text, files[i] if files else None] for i, text in enumerate(commands)]
+        rows = [[first + i, attempt, text, files[i] if files else None, *(copies[i] if copies else ())]
+                for i, text in enumerate(commands)]  # fmt: skip
         more = [] if limits is None else [limits]
         self.send(["batch", slot, self._batches, context, expected_s, rows, *more])
         return self._batches

@@ -10,7 +10,7 @@ import os
 from typing import Iterable, List, Optional, Tuple
 
 from .command import SHELL, arguments, shell_arguments
-from .fetch import make_copy_folder, prepare_fetch, remove_copy
+from .fetch import fetched, make_copy_folder, prepare_fetch, remove_copy
 from .scratch import make_scratch, remove_scratch, scratch_folder
 from .spawn import CannotStart, Spawner, explain
 from .streams import explain as explain_file
@@ -39,13 +39,15 @@ class Launcher:
 
     def prepare(self, task: Task) -> Optional[Failure]:
         """Do what can be done before it is the turn of `task`; None when all is well."""
-        _number, _attempt, command, file = task.item
+        _number, _attempt, command, file = task.item[:4]
         context = task.batch.context
         if "\0" in command:
             return "spawn", None, "cannot start: the command holds a NUL byte, which no program can be given"
         try:
-            fetches = file is not None and file.startswith("hdfs:/") and bool(context.fetch[1])
-            argv, programs = prepare_fetch(task) if fetches else arguments(command, context)
+            argv, programs = arguments(command, context)
+            copies = fetched(task)
+            if copies:
+                argv, programs = prepare_fetch(task, copies, argv, programs)
             env = [*context.env, task.mark]
             if file is not None:
                 env.append(b"STRATOS_FILE=" + encode(file))

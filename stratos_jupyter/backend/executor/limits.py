@@ -18,7 +18,7 @@ from typing import Dict, Iterator, List
 
 from .cgroup import Cgroups
 from .exits import Outcome
-from .fetch import remove_copy
+from .fetch import judge_fetch, remove_copy
 from .kill import Killer
 from .loop import Alarm, Loop
 from .procs import Proc, census, share
@@ -83,6 +83,7 @@ class Limits:
         if task.cgroup:
             self._explain(task, outcome)
             self._cgroups.over(task)
+        judge_fetch(task, outcome[0])
         remove_scratch(task)
         remove_copy(task)
 

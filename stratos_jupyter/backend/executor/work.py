@@ -13,11 +13,14 @@ from .loop import Alarm
 from .streams import Stream
 from .watchplan import read_plan
 
-#: One command that has not been started: task, attempt, command, file.
-Item = Tuple[int, int, str, Optional[str]]
+#: One command that has not been started: task, attempt, command, file, and the URLs of what else is copied for it.
+Item = Tuple[Any, ...]
 Key = Tuple[int, int]
 #: Arguments, paths to try for the program, environment.
 Plan = Tuple[List[bytes], Tuple[bytes, ...], List[bytes]]
+
+#: For how long nothing may come from HDFS before it is given up, in seconds.
+FETCH_WAIT_S = 120.0
 
 OUTPUTS = ("scheduler", "disk", "mesos", "none")
 #: The search path of a command whose environment has none.
@@ -45,13 +48,14 @@ class Context:
     ----------
     fields : dict
         As sent: cwd, env, output, output_limit, log_directory, sandbox, label, timeout_s, threads,
-        grace_s, fetch, monitor, relauncher, update_interval_s.
+        grace_s, fetch, fetch_wait_s, monitor, relauncher, update_interval_s.
     """
 
     __slots__ = (
         "cwd",
         "env",
         "fetch",
+        "fetch_wait_s",
         "files",
         "functions",
         "grace_s",
@@ -97,6 +101,7 @@ class Context:
             user, *web = [str(one) for one in fields.get("fetch") or ("",)]
             #: As whom, and at which addresses, files on HDFS are asked for; no address: they are not fetched.
             self.fetch: Tuple[str, List[str]] = (user, web)
+            self.fetch_wait_s = float(fields.get("fetch_wait_s", FETCH_WAIT_S))
             self.watch_plan = read_plan(fields)
             #: What gathers the output of a command; where nobody watches it has nothing to do for that.
             self.stream: Type[Stream] = HeardStream if self.watch_plan else Stream
@@ -138,11 +143,11 @@ def read_batch(args: List[Any], contexts: Dict[int, Context]) -> Tuple[int, Batc
     try:
         slot, batch_id, context_id, expected_s, rows = args[:5]
         items: Deque[Item] = deque()
-        for number, attempt, command, file in rows:
+        for number, attempt, command, file, *copies in rows:
             known = type(number) is int and type(attempt) is int and type(command) is str
-            if not known or not (file is None or type(file) is str):
-                raise TypeError((number, attempt, command, file))
-            items.append((number, attempt, command, file))
+            if not known or not (file is None or type(file) is str) or any(type(name) is not str for name in copies):
+                raise TypeError((number, attempt, command, file, *copies))
+            items.append((number, attempt, command, file, *copies))
         expected = None if expected_s is None else float(expected_s)
         limits = _read_limits(*args[5:])
         return int(slot), Batch(int(batch_id), contexts[context_id], expected, items, limits)
@@ -228,7 +233,7 @@ class Task:
         self.slot = slot
         self.batch = batch
         self.item = item
-        self.number, self.attempt, _command, _file = item
+        self.number, self.attempt = item[:2]
         #: Its processes are recognised by this, and by being below us.
         self.mark: bytes = b"%b%d.%d" % (batch.context.mark, item[0], item[1])
         context = batch.context
