@@ -46,6 +46,9 @@ class Commands(Protocol):
     def inputs(self, index: int) -> tuple[str, ...]:
         """Return the paths whose placement matters."""
 
+    def copies(self, index: int) -> tuple[str, ...]:
+        """Return the URLs of which the command finds copies, the file's apart."""
+
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
 
@@ -84,6 +87,10 @@ class GlobCommands:
         name = self.files[index]
         marked = (path.replace("%f%", name) for path in marked_paths(self.text))
         return tuple(dict.fromkeys((name, *marked)))
+
+    def copies(self, index: int) -> tuple[str, ...]:
+        """Return nothing."""
+        return ()
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -127,6 +134,10 @@ class TemplateCommands:
         """Return what stands in brackets."""
         return tuple(dict.fromkeys(marked_paths(self._expand(index))))
 
+    def copies(self, index: int) -> tuple[str, ...]:
+        """Return nothing."""
+        return ()
+
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
         return {"kind": "template", "text": self.text, "names": list(self.placeholders), "rows": list(self.rows)}
@@ -161,6 +172,10 @@ class ExplicitCommands:
     def inputs(self, index: int) -> tuple[str, ...]:
         """Return what stands in brackets."""
         return tuple(dict.fromkeys(marked_paths(self.texts[index])))
+
+    def copies(self, index: int) -> tuple[str, ...]:
+        """Return nothing."""
+        return ()
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""

@@ -515,6 +515,7 @@ class _Work:
         self._site = site
         self.command = job.commands.command
         self.file = job.commands.file
+        self.copies = job.commands.copies
         self.call_of = job.commands.root_of
 
     def context(self, call: int) -> Mapping[str, object]:

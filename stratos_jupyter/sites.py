@@ -24,6 +24,8 @@ from .workload import Surroundings
 
 #: seconds between TERM and KILL
 GRACE_S: Final = 5.0
+#: for how long a task waits for an HDFS of which nothing comes, before its attempt counts as lost
+FETCH_WAIT_S: Final = 120.0
 #: the most of a stream that comes back, where the user has not said otherwise; agents keep what they send on disk
 LIMIT_HERE: Final = "16M"
 LIMIT_THERE: Final = "1M"
@@ -157,7 +159,7 @@ def common_context(spec: JobSpec) -> dict[str, object]:
         "timeout_s": spec.timeout_s,
         "threads": f"{spec.threads:g}",
         "grace_s": GRACE_S,
-        **({"fetch": list(spec.fetch)} if spec.fetch else {}),
+        **({"fetch": list(spec.fetch), "fetch_wait_s": FETCH_WAIT_S} if spec.fetch else {}),
         **to_context(spec.monitor, spec.monitor_source, spec.relauncher, spec.update_interval_s),
     }
 

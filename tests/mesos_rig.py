@@ -131,6 +131,9 @@ class Rig:
     def file(self, task: int) -> str | None:
         return None
 
+    def copies(self, task: int) -> tuple[str, ...]:
+        return ()
+
     def call_of(self, task: int) -> int:
         return self.calls[task]
 

@@ -112,6 +112,9 @@ class Run:
     def file(self, task: int) -> str | None:
         return None
 
+    def copies(self, task: int) -> tuple[str, ...]:
+        return ()
+
     def call_of(self, task: int) -> int:
         return self.workload.call_of(task)
 

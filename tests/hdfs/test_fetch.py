@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from stratos_jupyter import Processor, magics
+from stratos_jupyter import Processor, magics, sites
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.commands import commands_from_record, glob_commands
 from stratos_jupyter.errors import SpecError, StorageError, UsageError
@@ -131,17 +132,65 @@ def test_an_end_in_the_middle_of_a_copy(
         until(lambda: job.view[TaskState.RUNNING] == 1 and copies(job))
         if way == "datanode":
             hdfs.kill("datanode1")
+            hdfs.start_datanode(1)
         elif way == "kill":
             job.kill()
-        assert job.wait(20)
+        assert job.wait(90)
         row = job.rows()[0]
         reason = {"datanode": Reason.EXIT, "kill": Reason.USER, "timeout": Reason.TIMEOUT}[way]
-        assert row.reason == reason
-        if way == "datanode":
-            assert row.exit_code == 74
-            assert b"cannot fetch" in row.stderr
+        assert (row.reason, row.attempt) == (reason, 1)
         assert copies(job) == []
-        assert not (tmp_path / "begun").exists()
+        assert (tmp_path / "begun").exists() is (way == "datanode")  # its only replica has come back
+
+
+def test_tasks_read_other_replicas_where_datanodes_have_died(
+    breakable_hdfs: Hdfs, folder: str, session: Session
+) -> None:
+    hdfs = breakable_hdfs
+    names = [f"{folder}/f{number}" for number in range(16)]
+    for name in names:
+        put(hdfs.url, name, name.encode() * 100_000, replication=3)
+    hdfs.kill("datanode0")  # the NameNode sends readers there for some seconds
+    hdfs.kill("datanode2")
+    with Processor("local", job_id="f", hdfs=hdfs.url, fetch=True) as processor:
+        processor.glob_batch("md5sum < %f%", f"hdfs:{folder}/f*")
+        assert processor.get_results() == [f"{hashlib.md5(name.encode() * 100_000).hexdigest()}  -\n" for name in names]
+        assert processor.job.df.attempt.tolist() == [1] * 16
+
+
+def test_a_namenode_that_is_started_again_is_waited_for(breakable_hdfs: Hdfs, folder: str, session: Session) -> None:
+    hdfs = breakable_hdfs
+    for number in range(4):
+        put(hdfs.url, f"{folder}/f{number}", b"x" * 1000)
+    with Processor("local", job_id="f", hdfs=hdfs.url, fetch=True) as processor:
+        job = processor.job
+        job.pause()
+        processor.glob_stream("wc -c < %f%", f"hdfs:{folder}/f*")
+        hdfs.kill("namenode")
+        job.resume()
+        until(lambda: job.view[TaskState.RUNNING] and copies(job))
+        hdfs.start_namenode()
+        assert job.wait(120)
+        assert job.df.stdout.tolist() == ["1000\n"] * 4
+        assert job.df.attempt.tolist() == [1] * 4
+
+
+def test_an_hdfs_that_stays_away_loses_attempts_and_spends_no_retry(
+    breakable_hdfs: Hdfs, folder: str, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sites, "FETCH_WAIT_S", 0.3)
+    put(breakable_hdfs.url, f"{folder}/a", b"x")
+    with Processor("local", job_id="f", hdfs=breakable_hdfs.url, fetch=True, retries=3) as processor:
+        job = processor.job
+        job.pause()
+        processor.glob_stream("cat %f%", f"hdfs:{folder}/a")
+        breakable_hdfs.kill("namenode")
+        job.resume()
+        assert job.wait(90)
+        row = job.rows()[0]
+        assert (row.reason, row.attempt) == (Reason.LOST, 10)
+        assert f"cannot fetch hdfs:{folder}/a: NameNode 127.0.0.10:" in row.note
+        assert "Connection refused" in row.note
 
 
 def token_of(hdfs: Hdfs) -> str:

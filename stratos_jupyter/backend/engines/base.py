@@ -110,6 +110,9 @@ class Work(Protocol):
     def file(self, task: int) -> str | None:
         """Return the file behind ``%f%``, or None."""
 
+    def copies(self, task: int) -> tuple[str, ...]:
+        """Return the URLs of the other files of which the command finds copies, by ``STRATOS_COPY_1`` and so on."""
+
     def call_of(self, task: int) -> int:
         """Return which call the task belongs to."""
 

@@ -304,7 +304,7 @@ class LocalEngine:
                 limits = {"mem_mib": demand.mem_mib, "disk_mib": demand.disk_mib}
                 watched = [limits] if demand.mem_mib or demand.disk_mib else []
                 slot.link.send(["batch", slot.number, launch.batch_id, call, launch.expected_s, rows, *watched])
-            rows.append([task, attempt, self._work.command(task), self._work.file(task)])
+            rows.append([task, attempt, self._work.command(task), self._work.file(task), *self._work.copies(task)])
 
     def _offer_behind(self, slot: _Slot) -> None:
         """Offer the place behind a slot's batch, unless another job waits for the slot itself."""

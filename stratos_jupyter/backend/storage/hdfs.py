@@ -101,6 +101,8 @@ class Hdfs:
     ----------
     name : str
         An alias, or addresses of WebHDFS.
+    patient : bool
+        Whether a NameNode that is gone for a while is waited for.
 
     Raises
     ------
@@ -110,8 +112,9 @@ class Hdfs:
         There is no such alias, or its client cannot be made. Nothing has been asked yet.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, patient: bool = True) -> None:
         self.name = name
+        self._patient = patient
         try:
             self._client = _client(name)
         except SpecError:
@@ -209,11 +212,13 @@ class Hdfs:
                 self._has_answered = True
                 return answer
             now_s = time.monotonic()
-            if wrong.passing and not until_s:
+            if not wrong.passing or not self._patient:
+                raise wrong from None
+            if not until_s:
                 wait_s = KNOWN_S if self._has_answered else UNKNOWN_S
                 until_s = now_s + wait_s
                 log.warning("%s; it is tried again for %.0f s", wrong, wait_s)
-            if not wrong.passing or now_s >= until_s or given_up.wait(min(pause_s, until_s - now_s)):
+            if now_s >= until_s or given_up.wait(min(pause_s, until_s - now_s)):
                 raise wrong from None
             pause_s = min(2 * pause_s, PAUSE_MOST_S)
 

@@ -60,7 +60,9 @@ def prepare(desk: Desk, work: Work, offer: Held, launches: Sequence[Launch]) -> 
     for whole in launches:
         launch, context = _of_one_context(desk, work, whole)
         resources = pool.take(share(launch.demand, pool.left))
-        rows = [[*attempt, work.command(attempt[0]), work.file(attempt[0])] for attempt in launch.tasks]
+        rows = [
+            [task, attempt, work.command(task), work.file(task), *work.copies(task)] for task, attempt in launch.tasks
+        ]
         kept = _fitting(rows)
         if kept < len(rows):
             desk.hand_back(launch.tasks[kept:])
@@ -93,8 +95,8 @@ def _of_one_context(desk: Desk, work: Work, launch: Launch) -> tuple[Launch, Map
 def _fitting(rows: Sequence[Sequence[Any]]) -> int:
     """Return how many commands a batch may have: one at least."""
     size = 0
-    for count, (_, _, command, file) in enumerate(rows):
-        size += len(command) + len(file or "")
+    for count, (_, _, *texts) in enumerate(rows):
+        size += sum(len(text or "") for text in texts)
         if size > BATCH_CHARACTERS and count:
             return count
     return len(rows)
