@@ -14,6 +14,7 @@ from traitlets.config import Config
 
 from stratos_jupyter import Processor, magics, sites
 from stratos_jupyter.backend.core.states import Reason, TaskState
+from stratos_jupyter.backend.storage.hdfs import Hdfs as Client
 from stratos_jupyter.commands import commands_from_record, glob_commands
 from stratos_jupyter.errors import SpecError, StorageError, UsageError
 from stratos_jupyter.job import Job
@@ -149,12 +150,15 @@ def test_tasks_read_other_replicas_where_datanodes_have_died(
     hdfs = breakable_hdfs
     names = [f"{folder}/f{number}" for number in range(16)]
     for name in names:
-        put(hdfs.url, name, name.encode() * 100_000, replication=3)
+        put(hdfs.url, name, name.encode() * 10_000, replication=3)
+    client = Client(hdfs.url)
+    wanted = [[len(name) * 10_000] * 3 for name in names]
+    until(lambda: [[share for _, share in client.locate(name).hosts] for name in names] == wanted, 60, "three replicas")
     hdfs.kill("datanode0")  # the NameNode sends readers there for some seconds
     hdfs.kill("datanode2")
     with Processor("local", job_id="f", hdfs=hdfs.url, fetch=True) as processor:
         processor.glob_batch("md5sum < %f%", f"hdfs:{folder}/f*")
-        assert processor.get_results() == [f"{hashlib.md5(name.encode() * 100_000).hexdigest()}  -\n" for name in names]
+        assert processor.get_results() == [f"{hashlib.md5(name.encode() * 10_000).hexdigest()}  -\n" for name in names]
         assert processor.job.df.attempt.tolist() == [1] * 16
 
 
