@@ -22,7 +22,7 @@ from . import session as sessions
 from . import settings
 from .binding import Bindings
 from .cleaning import clean_home
-from .commands import Commands, explicit_commands, template_commands
+from .commands import Commands, explicit_lines, template_commands
 from .completion import PARSERS, Completer
 from .errors import JobNotFound, SpecError, UsageError
 from .habitat import habitat
@@ -48,7 +48,7 @@ from .report_page import write_report, written_text
 from .resuming import resume
 from .sites import is_local
 from .spec import JobSpec
-from .values import parse_size_mib, split_lines
+from .values import parse_size_mib
 from .widgets import JobDisplay, JobsWidget
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class StratosMagics(Magics):
     @submission_options
     def do_explicit(self, args: argparse.Namespace) -> None:
         r"""Run each line of the cell as a command; a \ at a line's end continues it."""
-        self._submit(args, lambda spec: explicit_commands(split_lines(args.body)))
+        self._submit(args, lambda spec: explicit_lines(args.body))
 
     @subcommand("%stratos connect local[4]")
     @argument(

@@ -8,7 +8,9 @@ once, at submission (`placing`), and kept with the commands.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias
 
 #: files by the pattern that found them
@@ -16,6 +18,7 @@ Found: TypeAlias = Mapping[str, Sequence[str]]
 
 #: to what 0.1.0 took for a mark, wherever it stood
 _ANYWHERE: Final = re.compile(r"<\[(.+?)\]>", re.DOTALL)
+_CLOSED: Final = re.compile(r"""(?:[^'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")*""", re.DOTALL)
 _VARIABLE: Final = re.compile(r"\$(?:[A-Za-z_]\w*|\{[^}]*\}?|[0-9@*#?$!-])")
 _SEQUENCE: Final = re.compile(r"(-?\d+)\.\.(-?\d+)|([A-Za-z])\.\.([A-Za-z])")
 _SPECIAL: Final = frozenset("*?[")
@@ -74,7 +77,8 @@ def files_of(marks: Iterable[Mark], found: Found) -> tuple[str, ...]:
 
 def unmarked(text: str, marks: Sequence[tuple[int, int]]) -> str:
     """Return a text without the ``<[`` and ``]>`` that stand at these offsets."""
-    parts, at = [], 0
+    parts: list[str] = []
+    at = 0
     for begin, end in marks:
         parts += (text[at:begin], text[begin + 2 : end])
         at = end + 2
@@ -106,7 +110,9 @@ def _word(written: str, chars: _Chars) -> Word:
     home = chars[:1] == [("~", False)]
     if not active and not home:
         return Word(written, name=plain)
-    return Word(written, pattern="".join(f"[{char}]" if quoted and char in _SPECIAL else char for char, quoted in chars))
+    return Word(
+        written, pattern="".join(f"[{char}]" if quoted and char in _SPECIAL else char for char, quoted in chars)
+    )
 
 
 def _has_class(chars: _Chars) -> bool:
@@ -126,7 +132,8 @@ def _split(text: str, name: str | None) -> Iterable[tuple[str, _Chars, str]]:
         if text[at] in " \t":
             at += 1
             continue
-        start, chars, variable, quote = at, [], "", ""
+        chars: _Chars = []
+        start, variable, quote = at, "", ""
         while at < len(text) and (quote or text[at] not in " \t"):
             char = text[at]
             if name is not None and text.startswith("%f%", at):
@@ -169,7 +176,7 @@ def _braces(chars: _Chars) -> list[_Chars]:
         inside = _sequence(chars[begin + 1 : end])
         if commas:
             edges = [begin, *commas, end]
-            inside = [chars[left + 1 : right] for left, right in zip(edges, edges[1:], strict=False)]
+            inside = [chars[left + 1 : right] for left, right in pairwise(edges)]
         if inside:
             tails = _braces(chars[end + 1 :])
             heads = [one for part in inside for one in _braces(part)]
@@ -209,11 +216,15 @@ def unmarked_anywhere(text: str) -> str:
 
 def marked_anywhere(text: str, name: str = "") -> tuple[str, ...]:
     """Return what 0.1.0 took for the inputs of a command."""
-    if "<[" not in text:
-        return ()
-    found = []
-    for mark in _ANYWHERE.findall(text):
-        words = words_of(mark) if any(char in mark for char in "'\"\\") else ()
-        single = words[0].name if len(words) == 1 else ""
-        found.append((single or mark).replace("%f%", name) if name else single or mark)
-    return tuple(dict.fromkeys(found))
+    found = [_unquoted(mark[1], text[: mark.start()]) for mark in _ANYWHERE.finditer(text)]
+    return tuple(dict.fromkeys(path.replace("%f%", name) if name else path for path in found))
+
+
+def _unquoted(word: str, before: str) -> str:
+    if not any(char in word for char in "'\"\\") or not _CLOSED.fullmatch(before):
+        return word
+    try:
+        words = shlex.split(word)
+    except ValueError:
+        return word
+    return words[0] if len(words) == 1 else word

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .backend.core.rules import Rules
 from .backend.storage.hdfs import checked_address, plain_access
 from .backend.storage.mounts import parse_mounts
-from .commands import Commands, explicit_commands, template_commands
+from .commands import Commands, explicit_commands, explicit_lines, template_commands
 from .errors import JobHalted, SpecError, StorageError
 from .job import Job
 from .monitors import function_source
@@ -27,7 +27,7 @@ from .session import Session, current
 from .sites import is_local, output_limit
 from .spec import JobSpec, OutputMode
 from .stream import Outputs, Stream
-from .values import as_number, parse_duration_s, parse_size_mib, split_explicit
+from .values import as_number, parse_duration_s, parse_size_mib
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -429,8 +429,10 @@ class Processor:
         return self._job.add(commands, self._session.surroundings(self._job.spec))
 
 
-def _explicit(commands: str | Sequence[str]) -> Commands:
-    return explicit_commands(split_explicit(commands) if isinstance(commands, str) else list(commands))
+def _explicit(commands: str | Iterable[str]) -> Commands:
+    if isinstance(commands, str):
+        return explicit_lines(commands, semicolons=True)
+    return explicit_commands(list(commands))
 
 
 def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) -> JobSpec:

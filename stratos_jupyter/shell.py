@@ -82,6 +82,8 @@ class Reader(Quotes):
         Where each comment begins and ends.
     unfinished, stray : list of (int, str)
         What has no end, and what closes or joins nothing: offset, and what it is.
+    waiting : list of (int, str)
+        Here-documents without an end, which bash lets pass.
     """
 
     def __init__(self, text: str, *, bash: bool = True) -> None:
@@ -92,6 +94,7 @@ class Reader(Quotes):
         self.comments: list[tuple[int, int]] = []
         self.unfinished: list[tuple[int, str]] = []
         self.stray: list[tuple[int, str]] = []
+        self.waiting: list[tuple[int, str]] = []
         self._depth = 0  # brackets around what is read
         self._heredocs: list[tuple[str, bool, int]] = []  # delimiter, whether tabs are stripped, offset; not yet read
         self._mark_end = -1  # where the ]> of the present mark stands
@@ -107,7 +110,7 @@ class Reader(Quotes):
         while self._at < len(self.text):
             if self._commands(""):
                 self.stray.append((self._at - 1, ") without its ("))
-        self.unfinished += [(at, f"a here-document without its {end}") for end, _, at in self._heredocs]
+        self.waiting = [(at, f"a here-document without its {end}") for end, _, at in self._heredocs]
         refused = {at for at, _ in self.refused}
         self.found = sorted((at, place) for at, place in self.found if at not in refused)
         self.marks.sort()
@@ -272,9 +275,9 @@ class Reader(Quotes):
         if ended == ("]]", True):
             self.refused += command.refusals(True)
             return True
-        if char == "<" and self._sees("<[") and command.words[-1:] != [] and command.words[-1] not in _COMPARES:
-            if self._mark():
-                return False
+        compared = bool(command.words) and command.words[-1] in _COMPARES
+        if char == "<" and self._sees("<[") and not compared and self._mark():
+            return False
         self._at += 1
         return False
 

@@ -27,6 +27,7 @@ class Place(Enum):
     SINGLE = "in single quotes"
     DOUBLE = "in double quotes"
     JOINED = "in double quotes, right after the name of a variable"
+    VERBATIM = "in a script that no shell reads"
 
 
 class Quotes:

@@ -28,6 +28,8 @@ from .shell_quotes import PLACEHOLDER, Place
 
 #: nothing in it is special to a shell, and it is no reserved word
 _PLAIN: Final = re.compile(r"(?=.*[./:0-9])[A-Za-z0-9_./:][A-Za-z0-9_./:\-]*")
+#: what means nothing in any quotes of any language
+VERBATIM: Final = re.compile(r"[\w./:@+,=\-]+")
 _IN_DOUBLE: Final = str.maketrans({char: "\\" + char for char in '\\"$`'})
 
 #: how many refused places a message names
@@ -68,12 +70,13 @@ _VARIABLE: Final = {
     Place.JOINED: '""${STRATOS_FILE}""',
 }
 
-_QUOTE: Final = {
+_QUOTE: Final[dict[Place, Callable[[str], str]]] = {
     Place.WORD: _word,
     Place.BARE: _bare,
     Place.SINGLE: _in_single,
     Place.DOUBLE: _in_double,
     Place.JOINED: _joined,
+    Place.VERBATIM: str,
 }
 
 
@@ -155,6 +158,12 @@ def compile_file_template(text: str, *, bash: bool = True) -> FileTemplate:
     reader = Reader(text, bash=bash)
     reader.read()
     return template_of(reader)
+
+
+def compile_verbatim(text: str) -> FileTemplate:
+    """Return the template of a script that no shell reads: a name stands in it as it is."""
+    pieces = tuple(text.split(PLACEHOLDER))
+    return FileTemplate(pieces, (Place.VERBATIM,) * (len(pieces) - 1))
 
 
 def template_of(reader: Reader) -> FileTemplate:
