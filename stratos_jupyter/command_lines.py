@@ -69,8 +69,8 @@ class Lines(NamedTuple):
 
 
 def unix_text(text: str) -> str:
-    """Return a text whose lines end as Unix has it; what is no text comes back as it is."""
-    return text.replace("\r\n", "\n").removesuffix("\r") if isinstance(text, str) and "\r" in text else text
+    """Return a text whose lines end as Unix has it."""
+    return text.replace("\r\n", "\n").removesuffix("\r") if "\r" in text else text
 
 
 def refuse_incomplete(commands: Iterable[tuple[str, str]], shell: str = "") -> None:

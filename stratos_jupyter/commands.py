@@ -485,7 +485,8 @@ def explicit_commands(commands: Sequence[str], shell: str = "") -> ExplicitComma
     SpecError
         There is none; one is blank, no text or not complete; one has a placeholder.
     """
-    made = plain_commands([unix_text(text) for text in commands], shell)
+    made = plain_commands(commands, shell)
+    made = replace(made, texts=tuple(unix_text(text) for text in made.texts))
     refuse_incomplete([(f"command {index}", text) for index, text in enumerate(made.texts)], shell)
     _refuse_placeholders((f"command {index}", text) for index, text in enumerate(made.texts))
     return made
@@ -543,6 +544,9 @@ def _is_text(command: object) -> bool:
 
 def chosen(commands: Commands, indices: Sequence[int]) -> Commands:
     """Return those commands of a call, in that order."""
+    if commands.found:
+        used = {word.pattern for index in indices for mark in commands.marks(index) for word in mark.words}
+        commands = with_found(commands, {pattern: commands.found[pattern] for pattern in used & commands.found.keys()})
     match commands:
         case GlobCommands():
             return replace(commands, files=[commands.files[index] for index in indices])

@@ -162,7 +162,7 @@ class StratosMagics(Magics):
         self._submit(args, make)
 
     @subcommand("%%stratos template angles --job sweep\ngalaxy_view -a %c% -e %c% snapshot.dat", cell=True)
-    @argument("PARAMS", "a variable: list of strings, list of lists, dict of columns or DataFrame",
+    @argument("PARAMS", "a variable: list of strings, lists or dicts, dict of columns, DataFrame or array",
               complete="parameters")  # fmt: skip
     @submission_options
     def do_template(self, args: argparse.Namespace) -> None:
@@ -172,7 +172,10 @@ class StratosMagics(Magics):
     @subcommand("%%stratos explicit --job pair\n./simulate --seed 1\n./simulate --seed 2", cell=True)
     @submission_options
     def do_explicit(self, args: argparse.Namespace) -> None:
-        r"""Run each line of the cell as a command; a \ at a line's end continues it."""
+        r"""Run each line of the cell as a command; a \ at a line's end continues it.
+
+        Each line must be complete by itself, a loop as well. A first line #!INTERPRETER reads all of them.
+        """
         self._submit(args, lambda spec: explicit_lines(args.body))
 
     @subcommand("%stratos connect local[4]")
@@ -391,8 +394,9 @@ class StratosMagics(Magics):
             self._resume(args, spec, commands, parser)
             return
         if args.dry_run:
-            session.check(spec, commands)
-            print(preview_text(spec, commands))
+            spec = session.check(spec, commands)
+            commands, said = session.resolve(spec, commands)
+            print(preview_text(spec, commands, args.body, said))
             return
         if args.into:
             import_module(".results", __package__)  # pandas takes a while: an interrupt had better come before the job

@@ -1,8 +1,8 @@
 """PARAMS: whatever holds parameters, as rows of texts for a shell.
 
 PURE. One gate for all of it: lists, dicts, frames, arrays and whatever gives its rows one by one, told apart by what
-they can do, since neither pandas nor polars nor NumPy is loaded here. A value is what its user would write for it, or it is
-refused with row and column; nothing that is missing becomes a word of a command.
+they can do, since neither pandas nor polars nor NumPy is loaded here. A value is what its user would write for it, or
+it is refused with row and column; nothing that is missing becomes a word of a command.
 """
 
 from __future__ import annotations

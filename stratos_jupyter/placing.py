@@ -12,8 +12,9 @@ from .backend.core.events import Place
 from .backend.storage.files import FileSystems
 from .backend.storage.mounts import Mounts, is_url
 from .backend.storage.places import Placer
-from .commands import Commands, ExplicitCommands, GlobCommands, TemplateCommands, glob_commands
+from .commands import Commands, GlobCommands, glob_commands
 from .errors import SpecError
+from .marking import resolve_marks
 
 if TYPE_CHECKING:
     from .job import Job
@@ -64,14 +65,13 @@ class Placing:
         """Say whether commands may have inputs on an HDFS, without asking it."""
         if not spec.hdfs or not len(commands):
             return False
-        match commands:
-            case GlobCommands(text=text, files=files):  # what one pattern found is all in one place
-                return "<[" in text or self._is_on_hdfs(spec, files[0], cwd)
-            case TemplateCommands(text=text, rows=rows):
-                return "<[" in text or any("<[" in value for row in rows for value in row)
-            case ExplicitCommands(texts=texts):
-                return any("<[" in text for text in texts)
-        return True
+        if isinstance(commands, GlobCommands) and self._is_on_hdfs(spec, commands.files[0], cwd):
+            return True  # what one pattern found is all in one place
+        return commands.may_mark
+
+    def resolve(self, spec: JobSpec, commands: Commands) -> tuple[Commands, list[str]]:
+        """Return commands, told what their marks find, and what is to be said of marks that are no inputs."""
+        return resolve_marks(self.files(spec), commands, spec.cwd or os.getcwd())
 
     def check(self, spec: JobSpec, commands: Commands) -> None:
         """Raise StorageError where inputs are on an HDFS that cannot be, as of an unknown alias; asks nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +32,8 @@ from .values import as_number, parse_duration_s, parse_size_mib
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 
 class _Unset:
@@ -426,7 +429,12 @@ class Processor:
         return glob_on(files, spec, command, pattern, absolute=not is_local(spec.master))
 
     def _add(self, commands: Commands) -> range:
-        return self._job.add(commands, self._session.surroundings(self._job.spec))
+        commands, said = self._session.resolve(self._job.spec, commands)
+        tasks = self._job.add(commands, self._session.surroundings(self._job.spec))
+        for one in said:
+            log.warning("%s: %s", self._job.job_id, one)
+            self._job.notice(one)
+        return tasks
 
 
 def _explicit(commands: str | Iterable[str]) -> Commands:

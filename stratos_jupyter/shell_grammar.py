@@ -188,8 +188,8 @@ class Level:
         self._wanted, self._something = (at, "a function without its body"), False
 
     def redirected(self) -> None:
-        """Take in a redirection, which makes a command of its own where there is nothing else."""
-        self._wanted, self._something = None, True
+        """Take in a redirection, which begins a command where there is none; no reserved word follows it."""
+        self._wanted, self._begun, self._something = None, True, True
 
     def operator(self, at: int, operator: str) -> None:
         """Take in ``|``, ``|&``, ``&&`` or ``||``."""
