@@ -29,7 +29,8 @@ _SIMPLE: Final = re.compile(
     rf"\s*+(?!{_RESERVED})"
     r"""(?>[^\n'"\\`$#<>();&|{}\[!]++|'[^'\n]*+'|"[^"\\`$\n]*+"|\$\w++|[0-9]?>>?[ ]?[\w./]|<[ ]?[\w./]|2>&1)*+"""
 )
-_DIGITS: Final = re.compile(r"[0-9]+")
+#: a word that no shell reserves; commands differ in such, most often
+_WORD: Final = re.compile(rf"(?<![\w$\-./])(?!{_RESERVED}|in(?![\w./\-]))[\w./][\w./\-]*")
 #: text in which quotes are closed, up to a comment
 _CLOSED: Final = re.compile(r"""(?>[^'"\\\#]++|'[^']*+'|"(?>[^"\\]++|\\.)*+"|\\.|(?<=[^\s;&|()])\#)*+""", re.DOTALL)
 _CURE: Final = (
@@ -114,7 +115,7 @@ def why_incomplete(text: str, shell: str = "", *, heredocs: bool = False) -> str
         return ""
     if "\n" in text or len(text) > LONG:
         return _why(text, shell, heredocs)
-    return _why_alike(_DIGITS.sub("0", text), shell, heredocs)  # commands differ in their numbers, most often
+    return _why_alike(_WORD.sub("x", text), shell, heredocs)
 
 
 @lru_cache(4096)

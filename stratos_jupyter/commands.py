@@ -22,7 +22,7 @@ from .errors import SpecError
 from .marks import Found, Mark, files_of, marked_anywhere, unmarked, unmarked_anywhere, words_of
 from .parameters import rows_of
 from .placeholders import refuse_unknown, stands
-from .shell import Reader, is_bash, shell_of
+from .shell import Reader, is_bash, marks_of, shell_of
 from .substitution import VERBATIM, FileTemplate, compile_file_template, compile_verbatim, not_an_option, template_of
 
 #: what no shell splits, expands or takes for the end of a command
@@ -268,8 +268,12 @@ def _read(text: str, shell: str) -> Reader | None:
 
 
 def _offsets(text: str, of: Commands) -> Sequence[tuple[int, int]]:
-    reader = _read(text, of.shell) if "<[" in text and not of.anywhere else None
-    return () if reader is None else reader.marks
+    if "<[" not in text or of.anywhere or is_bash(shell_of(text, of.shell)) is None:
+        return ()
+    try:
+        return marks_of(text)
+    except SpecError:  # a monitor's own text, which nobody has checked
+        return ()
 
 
 def _command(text: str, of: Commands) -> str:

@@ -1,7 +1,7 @@
-"""Marks and the files that they lead to: asked once, when commands are submitted, with a word on those that lead nowhere.
+"""Marks and the files that they lead to: asked once, when commands are submitted, and said if nowhere.
 
-A mark that is no input used to give no placement, no change that ``--resume`` sees, and no word. It never refuses a run: the
-command may know better what its words mean.
+A mark that is no input gives no placement, and no change that ``--resume`` sees. That is said, and never refuses a run:
+the command may know better what its words mean.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def resolve_marks(files: FileSystems, commands: Commands, cwd: str) -> tuple[Com
     glued = dict.fromkeys(text for at in range(min(len(commands), CHECKED)) for text in commands.unmarked(at))
     if glued:
         said.append(
-            f"no mark, but a redirection to the shell: {_shown(dict.fromkeys(glued, ''))}; a mark is a word of its own, "
-            "with blanks around it"
+            f"no mark, but a redirection to the shell: {_shown(dict.fromkeys(glued, ''))}; a mark is a word of its "
+            "own, with blanks around it"
         )
     return with_found(commands, found) if found else commands, said
 

@@ -20,6 +20,7 @@ Found: TypeAlias = Mapping[str, Sequence[str]]
 _ANYWHERE: Final = re.compile(r"<\[(.+?)\]>", re.DOTALL)
 _CLOSED: Final = re.compile(r"""(?:[^'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")*""", re.DOTALL)
 _VARIABLE: Final = re.compile(r"\$(?:[A-Za-z_]\w*|\{[^}]*\}?|[0-9@*#?$!-])")
+_PLAIN: Final = re.compile(r"[\w./:@+,=\-]+")
 _SEQUENCE: Final = re.compile(r"(-?\d+)\.\.(-?\d+)|([A-Za-z])\.\.([A-Za-z])")
 _SPECIAL: Final = frozenset("*?[")
 #: as many words may one pair of braces make
@@ -95,6 +96,8 @@ def words_of(text: str, name: str | None = None) -> tuple[Word, ...]:
     name : str, optional
         What ``%f%`` stands for.
     """
+    if name is None and _PLAIN.fullmatch(text):
+        return (Word(text, name=text),)
     found: list[Word] = []
     for written, chars, variable in _split(text, name):
         if variable:

@@ -37,6 +37,12 @@ _ASSIGNS: Final = re.compile(r"[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=")
 _HEAD: Final = re.compile(r"\([ \t]*\)")
 #: what stands after them in [[ ]] is a pattern
 _COMPARES: Final = frozenset({"=~", "==", "=", "!="})
+#: a text of plain words, quotes that close, redirections of their own and plain marks
+_QUICK: Final = re.compile(
+    r"""(?>[^\n'"\\`$#<>(){}\[!]++|'[^'\n]*+'|"[^"\\`$\n]*+"|\$\w++|[0-9]?>>?[ ]?[\w./]|<[ ]?[\w./]|2>&1"""
+    r"""|(?:^|(?<=[ \t;&|]))<\[(?=[ ]*[^ \]])[\w./:*?~+,@=\- ]++\]>(?=[ \t;&|]|$))*+"""
+)
+_QUOTED_OR_MARK: Final = re.compile(r"""'[^']*'|"[^"]*"|<\[[^\]]*\]>""")
 _SHEBANG: Final = re.compile(r"#![ \t]*([^\n]+)")
 #: shells whose texts are read here, bash apart
 _POSIX: Final = frozenset({"sh", "dash", "ash", "ksh", "mksh", "zsh", "yash"})
@@ -54,6 +60,21 @@ def shell_of(text: str, shell: str = "") -> str:
 def is_bash(name: str) -> bool | None:
     """Say whether a shell is bash; None when it is no shell whose texts are read here."""
     return True if name == "bash" else False if name in _POSIX else None
+
+
+def marks_of(text: str) -> list[tuple[int, int]]:
+    """Return where each ``<[`` stands, and the ``]>`` that belongs to it, in a text without ``%f%``.
+
+    Raises
+    ------
+    SpecError
+        A quote or bracket is not closed.
+    """
+    if _QUICK.fullmatch(text):
+        return [(found.start(), found.end() - 2) for found in _QUOTED_OR_MARK.finditer(text) if found[0][0] == "<"]
+    reader = Reader(text)
+    reader.read()
+    return reader.marks
 
 
 class Reader(Quotes):
