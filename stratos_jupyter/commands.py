@@ -1,5 +1,9 @@
 """The commands of a call: a template and its parameters, or commands as they are.
 
+What a user gives goes through `glob_commands`, `template_commands` or `explicit_commands`, which refuse what cannot be
+meant. What a journal holds has been through them, or through those of an older version: `commands_from_record` checks
+nothing, and takes marks for what they were then.
+
 PURE: no I/O, no clock. Commands are kept as a template and its parameters, and expanded when asked for, one at a
 time: 100,000 tasks are a list of 100,000 names.
 
@@ -9,20 +13,24 @@ Text and names that are not UTF-8 travel as surrogate escapes (PEP 383) througho
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
+from .command_lines import read_lines, refuse_incomplete, unix_text, why_incomplete
+from .copies import with_copies
 from .errors import SpecError
-from .substitution import FileTemplate, compile_file_template, not_an_option
-from .values import rows_of
+from .marks import Found, Mark, files_of, marked_anywhere, unmarked, unmarked_anywhere, words_of
+from .parameters import rows_of
+from .placeholders import refuse_unknown, stands
+from .shell import Reader, is_bash, marks_of, shell_of
+from .substitution import VERBATIM, FileTemplate, compile_file_template, compile_verbatim, not_an_option, template_of
 
-_BRACKETS: Final = re.compile(r"<\[(.+?)\]>", re.DOTALL)
-# Text in which each quote is closed: what follows stands in none.
-_CLOSED: Final = re.compile(r"""(?:[^'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")*""", re.DOTALL)
-# A single letter is left alone unless it is known: `date +%Y%m%d` and printf '%d%s' are common.
-_PLACEHOLDER: Final = re.compile(r"%(\w+)%")
+#: what no shell splits, expands or takes for the end of a command
+_PLAIN_VALUE: Final = re.compile(r"[\w./:=@%+,\-]+")
+#: how many rows a message names
+_SHOWN: Final = 3
+_CURE: Final = "a value that is no shell text of its own goes through shlex.quote"
 
 
 class Commands(Protocol):
@@ -34,8 +42,24 @@ class Commands(Protocol):
 
     def __len__(self) -> int: ...
 
+    @property
+    def shell(self) -> str:
+        """What reads the texts, unless their first line ``#!`` says so; '' is bash."""
+
+    @property
+    def found(self) -> Found:
+        """What the patterns in marks have found; see `with_found`."""
+
+    @property
+    def anywhere(self) -> bool:
+        """Whether marks are taken out wherever they stand, as 0.1.0 did."""
+
+    @property
+    def may_mark(self) -> bool:
+        """Whether there may be marks."""
+
     def command(self, index: int) -> str:
-        """Return the shell text, without ``<[ ]>``."""
+        """Return the shell text, without marks."""
 
     def values(self, index: int) -> tuple[str, ...]:
         """Return a value for each placeholder."""
@@ -49,6 +73,12 @@ class Commands(Protocol):
     def copies(self, index: int) -> tuple[str, ...]:
         """Return the URLs of which the command finds copies, the file's apart."""
 
+    def marks(self, index: int) -> tuple[Mark, ...]:
+        """Return the marks of a command: where their words stand in it, and what these lead to."""
+
+    def unmarked(self, index: int) -> tuple[str, ...]:
+        """Return what looks like a mark, but is a redirection to a shell."""
+
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
 
@@ -61,18 +91,30 @@ class GlobCommands:
     files: Sequence[str]
     template: FileTemplate
     fetch: bool = False  # %f% is a copy, of which only the node knows where it is
+    shell: str = ""  # what reads the text, unless its first line says so; '' is bash
+    found: Found = field(default_factory=dict)
+    anywhere: bool = False  # 0.1.0 took marks out wherever they stood
 
     @property
     def placeholders(self) -> tuple[str, ...]:
         """The one column, ``file``."""
         return ("file",)
 
+    @property
+    def may_mark(self) -> bool:
+        """Whether there may be marks."""
+        return "<[" in self.text
+
     def __len__(self) -> int:
         return len(self.files)
 
     def command(self, index: int) -> str:
         """Return the shell text with the file's name in the place of ``%f%``, quoted as that place needs."""
-        return self.template.by_variable() if self.fetch else self.template.expand(self.files[index])
+        return self._with_copies(index)[0] if self.fetch else self.template.expand(self.files[index])
+
+    def _with_copies(self, index: int) -> tuple[str, tuple[str, ...]]:
+        text = self.template.by_variable()
+        return with_copies(text, self.marks(index), self.found, self.files[index]) if self.may_mark else (text, ())
 
     def values(self, index: int) -> tuple[str, ...]:
         """Return the file's name."""
@@ -83,19 +125,33 @@ class GlobCommands:
         return not_an_option(self.files[index])
 
     def inputs(self, index: int) -> tuple[str, ...]:
-        """Return the file, and what stands in brackets."""
+        """Return the file, and those that marks lead to."""
         name = self.files[index]
-        marked = (path.replace("%f%", name) for path in marked_paths(self.text))
-        return tuple(dict.fromkeys((name, *marked)))
+        if self.anywhere:
+            return tuple(dict.fromkeys((name, *marked_anywhere(self.text, name))))
+        return tuple(dict.fromkeys((name, *files_of(self.marks(index), self.found))))
+
+    def marks(self, index: int) -> tuple[Mark, ...]:
+        """Return the marks of a command."""
+        if self.anywhere or not self.template.marks:
+            return ()
+        name = self.files[index]
+        spans = self.template.spans(name, variable=self.fetch)
+        held = (mark[-1] for mark in self.template.marks)
+        return tuple(Mark(*span, words_of(text, name)) for span, text in zip(spans, held, strict=True))
+
+    def unmarked(self, index: int) -> tuple[str, ...]:
+        """Return what looks like a mark, but is a redirection to a shell."""
+        return _unmarked(self.text, self)
 
     def copies(self, index: int) -> tuple[str, ...]:
-        """Return nothing."""
-        return ()
+        """Return the URLs of which the command finds copies, the file's apart."""
+        return self._with_copies(index)[1] if self.fetch else ()
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
         record = {"kind": "glob", "text": self.text, "files": list(self.files)}
-        return {**record, "fetch": True} if self.fetch else record
+        return {**record, **({"fetch": True} if self.fetch else {}), **_reading(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +163,21 @@ class TemplateCommands:
     rows: Sequence[tuple[str, ...]]
     pieces: tuple[str, ...]  # the text between the places; one more than there are places
     places: tuple[int, ...]  # which value stands in each place
+    shell: str = ""
+    found: Found = field(default_factory=dict)
+    anywhere: bool = False
+    fetch: bool = False  # URLs in marks are copies
+
+    @property
+    def may_mark(self) -> bool:
+        """Whether there may be marks."""
+        return "<[" in self.text or any("<[" in value for row in self.rows for value in row)
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def _expand(self, index: int) -> str:
+    def expanded(self, index: int) -> str:
+        """Return the text with the row's values in their places, and its marks."""
         row = self.rows[index]
         parts = [self.pieces[0]]
         for place, piece in zip(self.places, self.pieces[1:], strict=True):
@@ -120,7 +186,7 @@ class TemplateCommands:
 
     def command(self, index: int) -> str:
         """Return the shell text with the row's values in their places, verbatim."""
-        return strip_brackets(self._expand(index))
+        return _command(self.expanded(index), self, self.fetch)[0]
 
     def values(self, index: int) -> tuple[str, ...]:
         """Return the row."""
@@ -131,16 +197,25 @@ class TemplateCommands:
         return None
 
     def inputs(self, index: int) -> tuple[str, ...]:
-        """Return what stands in brackets."""
-        return tuple(dict.fromkeys(marked_paths(self._expand(index))))
+        """Return the files that marks lead to."""
+        return _inputs(self.expanded(index), self)
+
+    def marks(self, index: int) -> tuple[Mark, ...]:
+        """Return the marks of a command."""
+        return _marks(self.expanded(index), self)
+
+    def unmarked(self, index: int) -> tuple[str, ...]:
+        """Return what looks like a mark, but is a redirection to a shell."""
+        return _unmarked(self.expanded(index), self)
 
     def copies(self, index: int) -> tuple[str, ...]:
-        """Return nothing."""
-        return ()
+        """Return the URLs of which the command finds copies."""
+        return _command(self.expanded(index), self, self.fetch)[1] if self.fetch else ()
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
-        return {"kind": "template", "text": self.text, "names": list(self.placeholders), "rows": list(self.rows)}
+        record = {"kind": "template", "text": self.text, "names": list(self.placeholders), "rows": list(self.rows)}
+        return {**record, **({"fetch": True} if self.fetch else {}), **_reading(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +223,27 @@ class ExplicitCommands:
     """Commands as they are."""
 
     texts: Sequence[str]
+    shell: str = ""
+    found: Found = field(default_factory=dict)
+    anywhere: bool = False
+    fetch: bool = False
 
     @property
     def placeholders(self) -> tuple[str, ...]:
         """No column."""
         return ()
 
+    @property
+    def may_mark(self) -> bool:
+        """Whether there may be marks."""
+        return any("<[" in text for text in self.texts)
+
     def __len__(self) -> int:
         return len(self.texts)
 
     def command(self, index: int) -> str:
         """Return the shell text."""
-        return strip_brackets(self.texts[index])
+        return _command(self.texts[index], self, self.fetch)[0]
 
     def values(self, index: int) -> tuple[str, ...]:
         """Return nothing."""
@@ -170,42 +254,107 @@ class ExplicitCommands:
         return None
 
     def inputs(self, index: int) -> tuple[str, ...]:
-        """Return what stands in brackets."""
-        return tuple(dict.fromkeys(marked_paths(self.texts[index])))
+        """Return the files that marks lead to."""
+        return _inputs(self.texts[index], self)
+
+    def marks(self, index: int) -> tuple[Mark, ...]:
+        """Return the marks of a command."""
+        return _marks(self.texts[index], self)
+
+    def unmarked(self, index: int) -> tuple[str, ...]:
+        """Return what looks like a mark, but is a redirection to a shell."""
+        return _unmarked(self.texts[index], self)
 
     def copies(self, index: int) -> tuple[str, ...]:
-        """Return nothing."""
-        return ()
+        """Return the URLs of which the command finds copies."""
+        return _command(self.texts[index], self, self.fetch)[1] if self.fetch else ()
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
-        return {"kind": "explicit", "commands": list(self.texts)}
+        record = {"kind": "explicit", "commands": list(self.texts)}
+        return {**record, **({"fetch": True} if self.fetch else {}), **_reading(self)}
 
 
-def strip_brackets(text: str) -> str:
-    """Return `text` with ``<[path]>`` as plain ``path``."""
-    return _BRACKETS.sub(r"\1", text) if "<[" in text else text
+# -- marks --------------------------------------------------------------------------------------------------
 
 
-def marked_paths(text: str) -> list[str]:
-    """Return what stands in ``<[ ]>``, as the shell will read it: ``<['two words']>`` marks the file ``two words``."""
-    if "<[" not in text:
-        return []
-    return [_unquoted(found[1], text[: found.start()]) for found in _BRACKETS.finditer(text)]
-
-
-def _unquoted(word: str, before: str) -> str:
-    """Return a word without its quotes, unless it stands within some, or is none."""
-    if not any(char in word for char in "'\"\\") or not _CLOSED.fullmatch(before):
-        return word
+def _read(text: str, shell: str) -> Reader | None:
+    """Read a text that has no ``%f%``; return None where no shell that is known here can."""
+    if is_bash(shell_of(text, shell)) is None:
+        return None
+    reader = Reader(text)
     try:
-        words = shlex.split(word)
-    except ValueError:
-        return word
-    return words[0] if len(words) == 1 else word
+        reader.read()
+    except SpecError:  # a monitor's own text, which nobody has checked
+        return None
+    return reader
 
 
-def glob_commands(text: str, files: Sequence[str], fetch: bool = False) -> GlobCommands:
+def _offsets(text: str, of: Commands) -> Sequence[tuple[int, int]]:
+    if "<[" not in text or of.anywhere or is_bash(shell_of(text, of.shell)) is None:
+        return ()
+    try:
+        return marks_of(text)
+    except SpecError:  # a monitor's own text, which nobody has checked
+        return ()
+
+
+def _command(text: str, of: Commands, fetch: bool) -> tuple[str, tuple[str, ...]]:
+    """Return a command without marks, and of what it finds copies."""
+    if "<[" not in text:
+        return text, ()
+    if of.anywhere:
+        return unmarked_anywhere(text), ()
+    command = unmarked(text, _offsets(text, of))
+    return with_copies(command, _marks(text, of), of.found) if fetch else (command, ())
+
+
+def _marks(text: str, of: Commands) -> tuple[Mark, ...]:
+    # Before the words of each mark, its own <[ has gone, and both ends of the marks before it.
+    return tuple(
+        Mark(begin - 4 * number, end - 2 - 4 * number, words_of(text[begin + 2 : end]))
+        for number, (begin, end) in enumerate(_offsets(text, of))
+    )
+
+
+def _unmarked(text: str, of: Commands) -> tuple[str, ...]:
+    reader = _read(text, of.shell) if "<[" in text and not of.anywhere else None
+    if reader is None:
+        return ()
+    return tuple(text[at : text.find("]>", at) + 2] for at in sorted(reader.unmarked))
+
+
+def _inputs(text: str, of: Commands) -> tuple[str, ...]:
+    if "<[" not in text:
+        return ()
+    return marked_anywhere(text) if of.anywhere else files_of(_marks(text, of), of.found)
+
+
+def _reading(commands: Commands) -> dict[str, Any]:
+    """Return what a record must say of how its texts are read."""
+    if commands.anywhere:
+        return {}
+    found = {key: list(names) for key, names in commands.found.items()}
+    more = {"shell": commands.shell, "found": found}
+    return {"marks": "words", **{name: value for name, value in more.items() if value}}
+
+
+def with_found(commands: Commands, found: Found) -> Commands:
+    """Return the same commands, told what the patterns in their marks have found."""
+    assert isinstance(commands, GlobCommands | TemplateCommands | ExplicitCommands)
+    return replace(commands, found=found)
+
+
+def with_fetch(commands: Commands) -> Commands:
+    """Return the same commands, which find copies of the URLs in their marks."""
+    assert isinstance(commands, GlobCommands | TemplateCommands | ExplicitCommands)
+    return replace(commands, fetch=True)
+
+
+# -- what users give ----------------------------------------------------------------------------------------
+
+
+def glob_commands(text: str, files: Sequence[str], fetch: bool = False, shell: str = "") -> GlobCommands:
     """Return a command for each file.
 
     Parameters
@@ -216,41 +365,88 @@ def glob_commands(text: str, files: Sequence[str], fetch: bool = False) -> GlobC
         The names.
     fetch : bool
         Whether the command is to find a copy, whose name its node gives it, instead of the file itself.
+    shell : str
+        What reads the text, unless its first line ``#!`` says so; '' is bash.
 
     Raises
     ------
     SpecError
-        There is no ``%f%``, or one stands where no name can be quoted.
+        There is no ``%f%``, one stands where no name can be quoted, or the text does not end.
     """
-    if re.search(r"%c\d*%", text):
+    text = unix_text(text)
+    if stands(text, "c"):
         raise SpecError("%c% belongs to a template; in a glob %f% is the file's name")
-    _refuse_unknown(text, ("f",))
-    template = compile_file_template(strip_brackets(text))
+    refuse_unknown(text, ("f",))
+    reads = is_bash(shell_of(text, shell))
+    if reads is None:
+        template = _verbatim(text, files, fetch, shell_of(text, shell))
+    else:
+        reader = Reader(text, bash=reads)
+        reader.read()
+        _refuse_open(reader, shell_of(text, shell))
+        template = template_of(reader)
     if not template.count and "STRATOS_FILE" not in text:
         raise SpecError("the command names no file, so every task would do the same: write %f% where its name belongs")
-    return GlobCommands(text, files, template, fetch)
+    return GlobCommands(text, files, template, fetch, shell)
 
 
-def template_commands(text: str, params: object) -> TemplateCommands:
+def _verbatim(text: str, files: Sequence[str], fetch: bool, name: str) -> FileTemplate:
+    """Return the template of a script that no shell reads, in which names stand as they are if nothing is special."""
+    template = compile_verbatim(text)
+    if not template.count:
+        return template
+    cure = (
+        f"{name} finds it in its environment, as STRATOS_FILE: os.environ['STRATOS_FILE'] in Python, "
+        '"$STRATOS_FILE" in a shell'
+    )
+    if fetch:
+        raise SpecError(f"a copy's name is not known before its task runs, so %f% cannot stand in a script of {name}: "
+                        f"{cure}")  # fmt: skip
+    special = [file for file in files if not VERBATIM.fullmatch(not_an_option(file))]
+    if special:
+        shown = ", ".join(repr(file)[:60] for file in special[:_SHOWN])
+        more = f" and {len(special) - _SHOWN:,} more" if len(special) > _SHOWN else ""
+        raise SpecError(f"%f% cannot be quoted for {name}, and these names need it: {shown}{more}; {cure}")
+    return template
+
+
+def _refuse_open(reader: Reader, name: str) -> None:
+    """Refuse a script of which a part is missing; zsh has a grammar of its own."""
+    wrong = sorted(reader.unfinished + reader.stray)
+    if wrong and name != "zsh":
+        shown = "; ".join(f"line {reader.text.count(chr(10), 0, at) + 1}: {what}" for at, what in wrong[:_SHOWN])
+        raise SpecError(f"the command is not complete: {shown}")
+
+
+def template_commands(text: str, params: object, shell: str = "") -> TemplateCommands:
     """Return a command for each row of parameters.
 
     Parameters
     ----------
     text : str
         Shell text; each ``%c%`` stands for the next value of the row, ``%name%`` for the column of that name.
-    params : list of str, list of lists, dict of columns, or DataFrame
-        A string is split at commas and its parts are stripped. Columns of a list are named ``c1`` to ``cn``.
+    params : object
+        As `rows_of` has them: lists, records, a dict of columns, a DataFrame, an array.
+    shell : str
+        What reads the text, unless its first line ``#!`` says so; '' is bash.
 
     Raises
     ------
     SpecError
-        There are no rows; a row has another number of values than there are places, and which; a placeholder is
-        unknown.
+        There are no rows; a row has another number of values than there are places, and which; a value is missing or
+        cannot stand in a command; a placeholder is unknown; the text does not end.
     """
+    text = unix_text(text)
     names, rows = rows_of(params)
-    if "%f%" in text and "f" not in names:
+    if "f" not in names and "%f%" in text and stands(text, "f"):
         raise SpecError("%f% belongs to a glob; in a template %c% is the next value of a row, %name% a column's")
-    _refuse_unknown(text, ("c", *names))
+    refuse_unknown(text, ("c", *names))
+    made = _template(text, names, rows, shell)
+    _refuse_incomplete_rows(made)
+    return made
+
+
+def _template(text: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]], shell: str) -> TemplateCommands:
     known = sorted((re.escape(name) for name in names), key=len, reverse=True)
     # Without a column of its own named c, %c% is the next value.
     positional = "c" not in names
@@ -275,23 +471,108 @@ def template_commands(text: str, params: object) -> TemplateCommands:
         shown = "; ".join(f"row {row} ({', '.join(rows[row])!s:.60}) has {len(rows[row])} values" for row in wrong[:3])
         more = f"; and {len(wrong) - 3} rows more" if len(wrong) > 3 else ""
         raise SpecError(f"{wanted}, but {shown}{more}")
-    return TemplateCommands(text, names, rows, tuple(found[::2]), places)
+    return TemplateCommands(text, names, rows, tuple(found[::2]), places, shell)
 
 
-def explicit_commands(commands: Sequence[str]) -> ExplicitCommands:
+def _refuse_incomplete_rows(commands: TemplateCommands) -> None:
+    """Refuse rows whose values open a quote or a loop, or end the command that they stand in."""
+    wrong, plain = [], False
+    for number, row in enumerate(commands.rows):
+        special = not all(map(_PLAIN_VALUE.fullmatch, row))
+        if not special and plain:
+            continue  # the same words as in a row that has been read
+        plain = plain or not special
+        why = why_incomplete(commands.expanded(number), commands.shell, heredocs=True)
+        if not special and why:
+            raise SpecError(f"the command is not complete: {why}")
+        why = why or (_ended_by_value(commands, number) if any("\n" in value for value in row) else "")
+        if why:
+            wrong.append(f"row {number} ({', '.join(row)!r:.60}): {why}")
+    if wrong:
+        more = f"; and {len(wrong) - _SHOWN:,} rows more" if len(wrong) > _SHOWN else ""
+        raise SpecError(f"with these values the command is not complete: {'; '.join(wrong[:_SHOWN])}{more}; {_CURE}")
+
+
+def _ended_by_value(commands: TemplateCommands, number: int) -> str:
+    """Say that a newline in a value ends a command, unless it stands in quotes."""
+    reader = _read(commands.expanded(number), commands.shell)
+    ends = set(reader.ends) if reader is not None else set()
+    at = 0
+    for place, piece in zip(commands.places, commands.pieces, strict=False):
+        at += len(piece)
+        value = commands.rows[number][place]
+        if any(at + offset in ends for offset, char in enumerate(value) if char == "\n"):
+            return f"a newline in the value of {commands.placeholders[place]} ends the command"
+        at += len(value)
+    return ""
+
+
+def explicit_commands(commands: Sequence[str], shell: str = "") -> ExplicitCommands:
     """Return commands as they are.
+
+    Parameters
+    ----------
+    commands : sequence of str
+        Shell texts, of several lines each if need be.
+    shell : str
+        What reads them, unless their first line ``#!`` says so; '' is bash.
 
     Raises
     ------
     SpecError
-        There is none, or one that is blank or no text.
+        There is none; one is blank, no text or not complete; one has a placeholder.
     """
+    made = plain_commands(commands, shell)
+    made = replace(made, texts=tuple(unix_text(text) for text in made.texts))
+    refuse_incomplete([(f"command {index}", text) for index, text in enumerate(made.texts)], shell)
+    _refuse_placeholders((f"command {index}", text) for index, text in enumerate(made.texts))
+    return made
+
+
+def explicit_lines(text: str, shell: str = "", *, semicolons: bool = False) -> ExplicitCommands:
+    """Return the commands of a cell, one a line, or of a string, between newlines and semicolons.
+
+    Parameters
+    ----------
+    text : str
+        The commands. A first line ``#!INTERPRETER`` belongs to each of them.
+    shell : str
+        What reads them otherwise; '' is bash.
+    semicolons : bool
+        Whether a semicolon ends a command, outside quotes and loops.
+
+    Raises
+    ------
+    SpecError
+        There is none; lines are no complete commands, and which; one has a placeholder.
+    """
+    lines = read_lines(text, shell, semicolons=semicolons)
+    _refuse_placeholders((f"line {line.number}", line.text) for line in lines.commands)
+    return plain_commands(lines.texts(), shell)
+
+
+def _refuse_placeholders(commands: Iterable[tuple[str, str]]) -> None:
+    for label, text in commands:
+        if "%" not in text:
+            continue
+        if stands(text, "fc"):
+            raise SpecError(
+                f"{label} {text!r:.60}: %f% belongs to a glob, %c% to a template; an explicit command is run as it is"
+            )
+        try:
+            refuse_unknown(text, ())
+        except SpecError as error:
+            raise SpecError(f"{label} {text!r:.60}: {error}") from None
+
+
+def plain_commands(commands: Sequence[str], shell: str = "") -> ExplicitCommands:
+    """Return commands as they are, whatever they say; raises SpecError for those that are blank or no text."""
     bad = [f"command {index} is {command!r:.60}" for index, command in enumerate(commands) if not _is_text(command)]
     if bad:
         raise SpecError("each command must be a text that is not blank: " + "; ".join(bad[:5]))
     if not commands:
         raise SpecError("there is no command to run: write one on each line")
-    return ExplicitCommands(tuple(commands))
+    return ExplicitCommands(tuple(commands), shell)
 
 
 def _is_text(command: object) -> bool:
@@ -300,6 +581,9 @@ def _is_text(command: object) -> bool:
 
 def chosen(commands: Commands, indices: Sequence[int]) -> Commands:
     """Return those commands of a call, in that order."""
+    if commands.found:
+        used = {word.pattern for index in indices for mark in commands.marks(index) for word in mark.words}
+        commands = with_found(commands, {pattern: commands.found[pattern] for pattern in used & commands.found.keys()})
     match commands:
         case GlobCommands():
             return replace(commands, files=[commands.files[index] for index in indices])
@@ -310,26 +594,27 @@ def chosen(commands: Commands, indices: Sequence[int]) -> Commands:
     raise TypeError(f"cannot choose among {type(commands).__name__}")
 
 
+# -- what is recorded ---------------------------------------------------------------------------------------
+
+
 def commands_from_record(record: Mapping[str, Any]) -> Commands:
-    """Return the commands that `Commands.to_record` described."""
+    """Return the commands that `Commands.to_record` described; nothing is refused that has once been run."""
+    found, shell = record.get("found", {}), record.get("shell", "")
+    old = "marks" not in record
+    made: Commands
     match record["kind"]:
         case "glob":
-            return glob_commands(record["text"], record["files"], record.get("fetch", False))
+            text = record["text"]
+            read = unmarked_anywhere(text) if old else text
+            if not old and is_bash(shell_of(text, shell)) is None:
+                template = compile_verbatim(read)
+            else:
+                template = compile_file_template(read)
+            made = GlobCommands(text, record["files"], template, shell=shell)
         case "template":
-            columns = {name: [row[i] for row in record["rows"]] for i, name in enumerate(record["names"])}
-            return template_commands(record["text"], columns)
+            made = _template(record["text"], tuple(record["names"]), [tuple(row) for row in record["rows"]], shell)
         case "explicit":
-            return explicit_commands(record["commands"])
+            made = plain_commands(record["commands"], shell)
         case kind:
             raise SpecError(f"commands of kind {kind!r} are of another version")
-
-
-def _refuse_unknown(text: str, known: Sequence[str]) -> None:
-    unknown = {name for name in _PLACEHOLDER.findall(text) if len(name) > 1 and not name[0].isdigit()} - set(known)
-    if unknown:
-        name = sorted(unknown)[0]
-        raise SpecError(
-            f"unknown placeholder {', '.join(f'%{name}%' for name in sorted(unknown))}; known: "
-            f"{', '.join(f'%{name}%' for name in known)}. To mean the characters themselves write "
-            f'%{name[0]}""{name[1:]}%'
-        )
+    return replace(made, found=found, anywhere=old, fetch=record.get("fetch", False))

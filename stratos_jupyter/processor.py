@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .backend.core.rules import Rules
 from .backend.storage.hdfs import checked_address, plain_access
 from .backend.storage.mounts import parse_mounts
-from .commands import Commands, explicit_commands, template_commands
+from .commands import Commands, explicit_commands, explicit_lines, template_commands
 from .errors import JobHalted, SpecError, StorageError
 from .job import Job
 from .monitors import function_source
@@ -27,10 +28,12 @@ from .session import Session, current
 from .sites import is_local, output_limit
 from .spec import JobSpec, OutputMode
 from .stream import Outputs, Stream
-from .values import as_number, parse_duration_s, parse_size_mib, split_explicit
+from .values import as_number, parse_duration_s, parse_size_mib
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 
 class _Unset:
@@ -135,7 +138,8 @@ class Processor:
         Where files on HDFS are looked for: ``"http://HOST:9870"``, ``"nn1:9870;nn2:9870"``, or an alias of
         ``~/.hdfscli.cfg``. When not given, the setting ``hdfs``, from ``%config`` or ``STRATOS_HDFS``.
     fetch : bool
-        Whether ``%f%`` of a file behind a URL, as ``hdfs:/PATH``, is a copy on the task's node, removed after the task.
+        Whether ``%f%`` of a file behind a URL, as ``hdfs:/PATH``, and ``<[hdfs:/PATH]>``, are copies on the task's
+        node, removed after the task.
 
     Raises
     ------
@@ -426,11 +430,18 @@ class Processor:
         return glob_on(files, spec, command, pattern, absolute=not is_local(spec.master))
 
     def _add(self, commands: Commands) -> range:
-        return self._job.add(commands, self._session.surroundings(self._job.spec))
+        commands, said = self._session.resolve(self._job.spec, commands)
+        tasks = self._job.add(commands, self._session.surroundings(self._job.spec))
+        for one in said:
+            log.warning("%s: %s", self._job.job_id, one)
+            self._job.notice(one)
+        return tasks
 
 
-def _explicit(commands: str | Sequence[str]) -> Commands:
-    return explicit_commands(split_explicit(commands) if isinstance(commands, str) else list(commands))
+def _explicit(commands: str | Iterable[str]) -> Commands:
+    if isinstance(commands, str):
+        return explicit_lines(commands, semicolons=True)
+    return explicit_commands(list(commands))
 
 
 def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) -> JobSpec:

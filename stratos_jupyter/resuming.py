@@ -310,6 +310,7 @@ def resume(
         Its record cannot be read.
     """
     spec = session.check(spec, commands)
+    commands, said = session.resolve(spec, commands)
     around = session.surroundings(spec)
     env = env_key(session.home, spec, around.env)
     inputs, changed_at = input_keys(commands, spec.cwd, session.files(spec).look if spec.hdfs else None)
@@ -343,6 +344,8 @@ def resume(
     if work.added:
         added = chosen(commands, work.added), around, keys_of(env, [inputs[place] for place in work.added])
     job.renew(added, work.superseded, work.restored, work.again)
+    for one in said:
+        job.notice(one)
     return job, work.tally
 
 

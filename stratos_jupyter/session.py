@@ -170,6 +170,10 @@ class Session:
             self._placing.check(spec, commands)
         return spec
 
+    def resolve(self, spec: JobSpec, commands: Commands) -> tuple[Commands, list[str]]:
+        """Return commands, told what the marks in them find, and what is to be said of marks that are no inputs."""
+        return self._placing.resolve(spec, commands)
+
     def files(self, spec: JobSpec) -> FileSystems:
         """Return the file systems that a job's inputs are on."""
         return self._placing.files(spec)
@@ -217,6 +221,9 @@ class Session:
             It cannot be recorded; nothing has started.
         """
         spec = self.check(spec, commands)
+        said: list[str] = []
+        if commands is not None:
+            commands, said = self.resolve(spec, commands)
         with self._lock:
             run, folder = new_run(self.home, spec.job_id)
             try:
@@ -233,6 +240,8 @@ class Session:
         if commands is not None:
             around = self.surroundings(spec)
             job.add(commands, around, keys or Keys(env_key(self.home, spec, around.env)))
+        for one in said:
+            job.notice(one)
         if not keep_open:
             job.close()
         return job

@@ -197,6 +197,52 @@ def test_an_hdfs_that_stays_away_loses_attempts_and_spends_no_retry(
         assert "Connection refused" in row.note
 
 
+def test_marked_files_are_fetched_in_every_kind_of_cell(
+    hdfs: Hdfs, folder: str, session: Session, cell: Cell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("s_1.fits", "s_2.fits", "s_10.fits", "s_1.fits.idx", "two words", "dark.fits"):
+        put(hdfs.url, f"{folder}/{name}", f"<{name}>".encode())
+    (tmp_path / "here.txt").write_text("<here>")
+    here, hdfs_options = tmp_path / "here.txt", f"--hdfs {hdfs.url} --fetch --wait"
+    cell(
+        f"explicit {hdfs_options} --job e",
+        f"""cat <[hdfs:{folder}/s_1.fits]> <['hdfs:{folder}/two words']> {here}
+f=$(basename <[hdfs:{folder}/dark.fits]>); echo "$f"
+cat <[hdfs:{folder}/s_*.fits]>
+cat < <[hdfs:{folder}/dark.fits]>; cat <[{here}]>
+cat <[{hdfs.rpc}{folder}/dark.fits]> <[hdfs:{folder}/s_{{2,10}}.fits]> <[{hdfs.rpc}{folder}/dark.fits]>""",
+    )
+    job = session.job("e")
+    assert job.df.stderr.tolist() == [""] * 5
+    assert job.df.stdout.tolist() == [
+        "<s_1.fits><two words><here>", "dark.fits\n", "<s_1.fits><s_2.fits><s_10.fits>",
+        "<dark.fits><here>", "<dark.fits><s_2.fits><s_10.fits><dark.fits>",
+    ]  # fmt: skip
+    assert job.commands.command(0) == f'cat "$STRATOS_COPY_1" "$STRATOS_COPY_2" {here}'
+    assert job.commands.inputs(0) == (f"hdfs:{folder}/s_1.fits", f"hdfs:{folder}/two words")
+    cell(f"glob hdfs:{folder}/s_1.fits {hdfs_options} --job g",
+         f"cat <[%f%]> <[%f%.idx]> <[hdfs:{folder}/dark.fits]>; basename %f%")  # fmt: skip
+    assert session.job("g").outputs([0]) == ["<s_1.fits><s_1.fits.idx><dark.fits>s_1.fits\n"]
+    cell(f"glob {tmp_path}/he*.txt {hdfs_options} --job h", f"cat %f% <[hdfs:{folder}/dark.fits]>")
+    assert session.job("h").outputs([0]) == ["<here><dark.fits>"]
+    with Processor("local", job_id="t", hdfs=hdfs.url, fetch=True) as processor:
+        processor.template_batch(f"cat <[hdfs:{folder}/s_%c%.fits]>; echo %c%", [["1", "a"], ["10", "b"]])
+        assert processor.get_results() == ["<s_1.fits>a\n", "<s_10.fits>b\n"]
+    assert commands_from_record(job.commands.record(0, "")).command(0) == job.commands.command(0)
+    for name in "eght":
+        assert copies(session.job(name)) == []
+    for marked, said in [
+        (f"hdfs:{folder}/none*", "no file matches"),
+        (f"hdfs:{folder}/none", "none does not exist"),
+        (f"hdfs:{folder}", "is a directory"),
+    ]:
+        with pytest.raises(SpecError, match=said):
+            cell(f"explicit {hdfs_options} --job x", f"cat <[{marked}]>")
+    capsys.readouterr()
+    cell(f"explicit --hdfs {hdfs.url} --fetch --job n --dry-run", "echo 1")
+    assert "nothing is marked" in capsys.readouterr().out
+
+
 def token_of(hdfs: Hdfs) -> str:
     address = f"{hdfs.url}/webhdfs/v1/?op=GETDELEGATIONTOKEN&user.name=root&renewer=root"
     with urllib.request.urlopen(address, timeout=30) as answer:

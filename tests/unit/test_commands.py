@@ -11,18 +11,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stratos_jupyter.commands import commands_from_record, explicit_commands, glob_commands, template_commands
+from stratos_jupyter.command_lines import read_lines
+from stratos_jupyter.commands import (
+    commands_from_record,
+    explicit_commands,
+    explicit_lines,
+    glob_commands,
+    template_commands,
+)
 from stratos_jupyter.errors import SpecError
 from stratos_jupyter.spec import JobSpec, OutputMode
 from stratos_jupyter.values import (
     parse_columns,
     parse_duration_s,
     parse_size_mib,
-    split_explicit,
-    split_lines,
 )
 from stratos_jupyter.workload import Surroundings, Workload
 from tests.awkward import AWKWARD
+
+
+def split_explicit(text: str) -> list[str]:
+    return read_lines(text, semicolons=True).texts()
+
+
+def split_lines(text: str) -> list[str]:
+    return read_lines(text).texts()
 
 
 def expanded(commands: Any) -> list[str]:

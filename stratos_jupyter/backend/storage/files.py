@@ -106,6 +106,23 @@ class FileSystems:
         looked = {name: known[path] for name, path in paths.items()}
         return {name: None if one is None else (one[1], one[0] / 1000) for name, one in looked.items()}
 
+    def no_files(self, names: Sequence[str], cwd: str) -> list[str]:
+        """Return why each of these names on HDFS is no file that can be read, '' for one that is.
+
+        Raises
+        ------
+        StorageError
+            HDFS cannot say.
+        """
+        if not names:
+            return []
+        paths = [where.path for name in names if (where := self.find(name, cwd)) is not None]
+        hdfs = self.connect()
+        return [
+            "does not exist" if entry is None else str(entry) if isinstance(entry, StorageError) else
+            "is a directory" if entry.is_dir else "" for entry in hdfs.all(hdfs.look, paths)
+        ]  # fmt: skip
+
     def connect(self) -> Hdfs:
         """Return the HDFS; raises StorageError when there is none."""
         with self._lock:
