@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
+from typing import Final
 
-from .backend.storage.mounts import is_url
 from .marks import Found, Mark, Word
+
+#: how a URL on HDFS begins: commands know names alone, and no file system
+_ON_HDFS: Final = "hdfs:/"
 
 
 def with_copies(text: str, marks: Iterable[Mark], found: Found, file: str | None = None) -> tuple[str, tuple[str, ...]]:
@@ -31,7 +34,7 @@ def with_copies(text: str, marks: Iterable[Mark], found: Found, file: str | None
     parts: list[str] = []
     at = 0
     for mark in marks:
-        if not any(is_url(name) for word in mark.words for name in word.files(found)):
+        if not any(name.startswith(_ON_HDFS) for word in mark.words for name in word.files(found)):
             continue
         words = [one for word in mark.words for one in _named(word, found, file, copies)]
         parts += (text[at : mark.start], " ".join(words))
@@ -47,7 +50,7 @@ def _named(word: Word, found: Found, file: str | None, copies: dict[str, int]) -
     for name in names:
         if name == file:
             yield '"$STRATOS_FILE"'
-        elif is_url(name):
+        elif name.startswith(_ON_HDFS):
             yield f'"$STRATOS_COPY_{copies.setdefault(name, len(copies) + 1)}"'
         else:
             yield shlex.quote(name)
