@@ -176,10 +176,10 @@ class Expansion:
     def _without_directories(self, words: Sequence[_Word], results: list[dict[str, Entry]]) -> list[dict[str, Entry]]:
         """Leave out the directories that wildcards find beside files."""
         wild = [not word.start.is_plain and not word.start.pattern.endswith("/") for word in words]
-        has_files = any(not entry.is_dir for found in results for entry in found.values())
         folders = [name for found in results for name, entry in found.items() if entry.is_dir]
         if not folders:
             return results
+        has_files = len(folders) < sum(map(len, results))
         if self._files_only:
             named = [name for word, found in zip(words, results, strict=True) if not word.start.pattern.endswith("/")
                      for name, entry in found.items() if entry.is_dir and word.start.is_plain]  # fmt: skip
@@ -194,7 +194,12 @@ class Expansion:
             {name: entry for name, entry in found.items() if not entry.is_dir} if is_wild or self._files_only else found
             for found, is_wild in zip(results, wild, strict=True)
         ]
-        left_out = [name for all_, some in zip(results, kept, strict=True) for name in all_.keys() - some.keys()]
+        left_out = [
+            name
+            for word, found, some in zip(words, results, kept, strict=True)
+            if not word.start.pattern.endswith("**")  # there it goes without saying
+            for name in found.keys() - some.keys()
+        ]
         if left_out:
             cure = "" if self._files_only else "; a pattern that ends in / finds directories alone"
             log.warning("%s: left out %s, directories beside files%s", self._text, _some(in_order(left_out)), cure)
@@ -220,20 +225,18 @@ class Expansion:
 
     def _joined(self, words: Sequence[_Word], results: Sequence[Mapping[str, Entry]]) -> list[str]:
         """Return all names, each file once."""
-        names: dict[str, None] = {}
+        names: list[str] = []
         seen: set[str] = set()
         may_repeat = len(words) > 1 or ".." in self._text
         for word, found in zip(words, results, strict=True):
-            keep = word.on_hdfs and not self._absolute
-            relative = self._absolute and not is_url(word.text) and word.start.shown != "/"
-            for name in found:
-                if may_repeat:
-                    place = _place(name if keep else os.path.join(self._folder, name), ".." in word.text)
-                    if place in seen:
-                        continue
-                    seen.add(place)
-                names[os.path.join(self._folder, name) if relative else name] = None
-        return list(names)
+            head = self._folder.rstrip("/") + "/" if not is_url(word.text) and word.start.shown != "/" else ""
+            its = list(found)
+            if may_repeat:
+                places = {_place(head + name, ".." in word.text and not word.on_hdfs): name for name in its[::-1]}
+                its = [name for place, name in reversed(places.items()) if place not in seen]
+                seen.update(places)
+            names += [head + name for name in its] if head and self._absolute else its
+        return names
 
     def _remember(self, words: Sequence[_Word], results: Sequence[Mapping[str, Entry]]) -> None:
         """Remember what was seen of files on HDFS."""

@@ -14,6 +14,7 @@ characters: those of a magic line have been read when a pattern comes here, and 
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -197,8 +198,9 @@ def _variables(word: str, environ: Mapping[str, str], wrong: dict[str, None]) ->
             name = found[1] or found[2]
             value = environ.get(name)
             if value is None:
+                near = "".join(f"; did you mean ${one}?" for one in difflib.get_close_matches(name, environ, 1, 0.7))
                 wrong[
-                    f"${name} is not set in the notebook's environment "
+                    f"${name} is not set in the notebook's environment{near} "
                     f"(a Python variable is not in it: os.environ[{name!r}] = ... puts it there)"
                 ] = None
             elif not value and not made and word[found.end() :][:1] == "/":
