@@ -17,6 +17,7 @@ _CONVERSION: Final = re.compile(r"(?:hh|h|ll|l|L|q|j|z|t)[diouxXeEfFgGaAcsp]|[_E
 #: a byte of a URL, followed by another
 _BYTE: Final = re.compile(r"%[0-9A-Fa-f]{2}%[0-9A-Fa-f]{2}")
 _ANY: Final = re.compile(r"%([^%\n]{2,60})%")
+_WORD_BEFORE: Final = re.compile(r"\S+\Z")
 _NEAR: Final = 0.8
 
 
@@ -43,9 +44,8 @@ def _is_format(text: str, match: re.Match[str]) -> bool:
         return True
     if len(name) == 2 and text[match.end() : match.end() + 1].isalpha():  # %Y_%m, %dT%H
         return True
-    before = text[: match.start()].split()
-    return "+%" in text[match.start() - 1 : match.end()] or bool(before and not text[match.start() - 1].isspace()
-                                                                 and "+%" in before[-1])  # fmt: skip
+    word = _WORD_BEFORE.search(text, 0, match.start())
+    return word is not None and word[0].lstrip("'\"").startswith("+")  # date +run_%Y_at_%H
 
 
 def refuse_unknown(text: str, known: Sequence[str]) -> None:
