@@ -115,7 +115,7 @@ def why_incomplete(text: str, shell: str = "", *, heredocs: bool = False) -> str
         return ""
     if "\n" in text or len(text) > LONG:
         return _why(text, shell, heredocs)
-    return _why_alike(_WORD.sub("x", text), shell, heredocs)
+    return _why_alike(_WORD.sub("x", text), shell, heredocs) and _why(text, shell, heredocs)
 
 
 @lru_cache(4096)

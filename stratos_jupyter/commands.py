@@ -354,6 +354,16 @@ def with_fetch(commands: Commands) -> Commands:
 # -- what users give ----------------------------------------------------------------------------------------
 
 
+def reads(spec: object) -> str:
+    """Return the shell of a job, with its options; '' is bash."""
+    return " ".join(getattr(spec, "shell", ()))
+
+
+def _name(shell: str) -> str:
+    name = shell_of("", shell)
+    return "" if name == "bash" else name
+
+
 def glob_commands(text: str, files: Sequence[str], fetch: bool = False, shell: str = "") -> GlobCommands:
     """Return a command for each file.
 
@@ -376,18 +386,23 @@ def glob_commands(text: str, files: Sequence[str], fetch: bool = False, shell: s
     text = unix_text(text)
     if stands(text, "c"):
         raise SpecError("%c% belongs to a template; in a glob %f% is the file's name")
+    if "%f%%" in text:
+        raise SpecError(
+            "%f%% is either printf's %f and a percent sign or the file's name and one: write %0f%% for a number, "
+            "\"%f%\"'%' for the name"
+        )
     refuse_unknown(text, ("f",))
-    reads = is_bash(shell_of(text, shell))
-    if reads is None:
+    bash = is_bash(shell_of(text, shell))
+    if bash is None:
         template = _verbatim(text, files, fetch, shell_of(text, shell))
     else:
-        reader = Reader(text, bash=reads)
+        reader = Reader(text, bash=bash)
         reader.read()
         _refuse_open(reader, shell_of(text, shell))
         template = template_of(reader)
     if not template.count and "STRATOS_FILE" not in text:
         raise SpecError("the command names no file, so every task would do the same: write %f% where its name belongs")
-    return GlobCommands(text, files, template, fetch, shell)
+    return GlobCommands(text, files, template, fetch, _name(shell))
 
 
 def _verbatim(text: str, files: Sequence[str], fetch: bool, name: str) -> FileTemplate:
@@ -396,8 +411,8 @@ def _verbatim(text: str, files: Sequence[str], fetch: bool, name: str) -> FileTe
     if not template.count:
         return template
     cure = (
-        f"{name} finds it in its environment, as STRATOS_FILE: os.environ['STRATOS_FILE'] in Python, "
-        '"$STRATOS_FILE" in a shell'
+        f"{name} finds it as its first argument, and as STRATOS_FILE in its environment: sys.argv[1] or "
+        "os.environ['STRATOS_FILE'] in Python"
     )
     if fetch:
         raise SpecError(f"a copy's name is not known before its task runs, so %f% cannot stand in a script of {name}: "
@@ -441,7 +456,7 @@ def template_commands(text: str, params: object, shell: str = "") -> TemplateCom
     if "f" not in names and "%f%" in text and stands(text, "f"):
         raise SpecError("%f% belongs to a glob; in a template %c% is the next value of a row, %name% a column's")
     refuse_unknown(text, ("c", *names))
-    made = _template(text, names, rows, shell)
+    made = _template(text, names, rows, _name(shell))
     _refuse_incomplete_rows(made)
     return made
 
@@ -522,7 +537,7 @@ def explicit_commands(commands: Sequence[str], shell: str = "") -> ExplicitComma
     SpecError
         There is none; one is blank, no text or not complete; one has a placeholder.
     """
-    made = plain_commands(commands, shell)
+    made = plain_commands(commands, _name(shell))
     made = replace(made, texts=tuple(unix_text(text) for text in made.texts))
     refuse_incomplete([(f"command {index}", text) for index, text in enumerate(made.texts)], shell)
     _refuse_placeholders((f"command {index}", text) for index, text in enumerate(made.texts))
@@ -548,7 +563,7 @@ def explicit_lines(text: str, shell: str = "", *, semicolons: bool = False) -> E
     """
     lines = read_lines(text, shell, semicolons=semicolons)
     _refuse_placeholders((f"line {line.number}", line.text) for line in lines.commands)
-    return plain_commands(lines.texts(), shell)
+    return plain_commands(lines.texts(), _name(shell))
 
 
 def _refuse_placeholders(commands: Iterable[tuple[str, str]]) -> None:

@@ -190,12 +190,13 @@ def _changes(spec: JobSpec, commands: Commands, index: int) -> list[str]:
             files = word.files(commands.found)
             shown = ", ".join(clean(_whole(spec, file), LABEL) for file in files[:SHOWN])
             more = f" and {len(files) - SHOWN:,} more" if len(files) > SHOWN else ""
-            lines.append(f"input, by its mark: {clean(word.text, LABEL)} is {shown or 'no file'}{more}")
+            leads = shown or ("known to the task alone" if word.variable else "no file")
+            lines.append(f"input, by its mark: {clean(word.text, LABEL)} is {leads}{more}")
     return lines
 
 
 def _whole(spec: JobSpec, name: str) -> str:
-    return name if is_url(name) or not spec.cwd else os.path.join(spec.cwd, name)
+    return name if "://" in name or is_url(name) else os.path.join(spec.cwd, name)
 
 
 def log_text(job: Job, log: TaskLog) -> str:

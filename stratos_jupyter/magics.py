@@ -22,7 +22,7 @@ from . import session as sessions
 from . import settings
 from .binding import Bindings
 from .cleaning import clean_home
-from .commands import Commands, explicit_lines, template_commands
+from .commands import Commands, explicit_lines, reads, template_commands
 from .completion import PARSERS, Completer
 from .errors import JobNotFound, SpecError, UsageError
 from .habitat import habitat
@@ -166,7 +166,7 @@ class StratosMagics(Magics):
     @submission_options
     def do_template(self, args: argparse.Namespace) -> None:
         """Run the cell's body, a shell script, once for each row of a variable; %c% are its values."""
-        self._submit(args, lambda spec: template_commands(args.body, self._variable(args.PARAMS)))
+        self._submit(args, lambda spec: template_commands(args.body, self._variable(args.PARAMS), reads(spec)))
 
     @subcommand("%%stratos explicit --job pair\n./simulate --seed 1\n./simulate --seed 2", cell=True)
     @submission_options
@@ -175,7 +175,7 @@ class StratosMagics(Magics):
 
         Each line must be complete by itself, a loop as well. A first line #!INTERPRETER reads all of them.
         """
-        self._submit(args, lambda spec: explicit_lines(args.body))
+        self._submit(args, lambda spec: explicit_lines(args.body, reads(spec)))
 
     @subcommand("%stratos connect local[4]")
     @argument(

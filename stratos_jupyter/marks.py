@@ -103,7 +103,7 @@ def words_of(text: str, name: str | None = None) -> tuple[Word, ...]:
         if variable:
             found.append(Word(written, variable=variable))
         else:
-            found += (_word(written, word) for word in _braces(chars))
+            found += (_word(written, word) for word in _braces(chars) if word)
     return tuple(found)
 
 

@@ -17,6 +17,7 @@ _CONVERSION: Final = re.compile(r"(?:hh|h|ll|l|L|q|j|z|t)[diouxXeEfFgGaAcsp]|[_E
 #: a byte of a URL, followed by another
 _BYTE: Final = re.compile(r"%[0-9A-Fa-f]{2}%[0-9A-Fa-f]{2}")
 _ANY: Final = re.compile(r"%([^%\n]{2,60})%")
+_WORD_BEFORE: Final = re.compile(r"\S+\Z")
 _NEAR: Final = 0.8
 
 
@@ -24,11 +25,7 @@ def unknown_placeholders(text: str, known: Sequence[str]) -> list[str]:
     """Return what stands between two % like a placeholder, and is none of the `known`."""
     taken = "|".join(sorted(map(re.escape, known), key=len, reverse=True))
     rest = re.sub(f"%(?:{taken})%", " ", text) if known else text
-    found = [
-        match[1]
-        for match in _NAME.finditer(rest)
-        if not match[1][0].isdigit() and not _CONVERSION.fullmatch(match[1]) and not _BYTE.match(rest, match.start())
-    ]
+    found = [match[1] for match in _NAME.finditer(rest) if not _is_format(rest, match)]
     found += _LETTER.findall(rest)
     odd = [name for name in known if not name.isidentifier()]
     lowered = {name.strip().lower(): name for name in odd}
@@ -40,6 +37,17 @@ def unknown_placeholders(text: str, known: Sequence[str]) -> list[str]:
     return sorted(set(found))
 
 
+def _is_format(text: str, match: re.Match[str]) -> bool:
+    """Say whether what stands between two % belongs to a format of printf or date, or to a URL."""
+    name = match[1]
+    if name[0].isdigit() or _CONVERSION.fullmatch(name) or _BYTE.match(text, match.start()):
+        return True
+    if len(name) == 2 and text[match.end() : match.end() + 1].isalpha():  # %Y_%m, %dT%H
+        return True
+    word = _WORD_BEFORE.search(text, 0, match.start())
+    return word is not None and word[0].lstrip("'\"").startswith("+")  # date +run_%Y_at_%H
+
+
 def refuse_unknown(text: str, known: Sequence[str]) -> None:
     """Raise SpecError for placeholders that are unknown, with those that are known and what is meant by them."""
     unknown = unknown_placeholders(text, known)
@@ -48,7 +56,7 @@ def refuse_unknown(text: str, known: Sequence[str]) -> None:
     shown = ", ".join(f"%{name}%" for name in unknown)
     by_case = {name.lower(): name for name in known}
     near = [by_case[one[0]] for name in unknown if (one := get_close_matches(name.lower(), by_case, 1, 0.6))]
-    meant = f"; did you mean {', '.join(f'%{name}%' for name in dict.fromkeys(near))}?" if near else ""
+    meant = f" (is {', '.join(f'%{name}%' for name in dict.fromkeys(near))} meant?)" if near else ""
     names = ", ".join(f"%{name}%" for name in known) or "none: each command is run as it is"
     first = unknown[0]
     raise SpecError(

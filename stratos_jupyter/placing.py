@@ -12,7 +12,7 @@ from .backend.core.events import Place
 from .backend.storage.files import FileSystems
 from .backend.storage.mounts import Mounts, is_url
 from .backend.storage.places import Placer
-from .commands import Commands, GlobCommands, glob_commands, with_fetch
+from .commands import Commands, GlobCommands, glob_commands, reads, with_fetch
 from .errors import SpecError
 from .marking import check_copies, resolve_marks
 
@@ -39,7 +39,7 @@ def glob_on(files: FileSystems, spec: JobSpec, text: str, pattern: str, *, absol
         raise SpecError(
             f"{pattern!r}: --fetch copies files of URLs, as hdfs:/PATH; others the command finds where they are"
         )
-    return glob_commands(text, found, bool(spec.fetch))
+    return glob_commands(text, found, bool(spec.fetch), reads(spec))
 
 
 class Placing:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .backend.core.rules import Rules
 from .backend.storage.hdfs import checked_address, plain_access
 from .backend.storage.mounts import parse_mounts
-from .commands import Commands, explicit_commands, explicit_lines, template_commands
+from .commands import Commands, explicit_commands, explicit_lines, reads, template_commands
 from .errors import JobHalted, SpecError, StorageError
 from .job import Job
 from .monitors import function_source
@@ -251,7 +251,7 @@ class Processor:
         processor = cls.__new__(cls)
         processor._begin(session, session.attach(job_id, steal=steal))
         every = range(len(processor._job.commands))
-        processor._stream = Stream(processor._job, every, _explicit, processor._add)
+        processor._stream = Stream(processor._job, every, processor._explicit, processor._add)
         return processor
 
     def __repr__(self) -> str:
@@ -285,15 +285,17 @@ class Processor:
         ----------
         command_template : str
             Shell text; each ``%c%`` stands for the next value of a row, ``%name%`` for that column's.
-        params : list of str, list of lists, dict of columns or DataFrame
-            A string is split at commas.
+        params : object
+            Rows: a list of strings (split at commas), lists or dicts, or whatever else gives rows one by one. Or
+            columns: a dict, in which a scalar stands for itself in each row, a DataFrame, an array.
 
         Raises
         ------
         SpecError
-            A row has another number of values than the template has places; nothing has started.
+            A row has another number of values than the template has places, or a value is missing or cannot stand in
+            a command; nothing has started.
         """
-        self._batch(template_commands(command_template, params))
+        self._batch(self._template(command_template, params))
 
     def explicit_batch(self, commands: str | Sequence[str]) -> None:
         """Run commands, and wait for them all.
@@ -301,9 +303,15 @@ class Processor:
         Parameters
         ----------
         commands : str or sequence of str
-            One string holds commands between newlines or semicolons, quotes respected. A list is taken as it is.
+            One string holds commands between newlines or semicolons, outside quotes and loops; each must be complete
+            by itself, and comments are none. A list is taken as it is, of scripts of several lines if need be.
+
+        Raises
+        ------
+        SpecError
+            Some are no complete commands, and which; nothing has started.
         """
-        self._batch(_explicit(commands))
+        self._batch(self._explicit(commands))
 
     def _batch(self, commands: Commands) -> None:
         tasks = self._add(commands)
@@ -325,11 +333,11 @@ class Processor:
 
     def template_stream(self, command_template: str, params: Any) -> None:
         """Like `template_batch`, but return at once. ``stream.add(params)`` adds rows."""
-        self._open(template_commands(command_template, params), lambda more: template_commands(command_template, more))
+        self._open(self._template(command_template, params), lambda more: self._template(command_template, more))
 
     def explicit_stream(self, commands: str | Sequence[str]) -> None:
         """Like `explicit_batch`, but return at once. ``stream.add(commands)`` adds commands."""
-        self._open(_explicit(commands), _explicit)
+        self._open(self._explicit(commands), self._explicit)
 
     def _open(self, commands: Commands, make: Callable[[Any], Commands]) -> None:
         tasks = self._add(commands)
@@ -429,6 +437,15 @@ class Processor:
         files = self._session.files(spec)
         return glob_on(files, spec, command, pattern, absolute=not is_local(spec.master))
 
+    def _template(self, text: str, params: Any) -> Commands:
+        return template_commands(text, params, reads(self._job.spec))
+
+    def _explicit(self, commands: str | Iterable[str]) -> Commands:
+        shell = reads(self._job.spec)
+        if isinstance(commands, str):
+            return explicit_lines(commands, shell, semicolons=True)
+        return explicit_commands(list(commands), shell)
+
     def _add(self, commands: Commands) -> range:
         commands, said = self._session.resolve(self._job.spec, commands)
         tasks = self._job.add(commands, self._session.surroundings(self._job.spec))
@@ -436,12 +453,6 @@ class Processor:
             log.warning("%s: %s", self._job.job_id, one)
             self._job.notice(one)
         return tasks
-
-
-def _explicit(commands: str | Iterable[str]) -> Commands:
-    if isinstance(commands, str):
-        return explicit_lines(commands, semicolons=True)
-    return explicit_commands(list(commands))
 
 
 def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) -> JobSpec:

@@ -161,7 +161,8 @@ def test_for_a_job_that_is_given_away_nothing_more_is_asked(
 
 def test_with_the_namenode_down_jobs_on_plain_paths_go_on(session: Session, tmp_path: Path) -> None:
     spec = JobSpec("plain", hdfs=DOWN, mounts=MOUNTS)
-    plain = session.submit(spec, explicit_commands([f"echo <[{tmp_path}]>"]))
+    (tmp_path / "a").touch()
+    plain = session.submit(spec, explicit_commands([f"echo <[{tmp_path}/a]>"]))
     assert plain.wait(20)
     assert plain.view.notices == ()
     marked = session.submit(JobSpec("marked", hdfs=DOWN, mounts=MOUNTS), explicit_commands(["echo <[/dfs/x]>"] * 3))

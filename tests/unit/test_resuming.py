@@ -175,8 +175,9 @@ def test_keys_stay_with_their_commands() -> None:
     (_, _, _, none), (first, _, _, keys) = workload.calls()
     assert (none.env, none.of(0)) == ("", "")
     assert (first, keys.env, keys.of(1)) == (1, "e", "2" * 32)
-    assert workload.record(0, "/w") == {"kind": "explicit", "commands": ["a"]}
+    assert workload.record(0, "/w") == {"kind": "explicit", "commands": ["a"], "marks": "words"}
     assert workload.record(1, "/w") == {
+        "marks": "words",
         "kind": "explicit", "commands": ["b", "c"], "cwd": "/x", "env": "e", "keys": "1" * 32 + "2" * 32
     }  # fmt: skip
 
