@@ -120,7 +120,8 @@ def test_a_mark_says_where_its_words_stand(commands: Any, held: list[list[str]])
     if not getattr(commands, "fetch", False):
         assert [shlex.split(text[mark.start : mark.end]) for mark in marks] == held
     else:
-        assert text[marks[0].start : marks[0].end] == '"$STRATOS_FILE".idx'
+        assert text == 'p "$STRATOS_COPY_1" "$STRATOS_FILE"'
+        assert commands.template.by_variable()[marks[0].start : marks[0].end] == '"$STRATOS_FILE".idx'
 
 
 def test_quotes_of_a_name_in_brackets_are_the_names() -> None:
