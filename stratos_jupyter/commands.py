@@ -74,7 +74,7 @@ class Commands(Protocol):
         """Return the URLs of which the command finds copies, the file's apart."""
 
     def marks(self, index: int) -> tuple[Mark, ...]:
-        """Return the marks of a command: where their words stand in it, before copies are named, and what they lead to."""
+        """Return the marks of a command: where their words stand, before copies are named, and what they lead to."""
 
     def unmarked(self, index: int) -> tuple[str, ...]:
         """Return what looks like a mark, but is a redirection to a shell."""

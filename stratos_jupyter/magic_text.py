@@ -192,6 +192,8 @@ def _changes(spec: JobSpec, commands: Commands, index: int) -> list[str]:
             more = f" and {len(files) - SHOWN:,} more" if len(files) > SHOWN else ""
             leads = shown or ("known to the task alone" if word.variable else "no file")
             lines.append(f"input, by its mark: {clean(word.text, LABEL)} is {leads}{more}")
+    for number, url in enumerate(commands.copies(index)[:SHOWN]):
+        lines.append(f"$STRATOS_COPY_{number + 1} is a copy of {clean(url, LABEL)} on the task's node")
     return lines
 
 

@@ -23,6 +23,7 @@ _VARIABLE: Final = re.compile(r"\$(?:[A-Za-z_]\w*|\{[^}]*\}?|[0-9@*#?$!-])")
 _PLAIN: Final = re.compile(r"[\w./:@+,=\-]+")
 _SEQUENCE: Final = re.compile(r"(-?\d+)\.\.(-?\d+)|([A-Za-z])\.\.([A-Za-z])")
 _SPECIAL: Final = frozenset("*?[")
+_ESCAPED: Final = frozenset("{$\\~")
 #: as many words may one pair of braces make
 BRACES: Final = 10_000
 
@@ -113,9 +114,12 @@ def _word(written: str, chars: _Chars) -> Word:
     home = chars[:1] == [("~", False)]
     if not active and not home:
         return Word(written, name=plain)
-    return Word(
-        written, pattern="".join(f"[{char}]" if quoted and char in _SPECIAL else char for char, quoted in chars)
-    )
+    return Word(written, pattern="".join(_plainly(char) if quoted else char for char, quoted in chars))
+
+
+def _plainly(char: str) -> str:
+    """Return a character as a pattern has it that means nothing else by it."""
+    return f"[{char}]" if char in _SPECIAL else f"\\{char}" if char in _ESCAPED else char
 
 
 def _has_class(chars: _Chars) -> bool:

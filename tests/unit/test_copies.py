@@ -81,3 +81,8 @@ def test_the_shell_reads_the_words_of_the_copies(names: list[str]) -> None:
     said = subprocess.run(["bash", "-c", made.command(0)], env=env, capture_output=True, check=True).stdout
     wanted = [f"/copy/{copies.index('hdfs:/' + name)} of it" for name in names]
     assert said.decode().split("\0")[:-1] == ["start", *wanted, "end"]
+
+
+def test_quoted_braces_of_a_mark_are_characters_in_the_pattern_that_finds_its_files() -> None:
+    (mark,) = explicit_commands(["cat <['a{x,y}$~'*.dat]>"]).marks(0)
+    assert [word.pattern for word in mark.words] == ["a\\{x,y}\\$\\~*.dat"]
