@@ -73,7 +73,7 @@ class WebHdfs(BaseHTTPRequestHandler):
             self._say(
                 200,
                 data,
-                most=1_000_000 if name == "broken" and not query.get("offset") else 0 if name == "broken" else None,
+                most=1_000_000 if name == "broken" and query["offset"] == "0" else 0 if name == "broken" else None,
             )
 
     def _refuse(self, code: int, kind: str, message: str) -> None:

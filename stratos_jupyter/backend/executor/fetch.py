@@ -84,8 +84,8 @@ def status(web, path):
         raise ForGood("it is a directory")
     return int(found["length"]), found.get("modificationTime")
 
-def begin(web, path, offset, dead):
-    more = "&offset={}".format(offset) if offset else ""
+def begin(web, path, offset, length, dead):
+    more = "&offset={}&length={}".format(offset, length)
     if dead:
         names = set(dead)
         for host in dead:
@@ -111,18 +111,19 @@ def begin(web, path, offset, dead):
         raise Behind(parts.hostname, "DataNode {}: {}".format(parts.netloc, why))
 
 def read(web, path, target, at, size, dead):
-    host, answer = begin(web, path, at, dead)
+    host, answer = begin(web, path, at, size - at, dead)
     netloc = urlsplit(answer.geturl()).netloc
     with answer:
-        while True:
+        while target.tell() < size:
             try:
-                data = answer.read(1 << 20)
+                data = answer.read(min(1 << 20, size - target.tell()))
             except Exception as error:
-                raise Behind(host, "{}: {}".format(netloc, said(error)[1]))
+                raise Behind(host, "DataNode {}: {}".format(netloc, said(error)[1]))
             if not data:
                 break
             try:
                 target.write(data)
+                target.flush()
             except OSError as error:
                 raise ForGood("no room for it: {}".format(error.strerror))
     if target.tell() < size:
@@ -138,9 +139,8 @@ def fetch(path, copy):
                 try:
                     now = status(web, path)
                     if seen not in (None, now):
-                        target.seek(0)
+                        target.seek(0)  # another file has taken its place
                         target.truncate()
-                        most = 0
                     seen = now
                     room = os.statvfs(os.path.dirname(copy))
                     if seen[0] - target.tell() > room.f_bavail * room.f_frsize:
@@ -148,11 +148,7 @@ def fetch(path, copy):
                             seen[0], room.f_bavail * room.f_frsize))
                     if seen[0] > target.tell():
                         read(web, path, target, target.tell(), seen[0], dead)
-                    target.flush()
-                    if target.tell() == seen[0] or status(web, path) == (target.tell(), seen[1]):
-                        return
-                    seen = None
-                    troubles["size"] = "it changes while it is copied"
+                    return
                 except ForGood:
                     raise
                 except Behind as error:

@@ -79,6 +79,7 @@ class Context:
             env.pop("STRATOS_FILE", None)
             env.pop("STRATOS_SANDBOX", None)
             env.pop("STRATOS_TASK", None)
+            env = {name: value for name, value in env.items() if not name.startswith("STRATOS_COPY_")}
             env["STRATOS_THREADS"] = threads
             env.setdefault("OMP_NUM_THREADS", threads)
             self.env: List[bytes] = [encode(name) + b"=" + encode(value) for name, value in env.items()]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ...errors import StorageError
+from ...errors import SpecError, StorageError
 from .expansion import Expansion
 from .hdfs import Hdfs, Located
 from .mounts import Mounts, Names, Where, is_url
@@ -76,7 +76,11 @@ class FileSystems:
         StorageError
             A file system cannot say.
         """
-        text = os.fspath(pattern)
+        if not isinstance(pattern, str | os.PathLike):
+            raise SpecError(
+                f"{pattern!r:.200} is no pattern, but {type(pattern).__name__}; write several as {{a*,b/*}}"
+            )
+        text = os.fsdecode(pattern)
         start = os.path.abspath(os.path.expanduser(cwd)) if cwd else os.getcwd()
         try:
             expansion = Expansion(self, text, start, absolute=absolute, files_only=files_only)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Protocol
 from .parts import has_magic, in_order, matcher, plain
 
 #: so many names in one directory are looked at one by one; for more it is listed, where looks are dear
-LOOKS_MOST: Final = 16
+LOOKS_MOST: Final = 500
 
 
 class Entry(NamedTuple):
