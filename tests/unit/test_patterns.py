@@ -191,6 +191,22 @@ def test_directories_beside_files_are_left_out_and_said(data: Path, caplog: pyte
     assert files.expand("d/*/", str(data)) == ["d/sub/", "d/up/"]
 
 
+def test_a_file_whose_name_is_the_pattern_itself_is_the_last_resort(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert FileSystems().expand("d[1].txt", str(data)) == ["d[1].txt"]
+    assert not caplog.text
+    (data / "d1.txt").touch()
+    assert FileSystems().expand("d[1].txt", str(data)) == ["d1.txt"]
+    assert "left out the file of that name itself" in caplog.text
+
+
+def test_what_is_no_pattern_is_refused(data: Path) -> None:
+    assert FileSystems().expand(data / "d" / "x1*") == [f"{data}/d/x1.fits", f"{data}/d/x10.fits"]
+    with pytest.raises(SpecError, match=r"is no pattern, but list; write several as \{a\*,b/\*\}"):
+        FileSystems().expand(["a*", "b*"])  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [

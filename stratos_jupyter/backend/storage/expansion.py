@@ -126,14 +126,12 @@ class Expansion:
         missing = [
             plain(word.text) for word, found in zip(words, results, strict=True) if not found and word.start.is_plain
         ]
+        if missing and refused:
+            raise refused[0]
         if missing:
-            raise (
-                refused[0]
-                if refused
-                else SpecError(
-                    f"{self._text!r}: {len(missing):,} of its {len(words):,} names do not exist: {_some(missing)}; "
-                    "with a wildcard in them only what exists is found"
-                )
+            raise SpecError(
+                f"{self._text!r}: {len(missing):,} of its {len(words):,} names do not exist: {_some(missing)}; "
+                "with a wildcard in them only what exists is found"
             )
         results = self._without_directories(words, results)
         self._warn(refused, results)
@@ -207,6 +205,10 @@ class Expansion:
 
     def _warn(self, refused: Sequence[StorageError], results: Sequence[Mapping[str, Entry]]) -> None:
         """Say what else was left out."""
+        if not any(tree.looks_are_dear for tree in self._trees.values()) and "[" in self._text:
+            itself = os.path.join(self._folder, self._text)
+            if os.path.lexists(itself) and not any(self._text in found for found in results):
+                log.warning("%s: left out the file of that name itself, as a shell does", self._text)
         if refused:
             shown = "; ".join(str(error) for error in refused[:SHOWN])
             more = f"; and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
