@@ -173,6 +173,7 @@ def test_a_namenode_that_is_started_again_is_waited_for(breakable_hdfs: Hdfs, fo
         hdfs.kill("namenode")
         job.resume()
         until(lambda: job.view[TaskState.RUNNING] and copies(job))
+        until(lambda: "stratos: waiting for hdfs:" in job.log(0).stderr, 30, "a word of what it waits for")
         hdfs.start_namenode()
         assert job.wait(120)
         assert job.df.stdout.tolist() == ["1000\n"] * 4

@@ -201,6 +201,11 @@ def test_a_file_whose_name_is_the_pattern_itself_is_the_last_resort(
     assert "left out the file of that name itself" in caplog.text
 
 
+def test_an_alternative_that_finds_nothing_is_said(data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert FileSystems().expand("d/{x,y}*.{fits,fit}", str(data)) == ["d/x1.fits", "d/x2.fits", "d/x10.fits"]
+    assert "nothing matches d/x*.fit, d/y*.fits, d/y*.fit" in caplog.text
+
+
 def test_what_is_no_pattern_is_refused(data: Path) -> None:
     assert FileSystems().expand(data / "d" / "x1*") == [f"{data}/d/x1.fits", f"{data}/d/x10.fits"]
     with pytest.raises(SpecError, match=r"is no pattern, but list; write several as \{a\*,b/\*\}"):

@@ -28,6 +28,8 @@ NOT_FETCHED = 74
 CLUSTER_FAILED = 75
 #: How long a server may take to be connected to, or to send more, in seconds.
 PATIENCE_S = 30
+#: A wait that is longer is told on standard error, in seconds.
+QUIET_S = 5.0
 #: The most that is told of a failure.
 _TOLD = 2000
 
@@ -130,8 +132,8 @@ def read(web, path, target, at, size, dead):
         raise Behind(host, "DataNode {}: the connection ended after {:,} of {:,} bytes".format(
             netloc, target.tell(), size))
 
-def fetch(path, copy):
-    dead, troubles, seen, pause, most = {}, {}, None, 0.1, 0
+def fetch(name, path, copy):
+    dead, troubles, seen, pause, most, told = {}, {}, None, 0.1, 0, False
     until = time.monotonic() + asked["wait_s"]
     with open(copy, "wb") as target:
         while True:
@@ -173,8 +175,12 @@ def fetch(path, copy):
             now = time.monotonic()
             if target.tell() > most:
                 most, until = target.tell(), now + asked["wait_s"]
+            why = "; ".join(troubles.values())
             if now >= until:
-                raise OSError("; ".join(troubles.values()))
+                raise OSError(why)
+            if not told and now > until - asked["wait_s"] + asked["quiet_s"]:
+                told = True
+                os.write(2, raw("stratos: waiting for {}: {}\\n".format(name, why)))
             time.sleep(min(pause, until - now))
             pause = min(2 * pause + 0.1, 5.0)
 
@@ -190,7 +196,7 @@ for variable, name, path, folder in asked["copies"]:
     copy = os.path.join(raw(folder), raw(path.rsplit("/", 1)[1]))
     try:
         os.makedirs(raw(folder), 0o700, exist_ok=True)
-        fetch(path, copy)
+        fetch(name, path, copy)
     except ForGood as error:
         leave(asked["failed"], name, error)
     except OSError as error:
@@ -248,6 +254,7 @@ def prepare_fetch(
         "locale": any(line.startswith(b"LC_CTYPE=") for line in context.env),
         "patience_s": PATIENCE_S,
         "wait_s": context.fetch_wait_s,
+        "quiet_s": QUIET_S,
         "failed": NOT_FETCHED,
         "lost": CLUSTER_FAILED,
         "why": _why(task),

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 SHOWN: Final = 5
 #: what HDFS's own tools write beside the files of a job, of which nothing is said
 _BESIDE: Final = re.compile(r"_(?:SUCCESS|temporary|metadata|common_metadata|logs|started_\d+|committed_\d+)")
+#: what of a path is written in another way than it is
+_ODD: Final = re.compile(r"//|/\.|/$")
 #: the end of a name while `hdfs dfs -put` writes the file
 _COPYING: Final = "._COPYING_"
 
@@ -133,6 +135,8 @@ class Expansion:
                 f"{self._text!r}: {len(missing):,} of its {len(words):,} names do not exist: {_some(missing)}; "
                 "with a wildcard in them only what exists is found"
             )
+        if idle := [word.text for word, found in zip(words, results, strict=True) if not found]:
+            log.warning("%s: nothing matches %s", self._text, _some(idle))
         results = self._without_directories(words, results)
         self._warn(refused, results)
         self._remember(words, results)
@@ -245,7 +249,11 @@ class Expansion:
         for word, found in zip(words, results, strict=True):
             if word.on_hdfs:
                 cut, start = len(word.start.shown), word.start.path
-                self._files.remember({joined(start, name[cut:]): entry for name, entry in found.items()})
+                plainly = not _ODD.search(word.start.pattern) and word.start.pattern.startswith("/")
+                base = start.rstrip("/")
+                self._files.remember({
+                    base + name[cut:] if plainly else joined(start, name[cut:]): entry for name, entry in found.items()
+                })  # fmt: skip
 
     def _nothing(self, word: _Word) -> str:
         """Return what is said when nothing is found."""
