@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
-from .command_lines import read_lines, refuse_incomplete, unix_text, why_incomplete
+from .command_lines import read_lines, refuse_incomplete, refuse_passing, unix_text, why_incomplete
 from .errors import SpecError
 from .marks import Found, Mark, files_of, marked_anywhere, unmarked, unmarked_anywhere, words_of
 from .parameters import rows_of
@@ -506,8 +506,10 @@ def explicit_commands(commands: Sequence[str], shell: str = "") -> ExplicitComma
     """
     made = plain_commands(commands, _name(shell))
     made = replace(made, texts=tuple(unix_text(text) for text in made.texts))
-    refuse_incomplete([(f"command {index}", text) for index, text in enumerate(made.texts)], shell)
-    _refuse_placeholders((f"command {index}", text) for index, text in enumerate(made.texts))
+    labelled = [(f"command {index}", text) for index, text in enumerate(made.texts)]
+    refuse_incomplete(labelled, shell)
+    refuse_passing(labelled)
+    _refuse_placeholders(labelled)
     return made
 
 
@@ -529,7 +531,10 @@ def explicit_lines(text: str, shell: str = "", *, semicolons: bool = False) -> E
         There is none; lines are no complete commands, and which; one has a placeholder.
     """
     lines = read_lines(text, shell, semicolons=semicolons)
-    _refuse_placeholders((f"line {line.number}", line.text) for line in lines.commands)
+    labelled = [(f"line {line.number}", line.text) for line in lines.commands]
+    if is_bash(shell_of(lines.interpreter, shell)) is not None:
+        refuse_passing(labelled)
+    _refuse_placeholders(labelled)
     return plain_commands(lines.texts(), _name(shell))
 
 
