@@ -23,6 +23,7 @@ from .marks import Found, Mark, files_of, marked_anywhere, unmarked, unmarked_an
 from .parameters import rows_of
 from .placeholders import refuse_unknown, stands
 from .shell import Reader, is_bash, marks_of, shell_of
+from .spec import JobSpec
 from .substitution import VERBATIM, FileTemplate, compile_file_template, compile_verbatim, not_an_option, template_of
 
 #: what no shell splits, expands or takes for the end of a command
@@ -321,9 +322,9 @@ def with_found(commands: Commands, found: Found) -> Commands:
 # -- what users give ----------------------------------------------------------------------------------------
 
 
-def reads(spec: object) -> str:
-    """Return the shell of a job, with its options; '' is bash."""
-    return " ".join(getattr(spec, "shell", ()))
+def reads(spec: JobSpec) -> str:
+    """Return the shell that reads the commands of a job, with its options."""
+    return " ".join(spec.shell)
 
 
 def _name(shell: str) -> str:

@@ -11,9 +11,8 @@ import json
 import os
 import shutil
 import sys
-from typing import List, Tuple
 
-from .command import shell_arguments
+from .command import Way
 from .work import Task, encode
 
 #: What a task exits with whose file could not be copied.
@@ -85,13 +84,14 @@ if not asked["locale"]:
     os.environb.pop(b"LC_CTYPE", None)
 for number in (signal.SIGPIPE, getattr(signal, "SIGXFSZ", signal.SIGPIPE)):
     signal.signal(number, signal.SIG_DFL)
-os.execv(b"/bin/sh", [os.fsencode(word) for word in sys.argv[2:]])
+program, *words = [os.fsencode(word) for word in sys.argv[2:]]
+os.execv(program, words)
 """
 
 
-def prepare_fetch(task: Task) -> Tuple[List[bytes], Tuple[bytes, ...]]:
-    """Return what is to be executed for a task whose file is to be fetched; ValueError when it cannot be."""
-    _number, _attempt, command, name = task.item
+def prepare_fetch(task: Task, way: Way) -> Way:
+    """Return what fetches a task's file and then executes it in its own way; ValueError when it cannot be fetched."""
+    _number, _attempt, _command, name = task.item
     context = task.batch.context
     if not sys.executable:
         raise ValueError("where Python is on this node is not known")
@@ -107,9 +107,9 @@ def prepare_fetch(task: Task) -> Tuple[List[bytes], Tuple[bytes, ...]]:
         "patience_s": PATIENCE_S,
         "code": NOT_FETCHED,
     }
-    shell = shell_arguments(command)[0]
-    argv = [encode(sys.executable), b"-I", b"-S", b"-c", encode(_PROGRAM), encode(json.dumps(asked)), *shell]
-    return argv, (encode(sys.executable),)
+    own, programs, more = way
+    argv = [encode(sys.executable), b"-I", b"-S", b"-c", encode(_PROGRAM), encode(json.dumps(asked)), programs[0], *own]
+    return argv, (encode(sys.executable),), more
 
 
 def _path(name: str) -> str:
