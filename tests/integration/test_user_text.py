@@ -117,6 +117,7 @@ def test_a_mark_that_is_no_input_is_said_once_with_the_cure(
         ("<[s3://b/k]>", "s3://b/k (neither on this machine nor on HDFS (hdfs:/...))"),
         ("<[https://h/f]>", "https://h/f (neither on this machine nor on HDFS (hdfs:/...))"),
         ("<[$HOME/x]>", "$HOME/x (what $HOME holds is known to the task alone; write the name itself)"),
+        ("'<[b two.dat]>'", "in quotes, though there is such a file: b two.dat; write <['b two.dat']>"),
         ("--in=<[a.dat]>", "no mark, but a redirection to the shell: <[a.dat]>; a mark is a word of its own"),
     ):
         run(f"%%stratos explicit --job said --wait\n: {mark} || true\n: {mark} || true")
