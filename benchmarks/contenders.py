@@ -43,6 +43,8 @@ class Contender:
     missing: str = ""
     #: slow ones run one task in so many: what counts is their rate
     share: int = 1
+    #: how each command is executed: by sh, by bash, or directly; ratios are to those of the same way
+    way: str = "sh"
     samples: list[Sample] = field(default_factory=list)
     trouble: str = ""
 
@@ -110,18 +112,21 @@ def numbers(folder: Path, tasks: int) -> str:
     return str(path)
 
 
-def c_loop(mode: str) -> Run:
+def c_loop(mode: str, way: str = "sh") -> Run:
     def run(folder: Path, tasks: int) -> Sample:
         program = str(folder / "spawn_loop")
         ran(["cc", "-O2", "-o", program, str(PEERS / "spawn_loop.c")], folder)
-        return {"seconds": ran([program, str(tasks), str(SLOTS), mode], folder, stdout=os.devnull)}
+        return {"seconds": ran([program, str(tasks), str(SLOTS), mode, way], folder, stdout=os.devnull)}
 
     return run
 
 
-def xargs(folder: Path, tasks: int) -> Sample:
-    seconds = ran(["xargs", f"-P{SLOTS}", "-n1", "sh", "-c", 'echo "$0"'], folder, stdin=numbers(folder, tasks))
-    return {"seconds": seconds, "wrong": tasks - len((folder / "out").read_text().split())}
+def xargs(*program: str) -> Run:
+    def run(folder: Path, tasks: int) -> Sample:
+        seconds = ran(["xargs", f"-P{SLOTS}", "-n1", *program], folder, stdin=numbers(folder, tasks))
+        return {"seconds": seconds, "wrong": tasks - len((folder / "out").read_text().split())}
+
+    return run
 
 
 def gnu_parallel(folder: Path, tasks: int) -> Sample:
@@ -142,12 +147,12 @@ def script(name: str) -> Run:
     return run
 
 
-def ours(measure: str) -> Run:
+def ours(measure: str, way: str = "sh") -> Run:
     def run(folder: Path, tasks: int) -> Sample:
         # this checkout, whatever version is installed
         path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH", "")]))
         env = {**os.environ, "PYTHONPATH": path, "STRATOS_HOME": str(folder / "home")}
-        sample = figures([str(PEERS / "stratos.py"), measure, str(tasks), str(SLOTS)], folder, env)
+        sample = figures([str(PEERS / "stratos.py"), measure, str(tasks), str(SLOTS), way], folder, env)
         # a right result may have cost a restart: that is no figure to be quoted
         return {**sample, "said": (folder / "err").read_text(errors="replace").splitlines()}
 
@@ -182,8 +187,16 @@ def racers() -> list[Contender]:
     return [
         Contender("c", "C posix_spawn loop, output discarded", c_loop("discard"), cc),
         Contender("c-pipes", "C posix_spawn loop, two pipes read", c_loop("pipes"), cc),
-        Contender("xargs", "xargs -P2 -n1 sh -c, to one file", xargs, no_program("xargs")),
+        Contender("xargs", "xargs -P2 -n1 sh -c, to one file", xargs("sh", "-c", 'echo "$0"'), no_program("xargs")),
         Contender("ours", "stratos_jupyter, to the DataFrame", ours("rate"), package),
+        Contender("c-bash", "C loop, by bash -e", c_loop("discard", "bash"), cc, way="bash"),
+        Contender(
+            "xargs-bash", "xargs, by bash -e", xargs("bash", "-e", "-c", 'echo "$0"'), no_program("xargs"), way="bash"
+        ),
+        Contender("ours-bash", "stratos_jupyter, by bash -e", ours("rate", "bash"), package, way="bash"),
+        Contender("c-direct", "C loop, the program itself", c_loop("discard", "direct"), cc, way="direct"),
+        Contender("xargs-direct", "xargs, the program itself", xargs("/bin/echo"), no_program("xargs"), way="direct"),
+        Contender("ours-direct", "stratos_jupyter, the program itself", ours("rate", "direct"), package, way="direct"),
         Contender("parallel", "GNU parallel --results --joblog", gnu_parallel, no_program("parallel"), share=5),
         Contender("dask", "Dask", script("dask_map.py"), no_module("distributed"), share=5),
         Contender("ipyparallel", "ipyparallel", script("ipyparallel_map.py"), no_module("ipyparallel"), share=5),

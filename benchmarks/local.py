@@ -25,7 +25,10 @@ from contenders import SLOTS, Contender, racers, singles
 #: round trips of one task
 TRIPS = 200
 #: our rate to that of the contender: at least
-RATE_TARGETS = {"c": 0.75, "xargs": 1.1, "parallel": 6.0}
+RATE_TARGETS = {
+    **{"c": 0.75, "xargs": 1.1, "c-bash": 0.75, "xargs-bash": 1.1, "c-direct": 0.75, "xargs-direct": 1.1},
+    "parallel": 6.0,
+}
 #: contender, key of its sample, what it is, unit, at most
 FIGURES = (
     ("ours", "cpu_us", "CPU of the kernel's process, a task", "us", 40.0),
@@ -71,11 +74,15 @@ def ratios(one: Contender | None, other: Contender | None) -> list[float]:
     return [a / b for a, b in zip(one.rates(), other.rates(), strict=True)]
 
 
+def peer(entered: dict[str, Contender], name: str, one: Contender) -> Contender | None:
+    """The contender of that name that goes the way of `one`."""
+    return entered.get(name if one.way == "sh" else f"{name}-{one.way}")
+
+
 def figures_of(entered: dict[str, Contender]) -> list[Figure]:
     figures = []
-    mine = entered.get("ours")
     for name, target in RATE_TARGETS.items():
-        if values := ratios(mine, entered.get(name)):
+        if name in entered and (values := ratios(peer(entered, "ours", entered[name]), entered[name])):
             label, tasks = f"rate to {entered[name].label}", entered[name].samples[0]["tasks"]
             figures.append(Figure(label, tasks, statistics.median(values), "x", target, least=True))
     for name, key, label, unit, most in FIGURES:
@@ -127,14 +134,13 @@ def median_text(values: Sequence[float], form: str, spread: bool = False) -> str
 
 
 def print_race(entered: dict[str, Contender]) -> None:
-    mine = entered.get("ours")
     print(f"\n{'':38}{'tasks':>7}{'tasks/s':>9}   {'x C loop (least-most)':24}ours x")
     for one in entered.values():
         if one.trouble:
             print(f"{one.label:38}{'-':>7}{'-':>9}   {one.trouble}")
             continue
-        to_limit = median_text(ratios(one, entered.get("c")), ".2f", spread=True)
-        own = median_text(ratios(mine, one), ".2f")
+        to_limit = median_text(ratios(one, peer(entered, "c", one)), ".2f", spread=True)
+        own = median_text(ratios(peer(entered, "ours", one), one), ".2f")
         tasks, rate = one.samples[0]["tasks"], median_text(one.rates(), ".0f")
         print(f"{one.label:38}{tasks:7}{rate:>9}   {to_limit:24}{own}")
 

@@ -39,6 +39,19 @@ _CURE: Final = (
 )
 
 
+#: commands that only change the shell that runs them, so that none of it is left for the next
+_SETTERS: Final = (
+    r"(?:(?:cd|pushd|popd|export|declare|typeset|readonly|unset|alias|set|shopt|ulimit|umask|module|ml)"
+    r"|(?:conda|mamba|micromamba)\s+(?:de)?activate)(?=[\s;&]|$)"
+)
+_QUOTED: Final = r"""'[^']*+'|"(?>[^"\\`$]|\$(?!\())*+"|\$(?!\()"""
+_PASSING: Final = re.compile(
+    rf"""\s*(?:{_SETTERS}(?>[^'"\\`|<>;&\n$()]++|{_QUOTED})*+"""
+    rf"""|(?:[A-Za-z_]\w*\+?=(?>[^\s'"\\`|<>;&$()]++|{_QUOTED})*+\s*+)++(?=[;&]|$))"""
+)
+_BETWEEN: Final = re.compile(r"\s*(?:;|&&)\s*")
+
+
 class Line(NamedTuple):
     """A command of a cell or string, and the line on which it begins, from 1."""
 
@@ -85,6 +98,41 @@ def refuse_incomplete(commands: Iterable[tuple[str, str]], shell: str = "") -> N
         What reads them, unless their first line ``#!`` says so; '' is bash.
     """
     _refuse([(label, text, why) for label, text in commands if (why := why_incomplete(text, shell))])
+
+
+def refuse_passing(commands: Sequence[tuple[str, str]]) -> None:
+    """Raise SpecError for commands that only set something for others, which would run without it.
+
+    Parameters
+    ----------
+    commands : sequence of (str, str)
+        What a message calls it, and the text.
+    """
+    if len(commands) < 2:
+        return  # there is no other
+    passing = [(label, text) for label, text in commands if _only_sets(text)]
+    if passing:
+        shown = "; ".join(f"{label}: {_short(text)}" for label, text in passing[:SHOWN])
+        more = f"; and {len(passing) - SHOWN:,} more" if len(passing) > SHOWN else ""
+        raise SpecError(
+            f"each command runs by itself, so what these set is gone before the next begins: {shown}{more}. Put it on "
+            "the line of the command that needs it (cd DIR && ./prog), or say --cwd DIR, --env NAME=VALUE"
+        )
+
+
+def _only_sets(text: str) -> bool:
+    at = 0
+    while (found := _PASSING.match(text, at)) is not None:
+        at = found.end()
+        if at == len(text):
+            return True
+        between = _BETWEEN.match(text, at)
+        if between is None:
+            return False
+        at = between.end()
+        if at == len(text):
+            return True
+    return False
 
 
 def _refuse(wrong: Sequence[tuple[str, str, str]]) -> None:

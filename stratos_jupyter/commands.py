@@ -2,29 +2,53 @@
 
 What a user gives goes through `glob_commands`, `template_commands` or `explicit_commands`, which refuse what cannot be
 meant. What a journal holds has been through them, or through those of an older version: `commands_from_record` checks
-nothing, and takes marks for what they were then.
+nothing, and takes marks for what they were then. What comes of both are `command_kinds`.
 
-PURE: no I/O, no clock. Commands are kept as a template and its parameters, and expanded when asked for, one at a
-time: 100,000 tasks are a list of 100,000 names.
-
-Text and names that are not UTF-8 travel as surrogate escapes (PEP 383) throughout.
+PURE: no I/O, no clock.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Any, Final
 
-from .command_lines import read_lines, refuse_incomplete, unix_text, why_incomplete
-from .copies import with_copies
+from .command_kinds import (
+    Commands,
+    ExplicitCommands,
+    GlobCommands,
+    TemplateCommands,
+    chosen,
+    read_text,
+    with_fetch,
+    with_found,
+)
+from .command_lines import read_lines, refuse_incomplete, refuse_passing, unix_text, why_incomplete
 from .errors import SpecError
-from .marks import Found, Mark, files_of, marked_anywhere, unmarked, unmarked_anywhere, words_of
+from .marks import unmarked_anywhere
 from .parameters import rows_of
 from .placeholders import refuse_unknown, stands
-from .shell import Reader, is_bash, marks_of, shell_of
+from .shell import Reader, is_bash, shell_of
+from .spec import JobSpec
 from .substitution import VERBATIM, FileTemplate, compile_file_template, compile_verbatim, not_an_option, template_of
+
+__all__ = [
+    "Commands",
+    "ExplicitCommands",
+    "GlobCommands",
+    "TemplateCommands",
+    "chosen",
+    "commands_from_record",
+    "explicit_commands",
+    "explicit_lines",
+    "glob_commands",
+    "plain_commands",
+    "reads",
+    "template_commands",
+    "with_fetch",
+    "with_found",
+]
 
 #: what no shell splits, expands or takes for the end of a command
 _PLAIN_VALUE: Final = re.compile(r"[\w./:=@%+,\-]+")
@@ -33,330 +57,12 @@ _SHOWN: Final = 3
 _CURE: Final = "a value that is no shell text of its own goes through shlex.quote"
 
 
-class Commands(Protocol):
-    """The commands of one call, by index from 0."""
-
-    @property
-    def placeholders(self) -> tuple[str, ...]:
-        """Columns that the placeholders make in a DataFrame."""
-
-    def __len__(self) -> int: ...
-
-    @property
-    def shell(self) -> str:
-        """What reads the texts, unless their first line ``#!`` says so; '' is bash."""
-
-    @property
-    def found(self) -> Found:
-        """What the patterns in marks have found; see `with_found`."""
-
-    @property
-    def anywhere(self) -> bool:
-        """Whether marks are taken out wherever they stand, as 0.1.0 did."""
-
-    @property
-    def may_mark(self) -> bool:
-        """Whether there may be marks."""
-
-    def command(self, index: int) -> str:
-        """Return the shell text, without marks."""
-
-    def values(self, index: int) -> tuple[str, ...]:
-        """Return a value for each placeholder."""
-
-    def file(self, index: int) -> str | None:
-        """Return the file behind ``%f%``, or None."""
-
-    def inputs(self, index: int) -> tuple[str, ...]:
-        """Return the paths whose placement matters."""
-
-    def copies(self, index: int) -> tuple[str, ...]:
-        """Return the URLs of which the command finds copies, the file's apart."""
-
-    def marks(self, index: int) -> tuple[Mark, ...]:
-        """Return the marks of a command: where their words stand, before copies are named, and what they lead to."""
-
-    def unmarked(self, index: int) -> tuple[str, ...]:
-        """Return what looks like a mark, but is a redirection to a shell."""
-
-    def to_record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-
-
-@dataclass(frozen=True, slots=True)
-class GlobCommands:
-    """One command for each file."""
-
-    text: str
-    files: Sequence[str]
-    template: FileTemplate
-    fetch: bool = False  # %f% is a copy, of which only the node knows where it is
-    shell: str = ""  # what reads the text, unless its first line says so; '' is bash
-    found: Found = field(default_factory=dict)
-    anywhere: bool = False  # 0.1.0 took marks out wherever they stood
-
-    @property
-    def placeholders(self) -> tuple[str, ...]:
-        """The one column, ``file``."""
-        return ("file",)
-
-    @property
-    def may_mark(self) -> bool:
-        """Whether there may be marks."""
-        return "<[" in self.text
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def command(self, index: int) -> str:
-        """Return the shell text with the file's name in the place of ``%f%``, quoted as that place needs."""
-        return self._with_copies(index)[0] if self.fetch else self.template.expand(self.files[index])
-
-    def _with_copies(self, index: int) -> tuple[str, tuple[str, ...]]:
-        text = self.template.by_variable()
-        return with_copies(text, self.marks(index), self.found, self.files[index]) if self.may_mark else (text, ())
-
-    def values(self, index: int) -> tuple[str, ...]:
-        """Return the file's name."""
-        return (self.files[index],)
-
-    def file(self, index: int) -> str | None:
-        """Return what ``STRATOS_FILE`` is: the file's name, which no program can take for an option."""
-        return not_an_option(self.files[index])
-
-    def inputs(self, index: int) -> tuple[str, ...]:
-        """Return the file, and those that marks lead to."""
-        name = self.files[index]
-        if self.anywhere:
-            return tuple(dict.fromkeys((name, *marked_anywhere(self.text, name))))
-        return tuple(dict.fromkeys((name, *files_of(self.marks(index), self.found))))
-
-    def marks(self, index: int) -> tuple[Mark, ...]:
-        """Return the marks of a command."""
-        if self.anywhere or not self.template.marks:
-            return ()
-        name = self.files[index]
-        spans = self.template.spans(name, variable=self.fetch)
-        held = (mark[-1] for mark in self.template.marks)
-        return tuple(Mark(*span, words_of(text, name)) for span, text in zip(spans, held, strict=True))
-
-    def unmarked(self, index: int) -> tuple[str, ...]:
-        """Return what looks like a mark, but is a redirection to a shell."""
-        return _unmarked(self.text, self)
-
-    def copies(self, index: int) -> tuple[str, ...]:
-        """Return the URLs of which the command finds copies, the file's apart."""
-        return self._with_copies(index)[1] if self.fetch else ()
-
-    def to_record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        record = {"kind": "glob", "text": self.text, "files": list(self.files)}
-        return {**record, **({"fetch": True} if self.fetch else {}), **_reading(self)}
-
-
-@dataclass(frozen=True, slots=True)
-class TemplateCommands:
-    """One command for each row of parameters, which are the user's own shell text."""
-
-    text: str
-    placeholders: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    pieces: tuple[str, ...]  # the text between the places; one more than there are places
-    places: tuple[int, ...]  # which value stands in each place
-    shell: str = ""
-    found: Found = field(default_factory=dict)
-    anywhere: bool = False
-    fetch: bool = False  # URLs in marks are copies
-
-    @property
-    def may_mark(self) -> bool:
-        """Whether there may be marks."""
-        return "<[" in self.text or any("<[" in value for row in self.rows for value in row)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def expanded(self, index: int) -> str:
-        """Return the text with the row's values in their places, and its marks."""
-        row = self.rows[index]
-        parts = [self.pieces[0]]
-        for place, piece in zip(self.places, self.pieces[1:], strict=True):
-            parts += (row[place], piece)
-        return "".join(parts)
-
-    def command(self, index: int) -> str:
-        """Return the shell text with the row's values in their places, verbatim."""
-        return _command(self.expanded(index), self, self.fetch)[0]
-
-    def values(self, index: int) -> tuple[str, ...]:
-        """Return the row."""
-        return self.rows[index]
-
-    def file(self, index: int) -> str | None:
-        """Return None: there is no ``%f%``."""
-        return None
-
-    def inputs(self, index: int) -> tuple[str, ...]:
-        """Return the files that marks lead to."""
-        return _inputs(self.expanded(index), self)
-
-    def marks(self, index: int) -> tuple[Mark, ...]:
-        """Return the marks of a command."""
-        return _marks(self.expanded(index), self)
-
-    def unmarked(self, index: int) -> tuple[str, ...]:
-        """Return what looks like a mark, but is a redirection to a shell."""
-        return _unmarked(self.expanded(index), self)
-
-    def copies(self, index: int) -> tuple[str, ...]:
-        """Return the URLs of which the command finds copies."""
-        return _command(self.expanded(index), self, self.fetch)[1] if self.fetch else ()
-
-    def to_record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        record = {"kind": "template", "text": self.text, "names": list(self.placeholders), "rows": list(self.rows)}
-        return {**record, **({"fetch": True} if self.fetch else {}), **_reading(self)}
-
-
-@dataclass(frozen=True, slots=True)
-class ExplicitCommands:
-    """Commands as they are."""
-
-    texts: Sequence[str]
-    shell: str = ""
-    found: Found = field(default_factory=dict)
-    anywhere: bool = False
-    fetch: bool = False
-
-    @property
-    def placeholders(self) -> tuple[str, ...]:
-        """No column."""
-        return ()
-
-    @property
-    def may_mark(self) -> bool:
-        """Whether there may be marks."""
-        return any("<[" in text for text in self.texts)
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def command(self, index: int) -> str:
-        """Return the shell text."""
-        return _command(self.texts[index], self, self.fetch)[0]
-
-    def values(self, index: int) -> tuple[str, ...]:
-        """Return nothing."""
-        return ()
-
-    def file(self, index: int) -> str | None:
-        """Return None: there is no ``%f%``."""
-        return None
-
-    def inputs(self, index: int) -> tuple[str, ...]:
-        """Return the files that marks lead to."""
-        return _inputs(self.texts[index], self)
-
-    def marks(self, index: int) -> tuple[Mark, ...]:
-        """Return the marks of a command."""
-        return _marks(self.texts[index], self)
-
-    def unmarked(self, index: int) -> tuple[str, ...]:
-        """Return what looks like a mark, but is a redirection to a shell."""
-        return _unmarked(self.texts[index], self)
-
-    def copies(self, index: int) -> tuple[str, ...]:
-        """Return the URLs of which the command finds copies."""
-        return _command(self.texts[index], self, self.fetch)[1] if self.fetch else ()
-
-    def to_record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        record = {"kind": "explicit", "commands": list(self.texts)}
-        return {**record, **({"fetch": True} if self.fetch else {}), **_reading(self)}
-
-
-# -- marks --------------------------------------------------------------------------------------------------
-
-
-def _read(text: str, shell: str) -> Reader | None:
-    """Read a text that has no ``%f%``; return None where no shell that is known here can."""
-    if is_bash(shell_of(text, shell)) is None:
-        return None
-    reader = Reader(text)
-    try:
-        reader.read()
-    except SpecError:  # a monitor's own text, which nobody has checked
-        return None
-    return reader
-
-
-def _offsets(text: str, of: Commands) -> Sequence[tuple[int, int]]:
-    if "<[" not in text or of.anywhere or is_bash(shell_of(text, of.shell)) is None:
-        return ()
-    try:
-        return marks_of(text)
-    except SpecError:  # a monitor's own text, which nobody has checked
-        return ()
-
-
-def _command(text: str, of: Commands, fetch: bool) -> tuple[str, tuple[str, ...]]:
-    """Return a command without marks, and of what it finds copies."""
-    if "<[" not in text:
-        return text, ()
-    if of.anywhere:
-        return unmarked_anywhere(text), ()
-    command = unmarked(text, _offsets(text, of))
-    return with_copies(command, _marks(text, of), of.found) if fetch else (command, ())
-
-
-def _marks(text: str, of: Commands) -> tuple[Mark, ...]:
-    # Before the words of each mark, its own <[ has gone, and both ends of the marks before it.
-    return tuple(
-        Mark(begin - 4 * number, end - 2 - 4 * number, words_of(text[begin + 2 : end]))
-        for number, (begin, end) in enumerate(_offsets(text, of))
-    )
-
-
-def _unmarked(text: str, of: Commands) -> tuple[str, ...]:
-    reader = _read(text, of.shell) if "<[" in text and not of.anywhere else None
-    if reader is None:
-        return ()
-    return tuple(text[at : text.find("]>", at) + 2] for at in sorted(reader.unmarked))
-
-
-def _inputs(text: str, of: Commands) -> tuple[str, ...]:
-    if "<[" not in text:
-        return ()
-    return marked_anywhere(text) if of.anywhere else files_of(_marks(text, of), of.found)
-
-
-def _reading(commands: Commands) -> dict[str, Any]:
-    """Return what a record must say of how its texts are read."""
-    if commands.anywhere:
-        return {}
-    found = {key: list(names) for key, names in commands.found.items()}
-    more = {"shell": commands.shell, "found": found}
-    return {"marks": "words", **{name: value for name, value in more.items() if value}}
-
-
-def with_found(commands: Commands, found: Found) -> Commands:
-    """Return the same commands, told what the patterns in their marks have found."""
-    assert isinstance(commands, GlobCommands | TemplateCommands | ExplicitCommands)
-    return replace(commands, found=found)
-
-
-def with_fetch(commands: Commands) -> Commands:
-    """Return the same commands, which find copies of the URLs in their marks."""
-    assert isinstance(commands, GlobCommands | TemplateCommands | ExplicitCommands)
-    return replace(commands, fetch=True)
-
-
 # -- what users give ----------------------------------------------------------------------------------------
 
 
-def reads(spec: object) -> str:
-    """Return the shell of a job, with its options; '' is bash."""
-    return " ".join(getattr(spec, "shell", ()))
+def reads(spec: JobSpec) -> str:
+    """Return the shell that reads the commands of a job, with its options."""
+    return " ".join(spec.shell)
 
 
 def _name(shell: str) -> str:
@@ -510,7 +216,7 @@ def _refuse_incomplete_rows(commands: TemplateCommands) -> None:
 
 def _ended_by_value(commands: TemplateCommands, number: int) -> str:
     """Say that a newline in a value ends a command, unless it stands in quotes."""
-    reader = _read(commands.expanded(number), commands.shell)
+    reader = read_text(commands.expanded(number), commands.shell)
     ends = set(reader.ends) if reader is not None else set()
     at = 0
     for place, piece in zip(commands.places, commands.pieces, strict=False):
@@ -539,8 +245,10 @@ def explicit_commands(commands: Sequence[str], shell: str = "") -> ExplicitComma
     """
     made = plain_commands(commands, _name(shell))
     made = replace(made, texts=tuple(unix_text(text) for text in made.texts))
-    refuse_incomplete([(f"command {index}", text) for index, text in enumerate(made.texts)], shell)
-    _refuse_placeholders((f"command {index}", text) for index, text in enumerate(made.texts))
+    labelled = [(f"command {index}", text) for index, text in enumerate(made.texts)]
+    refuse_incomplete(labelled, shell)
+    refuse_passing(labelled)
+    _refuse_placeholders(labelled)
     return made
 
 
@@ -562,7 +270,10 @@ def explicit_lines(text: str, shell: str = "", *, semicolons: bool = False) -> E
         There is none; lines are no complete commands, and which; one has a placeholder.
     """
     lines = read_lines(text, shell, semicolons=semicolons)
-    _refuse_placeholders((f"line {line.number}", line.text) for line in lines.commands)
+    labelled = [(f"line {line.number}", line.text) for line in lines.commands]
+    if is_bash(shell_of(lines.interpreter, shell)) is not None:
+        refuse_passing(labelled)
+    _refuse_placeholders(labelled)
     return plain_commands(lines.texts(), _name(shell))
 
 
@@ -592,21 +303,6 @@ def plain_commands(commands: Sequence[str], shell: str = "") -> ExplicitCommands
 
 def _is_text(command: object) -> bool:
     return isinstance(command, str) and bool(command.strip())
-
-
-def chosen(commands: Commands, indices: Sequence[int]) -> Commands:
-    """Return those commands of a call, in that order."""
-    if commands.found:
-        used = {word.pattern for index in indices for mark in commands.marks(index) for word in mark.words}
-        commands = with_found(commands, {pattern: commands.found[pattern] for pattern in used & commands.found.keys()})
-    match commands:
-        case GlobCommands():
-            return replace(commands, files=[commands.files[index] for index in indices])
-        case TemplateCommands():
-            return replace(commands, rows=[commands.rows[index] for index in indices])
-        case ExplicitCommands():
-            return replace(commands, texts=[commands.texts[index] for index in indices])
-    raise TypeError(f"cannot choose among {type(commands).__name__}")
 
 
 # -- what is recorded ---------------------------------------------------------------------------------------

@@ -110,6 +110,8 @@ class Completer:
                 return _beginning(word, engines(), "engine")
             case "outputs":
                 return _beginning(word, OutputMode, "output")
+            case "shells":
+                return _beginning(word, ("bash", "sh", "zsh"), "shell")
             case "environment":
                 return _beginning(word, sorted(os.environ), "variable")
             case "files":

@@ -32,6 +32,8 @@ from .backend.core.why import sentences
 from .backend.driver import Driver
 from .backend.engines.base import Largest, Tail
 from .backend.engines.loop import JobLoop
+from .backend.executor.notes import WAITING
+from .backend.inherited import Inherited
 from .backend.store.journal import Journal
 from .backend.store.outputs import bounded_text, last_text
 from .backend.store.rows import FactRow, FirstRow, ResultRow
@@ -759,7 +761,8 @@ class Job:
         self._ours()
         if task is not None:
             self._known([task])
-            return sentences(self._driver.call(lambda: self._loop.why(task)))
+            lines = self._driver.call(lambda: self._loop.why(task))
+            return sentences([*lines, *self._waits_for(task)])
         view = self.view_now()
         waiting, launched, away = (
             view[state] for state in (TaskState.QUEUED, TaskState.STAGING, TaskState.UNREACHABLE)
@@ -770,6 +773,16 @@ class Job:
         head += f", {launched:,} are launched and not known to run" if launched else ""
         head += f", {away:,} are on nodes that do not answer" if away else ""
         return sentences([head, *(self._driver.call(lambda: self._loop.why(None)) if waiting else ())])
+
+    def _waits_for(self, task: int) -> list[str]:
+        """Say in clauses which background processes a task that runs waits for."""
+        table = self._loop.scheduler.table
+        if table.state(task) is not TaskState.RUNNING:
+            return []
+        attempt = table.attempt(task)
+        live = self._driver.call(lambda: self._loop.engine.tail(task, attempt, 0)).result(10.0)
+        note = "" if live is None else live.note
+        return [f"its command has ended, it is {note}"] if note.startswith(WAITING) else []
 
     @property
     def df(self) -> pd.DataFrame:
@@ -840,9 +853,9 @@ class Job:
         for callback in self._subscribers:
             callback(view)
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors of connections that a forked child must not keep."""
-        return self._loop.engine.descriptors()
+    def connections(self) -> list[Inherited]:
+        """Return the connections of which a forked child must not keep a copy open."""
+        return self._loop.engine.connections()
 
     def end(self) -> Future[None]:
         """End what runs; the future is done when all of it is gone."""

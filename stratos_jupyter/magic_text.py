@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -109,6 +110,11 @@ def status_text(view: JobView, groups: Sequence[Group] = (), lives_in: str = "")
         lines.append(f"nothing more is launched; %stratos resume {clean(view.job_id)} goes on")
     if view.attempts_lost:
         lines.append(f"{counted(view.attempts_lost, 'attempt')} lost by the cluster")
+    if view.left_behind:
+        lines.append(
+            f"{view.left_behind:,} process{'' if view.left_behind == 1 else 'es'} that tasks left behind "
+            f"{'was' if view.left_behind == 1 else 'were'} ended; %stratos log {clean(view.job_id)} TASK names them"
+        )
     if inputs := inputs_text(view):
         lines.append(f"inputs: {inputs}")
     if lives_in and view.unfinished:
@@ -160,6 +166,8 @@ def preview_text(spec: JobSpec, commands: Commands, body: str = "", said: Sequen
         What there is to say of marks.
     """
     lines = [f"{clean(spec.job_id)} on {clean(spec.master)}: {counted(len(commands), 'task')}, each {spec.demand()}"]
+    if not len(commands) or not commands.command(0).startswith("#!"):
+        lines.append(f"read by {clean(shlex.join(spec.shell))}")
     for index in range(min(SHOWN, len(commands))):
         lines.append(f"{index}: " + printable(commands.command(index)).replace("\n", "\n   "))
         lines += [f"   {line}" for line in _changes(spec, commands, index)]
@@ -226,7 +234,19 @@ def log_text(job: Job, log: TaskLog) -> str:
     if not log.stdout and not log.stderr:
         silent = "its output was discarded" if job.spec.output is OutputMode.NONE else "it has not written anything"
         lines.append(silent if log.attempts or log.live else "it has not started")
+    if _ended_silently(job, log):
+        shell = shlex.join([*job.spec.shell, "-x"])
+        lines.append(f"the shell ends at the first command that fails, and that one said nothing: --shell '{shell}' "
+                     "shows each command as it runs")  # fmt: skip
     return "\n".join(lines)
+
+
+def _ended_silently(job: Job, log: TaskLog) -> bool:
+    """Say whether one cannot tell from what a task wrote which of its commands failed."""
+    last = log.attempts[-1] if log.attempts else None
+    failed = last is not None and last.reason == "exit" and bool(last.exit_code)
+    return failed and not log.stderr and "-e" in job.spec.shell and job.spec.output is not OutputMode.NONE \
+        and not log.command.startswith("#!")  # fmt: skip
 
 
 def _attempt_text(row: ResultRow) -> str:

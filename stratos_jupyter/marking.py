@@ -23,6 +23,7 @@ CHECKED: Final = 1000
 SHOWN: Final = 3
 TEXT: Final = 80
 
+_QUOTED: Final = re.compile(r"""(['"])<\[([^\n'"\[\]]+)\]>\1""")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:/")
 
 
@@ -66,6 +67,11 @@ def resolve_marks(files: FileSystems, commands: Commands, cwd: str) -> tuple[Com
             f"no mark, but a redirection to the shell: {_shown(dict.fromkeys(glued, ''))}; a mark is a word of its "
             "own, with blanks around it"
         )
+    if quoted := _quoted(files, commands, cwd):
+        first = next(iter(quoted))
+        said.append(
+            f"no mark, since it stands in quotes, though there is such a file: {_shown(quoted)}; write <['{first}']>"
+        )
     return with_found(commands, found) if found else commands, said
 
 
@@ -94,6 +100,17 @@ def check_copies(files: FileSystems, commands: Commands, cwd: str) -> None:
     if wrong:
         more = f"; and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
         raise SpecError(f"--fetch: {'; '.join(wrong[:SHOWN])}{more}")
+
+
+def _quoted(files: FileSystems, commands: Commands, cwd: str) -> dict[str, str]:
+    """Return what stands in quotes like a mark, and is a file: text that is none of ours is never that."""
+    found: dict[str, str] = {}
+    for index in range(min(len(commands), CHECKED)):
+        for match in _QUOTED.finditer(commands.command(index)):
+            name = match[2].replace("%f%", commands.file(index) or "%f%")
+            if name not in found and (is_url(name) or not _why_no_input(files, name, cwd)):
+                found[name] = ""
+    return found
 
 
 def _words(commands: Commands) -> Iterator[Word]:

@@ -21,9 +21,10 @@ _ANYWHERE: Final = re.compile(r"<\[(.+?)\]>", re.DOTALL)
 _CLOSED: Final = re.compile(r"""(?:[^'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")*""", re.DOTALL)
 _VARIABLE: Final = re.compile(r"\$(?:[A-Za-z_]\w*|\{[^}]*\}?|[0-9@*#?$!-])")
 _PLAIN: Final = re.compile(r"[\w./:@+,=\-]+")
-_SEQUENCE: Final = re.compile(r"(-?\d+)\.\.(-?\d+)|([A-Za-z])\.\.([A-Za-z])")
-_SPECIAL: Final = frozenset("*?[")
-_ESCAPED: Final = frozenset("{$\\~")
+_SEQUENCE: Final = re.compile(r"(?:(-?\d+)\.\.(-?\d+)|([A-Za-z])\.\.([A-Za-z]))(?:\.\.(-?\d+))?")
+#: characters that a pattern is not to take for more than they are: where they are quoted; always, as braces are used up
+_QUOTABLE: Final = frozenset("*?[$~`")
+_LITERAL: Final = frozenset("{}")
 #: as many words may one pair of braces make
 BRACES: Final = 10_000
 
@@ -114,12 +115,14 @@ def _word(written: str, chars: _Chars) -> Word:
     home = chars[:1] == [("~", False)]
     if not active and not home:
         return Word(written, name=plain)
-    return Word(written, pattern="".join(_plainly(char) if quoted else char for char, quoted in chars))
+    return Word(written, pattern="".join(_kept(char, quoted) for char, quoted in chars))
 
 
-def _plainly(char: str) -> str:
-    """Return a character as a pattern has it that means nothing else by it."""
-    return f"[{char}]" if char in _SPECIAL else f"\\{char}" if char in _ESCAPED else char
+def _kept(char: str, quoted: bool) -> str:
+    """Return a character as a pattern has it that is not to take it for more than it is."""
+    if char in _LITERAL:
+        return f"\\{char}"  # braces are read before brackets
+    return f"[{char}]" if quoted and char in _QUOTABLE else char
 
 
 def _has_class(chars: _Chars) -> bool:
@@ -202,9 +205,9 @@ def _sequence(chars: _Chars) -> list[_Chars]:
         first, last = int(found[1]), int(found[2])
     if abs(last - first) >= BRACES:
         return []
-    step = 1 if last >= first else -1
+    step = (abs(int(found[5] or 1)) or 1) * (1 if last >= first else -1)
     wide = max((len(found[n]) for n in (1, 2)), default=0) if found[1] and _padded(found[1], found[2]) else 0
-    every = range(first, last + step, step)
+    every = range(first, last + (1 if step > 0 else -1), step)
     texts = [f"{number:0{wide}d}" if found[1] else chr(number) for number in every]
     return [[(char, False) for char in text] for text in texts]
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, overload
 
 from .backend.core.events import Place
+from .backend.inherited import Inherited
 from .backend.storage.files import FileSystems
 from .backend.storage.mounts import Mounts, is_url
 from .backend.storage.places import Placer
@@ -102,9 +103,9 @@ class Placing:
         except SpecError:
             return False
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors that a forked child must not keep."""
-        return [descriptor for _, placer in self._known.values() for descriptor in placer.descriptors()]
+    def connections(self) -> list[Inherited]:
+        """Return the connections of which a forked child must not keep a copy open."""
+        return [connection for _, placer in self._known.values() for connection in placer.connections()]
 
     def close(self) -> None:
         """Ask for nothing more."""

@@ -18,6 +18,7 @@ from .placing import glob_on
 from .rule_values import (
     parse_count,
     parse_halt,
+    parse_linger,
     parse_memory,
     parse_rate,
     parse_retries,
@@ -26,9 +27,9 @@ from .rule_values import (
 )
 from .session import Session, current
 from .sites import is_local, output_limit
-from .spec import JobSpec, OutputMode
+from .spec import SHELL, JobSpec, OutputMode
 from .stream import Outputs, Stream
-from .values import as_number, parse_duration_s, parse_size_mib
+from .values import as_number, parse_duration_s, parse_shell, parse_size_mib
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +59,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "log_directory": _Unset(""),
     "job_id": _Unset("untitled"),
     "timeout": _Unset(""),
+    "linger": _Unset(""),
     "retries": _Unset(0),
     "retry_on": _Unset(""),
     "retry_delay": _Unset("1s"),
@@ -70,6 +72,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "gpus_per_task": _Unset(0),
     "hdfs": _Unset(""),
     "fetch": _Unset(False),
+    "shell": _Unset("bash -e"),
 }
 #: on this machine nobody else takes what is not reserved
 _LOCAL_DEFAULTS: Final[dict[str, Any]] = {"threads_per_task": 1, "mem_per_task": 0, "disk_per_task": 0}
@@ -114,10 +117,13 @@ class Processor:
         Defaults for any argument by name; arguments that are given win.
     timeout : float or str
         The longest that a task may run: seconds, ``"10m"``, or ``"200%"`` of the median of those that finished.
+    linger : float or str
+        How long processes that a task has put into the background are waited for once its command has ended: seconds,
+        or ``"10s"``; 0 for not at all. To their end, when not given.
     retries : int or str
         How often a task is tried again after failures of its own.
     retry_on : str
-        Which failures those are, as ``"exit:1,137,signal,timeout,memory,disk"``; all of them when ''.
+        Which failures those are, as ``"exit:1,3,signal,timeout,memory,disk"``; all of them when ''.
     retry_delay : float or str
         How long the first retry waits; each further one waits twice as long.
     halt : int or str
@@ -140,6 +146,8 @@ class Processor:
     fetch : bool
         Whether ``%f%`` of a file behind a URL, as ``hdfs:/PATH``, and ``<[hdfs:/PATH]>``, are copies on the task's
         node, removed after the task.
+    shell : str
+        The shell that reads the commands, with its options: ``"bash -e"``, ``"sh"``, ``"bash -euo pipefail"``.
 
     Raises
     ------
@@ -176,6 +184,7 @@ class Processor:
         settings: Mapping[str, Any] | None = None,
         *,
         timeout: float | str = _DEFAULTS["timeout"],
+        linger: float | str = _DEFAULTS["linger"],
         retries: int | str = _DEFAULTS["retries"],
         retry_on: str = _DEFAULTS["retry_on"],
         retry_delay: float | str = _DEFAULTS["retry_delay"],
@@ -188,6 +197,7 @@ class Processor:
         gpus_per_task: float | str = _DEFAULTS["gpus_per_task"],
         hdfs: str = _DEFAULTS["hdfs"],
         fetch: bool = _DEFAULTS["fetch"],
+        shell: str = _DEFAULTS["shell"],
     ) -> None:
         given = {
             "role": role,
@@ -201,6 +211,7 @@ class Processor:
             "log_directory": log_directory,
             "job_id": job_id,
             "timeout": timeout,
+            "linger": linger,
             "retries": retries,
             "retry_on": retry_on,
             "retry_delay": retry_delay,
@@ -213,6 +224,7 @@ class Processor:
             "gpus_per_task": gpus_per_task,
             "hdfs": hdfs,
             "fetch": fetch,
+            "shell": shell,
         }
         spec = _spec(master, given, settings or {})
         session = current()
@@ -470,8 +482,8 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
             values[name] = value
         elif name in settings:
             values[name] = settings[name]
-        elif name == "hdfs":
-            values[name] = configured().hdfs
+        elif name in ("hdfs", "shell"):
+            values[name] = getattr(configured(), name)
         elif local and name in _LOCAL_DEFAULTS:
             values[name] = _LOCAL_DEFAULTS[name]
         else:
@@ -501,6 +513,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
     priority = int(number("priority"))
     gpus = number("gpus_per_task")
     hdfs = read("hdfs", checked_address, "")
+    shell = read("shell", parse_shell, SHELL)
     fetch: tuple[str, ...] = ()
     if values["fetch"]:
         try:
@@ -547,9 +560,11 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         output=output,
         log_directory=str(values["log_directory"]),
         timeout_s=timeout_s,
+        linger_s=read("linger", parse_linger, None),
         priority=priority,
         hdfs=hdfs,
         fetch=fetch,
+        shell=shell,
         mounts=parse_mounts(configured().hdfs_mounts) if hdfs else (),
         monitor=str(monitor),
         monitor_source=source,

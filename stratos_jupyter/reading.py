@@ -198,6 +198,7 @@ def _view(recorded: Recorded, run: int, journal: Journal) -> JobView:
         reasons=MappingProxyType({str(reason): n for reason, n in reasons.items() if n}),
         attempts_lost=scheduler.attempts_lost,
         attempts_retried=scheduler.attempts_retried,
+        left_behind=recorded.replayed.left_behind,
         held=scheduler.held,
         resting=scheduler.resting,
     )

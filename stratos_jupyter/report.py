@@ -189,6 +189,8 @@ def facts(view: JobView) -> list[tuple[str, str]]:
         found.append(("Nodes", f"{view.nodes:,}"))
     if view.attempts_retried:
         found.append(("Attempts retried", f"{view.attempts_retried:,}"))
+    if view.left_behind:
+        found.append(("Processes left behind, ended", f"{view.left_behind:,}"))
     if view.attempts_lost:
         found.append(("Attempts lost", f"{view.attempts_lost:,} (by the cluster, not by the commands)"))
     if inputs := inputs_text(view):

@@ -55,6 +55,7 @@ _SHARED: Final = {
     "log_directory": "--log-dir",
     "output_limit": "the setting output_limit",
     "timeout_s": "--timeout",
+    "linger_s": "--linger",
     "priority": "--priority",
     "monitor": "--monitor",
     "monitor_source": "the monitor's source",

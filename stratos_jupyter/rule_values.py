@@ -19,9 +19,10 @@ _PER_S: Final = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_retry_on(text: str) -> tuple[Cause, ...]:
-    """Return the failures that ``exit:1,137,signal,timeout,memory,disk`` names.
+    """Return the failures that ``exit:1,3,signal,timeout,memory,disk`` names.
 
     ``exit`` is any exit code but 0, ``signal:9`` one signal; a bare number is one more code of what stands before it.
+    ``exit:137`` is ``signal:9`` as a shell says it.
 
     Raises
     ------
@@ -128,6 +129,17 @@ def parse_timeout(text: str) -> tuple[float | None, float | None]:
     if float(percent[1]) <= 100:
         raise SpecError(f"{text!r} of the median would end half of the tasks: write more than 100%")
     return None, float(percent[1]) / 100.0
+
+
+def parse_linger(text: str) -> float | None:
+    """Return how long background processes are waited for, in seconds; '' or ``none`` for as long as they take.
+
+    Raises
+    ------
+    SpecError
+        It is no duration.
+    """
+    return None if text.strip() in ("", "none") else parse_duration_s(text)
 
 
 def parse_memory(text: str) -> tuple[float, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import itertools
 import logging
 import os
 import shutil
@@ -22,6 +21,7 @@ from .backend.core.states import IN_FLIGHT
 from .backend.driver import Driver
 from .backend.engines.base import Engine
 from .backend.engines.loop import JobLoop
+from .backend.inherited import close_inherited
 from .backend.storage.files import FileSystems
 from .backend.store.home import make_home, new_run, newest_run, runs
 from .backend.store.journal import Journal, open_whole, set_aside
@@ -447,10 +447,9 @@ class Session:
 
     def drop_connections(self) -> None:
         """Close this process's copies of the connections to executors; only for a forked child."""
-        ours = [job.descriptors() for job in self._jobs]
-        for descriptor in itertools.chain(*ours, self._placing.descriptors()):
-            with suppress(OSError):
-                os.close(descriptor)
+        ours = [connection for job in self._jobs for connection in job.connections()]
+        for connection in (*ours, *self._placing.connections()):
+            close_inherited(connection)
 
     def close(self) -> None:
         """End what runs, let go of all jobs and of the driver thread."""

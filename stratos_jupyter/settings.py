@@ -17,9 +17,9 @@ from traitlets.config import SingletonConfigurable
 from .backend.storage.hdfs import addresses
 from .backend.storage.mounts import parse_mounts
 from .errors import SpecError
-from .rule_values import parse_count, parse_halt, parse_memory, parse_rate, parse_retry_on, parse_timeout
+from .rule_values import parse_count, parse_halt, parse_linger, parse_memory, parse_rate, parse_retry_on, parse_timeout
 from .spec import OutputMode
-from .values import as_amount, parse_duration_s, parse_size_mib
+from .values import as_amount, parse_duration_s, parse_shell, parse_size_mib
 
 #: ``STRATOS_MASTER`` is the environment's word for the setting ``master``
 PREFIX: Final = "STRATOS_"
@@ -57,6 +57,11 @@ class Stratos(SingletonConfigurable):
     timeout = CUnicode(
         "", help="The longest that a task may run, as 90s, 10m, or 200% of the median; empty for no limit."
     ).tag(config=True)
+    linger = CUnicode(
+        "",
+        help="How long processes that a task has put into the background are waited for once its command has ended, as "
+        "10s; 0 for not at all, empty for as long as they take.",
+    ).tag(config=True)
     failover_timeout = CUnicode("", help="How long tasks go on when the kernel is gone; 1d, and 7d on a cluster.").tag(
         config=True
     )
@@ -81,9 +86,7 @@ class Stratos(SingletonConfigurable):
     priority = CInt(0, help="Tasks of higher priority are launched first.").tag(config=True)
     update_interval = CUnicode("10s", help="How often a monitor looks at a task.").tag(config=True)
     retries = CInt(0, min=0, help="How often a task is tried again after failures of its own.").tag(config=True)
-    retry_on = CUnicode("", help="Which failures those are, as exit:1,137,signal,memory; empty for all.").tag(
-        config=True
-    )
+    retry_on = CUnicode("", help="Which failures those are, as exit:1,3,signal,memory; empty for all.").tag(config=True)
     retry_delay = CUnicode("1s", help="How long the first retry waits; each further one waits twice as long.").tag(
         config=True
     )
@@ -100,6 +103,10 @@ class Stratos(SingletonConfigurable):
 
     locality_wait = CUnicode(
         "3s", help="How long a task waits for a node that holds its inputs, while others are offered; 0 for not at all."
+    ).tag(config=True)
+
+    shell = Unicode(
+        "bash -e", help="The shell that reads commands, with its options: bash -e, sh, zsh, bash -euo pipefail."
     ).tag(config=True)
 
     def __init__(self, **kwargs: Any) -> None:
@@ -187,6 +194,10 @@ class Stratos(SingletonConfigurable):
     def _timeout(self, proposal: Any) -> str:
         return self._readable(proposal, parse_timeout)
 
+    @validate("linger")
+    def _linger(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_linger)
+
     @validate("retry_on")
     def _retry_on(self, proposal: Any) -> str:
         return self._readable(proposal, parse_retry_on) if proposal["value"] else ""
@@ -202,6 +213,10 @@ class Stratos(SingletonConfigurable):
     @validate("rate")
     def _rate(self, proposal: Any) -> str:
         return self._readable(proposal, parse_rate)
+
+    @validate("shell")
+    def _shell(self, proposal: Any) -> str:
+        return self._readable(proposal, parse_shell)
 
     @validate("hdfs")
     def _hdfs(self, proposal: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from .backend.store.home import make_home
 from .backend.store.journal import Journal
 from .errors import SpecError
 from .monitors import program, to_context
-from .spec import JobSpec
+from .spec import SHELL, JobSpec
 from .values import parse_duration_s, parse_size_mib
 from .workload import Surroundings
 
@@ -119,6 +120,9 @@ class LocalSite:
         if spec.where:
             asked = ", ".join(f"{name}={value}" for name, value in spec.where)
             bad.append(f"no node has {asked}: this machine has no attributes; leave --where out on a local engine")
+        if spec.shell != SHELL and shutil.which(spec.shell[0]) is None:
+            bad.append(f"--shell {shlex.join(spec.shell)}: this machine has no {spec.shell[0]}; install it, or choose "
+                       "another, as bash or sh")  # fmt: skip
         if not os.path.isdir(cwd):
             bad.append(f"the working directory {cwd} does not exist")
         if log_directory and not _can_be_made(log_directory):
@@ -147,8 +151,8 @@ class LocalSite:
 
     def make_engine(self, loop: JobLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
         """Make the engine of a run."""
-        linger_s = default_failover_s()
-        return LocalEngine(loop, work, self.machine, journal.folder, priority=spec.priority, linger_s=linger_s)
+        failover_s = default_failover_s()
+        return LocalEngine(loop, work, self.machine, journal.folder, priority=spec.priority, failover_s=failover_s)
 
 
 def common_context(spec: JobSpec) -> dict[str, object]:
@@ -157,8 +161,10 @@ def common_context(spec: JobSpec) -> dict[str, object]:
         "output": spec.output.value,
         "log_directory": spec.log_directory,
         "timeout_s": spec.timeout_s,
+        "linger_s": spec.linger_s,
         "threads": f"{spec.threads:g}",
         "grace_s": GRACE_S,
+        "shell": list(spec.shell),
         **({"fetch": list(spec.fetch), "fetch_wait_s": FETCH_WAIT_S} if spec.fetch else {}),
         **to_context(spec.monitor, spec.monitor_source, spec.relauncher, spec.update_interval_s),
     }

@@ -18,6 +18,8 @@ FIXED_COLUMNS: Final = (
     *("submitted_at", "started_at", "finished_at", "wall_s", "cpu_s", "max_rss_mib", "local_fraction"),
     *("stdout", "stderr", "parse_error"),
 )
+#: what people type is bash, and a line that fails is not passed over
+SHELL: Final = ("bash", "-e")
 DTYPES: Final = ("int", "float", "str", "bool")
 _JOB_ID: Final = re.compile(r"[^\W_][\w.\-]{0,99}|_[\w.\-]{0,99}")
 
@@ -55,6 +57,9 @@ class JobSpec:
         For `OutputMode.DISK`.
     timeout_s : float or None
         A task is ended after this many seconds.
+    linger_s : float or None
+        What a task has put into the background is waited for this long once its command has ended; None for as long as
+        it takes, 0 not at all.
     priority : int
         Higher goes first.
     cwd : str
@@ -86,6 +91,8 @@ class JobSpec:
     fetch : tuple of str
         A user and the addresses of WebHDFS, where files behind URLs are copied to the node for their tasks; empty
         where they are not.
+    shell : tuple of str
+        The shell that reads the commands, and its options; a command whose first line is ``#!`` names its own.
     """
 
     job_id: str = "untitled"
@@ -98,6 +105,7 @@ class JobSpec:
     output: OutputMode = OutputMode.SCHEDULER
     log_directory: str = ""
     timeout_s: float | None = None
+    linger_s: float | None = None
     priority: int = 0
     cwd: str = ""
     env: tuple[tuple[str, str | None], ...] = ()
@@ -113,6 +121,7 @@ class JobSpec:
     hdfs: str = ""
     mounts: tuple[tuple[str, str], ...] = ()
     fetch: tuple[str, ...] = ()
+    shell: tuple[str, ...] = SHELL
 
     def demand(self) -> Resources:
         """Return what a task asks for."""
@@ -145,6 +154,8 @@ class JobSpec:
             bad.append(f"gpus must be a finite number, 0 or more, got {self.gpus:g}")
         if self.timeout_s is not None and not self.timeout_s > 0:
             bad.append(f"timeout must be above 0 s, got {self.timeout_s:g}")
+        if self.linger_s is not None and not self.linger_s >= 0:
+            bad.append(f"linger must be 0 s or more, got {self.linger_s:g}")
         if self.output is OutputMode.DISK and not self.log_directory:
             bad.append("output 'disk' needs a directory for the files: --log-dir DIR, log_directory=DIR")
         if self.parse and self.output is not OutputMode.SCHEDULER:
@@ -187,4 +198,5 @@ class JobSpec:
         for name in ("where", "columns", "mounts"):
             values[name] = tuple((first, second) for first, second in values.get(name, ()))
         values["fetch"] = tuple(values.get("fetch", ()))
+        values["shell"] = tuple(values.get("shell", ("sh",)))  # what read commands before one could choose
         return JobSpec(**values)

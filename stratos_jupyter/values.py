@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from typing import Final
 
 from .errors import SpecError
@@ -12,6 +13,40 @@ _SIZE: Final = re.compile(r"\s*(?P<number>\d+(?:\.\d*)?|\.\d+)\s*(?P<unit>[KMGT]
 _MIB: Final = {"K": 1 / 1024, "": 1.0, "M": 1.0, "G": 1024.0, "T": 1024.0 * 1024.0}
 _DURATION: Final = re.compile(r"\s*(?P<number>\d+(?:\.\d*)?|\.\d+)\s*(?P<unit>ms|s|m|h|d|)\s*")
 _SECONDS: Final = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+#: shells whose language file names can be quoted for
+_SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "ksh", "ksh93", "mksh", "zsh"})
+
+
+def parse_shell(text: str) -> tuple[str, ...]:
+    """Return a shell and its options, as ``bash -euo pipefail``.
+
+    Raises
+    ------
+    SpecError
+        It is no shell, or an option would keep it from reading the command.
+    """
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise SpecError(f"{text!r}: {error}") from None
+    if not words or words[0].rpartition("/")[2] not in _SHELLS:
+        raise SpecError(
+            f"{text!r} is no shell that is known: write bash, sh, zsh, ksh or dash, with options if you like. A first "
+            "line #!/usr/bin/env python3 in the cell has any other program run it"
+        )
+    takes_name = False
+    for word in words[1:]:
+        letters = word[1:] if re.fullmatch(r"[-+][A-Za-z]+", word) else ""
+        if not takes_name and not letters and not word.startswith("--"):
+            raise SpecError(f"{text!r}: {word!r} is no option; the command is what the cell holds")
+        if not takes_name and set(letters) & set("cs"):
+            raise SpecError(f"{text!r}: leave -c and -s out; the command is what the cell holds")
+        takes_name = not takes_name and letters[-1:] in ("o", "O")
+    if takes_name:
+        raise SpecError(f"{text!r}: {words[-1]} needs a name, as in -o pipefail")
+    return words
 
 
 def as_amount(name: str, text: str) -> float:

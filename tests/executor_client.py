@@ -72,7 +72,7 @@ class Client:
     ----------
     python : str
         What to run it with.
-    linger_s : float
+    failover_s : float
         How long it goes on without a connection.
     ack : bool
         Acknowledge results as they arrive.
@@ -89,7 +89,7 @@ class Client:
     def __init__(
         self,
         python: str = sys.executable,
-        linger_s: float = 0.0,
+        failover_s: float = 0.0,
         ack: bool = True,
         inherit: Sequence[int] = (),
         prelude: str = "pass",
@@ -110,6 +110,8 @@ class Client:
         #: What had ended before that word.
         self.ended_before: set[tuple[int, int]] = set()
         self.notices: list[str] = []
+        #: Which tasks have waited for background processes for long: task, attempt, text.
+        self.waiting: list[list[Any]] = []
         #: The verbs of all messages of this connection.
         self.verbs: list[str] = []
         self.spool = spool if isinstance(spool, Path) else self.folder / "spool"
@@ -124,7 +126,7 @@ class Client:
             self.process = subprocess.Popen(
                 [
                     *(python, "-I", "-S", "-c", program),
-                    *("--listen-fd", str(listener.fileno()), "--linger-s", str(linger_s), *spooling, *options),
+                    *("--listen-fd", str(listener.fileno()), "--failover-s", str(failover_s), *spooling, *options),
                 ],
                 pass_fds=[listener.fileno(), *inherit],
                 stdin=subprocess.DEVNULL,
@@ -176,8 +178,10 @@ class Client:
             "sandbox": str(self.folder / "sandbox"),
             "label": self.label,
             "timeout_s": None,
+            "linger_s": None,
             "threads": "2",
             "grace_s": 5.0,
+            "shell": None,
             "monitor": None,
             "relauncher": None,
             "update_interval_s": 10.0,
@@ -298,6 +302,8 @@ class Client:
             self.inventory = dict(rows)
             self.ended_before = set(self.ended)
             assert len(self.inventory) == len(rows)
+        elif verb == "waiting":
+            self.waiting = args[0]
         elif verb == "notice":
             self.notices.append(args[0])
         else:

@@ -21,6 +21,7 @@ from stratos_jupyter.backend.engines.mesos import happenings as on
 from stratos_jupyter.backend.engines.mesos import wire
 from stratos_jupyter.backend.engines.mesos.engine import MesosEngine
 from stratos_jupyter.backend.engines.mesos.terms import Terms
+from stratos_jupyter.backend.inherited import Inherited
 from stratos_jupyter.backend.store.journal import Journal, ResultRow
 from stratos_jupyter.commands import explicit_commands
 from tests.waiting import until
@@ -80,7 +81,7 @@ class Master:
         done.set_result(None)
         return done
 
-    def descriptors(self) -> list[int]:
+    def connections(self) -> list[Inherited]:
         return []
 
     def all(self, verb: str) -> list[Any]:

@@ -1,7 +1,9 @@
-/* The limit: how fast can this machine start `sh -c 'echo i'` at all, in a few slots, from one process?
+/* The limit: how fast can this machine start `echo i` at all, in a few slots, from one process?
  *
- *   spawn_loop TASKS SLOTS discard     the commands write to our own standard output (give it /dev/null)
- *   spawn_loop TASKS SLOTS pipes       each command gets two pipes of its own, read when it has ended
+ *   spawn_loop TASKS SLOTS discard WAY     the commands write to our own standard output (give it /dev/null)
+ *   spawn_loop TASKS SLOTS pipes WAY       each command gets two pipes of its own, read when it has ended
+ *
+ * WAY: sh runs `sh -c 'echo i'`, bash `bash -e -c 'echo i'`, direct the program /bin/echo.
  *
  * "pipes" reads after the exit, as is right for output that fits a pipe and for nothing else: it is a
  * yardstick, not a runner. Nothing is kept, timed, limited or reported.
@@ -24,6 +26,7 @@ struct slot {
 };
 
 static int pipes;
+static const char *way;
 static long long bytes_read;
 
 static void fail(const char *what, int error) {
@@ -39,13 +42,16 @@ static void open_pipe(int ends[2]) {
 
 static void start(struct slot *slot, long task) {
     char command[64];
-    char *argv[] = {"sh", "-c", command, NULL};
+    char *by_sh[] = {"sh", "-c", command, NULL}, *by_bash[] = {"bash", "-e", "-c", command, NULL};
+    char *direct[] = {"echo", command + strlen("echo "), NULL};
+    char **argv = !strcmp(way, "sh") ? by_sh : !strcmp(way, "bash") ? by_bash : direct;
+    const char *program = argv == by_sh ? "/bin/sh" : argv == by_bash ? "/bin/bash" : "/bin/echo";
     posix_spawn_file_actions_t actions;
     int out[2], err[2], error;
 
     snprintf(command, sizeof command, "echo %ld", task);
     if (!pipes) {
-        if ((error = posix_spawn(&slot->pid, "/bin/sh", NULL, NULL, argv, environ)))
+        if ((error = posix_spawn(&slot->pid, program, NULL, NULL, argv, environ)))
             fail("posix_spawn", error);
         return;
     }
@@ -54,7 +60,7 @@ static void start(struct slot *slot, long task) {
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, out[1], 1);
     posix_spawn_file_actions_adddup2(&actions, err[1], 2);
-    if ((error = posix_spawn(&slot->pid, "/bin/sh", &actions, NULL, argv, environ)))
+    if ((error = posix_spawn(&slot->pid, program, &actions, NULL, argv, environ)))
         fail("posix_spawn", error);
     posix_spawn_file_actions_destroy(&actions);
     close(out[1]);
@@ -91,15 +97,16 @@ static struct slot *finish(struct slot *slots, int count) {
 }
 
 int main(int argc, char **argv) {
-    long tasks = argc == 4 ? atol(argv[1]) : 0, task;
-    int count = argc == 4 ? atoi(argv[2]) : 0, i;
+    long tasks = argc == 5 ? atol(argv[1]) : 0, task;
+    int count = argc == 5 ? atoi(argv[2]) : 0, i;
     struct slot *slots;
 
     if (tasks < 1 || count < 1 || (strcmp(argv[3], "discard") && strcmp(argv[3], "pipes"))) {
-        fprintf(stderr, "usage: spawn_loop TASKS SLOTS discard|pipes\n");
+        fprintf(stderr, "usage: spawn_loop TASKS SLOTS discard|pipes sh|bash|direct\n");
         return 2;
     }
     pipes = !strcmp(argv[3], "pipes");
+    way = argv[4];
     if (!(slots = calloc(count, sizeof *slots)))
         fail("calloc", errno);
     for (task = 0; task < tasks; task++)

@@ -1,4 +1,4 @@
-"""This project, measured in a fresh process. Usage: stratos.py rate|latency|submit TASKS SLOTS
+"""This project, measured in a fresh process. Usage: stratos.py rate|latency|submit TASKS SLOTS sh|bash|direct
 
 What a notebook has loaded anyway (this package, pandas) is imported before any clock runs. STRATOS_HOME says
 where the journal goes. Prints one line of JSON.
@@ -18,18 +18,21 @@ import pandas  # noqa: F401  the cost of its import is not a cost of the job
 
 from stratos_jupyter import Processor
 
+#: each goes another way: the plainest shell, bash (there are quotes), no shell at all
+FORMS = {"sh": "echo {}", "bash": "echo '{}'", "direct": "/bin/echo {}"}
 
-def commands_of(tasks: int) -> list[str]:
-    return [f"echo {i}" for i in range(tasks)]
+
+def commands_of(tasks: int, way: str = "sh") -> list[str]:
+    return [FORMS[way].format(i) for i in range(tasks)]
 
 
 def wrong_in(outputs: list[str]) -> int:
     return sum(text.strip() != str(i) for i, text in enumerate(outputs))
 
 
-def rate(tasks: int, slots: int) -> dict[str, Any]:
+def rate(tasks: int, slots: int, way: str) -> dict[str, Any]:
     """The whole way: start of the executor, submission, results, DataFrame."""
-    commands = commands_of(tasks)
+    commands = commands_of(tasks, way)
     cpu_s, began = time.process_time(), time.perf_counter()
     processor = Processor(f"local[{slots}]", job_id="bench")
     processor.explicit_batch(commands)
@@ -46,7 +49,7 @@ def rate(tasks: int, slots: int) -> dict[str, Any]:
     }
 
 
-def latency(tasks: int, slots: int) -> dict[str, Any]:
+def latency(tasks: int, slots: int, _way: str) -> dict[str, Any]:
     """One task after another, each from its submission to its result."""
     processor = Processor(f"local[{slots}]", job_id="bench")
     trips, wrong = [], 0
@@ -61,9 +64,9 @@ def latency(tasks: int, slots: int) -> dict[str, Any]:
     return {"median_ms": statistics.median(trips), "p95_ms": trips[int(len(trips) * 0.95)], "wrong": wrong}
 
 
-def submit(tasks: int, slots: int) -> dict[str, Any]:
+def submit(tasks: int, slots: int, way: str) -> dict[str, Any]:
     """What many tasks cost the process that submits them: at once, and until the last has ended."""
-    commands = commands_of(tasks)
+    commands = commands_of(tasks, way)
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here, not from the imports
     before = memory_mb("VmRSS")
@@ -102,4 +105,4 @@ def memory_mb(field: str) -> float:
 
 if __name__ == "__main__":
     measure = {"rate": rate, "latency": latency, "submit": submit}[sys.argv[1]]
-    print(json.dumps(measure(int(sys.argv[2]), int(sys.argv[3]))))
+    print(json.dumps(measure(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])))

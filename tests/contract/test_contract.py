@@ -39,6 +39,32 @@ def test_a_failure_keeps_its_cause(run: Run) -> None:
     assert found == {0: ("FAILED", "exit", 3), 1: ("FAILED", "signal", -9), 2: ("FINISHED", "exit", 0)}
 
 
+@pytest.mark.parametrize("engine", ["local", pytest.param("mesos", marks=pytest.mark.mesos)], indirect=True)
+def test_commands_are_bash_up_to_the_line_that_fails(run: Run) -> None:
+    run.add(
+        "echo {1..3} $'\\t' &> log; cat log",
+        "false; echo on",
+        "printenv PWD",
+        "echo $PWD",
+        "bash -c 'kill -9 $$'",
+        "bash -c 'kill -9 $$'; true",
+        "#!/usr/bin/env python3\nprint('by python')",
+        "#!/no/such/interpreter",
+    )
+    run.wait()
+    found = {row.task: (row.reason, row.exit_code, row.stdout) for row in run.rows()}
+    assert found[2][2] == found[3][2]
+    del found[2], found[3]
+    assert found == {
+        0: ("exit", 0, b"1 2 3 \t\n"),
+        1: ("exit", 1, None),
+        4: ("signal", -9, None),
+        5: ("signal", -9, None),
+        6: ("exit", 0, b"by python\n"),
+        7: ("spawn", None, None),
+    }
+
+
 def test_calls_follow_one_another(run: Run) -> None:
     assert run.add("echo a", "echo b") == range(2)
     run.wait()

@@ -85,11 +85,21 @@ def test_a_cell_over_files_fills_a_dataframe(shell: InteractiveShell, run: Run, 
 
 def test_a_cell_and_its_options_stay_as_typed(shell: InteractiveShell, run: Run, files: Path) -> None:
     shell.user_ns["x"] = "wrong"
-    body = 'echo {x} "$Y" "%" \\\n  %f% !ls; %%stratos\necho "{y}"'
+    body = 'echo {x} "$Y" "%" \\\n  %f% !ls; : %%stratos\necho "{y}"'
     run(f"%%stratos glob data/a.txt --job demo --env Y='{{x}} $x %f%' --into df --wait\n{body}\n\n")
     df = shell.user_ns["df"]
     assert df.stdout[0].splitlines() == ["{x} {x} $x %f% % data/a.txt !ls", "{y}"]
     assert df.command[0] == body.replace("%f%", "data/a.txt")
+
+
+def test_the_log_says_how_to_find_the_command_that_failed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("%%stratos explicit --job demo --wait\nfalse; echo on\nls no-such-file; echo on\n[ -e x ] || exit 3\nexit 0")
+    said = []
+    for task in range(4):
+        capsys.readouterr()
+        run(f"%stratos log demo {task}")
+        said.append(capsys.readouterr().out)
+    assert ["--shell 'bash -e -x' shows each command" in text for text in said] == [True, False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +136,7 @@ def test_a_dry_run_shows_and_starts_nothing(
     run("%%stratos glob data/*.txt --job demo --threads 2 --mem 1 --dry-run\ntouch started\nwc -l < %f%")
     assert capsys.readouterr().out.splitlines() == [
         "demo on local: 5 tasks, each 2 cpus, 1 MiB memory",
+        "read by bash -e",
         "0: touch started",
         "   wc -l < 'data/a.txt'",
         "1: touch started",

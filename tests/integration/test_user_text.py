@@ -117,6 +117,7 @@ def test_a_mark_that_is_no_input_is_said_once_with_the_cure(
         ("<[s3://b/k]>", "s3://b/k (neither on this machine nor on HDFS (hdfs:/...))"),
         ("<[https://h/f]>", "https://h/f (neither on this machine nor on HDFS (hdfs:/...))"),
         ("<[$HOME/x]>", "$HOME/x (what $HOME holds is known to the task alone; write the name itself)"),
+        ("'<[b two.dat]>'", "in quotes, though there is such a file: b two.dat; write <['b two.dat']>"),
         ("--in=<[a.dat]>", "no mark, but a redirection to the shell: <[a.dat]>; a mark is a word of its own"),
     ):
         run(f"%%stratos explicit --job said --wait\n: {mark} || true\n: {mark} || true")
@@ -144,6 +145,7 @@ def test_a_dry_run_shows_what_is_put_in_and_taken_out(
     run("%%stratos glob *.dat --dry-run\r\ncat %f% <[a*.dat]>\r\ntrue\r\n")
     assert capsys.readouterr().out.splitlines() == [
         "untitled on local: 4 tasks, each 1 cpu",
+        "read by bash -e",
         "0: cat ./-x.dat a*.dat",
         "   true",
         "   %f% is ./-x.dat: ./ stands before a name that begins with a dash",
@@ -217,6 +219,22 @@ def test_parameters_of_many_kinds_run(shell: InteractiveShell, run: Run) -> None
     assert sorted(processor.get_results()) == ["0\n", "1\n", "5\n"]
 
 
+def test_a_first_line_reads_every_command(shell: InteractiveShell, run: Run, files: list[str]) -> None:
+    python = "#!/usr/bin/env python3\n"
+    run(f"%%stratos explicit --into df --wait\n{python}print('a; b')\n# no\nimport sys; print('<[x]>', 1 <2)")
+    assert outputs(shell) == ["a; b\n", "<[x]> True\n"]
+    run(f"%%stratos glob a.dat --into df --wait\n{python}import sys\nprint(len(open('%f%').read()), sys.argv[1])")
+    assert outputs(shell) == ["14 a.dat\n"]
+    with pytest.raises(SpecError, match=r"cannot be quoted for python3, .* need it: 'b two\.dat'"):
+        run(f"%%stratos glob *.dat --wait\n{python}print('%f%')")
+
+
+def test_a_job_of_another_shell_is_read_as_that(run: Run, files: list[str]) -> None:
+    with pytest.raises(SpecError, match="shells differ"):
+        run("%%stratos glob *.dat --shell sh --dry-run\necho $'a\\'b' %f%")
+    run("%%stratos glob *.dat --dry-run\necho $'a\\'b' %f%")
+
+
 def test_missing_values_run_nothing(shell: InteractiveShell, run: Run, tmp_path: Path) -> None:
     (tmp_path / "NA").write_text("kept")
     shell.user_ns["sheet"] = pd.DataFrame({"n": pd.array([1, pd.NA], "Int64"), "f": ["x", None]})
@@ -230,6 +248,8 @@ def test_missing_values_run_nothing(shell: InteractiveShell, run: Run, tmp_path:
 def test_it_is_what_bash_would_run(shell: InteractiveShell, run: Run, files: list[str]) -> None:
     """A text without a placeholder or a mark is run byte for byte."""
     lines = [
+        "[[ a == a ]] && echo {1..3} $'\\t' <<< x",
+        "x=(1 2); echo ${x[1]} &> /dev/stdout",
         "printf '%s\\n' '<[a]>' \"it's\" a\\ b",
         "echo $((1+2)) ${HOME:+x} `echo y`",
         'cat < a.dat 2>&1 | sort | head -n 1; echo "$(case a in a) echo z;; esac)"',
@@ -238,5 +258,5 @@ def test_it_is_what_bash_would_run(shell: InteractiveShell, run: Run, files: lis
     run("%%stratos explicit --into df --wait\n" + "\n".join(lines))
     assert shell.user_ns["df"].command.tolist() == lines
     assert outputs(shell) == [
-        subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout for line in lines
+        subprocess.run(["bash", "-ec", line], capture_output=True, text=True, check=True).stdout for line in lines
     ]

@@ -350,6 +350,38 @@ def test_a_list_may_hold_scripts_but_none_without_its_end() -> None:
         explicit_commands(["a", "if true; then"])
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cd scratch",
+        "export A=1",
+        "export A=1 B='x y'; cd d",
+        "A=1",
+        'A="$HOME/x" && export A',
+        "set -euo pipefail",
+        "module load gcc/12",
+        "conda activate env",
+        "ulimit -c 0;",
+        "umask 077",
+    ],
+)
+def test_a_line_that_only_sets_something_for_the_next_is_refused(line: str) -> None:
+    for commands in (lambda: explicit_lines(f"{line}\nrm -r *"), lambda: explicit_commands([line, "rm -r *"])):
+        with pytest.raises(SpecError, match=r"gone before the next begins.*cd DIR && ./prog"):
+            commands()
+    assert explicit_lines(line).texts == (line,)
+    assert len(explicit_lines(f"{line} && ./prog\nrm -r *".replace(";", ""))) == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["cd d && ls", "A=1 prog", "x=$(prog)", "x=`prog`", "A=1 > f", "export A=$(prog)", "set | sort", "cd d; ls",
+     "source job1.sh", ". ./job.sh", "module load gcc; prog", "settle", "cdo info f", 'x="$(prog)"', "conda run x"],
+)  # fmt: skip
+def test_a_line_that_does_something_is_a_command(line: str) -> None:
+    assert len(explicit_lines(f"{line}\nls")) == 2
+
+
 def test_comments_are_no_commands_and_continue_nothing() -> None:
     assert split_lines("# a\n  # b \\\necho c # d \\\necho e\n") == ["echo c # d \\", "echo e"]
 

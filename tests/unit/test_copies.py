@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stratos_jupyter.backend.storage.files import FileSystems
 from stratos_jupyter.commands import (
     Commands,
     commands_from_record,
@@ -83,6 +85,8 @@ def test_the_shell_reads_the_words_of_the_copies(names: list[str]) -> None:
     assert said.decode().split("\0")[:-1] == ["start", *wanted, "end"]
 
 
-def test_quoted_braces_of_a_mark_are_characters_in_the_pattern_that_finds_its_files() -> None:
+def test_quoted_braces_of_a_mark_are_characters_in_the_pattern_that_finds_its_files(tmp_path: Path) -> None:
     (mark,) = explicit_commands(["cat <['a{x,y}$~'*.dat]>"]).marks(0)
-    assert [word.pattern for word in mark.words] == ["a\\{x,y}\\$\\~*.dat"]
+    assert [word.pattern for word in mark.words] == ["a\\{x,y\\}[$][~]*.dat"]
+    (tmp_path / "a{x,y}$~1.dat").touch()
+    assert FileSystems().expand(mark.words[0].pattern, str(tmp_path)) == ["a{x,y}$~1.dat"]

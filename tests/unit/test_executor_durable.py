@@ -50,7 +50,7 @@ def quiet_after(seconds: float) -> str:
 
 @pytest.mark.parametrize("spool", [False, True], ids=["memory", "spool"])
 def test_nothing_is_lost_however_often_the_connection_is(python: str, spool: bool) -> None:
-    with Client(python=python, linger_s=LONG_S, spool=spool) as client:
+    with Client(python=python, failover_s=LONG_S, spool=spool) as client:
         client.context()
         for slot in range(2):
             client.batch([f"echo {i}; sleep 0.00{i % 5}" for i in range(150)], slot=slot, first=slot * 150)
@@ -71,7 +71,7 @@ def test_nothing_is_lost_however_often_the_connection_is(python: str, spool: boo
 
 
 def test_a_new_kernel_is_told_what_there_is(python: str) -> None:
-    with Client(python=python, linger_s=LONG_S, spool=True) as client:
+    with Client(python=python, failover_s=LONG_S, spool=True) as client:
         client.ack = False
         client.context()
         client.run("echo kept")
@@ -153,7 +153,7 @@ def test_what_is_queued_goes_on_without_a_kernel_though_it_is_late(client: Clien
 
 
 def test_killed_executor_has_all_that_it_reported_on_disk(python: str) -> None:
-    with Client(python=python, linger_s=LONG_S, spool=True) as client:
+    with Client(python=python, failover_s=LONG_S, spool=True) as client:
         client.ack = False
         client.context(grace_s=0.0)
         for slot in range(2):
@@ -170,7 +170,7 @@ def test_killed_executor_has_all_that_it_reported_on_disk(python: str) -> None:
 
 
 def test_what_was_acknowledged_long_ago_leaves_the_disk(python: str) -> None:
-    with Client(python=python, linger_s=LONG_S, spool=True) as client:
+    with Client(python=python, failover_s=LONG_S, spool=True) as client:
         for i in range(60):
             client.run(f"head -c 60000 /dev/zero | tr '\\0' {i % 10}")
         client.tail(0)  # the last acknowledgement has been read
@@ -187,7 +187,7 @@ def test_what_was_acknowledged_long_ago_leaves_the_disk(python: str) -> None:
 
 def test_a_missing_folder_stops_launching_and_loses_nothing(python: str, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
-    with Client(python=python, linger_s=LONG_S, spool=folder / "spool") as client:
+    with Client(python=python, failover_s=LONG_S, spool=folder / "spool") as client:
         client.ack = False
         client.context()
         client.batch(["echo 0", *["sleep 0.05"] * 20])
@@ -219,7 +219,7 @@ def test_a_missing_folder_stops_launching_and_loses_nothing(python: str, tmp_pat
 def test_a_full_disk_tears_no_frame(python: str) -> None:
     """The limit of a file's size stands for it: writes are cut short in the same way."""
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (10000, resource.RLIM_INFINITY))"
-    with Client(python=python, linger_s=LONG_S, spool=True, prelude=limit) as client:
+    with Client(python=python, failover_s=LONG_S, spool=True, prelude=limit) as client:
         client.ack = False
         client.context()
         commands = [f"echo {'x' * 2000}; echo >> count; sleep 0.04" for _ in range(20)]  # each has a frame of its own
@@ -248,7 +248,7 @@ def test_a_disk_that_is_really_full() -> None:
         if done.returncode:
             pytest.skip(f"no small disk can be had: {done.stderr.strip()}")
         try:
-            with Client(linger_s=LONG_S, spool=folder / "spool") as client:
+            with Client(failover_s=LONG_S, spool=folder / "spool") as client:
                 (folder / "other").write_bytes(b"x" * 50_000)
                 client.ack = False
                 client.context()
@@ -273,7 +273,7 @@ def test_a_disk_that_is_really_full() -> None:
 
 
 def test_a_spool_that_somebody_removes_is_made_again() -> None:
-    with Client(linger_s=LONG_S, spool=True) as client:
+    with Client(failover_s=LONG_S, spool=True) as client:
         client.ack = False
         client.run("echo a")
         client.spool.unlink()
@@ -290,7 +290,7 @@ def test_a_spool_that_somebody_removes_is_made_again() -> None:
 
 
 def test_results_that_wait_on_disk_need_no_memory() -> None:
-    with Client(linger_s=LONG_S, spool=True) as client:
+    with Client(failover_s=LONG_S, spool=True) as client:
         client.ack = False
         client.context()
         for slot in range(2):
@@ -307,7 +307,7 @@ def test_results_that_wait_on_disk_need_no_memory() -> None:
 
 def test_no_more_is_spooled_than_is_allowed() -> None:
     limit = "from executor import keep; keep.SPOOL_LIMIT = 1 << 20"
-    with Client(linger_s=LONG_S, spool=True, prelude=limit) as client:
+    with Client(failover_s=LONG_S, spool=True, prelude=limit) as client:
         client.ack = False
         client.context()
         client.batch(["head -c 65536 /dev/zero; echo >> count; sleep 0.01"] * 20)
@@ -328,7 +328,7 @@ def test_no_more_is_spooled_than_is_allowed() -> None:
 
 
 def test_when_lingering_is_over_all_is_in_the_spool(python: str) -> None:
-    with Client(python=python, linger_s=2.0, spool=True) as client:
+    with Client(python=python, failover_s=2.0, spool=True) as client:
         client.ack = False
         client.context(grace_s=0.2)
         client.batch(["echo a; trap '' TERM; while :; do sleep 1000; done", "echo never"])
@@ -346,7 +346,7 @@ def test_when_lingering_is_over_all_is_in_the_spool(python: str) -> None:
 
 
 def test_told_to_stop_without_a_kernel_all_is_in_the_spool(python: str) -> None:
-    with Client(python=python, linger_s=LONG_S, spool=True) as client:
+    with Client(python=python, failover_s=LONG_S, spool=True) as client:
         client.context(grace_s=0.2)
         client.run("echo a")
         client.batch(["sleep 1000", "echo never"], first=1)
@@ -360,7 +360,7 @@ def test_told_to_stop_without_a_kernel_all_is_in_the_spool(python: str) -> None:
 
 
 def test_told_to_stop_by_a_kernel_that_hears_the_end_no_spool_stays(python: str) -> None:
-    with Client(python=python, linger_s=LONG_S, spool=True) as client:
+    with Client(python=python, failover_s=LONG_S, spool=True) as client:
         client.run("echo a")
         assert client.spool.exists()
         client.batch(["sleep 1000", "echo never"], first=1)
@@ -374,7 +374,7 @@ def test_told_to_stop_by_a_kernel_that_hears_the_end_no_spool_stays(python: str)
 
 
 def test_with_nothing_to_do_and_nobody_there_it_exits_early() -> None:
-    with Client(linger_s=LONG_S, spool=True, prelude=quiet_after(0.4)) as client:
+    with Client(failover_s=LONG_S, spool=True, prelude=quiet_after(0.4)) as client:
         client.ack = False
         client.context()
         client.batch([GATE])
@@ -389,14 +389,14 @@ def test_with_nothing_to_do_and_nobody_there_it_exits_early() -> None:
 
 
 def test_without_a_spool_it_stays_for_what_was_not_acknowledged() -> None:
-    with Client(linger_s=1.5, prelude=quiet_after(0.2)) as client:
+    with Client(failover_s=1.5, prelude=quiet_after(0.2)) as client:
         client.ack = False
         client.run("echo a")
         client.socket.close()
         began = time.monotonic()
         assert client.process.wait(DEADLINE_S) == 0
         assert time.monotonic() - began > 1.4
-    with Client(linger_s=LONG_S, prelude=quiet_after(0.2)) as client:
+    with Client(failover_s=LONG_S, prelude=quiet_after(0.2)) as client:
         client.run("echo a")
         client.tail(0)  # the acknowledgement has been read
         client.socket.close()
@@ -404,7 +404,7 @@ def test_without_a_spool_it_stays_for_what_was_not_acknowledged() -> None:
 
 
 def test_with_a_kernel_there_it_stays() -> None:
-    with Client(linger_s=0.1, prelude=quiet_after(0.05)) as client:
+    with Client(failover_s=0.1, prelude=quiet_after(0.05)) as client:
         began = time.monotonic()
         until(lambda: time.monotonic() > began + 0.5)
         assert client.run("echo a")[0].stdout == "a\n"
@@ -412,7 +412,7 @@ def test_with_a_kernel_there_it_stays() -> None:
 
 def test_a_disk_is_waited_for_before_the_end() -> None:
     """Lingering is over, and what was lost cannot be written: somebody may make room, or come."""
-    with Client(linger_s=0.3, spool=Path("/proc/nowhere")) as client:
+    with Client(failover_s=0.3, spool=Path("/proc/nowhere")) as client:
         client.ack = False
         client.context(grace_s=0.1)
         client.batch(["sleep 1000"])
@@ -430,7 +430,7 @@ def test_a_disk_is_waited_for_before_the_end() -> None:
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    with Client(linger_s=LONG_S) as one:
+    with Client(failover_s=LONG_S) as one:
         yield one
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,35 +62,222 @@ def gone(client: Client, *pids: int) -> bool:
     return bool(until(lambda: not client.marked() and not alive(pids), what="no process left"))
 
 
-# Ends of its own.
+# Background processes, which are waited for.
+
+#: Ways to leave something in one's session: the script "late" waits at the gate, then writes into the file "result".
+BACKGROUND = {
+    "ampersand": "sh late &",
+    "ampersand, quiet": "sh late >/dev/null 2>&1 &",
+    "nohup": "nohup sh late >/dev/null 2>&1 &",
+    "nohup, holds the pipes": "nohup sh late &",
+    "subshell": "(sh late &);",
+    "subshell of a subshell": "( ( sh late & ) & );",
+    "disown": "bash -c 'sh late & disown';",
+    "deaf": "(trap '' TERM INT HUP; sh late) &",
+    "pipeline": "echo a | sh late &",
+    "process substitution": "bash -c 'echo a | tee >(sh late) >/dev/null';",
+    "coprocess": "bash -c 'coproc sh late';",
+    "job control": "bash -c 'set -m; sh late & set +m';",
+    "other group": "set -m; sh late & set +m;",
+    "closed pipes": "sh late >&- 2>&- &",
+    "no mark": "env -i PATH=$PATH sh late &",
+    "python": '{python} -c \'import subprocess; subprocess.Popen(["sh", "late"])\';',
+    "below a daemon": "(sh late & exec setsid sleep 1000) &",
+}
 
 
-def test_background_child_that_holds_the_pipes_is_killed_soon(client: Client) -> None:
-    (record,) = client.run("echo a; sleep 1000 & echo $! > pid")
-    assert (record.reason, record.code, record.stdout) == ("exit", 0, "a\n")
+@pytest.mark.parametrize("way", BACKGROUND)
+def test_what_is_in_the_background_is_waited_for(client: Client, way: str) -> None:
+    os.mkfifo(client.folder / "gate")
+    (client.folder / "late").write_text("echo $$ > pid; read x < gate; echo late > result\n")
+    text = BACKGROUND[way].format(python=f"{shlex.quote(sys.executable)} -I -S")
+    client.context()
+    client.batch([text + " until test -s pid; do sleep 0.01; done; echo first", "cat result"])
+    pid = pid_in(client.folder / "pid")
+    client.wait_started(0)
+    until(lambda: client.tail(0)["note"].startswith("waiting for"), what="the task waiting")
+    assert f"(pid {pid})" in client.tail(0)["note"]
+    assert client.tail(0)["stdout"] == "first\n"
+    assert not client.ended
+    opened_at = time.time()
+    (client.folder / "gate").write_text("")
+    record, following = client.wait(0), client.wait(1)
+    assert (record.reason, record.code, record.stdout) == ("exit", 0, "first\n")
+    assert record.finished_at >= opened_at
+    assert following.stdout == "late\n"
+    assert record.note == ("1 process that it left behind was ended: sleep" if way == "below a daemon" else "")
+    gone(client)
+
+
+def test_all_that_a_reader_in_the_background_has_read_is_written(client: Client) -> None:
+    """bash doesn't wait for what stands in ``>( )``."""
+    (record,) = client.run("bash -c 'seq 1500000 | tee >(sort -rn > sorted) > /dev/null'")
+    assert (record.reason, record.code, record.note) == ("exit", 0, "")
+    assert (client.folder / "sorted").stat().st_size == sum(len(f"{i}\n") for i in range(1, 1_500_001))
+
+
+def test_processor_time_and_memory_of_the_background_count(client: Client) -> None:
+    eat = "x = bytearray(60 << 20)\nfor i in range(10**7): pass"
+    (record,) = client.run(f"{shlex.quote(sys.executable)} -I -S -c '{eat}' & echo a")
+    assert record.cpu_s > 0.1
+    assert 60 < record.max_rss_mib < 90
+
+
+def test_output_of_the_background_is_the_tasks(client: Client) -> None:
+    (record,) = client.run("(sleep 0.1; seq 100000; echo late >&2) & echo first")
+    assert (len(record.bytes()), record.bytes("stderr")) == (6 + 588895, b"late\n")
+
+
+def test_exit_code_is_the_leaders(client: Client) -> None:
+    good, bad = client.run("(sleep 0.1; exit 7) & exit 0", "(sleep 0.1; echo kept > kept) & exit 3")
+    assert (good.reason, good.code, bad.reason, bad.code) == ("exit", 0, "exit", 3)
+    assert (client.folder / "kept").exists()
+
+
+def test_background_of_a_failed_leader_has_the_grace_time(client: Client) -> None:
+    """Whoever writes down what the leader said can finish that; whoever serves it ends."""
+    (record,) = client.run("sleep 1000 & sleep 1000 & kill -9 $$", grace_s=0.3)
+    assert (record.reason, record.code) == ("signal", signal.SIGKILL)
+    assert record.note == "2 processes that it left behind were ended: sleep"
+    assert record.started_at is not None
+    assert record.finished_at - record.started_at >= 0.3
+    gone(client)
+
+
+@pytest.mark.parametrize("bound", ["linger_s", "timeout_s"])
+def test_bound_of_waiting(client: Client, bound: str) -> None:
+    late, following = client.run("sleep 1000 & sleep 1000 & echo first", "echo on", **{bound: 0.3})
+    assert (late.reason, late.code, late.stdout) == ("timeout", 0, "first\n")
+    sleeps = r"sleep \(pid \d+\), sleep \(pid \d+\)"
+    assert re.fullmatch(rf"waited [\d.e-]+ s for 2 background processes: {sleeps}", late.note), late.note
+    assert following.stdout == "on\n"
+    gone(client)
+
+
+def test_background_gets_term_and_the_grace_time_when_the_bound_strikes(client: Client) -> None:
+    saver = "trap 'echo saved; exit' TERM; echo $$ > pid; while :; do sleep 0.01; done"
+    (client.folder / "saver").write_text(saver)
+    (record,) = client.run("sh saver & until test -s pid; do sleep 0.01; done", linger_s=0.1, grace_s=15.0)
+    assert (record.reason, record.stdout) == ("timeout", "saved\n")
+
+
+@pytest.mark.parametrize("quiet", [False, True], ids=["holds the pipes", "quiet"])
+def test_no_time_to_linger_ends_the_background_at_once(client: Client, quiet: bool) -> None:
+    silence = ">/dev/null 2>&1 " if quiet else ""
+    record, following = client.run(f"sleep 1000 {silence}& echo $! > pid", "echo on", linger_s=0.0)
+    assert (record.reason, record.code, following.stdout) == ("exit", 0, "on\n")
+    assert record.note == "1 process that it left behind was ended: sleep"
     assert record.started_at is not None
     assert record.finished_at - record.started_at < 5
     gone(client, pid_in(client.folder / "pid"))
 
 
-def test_last_words_of_a_background_child_still_count(client: Client) -> None:
-    (client.folder / "late").mkdir()
-    (record,) = client.run(
-        "(while ! test -e gone; do :; done; echo late) & (sleep 0.02; touch gone) >/dev/null 2>&1 & echo first"
-    )
-    assert record.stdout == "first\nlate\n"
-
-
-def test_talkative_background_child_does_not_hold_up_the_end(client: Client) -> None:
-    (record,) = client.run("yes & echo $! > pid")
+def test_talkative_background_does_not_hold_up_the_end_without_lingering(client: Client) -> None:
+    (record,) = client.run("yes & echo $! > pid", linger_s=0.0)
     assert record.code == 0
     gone(client, pid_in(client.folder / "pid"))
 
 
-def test_background_child_with_redirected_output_is_killed_at_once(client: Client) -> None:
-    record, following = client.run("sleep 1000 >/dev/null 2>&1 & echo $! > pid", "echo on")
-    assert (record.code, following.stdout) == (0, "on\n")
-    gone(client, pid_in(client.folder / "pid"))
+def waits(client: Client, task: int = 0, text: str = "waiting for") -> bool:
+    """Whether a task is said to wait for its background."""
+    tail = client.tail(task)
+    return tail is not None and text in tail["note"]
+
+
+def test_kill_while_it_waits(client: Client) -> None:
+    client.context()
+    client.batch(["sleep 1000 & echo $! > pid", "echo next"])
+    pid = pid_in(client.folder / "pid")
+    until(lambda: waits(client))
+    client.kill(0)
+    record = client.wait(0)
+    assert (record.reason, record.code) == ("user", 0)
+    assert re.fullmatch(rf"waited [\d.e-]+ s for 1 background process: sleep \(pid {pid}\)", record.note)
+    assert not alive([pid])
+    assert client.wait(1).stdout == "next\n"
+
+
+def test_stopped_background_is_waited_for_and_said(client: Client) -> None:
+    client.context()
+    client.batch([WAYS["stopped"] + " echo first"])
+    pid = pid_in(client.folder / "up")
+    until(lambda: waits(client, text=f"(pid {pid}, stopped)"))
+    os.kill(pid, signal.SIGCONT)
+    assert (client.wait(0).reason, client.wait(0).stdout) == ("exit", "first\n")
+
+
+LEAVER = """
+import os, time
+open("up", "w").write(str(os.getpid()))
+while not os.path.exists("go"):
+    time.sleep(0.01)
+os.setsid()
+time.sleep(1000)
+"""
+#: Leaves the session after its child, which has exited there, and never looks at that.
+CARELESS = """
+import os, time
+if os.fork() == 0:
+    os._exit(0)
+os.setsid()
+open("up", "w").write("1")
+time.sleep(1000)
+"""
+
+
+def test_who_leaves_the_session_while_waited_for_holds_nobody(client: Client) -> None:
+    (client.folder / "leave.py").write_text(LEAVER)
+    client.context()
+    client.batch([f"{shlex.quote(sys.executable)} -I -S leave.py & true"])
+    pid = pid_in(client.folder / "up")
+    until(lambda: waits(client))
+    (client.folder / "go").touch()
+    record = client.wait(0)
+    assert (record.reason, record.code) == ("exit", 0)
+    assert record.note.startswith("1 process that it left behind was ended: ")
+    gone(client, pid)
+
+
+def test_zombie_in_the_session_is_not_waited_for(client: Client) -> None:
+    (client.folder / "careless.py").write_text(CARELESS)
+    (record,) = client.run(f"{shlex.quote(sys.executable)} -I -S careless.py & until test -s up; do sleep 0.01; done")
+    assert (record.reason, record.code) == ("exit", 0)
+    gone(client)
+
+
+def test_neighbours_go_on_while_one_waits(client: Client) -> None:
+    client.context()
+    client.batch(["sleep 1000 & echo $! > pid", "touch ran"], slot=0)
+    pid_in(client.folder / "pid")
+    client.batch(["(sleep 0.01 &); echo $0"] * 50, slot=1, first=10)
+    client.batch([f"{daemon('up', 'quiet')}; cat up"], slot=2, first=200)
+    assert [client.wait(task).stdout for task in (10, 59)] == ["sh\n"] * 2
+    assert client.wait(200).note.startswith("1 process that it left behind was ended")
+    assert not (client.folder / "ran").exists()
+    client.kill(0)
+    assert client.wait(0).reason == "user"
+
+
+def test_new_kernel_hears_of_what_waits() -> None:
+    with Client(failover_s=60, prelude="import executor.linger; executor.linger.SAY_S = 0.1") as client:
+        client.context()
+        client.batch(["mkfifo gate; cat gate & true"])
+        client.until(lambda: client.waiting)
+        ((task, attempt, text),) = client.waiting
+        assert (task, attempt) == (0, 1)
+        assert re.fullmatch(r"waiting for 1 background process: cat \(pid \d+\)", text)
+        client.waiting = []
+        client.started.clear()
+        client.connect()
+        client.until(lambda: client.waiting)
+        assert (0, 1) in client.started
+        assert client.inventory == {(0, 1): (1, 0)}
+        (client.folder / "gate").write_text("")
+        assert client.wait(0).reason == "exit"
+        client.until(lambda: not client.waiting)
+
+
+# Daemons, which are not.
 
 
 @pytest.mark.parametrize("unmarked", [False, True], ids=["marked", "unmarked"])
@@ -96,6 +285,7 @@ def test_background_child_with_redirected_output_is_killed_at_once(client: Clien
 def test_daemon_is_found_after_the_end(client: Client, quiet: bool, unmarked: bool) -> None:
     (record,) = client.run(daemon("pid", *(["quiet"] if quiet else []), unmarked=unmarked))
     assert (record.reason, record.code) == ("exit", 0)
+    assert re.fullmatch("1 process that it left behind was ended: python[0-9.]*", record.note)
     gone(client, pid_in(client.folder / "pid"))
 
 
@@ -223,7 +413,7 @@ def test_whoever_ignores_term_is_killed(client: Client, grace_s: float) -> None:
 @pytest.mark.parametrize("unmarked", [False, True], ids=["marked", "unmarked"])
 def test_nothing_of_a_killed_task_is_left_when_it_is_reported(client: Client, unmarked: bool) -> None:
     client.context(grace_s=0.1)
-    client.batch([daemon("pid", unmarked=unmarked) + "; setsid sh -c 'echo $$ > other; exec sleep 1000'"])
+    client.batch([daemon("pid", unmarked=unmarked) + "; setsid sh -c 'echo $$ > other; exec sleep 1000'; :"])
     client.wait_started(0)
     pids = pid_in(client.folder / "pid"), pid_in(client.folder / "other")
     client.send(["kill", [[0, 1]]])
@@ -371,11 +561,22 @@ def test_kill_leaves_nothing(limited: Client, way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_task_that_ends_by_itself_leaves_nothing(limited: Client, way: str) -> None:
-    (record,) = limited.run(leave(limited, way), limits=LIMITS)
+    (record,) = limited.run(leave(limited, way), limits=LIMITS, linger_s=0.0)
     assert (record.reason, record.code) == ("exit", 0)
     until(lambda: none_left(limited), what="nothing left")
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_end_of_waiting_leaves_nothing(limited: Client, way: str) -> None:
+    """Who stays in the session is waited for, and ended when the time is over; who has left it isn't."""
+    (record,) = limited.run(leave(limited, way), limits=LIMITS, linger_s=0.3, grace_s=0.1)
+    assert record.code == 0
+    assert record.reason == ("timeout" if way in STAY else "exit")
+    until(lambda: none_left(limited), what="nothing left")
+
+
+#: of the ways above, those of which something stays in the session
+STAY = {"deaf", "nohup", "pipes", "stopped", "other group", "other group, stopped", "tree", "chain"}
 SOME = ["deaf", "quiet daemon", "no mark", "chain with setsid", "stopped in a session", "tree"]
 
 
@@ -469,7 +670,7 @@ def test_leaks_neither_descriptors_nor_zombies(client: Client) -> None:
     before = sorted(folder.iterdir())
     client.context(grace_s=0.1)
     client.batch(
-        ["echo a", "no-such", "seq 100000", "sleep 1000 &", "kill $$", "exec >&-", daemon("pid")], slot=0, first=100
+        ["echo a", "no-such", "seq 100000", "sleep 0.2 &", "kill $$", "exec >&-", daemon("pid")], slot=0, first=100
     )
     client.batch(["sleep 1000"], slot=1, first=200)
     client.batch(["echo a"] * 200, slot=2, first=300)

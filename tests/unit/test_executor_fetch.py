@@ -221,4 +221,4 @@ def test_the_command_begins_as_any_other(client: Client, web: str) -> None:
     )
     assert client.wait(task).stdout == plain.stdout
     assert client.wait(start(client, "no-such-program", "whole", web)).code == 127
-    assert client.wait(start(client, "-x; echo $0", "whole", web)).stdout == "sh\n"
+    assert client.wait(start(client, "-x || echo $0", "whole", web)).stdout == "bash\n"

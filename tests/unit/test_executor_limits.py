@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from stratos_jupyter.backend.executor.cgroup import Place, _without_limits, counts, places
+from stratos_jupyter.backend.executor.procs import peak_kib
 from stratos_jupyter.backend.executor.scratch import measure
 from tests.executor_client import Client, alive
 from tests.waiting import until
@@ -134,7 +135,7 @@ def test_shared_memory_counts_once(client: Client) -> None:
         "    os.mkfifo('gate'); open('gate').read(); os._exit(0)\n"
         "while True: __import__('signal').pause()\n"
     )
-    client.context()
+    client.context(linger_s=0.0)
     client.batch([f"{PYTHON} copies.py; echo fine"], limits={"mem_mib": 120.0})
     until(lambda: (client.folder / "gate").exists())
     for _look in range(3):
@@ -157,15 +158,93 @@ def test_eater_that_is_being_ended_has_no_grace_any_more(client: Client) -> None
     assert (record.reason, record.code) == ("user", -signal.SIGKILL)
 
 
+def test_no_luck_is_involved(client: Client) -> None:
+    """Of equal tasks all end alike, however quick they are."""
+    much, little = (f"{PYTHON} -c 'x = bytearray({mib} << 20)'" for mib in (300, 70))
+    records = client.run(*[much] * 20, *[little] * 20, limits={"mem_mib": 100.0})
+    assert [record.reason for record in records] == ["memory"] * 20 + ["exit"] * 20
+    assert all("ask for more with --mem" in record.note for record in records[:20])
+
+
+def test_children_of_a_moment_count_together(client: Client) -> None:
+    child = f"{PYTHON} -c 'x = bytearray(60 << 20); import time; time.sleep(0.2)'"
+    records = client.run(*[f"{child} & {child} & {child} & wait"] * 5, limits={"mem_mib": 100.0})
+    assert {record.reason for record in records} == {"memory"}
+
+
+@pytest.mark.parametrize("then", ["true", "exit 3", "sleep 1000", "sleep 1000 & true"])
+def test_script_that_goes_on_has_died_of_memory(client: Client, then: str) -> None:
+    eat = f"{PYTHON} -c 'x = bytearray(200 << 20); import time; time.sleep(1)'"
+    (record,) = client.run(f"{eat}; {then}", limits=MEM)
+    assert record.reason == "memory"
+    assert "64 MiB; ask for more with --mem" in record.note
+    until(lambda: not client.marked(), what="nothing left")
+
+
+def test_memory_of_the_background_counts(client: Client) -> None:
+    eat = f"{PYTHON} -c 'import time; time.sleep(0.3); x = bytearray(200 << 20); time.sleep(1000)'"
+    (record,) = client.run(f"{eat} & echo first", limits=MEM)
+    assert (record.reason, record.stdout) == ("memory", "first\n")
+    until(lambda: not client.marked(), what="nothing left")
+
+
+def test_largest_memory_is_the_commands_own(client: Client) -> None:
+    """The system counts what *we* have had, too, which is more than small programs ever have."""
+    own_mib = peak_kib(client.process.pid) / 1024
+    small, child, large, between = client.run(
+        "exec sleep 0.3",
+        "sleep 0.3; :",
+        f"{PYTHON} -c 'x = bytearray(50 << 20)'",
+        f"{PYTHON} -c 'import time; time.sleep(0.2)'",
+    )
+    assert own_mib > 8
+    assert 0.2 < small.max_rss_mib < 6
+    assert 0.2 < child.max_rss_mib < 6
+    assert 50 < large.max_rss_mib < 80
+    assert 3 < between.max_rss_mib < 30
+    for record in client.run(*["true"] * 20):
+        assert record.max_rss_mib < 6
+
+
 # Memory that the kernel watches.
 
 
+def test_task_is_in_its_group_from_its_first_moment(fenced: Client) -> None:
+    records = fenced.run(*["exec cat /proc/self/cgroup"] * 20, limits=MEM)
+    assert all(re.search(r"/stratos-\d+-\d+/t\d+", record.stdout) for record in records)
+    assert len({record.stdout for record in records}) == 20
+    assert f"/stratos-{fenced.process.pid}-" not in Path(f"/proc/{fenced.process.pid}/cgroup").read_text()
+    outside, nothing = fenced.run("exec cat /proc/self/cgroup", "no-such-program")
+    assert "/stratos-" not in outside.stdout
+    assert nothing.code == 127
+
+
+def test_program_that_cannot_start_leaves_no_group(fenced: Client) -> None:
+    (record,) = fenced.run("no-such-program", limits=MEM)
+    assert record.code == 127
+    until(lambda: len(groups(fenced)) == 1, what="no group")
+
+
+def test_executor_that_cannot_come_back_from_a_group_goes_on(fenced: Client) -> None:
+    stuck = "import executor.cgroup as c; leave = c.Cgroups.leave; "
+    stuck += "c.Cgroups.leave = lambda self, task: [setattr(self, '_home', '/none'), leave(self, task)][1]"
+    with Client(prelude=stuck) as client:
+        first, second, third = client.run("echo a", HOG, "echo b", limits=MEM)
+        assert (first.stdout, second.reason, third.stdout) == ("a\n", "memory", "b\n")
+        assert "/stratos-" in Path(f"/proc/{client.process.pid}/cgroup").read_text()
+        client.process.terminate()
+        assert client.process.wait(20) == 0
+    with Client() as another:  # it removes what that one had to leave
+        another.run("true", limits=MEM)
+        assert not groups(client)
+
+
 def test_child_that_the_kernel_ends(fenced: Client) -> None:
-    """Whether that is the task's failure is said by the task's exit code."""
+    """That is the task's failure, whatever the script around it makes of it."""
     bad, good, fine = fenced.run(f"{PYTHON} hog.py; exit 3", f"{PYTHON} hog.py; exit 0", "echo fine", limits=MEM)
     note = "used all of its 64 MiB; ask for more with --mem"
     assert (bad.reason, bad.code, bad.note) == ("memory", 3, note)
-    assert (good.reason, good.code, good.note) == ("exit", 0, "one of its processes was killed: " + note)
+    assert (good.reason, good.code, good.note) == ("memory", 0, "one of its processes was killed: " + note)
     assert (fine.reason, fine.stdout, fine.note) == ("exit", "fine\n", "")
 
 
@@ -425,7 +504,7 @@ def test_kill_says_why(client: Client, given: str | None, expected: str) -> None
     ],
 )
 def test_who_asks_for_nonsense_is_not_understood(message: list[object]) -> None:
-    with Client(linger_s=20.0) as client:
+    with Client(failover_s=20.0) as client:
         client.context()
         client.send(message)
         assert client.lost()

@@ -19,7 +19,7 @@ from tests.waiting import until
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    with Client(linger_s=60) as one:
+    with Client(failover_s=60) as one:
         yield one
 
 
@@ -135,7 +135,7 @@ def test_malformed_frame_ends_the_connection_and_nothing_else(lasting: Client, f
 
 @pytest.fixture(scope="module")
 def lasting() -> Iterator[Client]:
-    with Client(linger_s=60) as one:
+    with Client(failover_s=60) as one:
         yield one
 
 
@@ -147,7 +147,7 @@ def test_frame_may_come_in_pieces(client: Client) -> None:
 
 
 def test_link_lost_without_lingering_ends_all() -> None:
-    with Client(linger_s=0) as client:
+    with Client(failover_s=0) as client:
         client.context(grace_s=0.2)
         client.batch(["trap '' TERM; while :; do sleep 1000; done"])
         client.batch(["sleep 1000"], slot=1, first=1)
@@ -159,7 +159,7 @@ def test_link_lost_without_lingering_ends_all() -> None:
 
 
 def test_lingers_for_as_long_as_told() -> None:
-    with Client(linger_s=0.3) as client:
+    with Client(failover_s=0.3) as client:
         for _ in range(3):
             client.connect()
         client.run("true")

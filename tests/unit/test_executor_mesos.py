@@ -62,7 +62,7 @@ def test_runs_a_batch(make: MakeAgent, python: str) -> None:
     last = agent.wait("t7")
     hello, three, missing, odd = (agent.ended[i, 1] for i in range(4))
     assert (hello.stdout, hello.stderr, hello.code, hello.batch) == ("hello\n", "oops\n", 0, 7)
-    assert (three.code, missing.code, missing.stderr) == (3, 127, "no-such-program: not found\n")
+    assert (three.code, missing.code, missing.stderr) == (3, 127, "bash: line 1: no-such-program: command not found\n")
     assert odd.bytes() == b"\xff"
     assert (last["state"], last["message"]) == ("TASK_FINISHED", "2 of 4 commands failed")
     assert last["source"] == "SOURCE_EXECUTOR"

@@ -34,7 +34,7 @@ def test_runs_commands(client: Client) -> None:
     assert f"STRATOS_TASK={client.label}." in plain.stdout
     assert (failing.code, failing.stderr) == (3, "e\n")
     assert odd.bytes() == b"\xff"
-    assert (missing.code, missing.stderr) == (127, "no-such-program: not found\n")
+    assert (missing.code, missing.stderr) == (127, "bash: line 1: no-such-program: command not found\n")
     assert denied.code == 126
 
 

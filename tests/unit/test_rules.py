@@ -44,6 +44,8 @@ def test_what_to_retry_on_can_be_narrowed() -> None:
     rules = Rules(retry_on=parse_retry_on("exit:1,137,signal:9,timeout"))
     wanted = [(Reason.EXIT, 1), (Reason.EXIT, 137), (Reason.SIGNAL, 9), (Reason.TIMEOUT, None)]
     assert all(rules.retry_for(*failure) for failure in wanted)
+    assert Rules(retry_on=parse_retry_on("exit:137")).retry_for(Reason.SIGNAL, 9)
+    assert not Rules(retry_on=parse_retry_on("exit:1")).retry_for(Reason.SIGNAL, 9)
     assert not any(rules.retry_for(*failure) for failure in [(Reason.EXIT, 2), (Reason.SIGNAL, 11), (Reason.MEMORY, 1)])
 
 

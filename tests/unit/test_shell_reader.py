@@ -132,7 +132,8 @@ def test_a_quick_look_finds_the_same_marks(pieces: list[tuple[str, str]]) -> Non
 @pytest.mark.skipif(BASH is None, reason="needs bash")
 @pytest.mark.parametrize(
     "held",
-    ["a", "a b", "'a b'", '"a b"', "a\\ b", "x/'*'", "*", "x/*", "[ab]", "{a,b}", "'{a,b}'", "x{1..3}", "x{03..1}",
+    ["a", "a b", "'a b'", '"a b"', "a\\ b", "x/'*'", "*", "x/*", "[ab]", "{a,b}", "'{a,b}'", "x{1..3}",
+     "x{03..1}", "{1..10..3}", "{9..1..-4}", "{a..g..2}", "{1..3", "{5..5}",
      "{c..a}", "a'b'\"c\"", "{a,b{c,d}}", "'it'\\''s'", "a]b", "\"a\\\"b\"", "{a}", "{a,}x", "{,a}", "-x", "é"],
 )  # fmt: skip
 def test_words_of_a_mark_are_those_that_bash_reads(held: str) -> None:
@@ -146,6 +147,7 @@ def test_words_of_a_mark_are_those_that_bash_reads(held: str) -> None:
 def test_a_quoted_star_is_none() -> None:
     assert words_of("x/'*'.d")[0].name == "x/*.d"
     assert words_of("x/'*'.*")[0].pattern == "x/[*].*"
+    assert words_of("{a}'{b,c}'*")[0].pattern == "\\{a\\}\\{b,c\\}*"
     assert [word.variable for word in words_of("$D/x '$D' \"${D}\"")] == ["$D", "", "${D}"]
 
 

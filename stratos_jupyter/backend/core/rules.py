@@ -90,7 +90,10 @@ class Rules:
         if reason not in OWN_FAILURES or (reason is Reason.EXIT and code == 0):
             return False
         return not self.retry_on or any(
-            cause.reason is reason and cause.code in (None, code) for cause in self.retry_on
+            (cause.reason is reason and cause.code in (None, code))
+            # ``exit:137`` means signal 9, of which a shell makes that code
+            or (cause.reason is Reason.EXIT and reason is Reason.SIGNAL and cause.code == 128 + (code or 0))
+            for cause in self.retry_on
         )
 
     def to_record(self) -> dict[str, Any]:

@@ -47,6 +47,8 @@ class JobView:
         Attempts that the cluster lost, not the command.
     attempts_retried : int
         Attempts that failed by themselves and were followed by another one.
+    left_behind : int
+        Processes that tasks left behind when they ended (daemons), which were ended.
     local_bytes, remote_bytes : int
         Bytes of inputs that lay on the node where the attempt was launched, and that did not; as far as is known.
     waited_s : float
@@ -74,6 +76,7 @@ class JobView:
     nodes: int = 0
     attempts_lost: int = 0
     attempts_retried: int = 0
+    left_behind: int = 0
     local_bytes: int = 0
     remote_bytes: int = 0
     waited_s: float = 0.0

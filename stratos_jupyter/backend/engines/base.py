@@ -16,6 +16,7 @@ from ..core.events import Event
 from ..core.placement import BatchPolicy
 from ..core.resources import Resources
 from ..core.states import Reason
+from ..inherited import Inherited
 
 
 class Result(NamedTuple):
@@ -144,8 +145,8 @@ class Engine(Protocol):
     def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
         """Ask for the last bytes of what a running attempt has written; None when it does not run."""
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors of connections that a forked child must not keep."""
+    def connections(self) -> list[Inherited]:
+        """Return the connections of which a forked child must not keep a copy open."""
 
     def attach(self, launched: Sequence[tuple[int, str, tuple[tuple[int, int], ...]]]) -> None:
         """Find what an earlier process has left running, and tell of it by `Attached`, once; offer nothing before.

@@ -86,7 +86,7 @@ class Link(asyncio.Protocol):
         Takes each message that arrives.
     lost : callable
         Called once when the connection is gone.
-    linger_s : float
+    failover_s : float
         How long the executor waits for another kernel when this one is gone.
 
     Raises
@@ -101,7 +101,7 @@ class Link(asyncio.Protocol):
         receive: Callable[[Link, list[Any]], None],
         lost: Callable[[Link], None],
         *,
-        linger_s: float = 0.0,
+        failover_s: float = 0.0,
     ) -> None:
         self.record = record
         self._receive = receive
@@ -122,7 +122,7 @@ class Link(asyncio.Protocol):
                 if info is not None:
                     self._find(connection, info)
                 else:
-                    self._start(connection, linger_s)
+                    self._start(connection, failover_s)
             except OSError as error:
                 if info is None or isinstance(error, GONE):
                     self._remove_folder()
@@ -130,8 +130,8 @@ class Link(asyncio.Protocol):
         except BaseException:
             connection.close()
             raise
-        #: of the connection, for a forked child to close
-        self.descriptor = connection.fileno()
+        #: what is sent and received; the transport closes this very object
+        self.connection = connection
         self.send(["hello", VERSION])
         self._connecting = self._loop.create_task(self._connect(connection))
         # One that is cancelled before it has begun closes nothing.
@@ -151,7 +151,7 @@ class Link(asyncio.Protocol):
                 self.kill()  # it lives, and nobody can ever reach it
             raise
 
-    def _start(self, connection: socket.socket, linger_s: float) -> None:
+    def _start(self, connection: socket.socket, failover_s: float) -> None:
         self.record.parent.mkdir(mode=0o700, exist_ok=True)
         self.record.mkdir(mode=0o700)
         self.pid, self._started = 0, ""
@@ -166,7 +166,7 @@ class Link(asyncio.Protocol):
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-I", "-S", "-c", _START, _BACKEND),
-                    *("--listen-fd", str(listener.fileno()), "--linger-s", str(linger_s)),
+                    *("--listen-fd", str(listener.fileno()), "--failover-s", str(failover_s)),
                     *("--spool", str(self.record / SPOOL)),
                 ],
                 stdin=subprocess.DEVNULL,

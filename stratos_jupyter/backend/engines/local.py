@@ -32,11 +32,13 @@ from ..core.resources import SLACK, Resources
 from ..core.states import Reason
 from ..core.why import WORDS, amount_text
 from ..executor.spool import read_spool
+from ..inherited import Inherited
 from .base import Sink, Tail, Work
 from .link import GONE, LOG, SPOOL, Link
 from .machine import Machine
 from .orphans import end_orphans
 from .records import result_of
+from .waiting import waiting_text
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +99,7 @@ class LocalEngine:
         The run's folder: for the executors' own logs.
     priority : int
         Of this job among those on the machine.
-    linger_s : float
+    failover_s : float
         How long an executor outlives its kernel.
     """
 
@@ -105,7 +107,7 @@ class LocalEngine:
     page = ""
 
     def __init__(
-        self, sink: Sink, work: Work, machine: Machine, folder: Path, *, priority: int = 0, linger_s: float = 0.0
+        self, sink: Sink, work: Work, machine: Machine, folder: Path, *, priority: int = 0, failover_s: float = 0.0
     ) -> None:
         self.policy = BatchPolicy(BATCH_TARGET_S, BATCH_MOST, alone=True)
         self.priority = priority
@@ -117,7 +119,7 @@ class LocalEngine:
         self._work = work
         self._machine = machine
         self._folder = folder
-        self._linger_s = linger_s
+        self._failover_s = failover_s
         self._attaching: set[Link] = set()  # found, and not heard yet
         self._survivors: set[tuple[int, int]] | None = None  # attempts that they have; None when all is settled
         self._launched: dict[tuple[int, int], int] = {}  # meanwhile: attempt -> batch, as the journal has it
@@ -131,6 +133,7 @@ class LocalEngine:
         self._left: dict[int, set[tuple[int, int]]] = {}  # by batch: attempts not yet reported
         self._where: dict[tuple[int, int], int] = {}  # attempt -> batch
         self._tails: dict[int, Future[Tail | None]] = {}
+        self._waiting: dict[Link, str] = {}  # what is shown of tasks that wait for background processes
         self._troubles: dict[Link, str] = {}  # what an executor, or what is to be said of one, is in trouble with
         self._failures = 0
         self._not_started = ""
@@ -271,7 +274,7 @@ class LocalEngine:
     def _start_link(self) -> None:
         records = self._folder / EXECUTORS
         number = 1 + max((int(entry.name) for entry in records.glob("[0-9]*")), default=0)
-        link = Link(records / str(number), self._receive, self._link_lost, linger_s=self._linger_s)
+        link = Link(records / str(number), self._receive, self._link_lost, failover_s=self._failover_s)
         self._links.append(link)
         self._contexts[link] = set()
 
@@ -345,6 +348,8 @@ class LocalEngine:
                 if future is not None:
                     note = "" if answer is None else answer.get("note", "")
                     future.set_result(None if answer is None else Tail(answer["stdout"], answer["stderr"], note))
+            case ["waiting", rows]:
+                self._say_waiting(link, waiting_text(rows))
             case ["hello", facts, *_]:
                 link.learn(facts["pid"])
                 self._sink.withdraw(self._troubles.pop(link, ""))
@@ -361,6 +366,12 @@ class LocalEngine:
                     self._sink.notice(text)
             case _:
                 pass  # what a newer executor may say beyond this version
+
+    def _say_waiting(self, link: Link, text: str) -> None:
+        self._sink.withdraw(self._waiting.pop(link, ""))
+        if text:
+            self._waiting[link] = text
+            self._sink.notice(text)
 
     # -- what an earlier process has left -----------------------------------------------------------------
 
@@ -502,6 +513,7 @@ class LocalEngine:
         for attempt in attempts:
             del self._where[attempt]
         self._sink.withdraw(self._troubles.pop(link, ""))
+        self._say_waiting(link, "")
         why = _last_line(link.record / LOG)
         self._bury(link.record)  # before its batches are given up: what ended there has ended
         if link not in self._stopping:
@@ -553,9 +565,9 @@ class LocalEngine:
             self._stopping.append(link)
             link.stop()
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors of the connections to executors."""
-        return [link.descriptor for link in (*self._links, *self._stopping) if not link.gone.done()]
+    def connections(self) -> list[Inherited]:
+        """Return the connections to executors."""
+        return [link.connection for link in (*self._links, *self._stopping)]
 
     def let_go(self) -> None:
         """End all connections and let what runs go on, for whoever attaches next."""

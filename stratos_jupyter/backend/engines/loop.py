@@ -33,6 +33,7 @@ from ..core.rules import Rules
 from ..core.scheduler import Scheduler
 from ..core.states import TERMINAL, Reason, ending
 from ..core.views import JobView, RateMeter
+from ..executor.notes import left_count
 from ..store.journal import Journal
 from .base import Engine, Result, Speaks
 from .inbox import Act, Added, Arrived, Item, acts_of, set_aside, take_together
@@ -115,6 +116,7 @@ class JobLoop:
         self._showing: asyncio.TimerHandle | None = None
         self._shown_at = 0.0
         self._meter = RateMeter()
+        self._left_behind = 0
         self._disk_notice = ""
         self._unwritten: list[tuple[Any, ...]] = []  # endings that no node reports, to be recorded
         self._closed = False
@@ -192,6 +194,7 @@ class JobLoop:
         replayed = replay(self._journal, self.scheduler, demand, priority, sought or (lambda call: False))
         self._call_times, self._origins = replayed.call_times, replayed.origins
         self._adopted = replayed.adopted
+        self._left_behind = replayed.left_behind
         self._submitted_at = self._call_times[0] if self._call_times else self._submitted_at
         if why_held:
             self.scheduler.handle(PauseAsked(self.now(), why_held))
@@ -365,6 +368,8 @@ class JobLoop:
         page.rows([self._row(result, self._settles(result))])
         if self.scheduler.gave_up(*attempt):
             page.found.append(attempt)
+        if left := left_count(result.note):
+            page.acts([(self.now(), "left", [*attempt, left])])
         commands = self._wanted(result)
         if commands:
             page.acts([(self.now(), "spawn", [*attempt, commands])])
@@ -428,6 +433,7 @@ class JobLoop:
         match item:
             case Arrived():
                 for result in item.results:
+                    self._left_behind += left_count(result.note)
                     if commands := self._wanted(result):
                         self._have_adopted((result.task, result.attempt), commands)
                 endings = tuple(
@@ -584,6 +590,7 @@ class JobLoop:
             nodes=self.scheduler.nodes,
             attempts_lost=self.scheduler.attempts_lost,
             attempts_retried=self.scheduler.attempts_retried,
+            left_behind=self._left_behind,
             local_bytes=self.scheduler.locality.local_bytes,
             remote_bytes=self.scheduler.locality.remote_bytes,
             waited_s=self.scheduler.locality.waited_s,

@@ -51,6 +51,8 @@ class Replayed:
         The tasks that such commands have become, each with the task whose monitor it was.
     adopted : set of (int, int)
         Attempts whose monitors asked for commands.
+    left_behind : int
+        How many processes that tasks had left behind were ended.
     """
 
     call_times: list[float] = field(default_factory=list)
@@ -58,6 +60,7 @@ class Replayed:
     spawned: dict[tuple[int, int], list[str]] = field(default_factory=dict)
     became: list[tuple[int, range]] = field(default_factory=list)
     adopted: set[tuple[int, int]] = field(default_factory=set)
+    left_behind: int = 0
 
 
 def _nowhere(call: int) -> bool:
@@ -107,6 +110,9 @@ def replay(
             task, attempt, commands = entry.detail
             replayed.adopted.add((task, attempt))
             replayed.spawned[task, attempt] = commands
+            continue
+        elif entry.what == "left":
+            replayed.left_behind += entry.detail[2]
             continue
         else:
             event = _event(entry)

@@ -20,6 +20,7 @@ from ..core.events import Attached, BatchLost, Offer, OffersArrived, TasksReturn
 from ..core.placement import BatchPolicy
 from ..core.resources import Resources
 from ..core.states import Reason
+from ..inherited import Inherited
 from .base import Result, Sink, Tail, Work
 
 #: what is refused for longer comes back when something changes only, in seconds
@@ -213,8 +214,8 @@ class ScriptedEngine:
         future.set_result(None)
         return future
 
-    def descriptors(self) -> list[int]:
-        """Return none: there is no connection."""
+    def connections(self) -> list[Inherited]:
+        """Return none: nothing is connected to."""
         return []
 
     def attach(self, launched: Sequence[tuple[int, str, tuple[tuple[int, int], ...]]]) -> None:

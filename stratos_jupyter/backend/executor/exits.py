@@ -1,14 +1,15 @@
 """Whose leader has exited: looked at first, reaped later.
 
 ``waitid`` with WNOWAIT tells who has exited and leaves a zombie, so that the process id, hence the number of the
-group, stays taken until all is done that needs it. A zombie that is held longer would be what ``waitid`` names each
-time, so while there is one each leader is asked by itself. Unknown children are adopted orphans and simply reaped.
+group and of the session, stays taken until all is done that needs it. A zombie that is held longer would be what
+``waitid`` names each time, so while there is one each leader is asked by itself. Unknown children are adopted orphans.
 A system without ``waitid`` reaps when it asks.
 """
 
 import os
 from typing import Any, Callable, Dict, Optional, Set, Tuple, Union
 
+from .adopted import Adopted
 from .helpers import Helper, Helpers
 from .loop import Loop
 from .work import Task
@@ -36,15 +37,29 @@ class Exits:
         Tasks by the process id of their leader; :meth:`reap` removes them.
     helpers : Helpers
         Gets each helper that has exited.
+    adopted : Adopted
+        Reaps orphans.
     on_exit : callable
         Gets each task whose leader has exited; either reaps or holds it.
+    on_orphans : callable
+        Called when orphans have exited while a leader is held.
     """
 
-    def __init__(self, loop: Loop, running: Dict[int, Task], helpers: Helpers, on_exit: Callable[[Task], None]) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        running: Dict[int, Task],
+        helpers: Helpers,
+        adopted: Adopted,
+        on_exit: Callable[[Task], None],
+        on_orphans: Callable[[], None],
+    ) -> None:
         self._loop = loop
         self._helpers = helpers
         self._running = running
+        self._adopted = adopted
         self._on_exit = on_exit
+        self._on_orphans = on_orphans
         self._held: Set[int] = set()
 
     def look(self) -> None:
@@ -65,11 +80,12 @@ class Exits:
             task = running.get(found.si_pid)
             if task is not None:
                 task.exited = True
+                task.well = _well(found)
                 self._on_exit(task)
             elif found.si_pid in self._helpers.live:
                 self._helpers.exited(self._helpers.live[found.si_pid])
             else:
-                os.waitpid(found.si_pid, os.WNOHANG)
+                self._adopted.reap(found.si_pid)
         for task in list(running.values()):
             if not task.exited and self.has_exited(task):
                 task.exited = True
@@ -78,6 +94,8 @@ class Exits:
             # One that has been dropped meanwhile is nobody's.
             if self._helpers.live.get(helper.pid) is helper and self.has_exited(helper):
                 self._helpers.exited(helper)
+        if self._adopted.reap_all():
+            self._on_orphans()
 
     def hold(self, task: Task) -> None:
         """Leave the leader of `task` a zombie for a while."""
@@ -103,10 +121,19 @@ class Exits:
             return True
         try:
             if _waitid:
-                return _waitid(_ONE, task.pid, _LOOK) is not None
+                seen = _waitid(_ONE, task.pid, _LOOK)
+                if seen is not None and isinstance(task, Task):
+                    task.well = _well(seen)
+                return seen is not None
             found, status, usage = os.wait4(task.pid, os.WNOHANG)
         except ChildProcessError:
             return False
         if found == task.pid:
             task.status = (status, usage)
+            if isinstance(task, Task):
+                task.well = not status
         return task.status is not None
+
+
+def _well(found: Any) -> bool:
+    return bool(found.si_code == os.CLD_EXITED and not found.si_status)

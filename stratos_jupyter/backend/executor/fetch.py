@@ -21,6 +21,7 @@ import sys
 from contextlib import suppress
 from typing import Any, Dict, List, Tuple
 
+from .command import Way
 from .work import Task, encode
 
 #: What a task exits with whose file could not be copied: for good, or because the cluster was not there.
@@ -231,13 +232,9 @@ def fetched(task: Task) -> List[Tuple[str, str]]:
     return found + [("STRATOS_COPY_{}".format(number + 1), name) for number, name in enumerate(marked)]
 
 
-def prepare_fetch(
-    task: Task, copies: List[Tuple[str, str]], argv: List[bytes], programs: Tuple[bytes, ...]
-) -> Tuple[List[bytes], Tuple[bytes, ...]]:
-    """Return what is to be executed for a task, which would be `argv`, when files are copied first.
-
-    Raises ValueError when that cannot be.
-    """
+def prepare_fetch(task: Task, copies: List[Tuple[str, str]], way: Way) -> Way:
+    """Return what copies files for a task and then executes it in its own way; ValueError when that cannot be."""
+    own, programs, more = way
     context = task.batch.context
     if not sys.executable:
         raise ValueError("where Python is on this node is not known")
@@ -260,7 +257,7 @@ def prepare_fetch(
         "why": _why(task),
     }
     python = encode(sys.executable)
-    return [python, b"-I", b"-S", b"-c", encode(_PROGRAM), encode(json.dumps(asked)), *argv], (python,)
+    return [python, b"-I", b"-S", b"-c", encode(_PROGRAM), encode(json.dumps(asked)), *own], (python,), more
 
 
 def _path(name: str) -> str:

@@ -11,8 +11,8 @@ after the grace time KILL, again and again at growing intervals, because process
 seconds of that we give up and say so. The leader is reaped last: as long as it is a zombie, its process id, hence
 the group's, cannot be anybody else's.
 
-What a task leaves behind when it ends by itself is killed too: its group at once, what has left the group by a sweep
-over /proc: at once when the task's pipes were still held, otherwise at most each half second and when all is idle.
+What a task leaves behind when it ends by itself is killed too, where we have adopted anything that may be its: what is
+known to be its at once, and named in its note; the rest, which may be a neighbour's, by a sweep over /proc.
 """
 
 import os
@@ -21,10 +21,11 @@ from contextlib import suppress
 from time import monotonic, sleep
 from typing import Callable, Dict, Iterable, List, Optional, Set, Tuple, Union
 
+from .adopted import Adopted
 from .cgroup import Cgroups
 from .helpers import Helper
 from .loop import Alarm, Loop
-from .procs import Census, Proc, census, children, mark, process
+from .procs import Census, Proc, census, mark, process, title
 from .work import Task
 
 #: Whose a process may be.
@@ -57,6 +58,8 @@ class Killer:
         Tasks by the process id of their leader, which has not been reaped.
     helpers : dict
         Helpers that live, by the process id of their leader: they and what they start are no task's.
+    adopted : Adopted
+        Reaps orphans.
     over : callable
         Gets each task of which nothing is left.
     cgroups : Cgroups
@@ -68,12 +71,14 @@ class Killer:
         loop: Loop,
         running: Dict[int, Task],
         helpers: Dict[int, Helper],
+        adopted: Adopted,
         over: Callable[[Task], None],
         cgroups: Cgroups,
     ) -> None:
         self._loop = loop
         self._running = running
         self._helpers = helpers
+        self._adopted = adopted
         self._over = over
         self._cgroups = cgroups
         self._next_sweep = 0.0
@@ -101,7 +106,8 @@ class Killer:
         task.alarm = Alarm(self._loop, lambda: self._step(task))
         if grace_s > 0:
             self._ask(task)
-            task.alarm.by(task.hard_at)
+            # Once the leader has exited, nothing else tells of an end.
+            task.alarm.by(min(task.hard_at, monotonic() + task.pause_s) if task.exited else task.hard_at)
         else:
             self._step(task)
 
@@ -151,12 +157,12 @@ class Killer:
                 # All that we can know of is the group; once its leader has exited, it has to count as gone.
                 return [], False
             ((_task, procs),) = self.shares(everybody, [task])
-            if procs or not any(task in self._owners(proc, everybody) for proc in self._adopted(everybody)):
+            if procs or not any(task in self._owners(proc, everybody) for proc in self._just_exited(everybody)):
                 return procs, False
         return procs, True
 
-    def _adopted(self, everybody: Census) -> List[Proc]:
-        """Return the orphans that have just exited: whoever they left behind may be too young for this census."""
+    def _just_exited(self, everybody: Census) -> List[Proc]:
+        """Return the orphans of which that is true: whoever they left behind may be too young for this census."""
         return [
             proc
             for proc in everybody.children(os.getpid())
@@ -177,7 +183,7 @@ class Killer:
         found = []
         for proc in everybody.children(os.getpid()):
             if proc.zombie and proc.pid not in self._running and proc.pid not in self._helpers:
-                _reap(proc.pid)
+                self._adopted.reap(proc.pid)
             found.append(proc)
         return found
 
@@ -209,16 +215,29 @@ class Killer:
         fresh = True
         while fresh and monotonic() < until:
             fresh = False
-            for pid in children():
-                if pid in leaders or pid in self._running or pid in self._helpers:
+            for pid in self._adopted.pids() or ():
+                if pid in leaders:
                     continue
-                proc = None if _reap(pid) or pid in seen else process(pid)
+                proc = None if self._adopted.reap(pid) or pid in seen else process(pid)
                 if proc is None:
                     fresh = True  # it has just exited, or will at once: then its own child, if any, comes to us
                 elif self._owners(proc, everybody) == owners:
                     _send([pid], signal.SIGKILL)
                     seen.add(pid)
                     fresh = True
+
+    def end_rest(self, task: Task) -> List[bytes]:
+        """Kill what is left of a task that has ended by itself; return the names of the programs."""
+        everybody = census()
+        if everybody is None:
+            return []
+        ((_task, procs),) = self.shares(everybody, [task])
+        names = [title(proc.pid)[0] for proc in procs if proc.pid != task.pid]
+        self._cgroups.kill(task)
+        _send([proc.pid for proc in procs if proc.pid != task.pid], signal.SIGKILL)
+        if names:
+            self.sweep_soon()
+        return names
 
     def task_ended(self) -> None:
         """Note that a task has ended by itself and may have left something behind."""
@@ -266,7 +285,7 @@ class Killer:
                 return [], False
             orphans = self._beneath(everybody)
             victims = everybody.family(proc.pid for proc in orphans if not self._owners(proc, everybody))
-            if victims or all(self._owners(proc, everybody) for proc in self._adopted(everybody)):
+            if victims or all(self._owners(proc, everybody) for proc in self._just_exited(everybody)):
                 return victims, False
         return victims, True
 
@@ -283,13 +302,6 @@ def _send(pids: Iterable[int], number: int) -> None:
     for pid in pids:
         with suppress(OSError):
             os.kill(pid, number)
-
-
-def _reap(pid: int) -> bool:
-    try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
-    except ChildProcessError:
-        return True
 
 
 def _have_children() -> bool:

@@ -1,17 +1,16 @@
 """Start one task: its pipes, its files, its environment, its program.
 
-What cannot be started because there is no such program ends as it would in a shell, with exit code 127 (126 when it
-may not be executed) and a line on standard error. Every other failure is of the kind "spawn", and its note names the
-cure.
+What cannot be started directly is left to the shell, which says so as it always does. Every other failure is of the
+kind "spawn", and its note names the cure.
 """
 
-import errno
 import os
-from typing import Iterable, List, Optional, Tuple
+from typing import Iterable, Optional, Tuple
 
-from .command import SHELL, arguments, shell_arguments
+from .command import Unsuited
 from .fetch import fetched, make_copy_folder, prepare_fetch, remove_copy
 from .scratch import make_scratch, remove_scratch, scratch_folder
+from .script import is_script, make_script, remove_script, script_way
 from .spawn import CannotStart, Spawner, explain
 from .streams import explain as explain_file
 from .work import Task, encode
@@ -44,16 +43,19 @@ class Launcher:
         if "\0" in command:
             return "spawn", None, "cannot start: the command holds a NUL byte, which no program can be given"
         try:
-            argv, programs = arguments(command, context)
+            way = script_way(task) if is_script(command) else context.shell.ways(encode(command))
             copies = fetched(task)
             if copies:
-                argv, programs = prepare_fetch(task, copies, argv, programs)
-            env = [*context.env, task.mark]
+                way = prepare_fetch(task, copies, way)
+            argv, programs, more = way
+            env = [*context.env, *more, task.mark]
             if file is not None:
                 env.append(b"STRATOS_FILE=" + encode(file))
             if task.batch.disk_mib:
                 task.scratch = scratch_folder(task)
                 env.append(b"STRATOS_SANDBOX=" + encode(task.scratch))
+        except Unsuited as error:
+            return "spawn", None, "cannot start: {}".format(error)
         except ValueError as error:
             return "spawn", None, "cannot start: the command is no text: {}".format(error)
         ends: Tuple[int, ...] = ()
@@ -84,27 +86,24 @@ class Launcher:
                 make_scratch(task)
             if task.copy:
                 make_copy_folder(task)
+            if task.script:
+                make_script(task)
             if context.files:
                 task.out.make_file()
                 task.err.make_file()
             try:
                 task.pid = self._spawner.start(argv, programs, context.cwd, env, out, err)
             except CannotStart as error:
-                if error.number != errno.ENOEXEC or programs[0] == SHELL:
+                by_shell, programs, _more = context.shell.by_shell(encode(task.item[2]))
+                if error.at_cwd or task.copy or task.script or argv == by_shell:
                     raise
-                # A script without `#!`: a shell would run it itself.
-                argv, programs = shell_arguments(task.item[2])
+                # No program, none that may be executed, or a script without `#!`: the shell knows what to do or to say.
+                argv = by_shell
                 task.pid = self._spawner.start(argv, programs, context.cwd, env, out, err)
-        except OSError as error:
+        except (OSError, Unsuited, CannotStart) as error:
             self.discard(task)
-            remove_scratch(task)
-            remove_copy(task)
-            return "spawn", None, explain_file(error)
-        except CannotStart as error:
-            self.discard(task)
-            remove_scratch(task)
-            remove_copy(task)
-            return self._failure(task, argv, error)
+            _clear(task)
+            return "spawn", None, _why(error, context.cwd)
         task.plan = None
         os.close(out)
         os.close(err)
@@ -117,16 +116,17 @@ class Launcher:
             task.out.fd = task.err.fd = -1
             task.plan = None
 
-    def _failure(self, task: Task, argv: List[bytes], error: CannotStart) -> Failure:
-        direct = argv[:2] != [b"sh", b"-c"]
-        if direct and not error.at_cwd:
-            if error.number in (errno.ENOENT, errno.ENOTDIR):
-                task.err.take(argv[0] + b": not found\n")
-                return "exit", 127, ""
-            if error.number == errno.EACCES:
-                task.err.take(argv[0] + b": Permission denied\n")
-                return "exit", 126, ""
-        return "spawn", None, explain(error, task.batch.context.cwd)
+
+def _why(error: Exception, cwd: bytes) -> str:
+    if isinstance(error, CannotStart):
+        return explain(error, cwd)
+    return explain_file(error) if isinstance(error, OSError) else "cannot start: {}".format(error)
+
+
+def _clear(task: Task) -> None:
+    """Remove the files of a task that has not been started."""
+    for remove in (remove_scratch, remove_copy, remove_script):
+        remove(task)
 
 
 def _close(fds: Iterable[int]) -> None:

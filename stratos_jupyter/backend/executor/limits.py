@@ -1,28 +1,35 @@
 """What a task may use of memory and disk, looked at now and then.
 
-Memory: resident sizes of all of its processes, four times a second. A page that several processes share counts once for
+Memory: where we may make cgroups, a task with a limit is in one from its first moment, and the kernel keeps the limit.
+A process that it ends makes the reason "memory", whatever the script around it makes of that, and the rest is ended.
+
+Elsewhere: resident sizes of all of its processes, four times a second, and in between those of its leader's family, so
+often that what grows is met before it has half of what is left. A page that several processes share counts once for
 each of them there, so it is their proportional shares that decide, which are dearer to ask for and therefore asked for
-only once the simple sum is too much. Whoever takes too much gets KILL without grace, for it would take its neighbours'
-memory meanwhile. Where we may make cgroups, the kernel sees to what is too quick for us; a task gets its group when it
-is first looked at, so short ones cost nothing.
+only once the simple sum is too much. What was too quick for all of that is found out when it has ended. Whoever takes
+too much gets KILL without grace, for it would take its neighbours' memory meanwhile.
 
 Disk: what is allocated in the task's scratch folder, and in the files of its output in the sandbox, once a second. A
 folder is walked in short turns, however much is in it.
 
-Whatever takes long is done less often: at most 2 % of the time goes into looking.
+Whatever takes long is done less often: at most 2 % of the processor's time goes into looking.
 """
 
 import os
-from time import monotonic
-from typing import Dict, Iterator, List
+from time import monotonic, process_time
+from typing import Callable, Dict, Iterator, List, Optional
 
 from .cgroup import Cgroups
 from .exits import Outcome
 from .fetch import judge_fetch, remove_copy
 from .kill import Killer
+from .launch import Failure
 from .loop import Alarm, Loop
-from .procs import Proc, census, share
+from .notes import joined
+from .procs import Proc, census, family, resident_pages, share
 from .scratch import measure, remove_scratch
+from .script import remove_script
+from .sizes import Sizes
 from .work import Task, encode
 
 MIB = 1048576.0
@@ -34,6 +41,10 @@ _DISK_EVERY_S = 1.0
 _RARITY = 50
 #: What a new task may cost before its turn would have come, for its group is better made early.
 _FIRST_RARITY = 10
+#: Between two looks at what grows, at least; and how fast a program may grow that is younger than this.
+_PEEK_EVERY_S = 0.005
+_GROWTH_BYTES_S = 2048 * MIB
+_YOUNG_S = 1.0
 #: A walk goes on for this long, then pauses for that long.
 _TURN_S = 0.002
 _PAUSE_S = 0.010
@@ -59,22 +70,45 @@ class Limits:
         Knows which processes are whose, and ends tasks.
     cgroups : Cgroups
         Groups for those with a limit of memory.
+    sizes : Sizes
+        Knows what those that are over have had.
     """
 
-    def __init__(self, loop: Loop, running: Dict[int, Task], killer: Killer, cgroups: Cgroups) -> None:
+    def __init__(self, loop: Loop, running: Dict[int, Task], killer: Killer, cgroups: Cgroups, sizes: Sizes) -> None:
+        self._sizes = sizes
         self._running = running
         self._killer = killer
         self._cgroups = cgroups
         self._memory = Alarm(loop, self._look_at_memory)
         self._disk = Alarm(loop, self._look_at_disk)
+        self._peek = Alarm(loop, self._peek_at_memory)
         self._first_look = 0.0
         self._walk: Iterator[None] = iter(())
         self._walk_s = 0.0
 
+    def start(self, task: Task, start: Callable[[Task], Optional[Failure]]) -> Optional[Failure]:
+        """Start a task by calling `start`, in a group if it has a limit of memory and there can be one."""
+        if not task.batch.mem_mib or not self._cgroups.enter(task):
+            return start(task)
+        failure: Optional[Failure] = None
+        fits = True
+        try:
+            failure = start(task)
+        finally:
+            fits = self._cgroups.leave(task)
+        if failure is not None:
+            self._cgroups.over(task)
+        elif not fits:
+            self._memory.by(0.0)
+        return failure
+
     def watch(self, task: Task) -> None:
         """Look after a task from now on."""
-        if task.batch.mem_mib:
+        if task.batch.mem_mib and task.cgroup:
+            self._memory.by(monotonic() + _MEMORY_EVERY_S)
+        elif task.batch.mem_mib:
             self._memory.by(max(self._first_look, monotonic() + _FIRST_LOOK_S))
+            self._peek.by(monotonic())
         if task.batch.disk_mib:
             self._disk.by(monotonic() + _DISK_EVERY_S)
 
@@ -83,30 +117,68 @@ class Limits:
         if task.cgroup:
             self._explain(task, outcome)
             self._cgroups.over(task)
+        elif task.batch.mem_mib and not task.reason and outcome[1] is not None:
+            most = self._sizes.exact_mib(task, outcome[1]) * MIB - task.shared_bytes
+            if most > task.batch.mem_mib * MIB + _SLACK_BYTES:
+                task.reason = "memory"
+                task.note = joined(_used("used", most, task.batch.mem_mib, "mem"), task.note)
         judge_fetch(task, outcome[0])
         remove_scratch(task)
         remove_copy(task)
+        remove_script(task)
 
     def _look_at_memory(self) -> None:
-        before = monotonic()
-        tasks = [task for task in self._running.values() if task.batch.mem_mib and task.known and not task.exited]
+        before = process_time()
+        tasks = [task for task in self._running.values() if task.batch.mem_mib and task.known and task.active]
         everybody = census() if tasks else None
         if everybody is None:
             return
         for task, procs in self._killer.shares(everybody, tasks):
+            if task.cgroup and not task.reason and self._cgroups.kills(task) and self._cgroups.harm(task).full:
+                self._killer.end(task, "memory", 0.0)
+                task.note = _full(task)
+                continue
             self._cgroups.enclose(task, task.batch.mem_mib, [proc.pid for proc in procs])
             limit = task.batch.mem_mib * MIB
             if task.cgroup:
                 limit += _SLACK_BYTES
-            if sum(proc.pages for proc in procs) * _PAGE > limit:
+            had = sum(proc.pages for proc in procs) * _PAGE
+            if had > limit:
                 used = _shares(procs)
                 if used > limit:
                     self._killer.end(task, "memory", 0.0)
                     if task.reason == "memory":
                         task.note = _used("used", used, task.batch.mem_mib, "mem")
-        now = monotonic()
-        self._first_look = now + _FIRST_RARITY * (now - before)
-        self._memory.by(now + max(_MEMORY_EVERY_S, _RARITY * (now - before)))
+                else:
+                    now_bytes = _PAGE * sum(resident_pages(proc.pid) for proc in procs)  # 0: it has ended meanwhile
+                    task.shared_bytes = max(0.0, min(had, now_bytes) - used)
+        now, took_s = monotonic(), process_time() - before
+        self._first_look = now + _FIRST_RARITY * took_s
+        self._memory.by(now + max(_MEMORY_EVERY_S, _RARITY * took_s))
+
+    def _peek_at_memory(self) -> None:
+        """Look at the families of leaders that have no group, as often as what grows there needs it."""
+        before, now = process_time(), monotonic()
+        next_s = _MEMORY_EVERY_S
+        some = False
+        for task in self._running.values():
+            if not task.batch.mem_mib or task.cgroup or task.reason or not task.known or not task.active:
+                continue
+            some = True
+            used = _PAGE * sum(map(resident_pages, family(task.pid)))
+            left = task.batch.mem_mib * MIB - used + task.shared_bytes
+            if left <= 0:
+                self._memory.by(0.0)
+                next_s = min(next_s, _FIRST_LOOK_S)
+            rate = (used - task.used_bytes) / max(now - task.used_at, 0.001) if task.used_at else 0.0
+            if now - task.started < _YOUNG_S:
+                rate = max(rate, _GROWTH_BYTES_S)
+            if left > 0 and rate > 0:
+                next_s = min(next_s, left / rate / 2)
+            task.used_bytes, task.used_at = used, now
+            now = monotonic()
+        if some:
+            self._peek.by(now + max(next_s, _PEEK_EVERY_S, _RARITY * (process_time() - before)))
 
     def _explain(self, task: Task, outcome: Outcome) -> None:
         """Say so when the kernel killed something of a task for memory, unless it was ended for another reason."""
@@ -117,15 +189,11 @@ class Limits:
             kills = int(harm.full and status is not None and os.WIFSIGNALED(status))
         if not kills or task.reason:
             return
-        if harm.full:
-            note = "used all of its {:,.0f} MiB; ask for more with --mem".format(task.batch.mem_mib)
-        else:
-            note = "the node had no memory left"
+        note = _full(task) if harm.full else "the node had no memory left"
         if status == 0:
-            task.note = "one of its processes was killed: {}".format(note)
-        else:
-            task.reason = "memory"
-            task.note = note
+            note = "one of its processes was killed: " + note
+        task.reason = "memory"
+        task.note = joined(note, task.note)
 
     def _look_at_disk(self) -> None:
         """Go on with a walk through all folders, or begin another one."""
@@ -133,7 +201,7 @@ class Limits:
         try:
             next(self._walk)
         except StopIteration:
-            tasks = [task for task in self._running.values() if task.batch.disk_mib and task.known and not task.exited]
+            tasks = [task for task in self._running.values() if task.batch.disk_mib and task.known and task.active]
             if tasks:
                 self._walk = self._walk_all(tasks)
                 self._walk_s = 0.0
@@ -155,7 +223,7 @@ class Limits:
                 if count % _ENTRIES == 0 and monotonic() > until:
                     yield
                     until = monotonic() + _TURN_S
-            if used > limit and not task.reason and not task.exited:
+            if used > limit and not task.reason and task.active:
                 self._killer.end(task, "disk")
                 task.note = _used("wrote", used, task.batch.disk_mib, "disk")
         yield
@@ -164,6 +232,10 @@ class Limits:
 def _shares(procs: List[Proc]) -> float:
     found = ((share(proc.pid), proc) for proc in procs)
     return float(sum(proc.pages * _PAGE if nbytes is None else nbytes for nbytes, proc in found))
+
+
+def _full(task: Task) -> str:
+    return "used all of its {:,.0f} MiB; ask for more with --mem".format(task.batch.mem_mib)
 
 
 def _used(verb: str, nbytes: float, limit_mib: float, option: str) -> str:

@@ -1,6 +1,6 @@
 """The executor: a program on a node that runs commands and reports.
 
-It outlives the kernel that started it: when the link is lost it goes on for as long as it was told to linger, and
+It outlives the kernel that started it: when the link is lost it goes on for as long as it was told to, and
 tells the next kernel what it missed and what it has. Then, or when it is told to stop, it ends all tasks and exits;
 when nobody is there and nothing is left to be done it exits earlier. What was not acknowledged stays in the spool.
 Interrupts and hang-ups are meant for others; SIGTERM means stop.
@@ -41,7 +41,7 @@ class Executor:
     ----------
     listener : socket.socket
         Where kernels connect.
-    linger_s : float
+    failover_s : float
         How long to go on without a connection.
     use_cgroups : bool
         Let the kernel keep limits where we may make groups.
@@ -50,16 +50,16 @@ class Executor:
     """
 
     def __init__(
-        self, listener: socket.socket, linger_s: float, use_cgroups: bool = True, spool: Optional[Spool] = None
+        self, listener: socket.socket, failover_s: float, use_cgroups: bool = True, spool: Optional[Spool] = None
     ) -> None:
-        self._linger_s = linger_s
-        self._quiet_s = min(QUIET_S, linger_s)
+        self._failover_s = failover_s
+        self._quiet_s = min(QUIET_S, failover_s)
         self._loop = Loop(self._signalled)
         self._keeper = Keeper(spool)
         self._link = Link(self._loop, listener, self._keeper, self._greet, self._message, self._link_lost, self._go_on)
         self._runner = Runner(self._loop, self._link, Launcher(Spawner()), Cgroups(self._loop, use_cgroups))
         self._contexts: Dict[int, Context] = {}
-        self._lost_at = monotonic() + max(0.0, FIRST_LINK_S - linger_s)
+        self._lost_at = monotonic() + max(0.0, FIRST_LINK_S - failover_s)
         self._busy_at = 0.0
         self._alone = Alarm(self._loop, self._check_link)
         self._stopping = False
@@ -119,7 +119,7 @@ class Executor:
         now = monotonic()
         if not self._runner.empty or not (self._link.safe or self._keeper.homeless):
             self._busy_at = now
-        until = self._lost_at + self._linger_s
+        until = self._lost_at + self._failover_s
         quiet_until = max(self._lost_at, self._busy_at) + self._quiet_s
         if min(until, quiet_until) <= now:
             self._stop("lost")
@@ -163,19 +163,19 @@ class Executor:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run the executor: ``--listen-fd N --linger-s S --spool PATH --no-cgroup``."""
+    """Run the executor: ``--listen-fd N --failover-s S --spool PATH --no-cgroup``."""
     given = sys.argv[1:] if argv is None else argv
     words = [word for word in given if word != "--no-cgroup"]
     options = dict(zip(words[::2], words[1::2]))
-    unknown = set(options) - {"--listen-fd", "--linger-s", "--spool"}
+    unknown = set(options) - {"--listen-fd", "--failover-s", "--spool"}
     if len(words) % 2 or unknown or "--listen-fd" not in options:
-        sys.stderr.write("usage: --listen-fd N [--linger-s S] [--spool PATH] [--no-cgroup]\n")
+        sys.stderr.write("usage: --listen-fd N [--failover-s S] [--spool PATH] [--no-cgroup]\n")
         return 2
     keep_descriptors_to_ourselves()
     adopt_orphans()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, int(options["--listen-fd"]))
     spool = Spool(os.path.abspath(options["--spool"])) if "--spool" in options else None
-    Executor(listener, float(options.get("--linger-s", "0")), words == given, spool).run()
+    Executor(listener, float(options.get("--failover-s", "0")), words == given, spool).run()
     return 0
 
 

@@ -60,7 +60,7 @@ class MesosExecutor:
         self._loop = loop = Loop(self._signalled)
         loop.watch(guard, READ, self._guard_gone)
         executor_id = place.ids["executor_id"]
-        self._updates = Updates(loop, executor_id, self._update, self._over, self._go_on)
+        self._updates = Updates(loop, executor_id, self._update, self._answer, self._over, self._go_on)
         self._agent = Agent(loop, place, self._updates.subscription, self._event, self._lost)
         self._runner = Runner(loop, self._updates, Launcher(Spawner()), Cgroups(loop))
         self._lost_at = self._busy_at = monotonic()
@@ -244,6 +244,7 @@ class MesosExecutor:
             held.setdefault(batch_id, []).extend(attempts)
         inventory = [[batch_id, task_ids.get(batch_id, ""), attempts] for batch_id, attempts in held.items()]
         self._answer(["hello", facts], ["inventory", inventory], ["started", started(self._runner.tasks())])
+        self._answer(["waiting", self._runner.waiting()])
         texts: List[str] = []
         size = 0
         for text in self._updates.kept():

@@ -1,10 +1,21 @@
-"""What a person is told of the helpers of a task: each trouble once, how often, and the last word of the monitor."""
+"""What a person is told of the helpers of a task: each trouble once, how often, and the last word of the monitor.
 
-from typing import Dict
+And what a task left behind: the note begins with that, so that it can be read off it again.
+"""
+
+import re
+from typing import Dict, Sequence
 
 # All together stays a line that can be read.
 _LIMIT = 800
 _DISTINCT = 8
+
+
+#: So begins the note of a task whose command has ended, and that waits for what it put into the background.
+WAITING = "waiting for "
+
+_LEFT = re.compile(r"(\d+) process(?:es)? that it left behind (?:was|were) ended")
+_NAMES = 5
 
 
 class Notes:
@@ -46,3 +57,20 @@ class Notes:
 def joined(*texts: str) -> str:
     """Return notes as one."""
     return "; ".join(filter(None, texts))
+
+
+def left_text(names: Sequence[str]) -> str:
+    """Say that processes which a task left behind were ended: ``1 process that it left behind was ended: ssh``."""
+    if not names:
+        return ""
+    count = len(names)
+    shown = list(dict.fromkeys(names))
+    more = ", ..." if len(shown) > _NAMES else ""
+    what = "process that it left behind was" if count == 1 else "processes that it left behind were"
+    return "{} {} ended: {}{}".format(count, what, ", ".join(shown[:_NAMES]), more)
+
+
+def left_count(note: str) -> int:
+    """Return how many processes a note says were left behind."""
+    found = _LEFT.match(note)
+    return int(found.group(1)) if found else 0

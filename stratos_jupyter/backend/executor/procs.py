@@ -4,7 +4,7 @@ One census is one pass over /proc, about 10 us a process. On a system without /p
 """
 
 import os
-from typing import Dict, Iterable, List, NamedTuple, Optional, Set
+from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 
 class Proc(NamedTuple):
@@ -79,13 +79,32 @@ def process(pid: int) -> Optional[Proc]:
     return Proc(pid, int(words[1]), int(words[2]), int(words[3]), int(words[19]), exited, int(words[21]))
 
 
-def children() -> List[int]:
-    """Return our own children, zombies too, much sooner than a census could; none where the system cannot tell."""
-    try:
-        with open("/proc/self/task/{}/children".format(os.getpid()), "rb", buffering=0) as file:
-            return [int(word) for word in file.readall().split()]
-    except OSError:
-        return []
+def title(pid: int) -> Tuple[bytes, bool]:
+    """Return the name of the program of `pid`, and whether it has been stopped."""
+    data = _read("/proc/{}/stat".format(pid), 1024)
+    end = data.rfind(b")")
+    return data[data.find(b"(") + 1 : max(end, 0)], data[end + 2 : end + 3] in (b"T", b"t")
+
+
+def family(pid: int) -> List[int]:
+    """Return `pid` and what descends from it by their main threads: quick, but not all that there may be."""
+    found = [pid]
+    for one in found:
+        found += [int(word) for word in _read("/proc/{0}/task/{0}/children".format(one), 65536).split()]
+    return found
+
+
+def resident_pages(pid: int) -> int:
+    """Return the pages of memory that `pid` has in use now; 0 when it has none any more."""
+    words = _read("/proc/{}/statm".format(pid), 128).split()
+    return int(words[1]) if len(words) > 1 else 0
+
+
+def peak_kib(pid: int) -> int:
+    """Return the most memory that the program of `pid` has had in use so far, in KiB; 0 where that cannot be read."""
+    data = _read("/proc/{}/status".format(pid), 4096)
+    at = data.find(b"VmHWM:")
+    return int(data[at + 6 :].split(None, 1)[0]) if at >= 0 else 0
 
 
 def mark(pid: int) -> Optional[bytes]:

@@ -5,18 +5,23 @@ nothing is left to be run nothing is waited for.
 """
 
 import os
-import sys
+import signal
 from time import monotonic, time
 from typing import Any, List, Optional, Sequence
 
 from .exits import Outcome
 from .loop import Alarm, Loop
+from .notes import joined, left_text
 from .outlet import Outlet
+from .sizes import Sizes
 from .work import Batch, Task
 
 FLUSH_S = 0.030
 
-_RSS_UNIT = 1048576.0 if sys.platform == "darwin" else 1024.0
+#: Of a signal that ends programs for what they did, or that ends them from outside, a shell makes 128 and its number.
+_DEADLY = frozenset(
+    (*(signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL), *(signal.SIGABRT, signal.SIGKILL, signal.SIGTERM))
+)
 
 
 class Reporter:
@@ -28,9 +33,12 @@ class Reporter:
         Calls us back.
     link : Outlet
         Takes the messages.
+    sizes : Sizes
+        Knows how much memory a task has had.
     """
 
-    def __init__(self, loop: Loop, link: Outlet) -> None:
+    def __init__(self, loop: Loop, link: Outlet, sizes: Sizes) -> None:
+        self._sizes = sizes
         self._link = link
         self._records: List[List[Any]] = []
         self._new: List[Task] = []
@@ -48,19 +56,22 @@ class Reporter:
         code = None
         if status is not None:
             code = os.WEXITSTATUS(status)
-            if os.WIFSIGNALED(status):
+            if code - 128 in _DEADLY and not reason:
+                # A shell that has waited for the program says so: whether it has makes no difference.
+                code, reason = code - 128, "signal"
+            elif os.WIFSIGNALED(status):
                 # For a task that we ended the sign tells a signal from an exit code.
                 code = -os.WTERMSIG(status) if reason else os.WTERMSIG(status)
                 reason = reason or "signal"
         out, err = task.out, task.err
         texts = out.result(), err.result()
         note = task.note
-        if out.trouble or err.trouble:
-            note = "; ".join(filter(None, (note, out.trouble, err.trouble)))
+        if task.left or out.trouble or err.trouble:
+            note = joined(left_text(task.left), note, out.trouble, err.trouble)
         cpu_s = rss_mib = 0.0
         if usage is not None:
-            cpu_s = usage.ru_utime + usage.ru_stime
-            rss_mib = usage.ru_maxrss / _RSS_UNIT
+            cpu_s = usage.ru_utime + usage.ru_stime + task.used_s
+            rss_mib = self._sizes.most_mib(task, usage)
         record = [
             task.number, task.attempt, task.batch.id, reason or "exit", code, task.started_at, task.finished_at,
             cpu_s, rss_mib, texts[0], texts[1], note,
@@ -90,7 +101,7 @@ class Reporter:
     def flush(self) -> None:
         """Tell it now."""
         if self._new:
-            self.announce([task for task in self._new if not task.exited])
+            self.announce([task for task in self._new if task.active])
             self._new = []
         if self._records:
             records, self._records = self._records, []

@@ -5,8 +5,9 @@ ended. What is done for each task is kept short, because a command may take less
 task are read once after its exit; only one that is older than 10 ms gets them watched, is announced to the kernel
 and has its time limit looked after.
 
-A task is over when its leader has exited. If somebody still holds its pipes then, they are drained for 0.2 s at
-most. Before the leader is reaped its group is killed, for after that the group's number may be somebody else's.
+A task is over when its leader has exited and no process of its session lives (linger.py). If somebody else still holds
+its pipes then, they are drained for 0.2 s at most. Before the leader is reaped what is left of it is killed, for after
+that the number of its group and session may be somebody else's.
 
 A batch that is late hands back what has not been started, and what waits behind it in its slot.
 """
@@ -18,18 +19,21 @@ from functools import partial
 from time import monotonic, time
 from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 
+from .adopted import Adopted
 from .cgroup import Cgroups
 from .exits import Exits, Outcome
-from .helpers import Helpers
+from .helpers import Helpers, one_line
 from .kill import Killer, send_group
 from .launch import Launcher
 from .limits import Limits
+from .linger import Lingering, background
 from .loop import READ, Alarm, Loop
 from .monitor import Monitors
-from .notes import joined
+from .notes import WAITING, joined
 from .outlet import Outlet
 from .relaunch import Relaunchers
 from .report import Reporter
+from .sizes import Sizes
 from .streams import Stream
 from .work import Batch, Item, Key, Task
 
@@ -76,12 +80,15 @@ class Runner:
         self._launcher = launcher
         self._slots: Dict[int, Slot] = {}
         self._running: Dict[int, Task] = {}
-        self._report = Reporter(loop, link)
+        self._sizes = Sizes(loop, self._running)
+        self._report = Reporter(loop, link, self._sizes)
         self._helpers = Helpers(loop, launcher.spawner, self._left_behind)
-        self._exits = Exits(loop, self._running, self._helpers, self._exited)
-        self._killer = Killer(loop, self._running, self._helpers.live, self._over, cgroups)
+        self._adopted = Adopted(self._running, self._helpers.live)
+        self._lingering = Lingering(loop, self._running, self._adopted, self._ended, self._expired, self._tell_waiting)
+        self._exits = Exits(loop, self._running, self._helpers, self._adopted, self._exited, self._lingering.look)
+        self._killer = Killer(loop, self._running, self._helpers.live, self._adopted, self._over, cgroups)
         self._cgroups = cgroups
-        self._limits = Limits(loop, self._running, self._killer, cgroups)
+        self._limits = Limits(loop, self._running, self._killer, cgroups, self._sizes)
         self._monitors = Monitors(loop, self._helpers, self._read, self._end_for_monitor)
         self._relaunchers = Relaunchers(loop, self._helpers, self._report_watched)
         self._young: Deque[Task] = deque()
@@ -120,9 +127,9 @@ class Runner:
             if (task.number, task.attempt) in wanted:
                 if task.watch is not None:
                     task.watch.renounce()
-                # One that has exited needs no more than its report.
-                if not task.exited:
-                    self._killer.end(task, reason, grace_s)
+                # One that is over needs no more than its report.
+                if task.active and self._running.get(task.pid) is task:
+                    self._end(task, reason, grace_s)
 
     def recall(self, ids: Set[int]) -> None:
         """Hand back what has not been started of these batches."""
@@ -137,18 +144,25 @@ class Runner:
             if (task.number, task.attempt) == (number, attempt):
                 self._know(task)
                 self._read(task)
-                note = task.note if task.watch is None else joined(task.note, task.watch.notes.text())
+                waiting = WAITING + background(task) if task.lingers else ""
+                note = joined(waiting, task.note, "" if task.watch is None else task.watch.notes.text())
                 return {"stdout": task.out.tail(nbytes), "stderr": task.err.tail(nbytes), "note": note}
         return None
 
     def announce(self) -> None:
         """Tell a new kernel what runs; hand back to it what is late."""
         self._report.announce(self.tasks())
+        if self.waiting():
+            self._tell_waiting(self.waiting())
         self.give_back()
 
     def tasks(self) -> List[Task]:
         """Return what runs and has been told of."""
-        return [task for task in self._running.values() if task.known and not task.exited]
+        return [task for task in self._running.values() if task.known and task.active]
+
+    def waiting(self) -> List[List[Any]]:
+        """Return which tasks have waited for background processes for long: number, attempt, text."""
+        return self._lingering.rows()
 
     def give_back(self) -> None:
         """Hand back what is late and could not be handed back when it became so."""
@@ -187,9 +201,9 @@ class Runner:
         for slot in self._slots.values():
             self._hand_back(slot)
         for task in list(self._running.values()):
-            if not task.exited:
+            if task.active:
                 grace_s = task.batch.context.grace_s
-                self._killer.end(task, reason, grace_s if most_s is None else min(grace_s, most_s))
+                self._end(task, reason, grace_s if most_s is None else min(grace_s, most_s))
         self._relaunchers.stop()
 
     @property
@@ -249,7 +263,7 @@ class Runner:
             slot.ready = None
         task.started = now = monotonic()
         task.started_at = time()
-        failure = self._launcher.start(task)
+        failure = self._limits.start(task, self._launcher.start)
         if slot.batch is not batch:
             slot.batch = batch
             if batch.limit_s is not None:
@@ -262,6 +276,8 @@ class Runner:
         self._running[task.pid] = task
         self._young.append(task)
         self._adult.by(now + YOUNG_S)
+        self._sizes.started(task)
+        self._books.by(0.0)
 
     def _prepare(self, slot: Slot) -> None:
         """Have the next command of a slot at hand, so that the slot will not stand idle meanwhile."""
@@ -288,7 +304,7 @@ class Runner:
             self._adult.by(young[0].started + YOUNG_S)
 
     def _know(self, task: Task) -> None:
-        if task.known or task.exited:
+        if task.known or not task.active:
             return
         task.known = True
         self._watch(task)
@@ -298,6 +314,7 @@ class Runner:
             task.deadline = task.started + timeout_s
             self._limit.by(task.deadline)
         self._limits.watch(task)
+        self._sizes.watch(task)
         plan = task.batch.context.watch_plan
         if plan is not None:
             self._monitors.watch(task, plan)
@@ -311,7 +328,7 @@ class Runner:
         if stream.fd >= 0 and stream.read():
             self._close(stream)
             quiet = task.out.fd < 0 and task.err.fd < 0
-            if quiet and task.exited and not task.reason and self._running.get(task.pid) is task:
+            if quiet and not task.active and not task.reason and self._running.get(task.pid) is task:
                 self._over(task)
 
     def _read(self, task: Task) -> None:
@@ -327,23 +344,34 @@ class Runner:
     def _check_limits(self) -> None:
         now = monotonic()
         for task in list(self._running.values()):
-            if task.deadline is not None and not task.exited and not task.reason:
+            if task.deadline is not None and task.active and not task.reason:
                 if task.deadline <= now:
-                    self._killer.end(task, "timeout")
+                    self._end(task, "timeout")
                 else:
                     self._limit.by(task.deadline)
 
     def _exited(self, task: Task) -> None:
         """Note that the leader of a task has exited; it is a zombie still."""
         task.finished_at = time()
+        if task.reason:
+            self._exits.hold(task)
+            self._killer.exited(task)
+            return
+        task.alone = self._adopted.pids() == []
+        if not task.alone and self._lingering.takes(task):
+            self._exits.hold(task)
+            self._know(task)
+        else:
+            self._ended(task)
+
+    def _ended(self, task: Task) -> None:
+        """Note that a task has ended by itself: its leader has exited, and nothing of its session is waited for."""
+        task.finished_at = time()
         if task.watch is not None:
             task.watch.stop()
         out, err = task.out, task.err
         quiet = (out.fd < 0 or out.read()) and (err.fd < 0 or err.read())
-        if task.reason:
-            self._exits.hold(task)
-            self._killer.exited(task)
-        elif quiet:
+        if quiet:
             self._over(task)
         else:
             self._exits.hold(task)
@@ -358,7 +386,13 @@ class Runner:
 
     def _over(self, task: Task) -> None:
         """Reap the leader and start the next command; the books can wait until that runs."""
-        send_group(task, signal.SIGKILL)
+        if not task.alone:
+            if not task.reason:
+                task.left = tuple([one_line(name, 40) or "?" for name in self._killer.end_rest(task)])
+            elif task.lingers:
+                task.finished_at = time()
+            send_group(task, signal.SIGKILL)
+        task.lingers = False
         self._finished.append((task, self._exits.reap(task)))
         self._books.by(0.0)
         slot = self._slots[task.slot]
@@ -381,14 +415,30 @@ class Runner:
                 self._report_watched(task, outcome)
             if not task.known:
                 self._prepare(self._slots[task.slot])
-        if finished:
+        self._sizes.look_at_fresh()
+        if not all(task.alone for task, _outcome in finished):
             self._killer.task_ended()
 
     # Monitors.
 
     def _end_for_monitor(self, task: Task) -> None:
-        if not self._exits.has_exited(task):
-            self._killer.end(task, "monitor")
+        if task.lingers or not self._exits.has_exited(task):
+            self._end(task, "monitor")
+
+    # Background processes.
+
+    def _end(self, task: Task, reason: str, grace_s: Optional[float] = None) -> None:
+        """Begin to end a task; the note says what it waited for, if it did."""
+        if task.lingers and not task.reason:
+            waited_s = time() - task.finished_at
+            task.note = joined("waited {:.3g} s for {}".format(waited_s, background(task)), task.note)
+        self._killer.end(task, reason, grace_s)
+
+    def _expired(self, task: Task) -> None:
+        self._end(task, "timeout")
+
+    def _tell_waiting(self, rows: List[List[Any]]) -> None:
+        self._link.say(["waiting", rows])
 
     def _report_watched(self, task: Task, outcome: Outcome) -> None:
         task.note = joined(task.note, task.watch.notes.text())

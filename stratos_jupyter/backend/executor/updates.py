@@ -49,6 +49,8 @@ class Updates(Outlet):
         Who we are.
     send : callable
         Makes a call UPDATE, if that is possible at the moment.
+    speak : callable
+        Sends a message to the framework, if that is possible at the moment.
     on_over : callable
         Gets the id of each batch of which everything has been acknowledged.
     on_room : callable
@@ -60,12 +62,14 @@ class Updates(Outlet):
         loop: Loop,
         executor_id: Dict[str, str],
         send: Callable[[Dict[str, Any]], None],
+        speak: Callable[[List[Any]], None],
         on_over: Callable[[int], None],
         on_room: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._executor_id = executor_id
         self._send = send
+        self._speak = speak
         self._on_over = on_over
         self._on_room = on_room
         self._tickets: Dict[str, Ticket] = {}
@@ -85,9 +89,12 @@ class Updates(Outlet):
         return self._listening
 
     def say(self, *messages: List[Any]) -> None:
-        """Tell which tasks run."""
-        for verb, rows in messages:
-            assert verb == "started"
+        """Tell which tasks run; what else there is to say goes to the framework."""
+        for message in messages:
+            verb, rows = message
+            if verb != "started":
+                self._speak(message)
+                continue
             for row in rows:
                 ticket = self._of.get((row[0], row[1]))
                 if ticket is not None:

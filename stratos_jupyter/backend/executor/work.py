@@ -6,8 +6,9 @@ the locale of this process says (under ``python -I`` and Python 3.6 it may well 
 """
 
 from collections import deque
-from typing import Any, Deque, Dict, FrozenSet, List, Optional, Set, Tuple, Type
+from typing import Any, Deque, Dict, List, Optional, Set, Tuple, Type
 
+from .command import USUAL, Shell
 from .heard import HeardStream
 from .loop import Alarm
 from .streams import Stream
@@ -47,8 +48,9 @@ class Context:
     Parameters
     ----------
     fields : dict
-        As sent: cwd, env, output, output_limit, log_directory, sandbox, label, timeout_s, threads,
-        grace_s, fetch, fetch_wait_s, monitor, relauncher, update_interval_s.
+        As sent: cwd, env, output, output_limit, log_directory, sandbox, label, timeout_s, linger_s, threads,
+        grace_s, shell, fetch, fetch_wait_s, monitor,
+        relauncher, update_interval_s.
     """
 
     __slots__ = (
@@ -57,15 +59,16 @@ class Context:
         "fetch",
         "fetch_wait_s",
         "files",
-        "functions",
         "grace_s",
         "label",
+        "linger_s",
         "log_directory",
         "mark",
         "output",
         "output_limit",
         "sandbox",
         "search",
+        "shell",
         "stream",
         "timeout_s",
         "watch_plan",
@@ -82,13 +85,13 @@ class Context:
             env = {name: value for name, value in env.items() if not name.startswith("STRATOS_COPY_")}
             env["STRATOS_THREADS"] = threads
             env.setdefault("OMP_NUM_THREADS", threads)
-            self.env: List[bytes] = [encode(name) + b"=" + encode(value) for name, value in env.items()]
+            #: The search path of commands.
             self.search: List[bytes] = [encode(folder) for folder in env.get("PATH", DEFAULT_PATH).split(":")]
-            #: Functions that bash hands down; a bash that is called sh knows them.
-            self.functions: FrozenSet[str] = frozenset(
-                name[len("BASH_FUNC_") :].rstrip("%()") for name in env if name.startswith("BASH_FUNC_")
-            )
-            self.cwd: bytes = encode(str(fields["cwd"]))
+            cwd = str(fields["cwd"])
+            self.cwd: bytes = encode(cwd)
+            #: What executes commands; it sets what a shell would set in the environment.
+            self.shell = Shell([str(word) for word in fields.get("shell") or USUAL], env, cwd, self.search)
+            self.env: List[bytes] = [encode(name) + b"=" + encode(value) for name, value in env.items()]
             self.output = str(fields["output"])
             #: The most of a stream that goes back where nobody there can read our files; 0: they can.
             self.output_limit = int(fields.get("output_limit") or 0)
@@ -98,6 +101,9 @@ class Context:
             self.mark: bytes = b"STRATOS_TASK=" + encode(self.label) + b"."
             timeout_s = fields.get("timeout_s")
             self.timeout_s: Optional[float] = None if timeout_s is None else float(timeout_s)
+            linger_s = fields.get("linger_s")
+            #: How long background processes of a task are waited for once its leader has exited; None: to their end.
+            self.linger_s: Optional[float] = None if linger_s is None else float(linger_s)
             self.grace_s = float(fields.get("grace_s", 5.0))
             user, *web = [str(one) for one in fields.get("fetch") or ("",)]
             #: As whom, and at which addresses, files on HDFS are asked for; no address: they are not fetched.
@@ -216,8 +222,28 @@ class Task:
     known = False
     #: Its leader has exited; perhaps not reaped yet, so that its process group can be no other one.
     exited = False
+    #: ... with exit code 0.
+    well = False
+    #: Its leader has exited, and background processes of its session are waited for (linger.py).
+    lingers = False
+    #: What is said of that while it lasts.
+    waiting = ""
+    #: Nothing at all was below us of it when its leader had exited.
+    alone = False
+    #: Names of the processes that it left behind, which were ended.
+    left: Tuple[str, ...] = ()
     #: What wait4 said, where it had to be asked early.
     status: Optional[Tuple[int, Any]] = None
+    #: What adopted processes of its session have used: processor time, and the most memory that one of them had.
+    used_s = 0.0
+    used_rss = 0
+    #: Of what it has in use, what others share: it isn't counted (limits.py).
+    shared_bytes = 0.0
+    #: What it had in use, in bytes, and when.
+    used_bytes = 0
+    used_at = 0.0
+    #: The most memory that was seen of one of its processes, in KiB (sizes.py).
+    seen_kib = 0
     #: While it is being ended: when KILL follows TERM, when to look again, how long to wait then (kill.py).
     hard_at = 0.0
     alarm: Optional[Alarm] = None
@@ -227,6 +253,8 @@ class Task:
     #: Its memory cgroup and its scratch folder, where it has them (cgroup.py, limits.py).
     cgroup = ""
     scratch = ""
+    #: The file that holds its command, where that names its own interpreter (script.py).
+    script = ""
     #: The folder of the copy of its file, where it has one (fetch.py).
     copy = ""
 
@@ -240,3 +268,13 @@ class Task:
         context = batch.context
         self.out = context.stream(self, "stdout", context.output)
         self.err = context.stream(self, "stderr", context.output)
+
+    @property
+    def active(self) -> bool:
+        """Whether it goes on: its leader has not exited, or background processes of it are waited for."""
+        return self.lingers or not self.exited
+
+    def add_usage(self, usage: Any) -> None:
+        """Count what a process of it has used that another one than its leader started."""
+        self.used_s += usage.ru_utime + usage.ru_stime
+        self.used_rss = max(self.used_rss, usage.ru_maxrss)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Final
 
 from ...errors import StorageError
+from ..inherited import Inherited
 from .hdfs import Located
 
 # the modules of this process are found by that one, wherever they were found
@@ -63,10 +64,10 @@ class Finder:
             raise StorageError(trouble)
         return [None if one is None else _located(*one) for one in found]
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors that a forked child must not keep."""
+    def connections(self) -> list[Inherited]:
+        """Return the pipes, of which a forked child must not keep a copy open."""
         pipes = (self._process.stdin, self._process.stdout)
-        return [pipe.fileno() for pipe in pipes if pipe is not None and not pipe.closed]
+        return [pipe for pipe in pipes if pipe is not None]
 
     def end(self) -> None:
         """End it; who waits for an answer gets none. Any thread may call this."""

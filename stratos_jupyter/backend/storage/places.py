@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from ...errors import SpecError, StorageError
 from ..core.events import Place
+from ..inherited import Inherited
 from .asking import Finder
 from .files import FileSystems
 from .hdfs import Located
@@ -109,10 +110,10 @@ class Placer:
                 self._thread.start()
             self._changed.notify_all()
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors that a forked child must not keep."""
+    def connections(self) -> list[Inherited]:
+        """Return the connections of which a forked child must not keep a copy open."""
         finder = self._finder
-        return finder.descriptors() if finder is not None else []
+        return finder.connections() if finder is not None else []
 
     def close(self) -> None:
         """Find nothing more."""

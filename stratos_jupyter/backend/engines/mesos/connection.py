@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Final
 
+from ...inherited import Inherited
 from . import happenings as on
 from . import wire
 from .posting import Posting
@@ -91,9 +92,9 @@ class Connection:
         if number == self._speakers and self._speaker is not None:
             self._take(happening)
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors that a forked child must not keep."""
-        return [] if self._speaker is None else self._speaker.descriptors()
+    def connections(self) -> list[Inherited]:
+        """Return the connections of which a forked child must not keep a copy open."""
+        return [] if self._speaker is None else self._speaker.connections()
 
     def later(self, call: Callable[[], object]) -> None:
         """Do something when all that is being done now is done."""

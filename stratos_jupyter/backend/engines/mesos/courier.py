@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from typing import Any, Final, NamedTuple
 
 from ....errors import EngineError
+from ...inherited import Inherited
 from .address import Master
 from .happenings import CallLost, CallRefused, Happening
 
@@ -112,11 +113,10 @@ class Courier:
         """Deliver what there is, and end."""
         self._queue.put(None)
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptor of the connection."""
+    def connections(self) -> list[Inherited]:
+        """Return the connection, where there is one."""
         route = self._route
-        fd = -1 if route is None or route.sock is None else route.sock.fileno()
-        return [] if fd < 0 else [fd]
+        return [] if route is None or route.sock is None else [route.sock]
 
     # -- the thread -------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from ....errors import EngineError
+from ...inherited import Inherited
 from .address import ZooKeeper, parse_master
 from .happenings import CallLost, Happening
 from .leader import Finder
@@ -190,9 +191,9 @@ class MesosDriver:
         ended: Future[None] = self._made.ended
         return ended
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors of connections that a forked child must not keep."""
-        found: list[int] = [] if self._made is None else self._made.descriptors()
+    def connections(self) -> list[Inherited]:
+        """Return the connections of which a forked child must not keep a copy open."""
+        found: list[Inherited] = [] if self._made is None else self._made.connections()
         return found
 
     def _roles(self) -> Sequence[str]:

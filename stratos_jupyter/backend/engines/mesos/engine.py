@@ -18,7 +18,9 @@ from ...core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, R
 from ...core.events import Attached, Offer, OffersArrived, OfferUnfit, PauseAsked
 from ...core.placement import BatchPolicy
 from ...core.states import Reason
+from ...inherited import Inherited
 from ..base import Sink, Tail, Work
+from ..waiting import waiting_text
 from . import happenings as on
 from . import wire
 from .agents import Agent
@@ -311,12 +313,12 @@ class MesosEngine:
                     self._answer_tail(request, answer)
                 case ["recalled", batches]:
                     self._desk.batches.recalls.difference_update(batches)
+                case ["waiting", rows]:
+                    self._desk.say_or_unsay(f"waiting {place}", waiting_text(rows))
                 case ["hello", *_]:
                     self._repeats.greeted(place)
-                case ["notice", ""]:
-                    self._desk.unsay(f"executor {place}")
                 case ["notice", text]:
-                    self._desk.say(f"executor {place}", str(text))
+                    self._desk.say_or_unsay(f"executor {place}", str(text))
                 case _:
                     pass  # what a newer executor may say beyond this version
 
@@ -416,9 +418,9 @@ class MesosEngine:
             told = None if answer is None else Tail(answer["stdout"], answer["stderr"], answer.get("note", ""))
             future.set_result(told)
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors of the connection to the master."""
-        return self._connection.descriptors()
+    def connections(self) -> list[Inherited]:
+        """Return the connections to the master."""
+        return self._connection.connections()
 
     def let_go(self) -> None:
         """End the connection and let what runs go on, for whoever attaches next."""

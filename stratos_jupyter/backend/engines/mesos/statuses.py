@@ -249,6 +249,7 @@ class Statuses:
 
     def executor_ended(self, happening: on.ExecutorFailed) -> None:
         """Take in that an executor has ended; of each of its batches there is a status."""
+        self._desk.unsay(f"waiting {(happening.agent_id, happening.executor_id)}")
         agent = self._desk.agents.get(happening.agent_id)
         if agent is None or agent.executor_id != happening.executor_id:
             return

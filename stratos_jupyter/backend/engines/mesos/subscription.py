@@ -19,6 +19,7 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from ....errors import EngineError
+from ...inherited import Inherited
 from .address import Master, ZooKeeper
 from .courier import PATH, Courier, Route
 from .events import read_event
@@ -125,10 +126,9 @@ class Subscription:
         self._leader, self._no_leader = None, why
         self._notify()
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors of all connections."""
-        socks = [self._ears, self._bell, *([self._sock] if self._sock is not None else [])]
-        return [fd for fd in (*(sock.fileno() for sock in socks), *self.courier.descriptors()) if fd >= 0]
+    def connections(self) -> list[Inherited]:
+        """Return all connections."""
+        return [self._ears, self._bell, *([self._sock] if self._sock is not None else []), *self.courier.connections()]
 
     # -- what pymesos asks of a subclass ----------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ....errors import JournalError
 from ...core.events import BatchLost, TasksReturned
+from ...inherited import Inherited
 from ..base import Sink
 from . import happenings as on
 from .agents import Agents
@@ -93,8 +94,8 @@ class Speaker(Protocol):
     def stop(self) -> Future[None]:
         """Close the connection; what was said before is brought first."""
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors that a forked child must not keep."""
+    def connections(self) -> list[Inherited]:
+        """Return the connections of which a forked child must not keep a copy open."""
 
 
 #: makes the speaker of a framework, which tells what happens, on a thread of its own
@@ -179,6 +180,13 @@ class Desk:
             self.unsay(about)
             self._said[about] = text
             self.sink.notice(text)
+
+    def say_or_unsay(self, about: str, text: str) -> None:
+        """Show the user a line about that, or none any more when it is ''."""
+        if text:
+            self.say(about, text)
+        else:
+            self.unsay(about)
 
     def said(self, about: str) -> str:
         """Return the line about that, which is shown now; '' when none is."""

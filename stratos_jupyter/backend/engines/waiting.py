@@ -1,0 +1,25 @@
+"""What an executor says of tasks whose commands have ended, and that wait for what they put into the background."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+#: tasks that a line names; a name is no longer than this
+NAMED: Final = 3
+TEXT: Final = 300
+
+
+def waiting_text(rows: Sequence[Sequence[Any]]) -> str:
+    """Return a line for a person, '' when nothing waits.
+
+    Parameters
+    ----------
+    rows : sequence
+        Task, attempt, and what the executor says of it, for each of them.
+    """
+    parts = [f"task {int(task)} is {text!s:.{TEXT}}" for task, _, text in rows[:NAMED]]
+    more = len(rows) - len(parts)
+    if more > 0:
+        parts.append(f"{more:,} more task{'' if more == 1 else 's'}")
+    return "; ".join(parts)
