@@ -1,202 +1,76 @@
 """The commands of a call: a template and its parameters, or commands as they are.
 
-PURE: no I/O, no clock. Commands are kept as a template and its parameters, and expanded when asked for, one at a
-time: 100,000 tasks are a list of 100,000 names.
+What a user gives goes through `glob_commands`, `template_commands` or `explicit_commands`, which refuse what cannot be
+meant. What a journal holds has been through them, or through those of an older version: `commands_from_record` checks
+nothing, and takes marks for what they were then. What comes of both are `command_kinds`.
 
-Text and names that are not UTF-8 travel as surrogate escapes (PEP 383) throughout.
+PURE: no I/O, no clock.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
+from .command_kinds import (
+    Commands,
+    ExplicitCommands,
+    GlobCommands,
+    TemplateCommands,
+    chosen,
+    read_text,
+    with_fetch,
+    with_found,
+)
+from .command_lines import read_lines, refuse_incomplete, refuse_passing, unix_text, why_incomplete
 from .errors import SpecError
-from .substitution import FileTemplate, compile_file_template, not_an_option
-from .values import rows_of
+from .marks import unmarked_anywhere
+from .parameters import rows_of
+from .placeholders import refuse_unknown, stands
+from .shell import Reader, is_bash, shell_of
+from .spec import JobSpec
+from .substitution import VERBATIM, FileTemplate, compile_file_template, compile_verbatim, not_an_option, template_of
 
-_BRACKETS: Final = re.compile(r"<\[(.+?)\]>", re.DOTALL)
-_QUOTES: Final = re.compile(r"""['"\\]""")
-# Text in which each quote is closed: what follows stands in none.
-_CLOSED: Final = re.compile(r"""(?:[^'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")*""", re.DOTALL)
-# A single letter is left alone unless it is known: `date +%Y%m%d` and printf '%d%s' are common.
-_PLACEHOLDER: Final = re.compile(r"%(\w+)%")
+__all__ = [
+    "Commands",
+    "ExplicitCommands",
+    "GlobCommands",
+    "TemplateCommands",
+    "chosen",
+    "commands_from_record",
+    "explicit_commands",
+    "explicit_lines",
+    "glob_commands",
+    "plain_commands",
+    "reads",
+    "template_commands",
+    "with_fetch",
+    "with_found",
+]
 
-
-class Commands(Protocol):
-    """The commands of one call, by index from 0."""
-
-    @property
-    def placeholders(self) -> tuple[str, ...]:
-        """Columns that the placeholders make in a DataFrame."""
-
-    def __len__(self) -> int: ...
-
-    def command(self, index: int) -> str:
-        """Return the shell text, without ``<[ ]>``."""
-
-    def values(self, index: int) -> tuple[str, ...]:
-        """Return a value for each placeholder."""
-
-    def file(self, index: int) -> str | None:
-        """Return the file behind ``%f%``, or None."""
-
-    def inputs(self, index: int) -> tuple[str, ...]:
-        """Return the paths whose placement matters."""
-
-    def to_record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+#: what no shell splits, expands or takes for the end of a command
+_PLAIN_VALUE: Final = re.compile(r"[\w./:=@%+,\-]+")
+#: how many rows a message names
+_SHOWN: Final = 3
+_CURE: Final = "a value that is no shell text of its own goes through shlex.quote"
 
 
-@dataclass(frozen=True, slots=True)
-class GlobCommands:
-    """One command for each file."""
-
-    text: str
-    files: Sequence[str]
-    template: FileTemplate
-    fetch: bool = False  # %f% is a copy, of which only the node knows where it is
-
-    @property
-    def placeholders(self) -> tuple[str, ...]:
-        """The one column, ``file``."""
-        return ("file",)
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def command(self, index: int) -> str:
-        """Return the shell text with the file's name in the place of ``%f%``, quoted as that place needs."""
-        return self.template.by_variable() if self.fetch else self.template.expand(self.files[index])
-
-    def values(self, index: int) -> tuple[str, ...]:
-        """Return the file's name."""
-        return (self.files[index],)
-
-    def file(self, index: int) -> str | None:
-        """Return what ``STRATOS_FILE`` is: the file's name, which no program can take for an option."""
-        return not_an_option(self.files[index])
-
-    def inputs(self, index: int) -> tuple[str, ...]:
-        """Return the file, and what stands in brackets."""
-        name = self.files[index]
-        marked = (path.replace("%f%", name) for path in marked_paths(self.text))
-        return tuple(dict.fromkeys((name, *marked)))
-
-    def to_record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        record = {"kind": "glob", "text": self.text, "files": list(self.files)}
-        return {**record, "fetch": True} if self.fetch else record
+# -- what users give ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateCommands:
-    """One command for each row of parameters, which are the user's own shell text."""
-
-    text: str
-    placeholders: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    pieces: tuple[str, ...]  # the text between the places; one more than there are places
-    places: tuple[int, ...]  # which value stands in each place
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def _expand(self, index: int) -> str:
-        row = self.rows[index]
-        parts = [self.pieces[0]]
-        for place, piece in zip(self.places, self.pieces[1:], strict=True):
-            parts += (row[place], piece)
-        return "".join(parts)
-
-    def command(self, index: int) -> str:
-        """Return the shell text with the row's values in their places, verbatim."""
-        return strip_brackets(self._expand(index))
-
-    def values(self, index: int) -> tuple[str, ...]:
-        """Return the row."""
-        return self.rows[index]
-
-    def file(self, index: int) -> str | None:
-        """Return None: there is no ``%f%``."""
-        return None
-
-    def inputs(self, index: int) -> tuple[str, ...]:
-        """Return what stands in brackets."""
-        return tuple(dict.fromkeys(marked_paths(self._expand(index))))
-
-    def to_record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return {"kind": "template", "text": self.text, "names": list(self.placeholders), "rows": list(self.rows)}
+def reads(spec: JobSpec) -> str:
+    """Return the shell that reads the commands of a job, with its options."""
+    return " ".join(spec.shell)
 
 
-@dataclass(frozen=True, slots=True)
-class ExplicitCommands:
-    """Commands as they are."""
-
-    texts: Sequence[str]
-
-    @property
-    def placeholders(self) -> tuple[str, ...]:
-        """No column."""
-        return ()
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def command(self, index: int) -> str:
-        """Return the shell text."""
-        return strip_brackets(self.texts[index])
-
-    def values(self, index: int) -> tuple[str, ...]:
-        """Return nothing."""
-        return ()
-
-    def file(self, index: int) -> str | None:
-        """Return None: there is no ``%f%``."""
-        return None
-
-    def inputs(self, index: int) -> tuple[str, ...]:
-        """Return what stands in brackets."""
-        return tuple(dict.fromkeys(marked_paths(self.texts[index])))
-
-    def to_record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return {"kind": "explicit", "commands": list(self.texts)}
+def _name(shell: str) -> str:
+    name = shell_of("", shell)
+    return "" if name == "bash" else name
 
 
-def strip_brackets(text: str) -> str:
-    """Return `text` with ``<[path]>`` as plain ``path``."""
-    return _BRACKETS.sub(r"\1", text) if "<[" in text else text
-
-
-def marked_paths(text: str) -> list[str]:
-    """Return what stands in ``<[ ]>``, as the shell will read it: ``<['two words']>`` marks the file ``two words``."""
-    if "<[" not in text:
-        return []
-    return [_unquoted(found[1], text[: found.start()]) for found in _BRACKETS.finditer(text)]
-
-
-def _unquoted(word: str, before: str) -> str:
-    """Return a word without its quotes, unless it stands within some, or is none."""
-    return unquoted(word) if _QUOTES.search(word) and _CLOSED.fullmatch(before) else word
-
-
-def unquoted(word: str) -> str:
-    """Return what a shell makes of a quoted word; of everything else, the same."""
-    if not _QUOTES.search(word):
-        return word
-    try:
-        words = shlex.split(word)
-    except ValueError:
-        return word
-    return words[0] if len(words) == 1 else word
-
-
-def glob_commands(text: str, files: Sequence[str], fetch: bool = False) -> GlobCommands:
+def glob_commands(text: str, files: Sequence[str], fetch: bool = False, shell: str = "") -> GlobCommands:
     """Return a command for each file.
 
     Parameters
@@ -207,41 +81,93 @@ def glob_commands(text: str, files: Sequence[str], fetch: bool = False) -> GlobC
         The names.
     fetch : bool
         Whether the command is to find a copy, whose name its node gives it, instead of the file itself.
+    shell : str
+        What reads the text, unless its first line ``#!`` says so; '' is bash.
 
     Raises
     ------
     SpecError
-        There is no ``%f%``, or one stands where no name can be quoted.
+        There is no ``%f%``, one stands where no name can be quoted, or the text does not end.
     """
-    if re.search(r"%c\d*%", text):
+    text = unix_text(text)
+    if stands(text, "c"):
         raise SpecError("%c% belongs to a template; in a glob %f% is the file's name")
-    _refuse_unknown(text, ("f",))
-    template = compile_file_template(strip_brackets(text))
+    if "%f%%" in text:
+        raise SpecError(
+            "%f%% is either printf's %f and a percent sign or the file's name and one: write %0f%% for a number, "
+            "\"%f%\"'%' for the name"
+        )
+    refuse_unknown(text, ("f",))
+    bash = is_bash(shell_of(text, shell))
+    if bash is None:
+        template = _verbatim(text, files, fetch, shell_of(text, shell))
+    else:
+        reader = Reader(text, bash=bash)
+        reader.read()
+        _refuse_open(reader, shell_of(text, shell))
+        template = template_of(reader)
     if not template.count and "STRATOS_FILE" not in text:
         raise SpecError("the command names no file, so every task would do the same: write %f% where its name belongs")
-    return GlobCommands(text, files, template, fetch)
+    return GlobCommands(text, files, template, fetch, _name(shell))
 
 
-def template_commands(text: str, params: object) -> TemplateCommands:
+def _verbatim(text: str, files: Sequence[str], fetch: bool, name: str) -> FileTemplate:
+    """Return the template of a script that no shell reads, in which names stand as they are if nothing is special."""
+    template = compile_verbatim(text)
+    if not template.count:
+        return template
+    cure = (
+        f"{name} finds it as its first argument, and as STRATOS_FILE in its environment: sys.argv[1] or "
+        "os.environ['STRATOS_FILE'] in Python"
+    )
+    if fetch:
+        raise SpecError(f"a copy's name is not known before its task runs, so %f% cannot stand in a script of {name}: "
+                        f"{cure}")  # fmt: skip
+    special = [file for file in files if not VERBATIM.fullmatch(not_an_option(file))]
+    if special:
+        shown = ", ".join(repr(file)[:60] for file in special[:_SHOWN])
+        more = f" and {len(special) - _SHOWN:,} more" if len(special) > _SHOWN else ""
+        raise SpecError(f"%f% cannot be quoted for {name}, and these names need it: {shown}{more}; {cure}")
+    return template
+
+
+def _refuse_open(reader: Reader, name: str) -> None:
+    """Refuse a script of which a part is missing; zsh has a grammar of its own."""
+    wrong = sorted(reader.unfinished + reader.stray)
+    if wrong and name != "zsh":
+        shown = "; ".join(f"line {reader.text.count(chr(10), 0, at) + 1}: {what}" for at, what in wrong[:_SHOWN])
+        raise SpecError(f"the command is not complete: {shown}")
+
+
+def template_commands(text: str, params: object, shell: str = "") -> TemplateCommands:
     """Return a command for each row of parameters.
 
     Parameters
     ----------
     text : str
         Shell text; each ``%c%`` stands for the next value of the row, ``%name%`` for the column of that name.
-    params : list of str, list of lists, dict of columns, or DataFrame
-        A string is split at commas and its parts are stripped. Columns of a list are named ``c1`` to ``cn``.
+    params : object
+        As `rows_of` has them: lists, records, a dict of columns, a DataFrame, an array.
+    shell : str
+        What reads the text, unless its first line ``#!`` says so; '' is bash.
 
     Raises
     ------
     SpecError
-        There are no rows; a row has another number of values than there are places, and which; a placeholder is
-        unknown.
+        There are no rows; a row has another number of values than there are places, and which; a value is missing or
+        cannot stand in a command; a placeholder is unknown; the text does not end.
     """
+    text = unix_text(text)
     names, rows = rows_of(params)
-    if "%f%" in text and "f" not in names:
+    if "f" not in names and "%f%" in text and stands(text, "f"):
         raise SpecError("%f% belongs to a glob; in a template %c% is the next value of a row, %name% a column's")
-    _refuse_unknown(text, ("c", *names))
+    refuse_unknown(text, ("c", *names))
+    made = _template(text, names, rows, _name(shell))
+    _refuse_incomplete_rows(made)
+    return made
+
+
+def _template(text: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]], shell: str) -> TemplateCommands:
     known = sorted((re.escape(name) for name in names), key=len, reverse=True)
     # Without a column of its own named c, %c% is the next value.
     positional = "c" not in names
@@ -266,61 +192,140 @@ def template_commands(text: str, params: object) -> TemplateCommands:
         shown = "; ".join(f"row {row} ({', '.join(rows[row])!s:.60}) has {len(rows[row])} values" for row in wrong[:3])
         more = f"; and {len(wrong) - 3} rows more" if len(wrong) > 3 else ""
         raise SpecError(f"{wanted}, but {shown}{more}")
-    return TemplateCommands(text, names, rows, tuple(found[::2]), places)
+    return TemplateCommands(text, names, rows, tuple(found[::2]), places, shell)
 
 
-def explicit_commands(commands: Sequence[str]) -> ExplicitCommands:
+def _refuse_incomplete_rows(commands: TemplateCommands) -> None:
+    """Refuse rows whose values open a quote or a loop, or end the command that they stand in."""
+    wrong, plain = [], False
+    for number, row in enumerate(commands.rows):
+        special = not all(map(_PLAIN_VALUE.fullmatch, row))
+        if not special and plain:
+            continue  # the same words as in a row that has been read
+        plain = plain or not special
+        why = why_incomplete(commands.expanded(number), commands.shell, heredocs=True)
+        if not special and why:
+            raise SpecError(f"the command is not complete: {why}")
+        why = why or (_ended_by_value(commands, number) if any("\n" in value for value in row) else "")
+        if why:
+            wrong.append(f"row {number} ({', '.join(row)!r:.60}): {why}")
+    if wrong:
+        more = f"; and {len(wrong) - _SHOWN:,} rows more" if len(wrong) > _SHOWN else ""
+        raise SpecError(f"with these values the command is not complete: {'; '.join(wrong[:_SHOWN])}{more}; {_CURE}")
+
+
+def _ended_by_value(commands: TemplateCommands, number: int) -> str:
+    """Say that a newline in a value ends a command, unless it stands in quotes."""
+    reader = read_text(commands.expanded(number), commands.shell)
+    ends = set(reader.ends) if reader is not None else set()
+    at = 0
+    for place, piece in zip(commands.places, commands.pieces, strict=False):
+        at += len(piece)
+        value = commands.rows[number][place]
+        if any(at + offset in ends for offset, char in enumerate(value) if char == "\n"):
+            return f"a newline in the value of {commands.placeholders[place]} ends the command"
+        at += len(value)
+    return ""
+
+
+def explicit_commands(commands: Sequence[str], shell: str = "") -> ExplicitCommands:
     """Return commands as they are.
+
+    Parameters
+    ----------
+    commands : sequence of str
+        Shell texts, of several lines each if need be.
+    shell : str
+        What reads them, unless their first line ``#!`` says so; '' is bash.
 
     Raises
     ------
     SpecError
-        There is none, or one that is blank or no text.
+        There is none; one is blank, no text or not complete; one has a placeholder.
     """
+    made = plain_commands(commands, _name(shell))
+    made = replace(made, texts=tuple(unix_text(text) for text in made.texts))
+    labelled = [(f"command {index}", text) for index, text in enumerate(made.texts)]
+    refuse_incomplete(labelled, shell)
+    refuse_passing(labelled)
+    _refuse_placeholders(labelled)
+    return made
+
+
+def explicit_lines(text: str, shell: str = "", *, semicolons: bool = False) -> ExplicitCommands:
+    """Return the commands of a cell, one a line, or of a string, between newlines and semicolons.
+
+    Parameters
+    ----------
+    text : str
+        The commands. A first line ``#!INTERPRETER`` belongs to each of them.
+    shell : str
+        What reads them otherwise; '' is bash.
+    semicolons : bool
+        Whether a semicolon ends a command, outside quotes and loops.
+
+    Raises
+    ------
+    SpecError
+        There is none; lines are no complete commands, and which; one has a placeholder.
+    """
+    lines = read_lines(text, shell, semicolons=semicolons)
+    labelled = [(f"line {line.number}", line.text) for line in lines.commands]
+    if is_bash(shell_of(lines.interpreter, shell)) is not None:
+        refuse_passing(labelled)
+    _refuse_placeholders(labelled)
+    return plain_commands(lines.texts(), _name(shell))
+
+
+def _refuse_placeholders(commands: Iterable[tuple[str, str]]) -> None:
+    for label, text in commands:
+        if "%" not in text:
+            continue
+        if stands(text, "fc"):
+            raise SpecError(
+                f"{label} {text!r:.60}: %f% belongs to a glob, %c% to a template; an explicit command is run as it is"
+            )
+        try:
+            refuse_unknown(text, ())
+        except SpecError as error:
+            raise SpecError(f"{label} {text!r:.60}: {error}") from None
+
+
+def plain_commands(commands: Sequence[str], shell: str = "") -> ExplicitCommands:
+    """Return commands as they are, whatever they say; raises SpecError for those that are blank or no text."""
     bad = [f"command {index} is {command!r:.60}" for index, command in enumerate(commands) if not _is_text(command)]
     if bad:
         raise SpecError("each command must be a text that is not blank: " + "; ".join(bad[:5]))
     if not commands:
         raise SpecError("there is no command to run: write one on each line")
-    return ExplicitCommands(tuple(commands))
+    return ExplicitCommands(tuple(commands), shell)
 
 
 def _is_text(command: object) -> bool:
     return isinstance(command, str) and bool(command.strip())
 
 
-def chosen(commands: Commands, indices: Sequence[int]) -> Commands:
-    """Return those commands of a call, in that order."""
-    match commands:
-        case GlobCommands():
-            return replace(commands, files=[commands.files[index] for index in indices])
-        case TemplateCommands():
-            return replace(commands, rows=[commands.rows[index] for index in indices])
-        case ExplicitCommands():
-            return replace(commands, texts=[commands.texts[index] for index in indices])
-    raise TypeError(f"cannot choose among {type(commands).__name__}")
+# -- what is recorded ---------------------------------------------------------------------------------------
 
 
 def commands_from_record(record: Mapping[str, Any]) -> Commands:
-    """Return the commands that `Commands.to_record` described."""
+    """Return the commands that `Commands.to_record` described; nothing is refused that has once been run."""
+    found, shell = record.get("found", {}), record.get("shell", "")
+    old = "marks" not in record
+    made: Commands
     match record["kind"]:
         case "glob":
-            return glob_commands(record["text"], record["files"], record.get("fetch", False))
+            text = record["text"]
+            read = unmarked_anywhere(text) if old else text
+            if not old and is_bash(shell_of(text, shell)) is None:
+                template = compile_verbatim(read)
+            else:
+                template = compile_file_template(read)
+            made = GlobCommands(text, record["files"], template, shell=shell)
         case "template":
-            columns = {name: [row[i] for row in record["rows"]] for i, name in enumerate(record["names"])}
-            return template_commands(record["text"], columns)
+            made = _template(record["text"], tuple(record["names"]), [tuple(row) for row in record["rows"]], shell)
         case "explicit":
-            return explicit_commands(record["commands"])
+            made = plain_commands(record["commands"], shell)
         case kind:
             raise SpecError(f"commands of kind {kind!r} are of another version")
-
-
-def _refuse_unknown(text: str, known: Sequence[str]) -> None:
-    unknown = {name for name in _PLACEHOLDER.findall(text) if len(name) > 1 and not name[0].isdigit()} - set(known)
-    if unknown:
-        name = sorted(unknown)[0]
-        raise SpecError(
-            f"unknown placeholder {', '.join(f'%{name}%' for name in sorted(unknown))}; known: "
-            f"{', '.join(f'%{name}%' for name in known)}. To mean the characters themselves write "
-            f'%{name[0]}""{name[1:]}%'
-        )
+    return replace(made, found=found, anywhere=old, fetch=record.get("fetch", False))

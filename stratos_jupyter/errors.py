@@ -66,13 +66,24 @@ class StorageError(StratosError):
         Whether that is because nothing is there.
     unknown_operation : bool
         Whether that is because the server does not know what it was asked to do.
+    passing : bool
+        Whether it is likely to be over soon, as a restart is.
     """
 
-    def __init__(self, what: str, *, path: str = "", absent: bool = False, unknown_operation: bool = False) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        path: str = "",
+        absent: bool = False,
+        unknown_operation: bool = False,
+        passing: bool = False,
+    ) -> None:
         super().__init__(what)
         self.path = path
         self.absent = absent
         self.unknown_operation = unknown_operation
+        self.passing = passing
 
 
 class JournalError(StratosError):

@@ -39,7 +39,7 @@ from .backend.inherited import Inherited
 from .backend.store.journal import Journal
 from .backend.store.outputs import bounded_text, last_text
 from .backend.store.rows import FactRow, FirstRow, ResultRow
-from .commands import Commands, explicit_commands
+from .commands import Commands, plain_commands
 from .errors import JobNotFound, SpecError, StreamClosed
 from .failures import Failures, Group, told
 from .keys import same, saw
@@ -479,7 +479,7 @@ class Job:
     def adopt(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
         """Add commands that an attempt's monitor asked for; the driver thread calls this."""
         around = self.commands.surroundings(self.commands.call_of(origin[0]))
-        self._enter(explicit_commands(texts), around, origin)
+        self._enter(plain_commands(texts), around, origin)
 
     def close(self) -> None:
         """Say that no more commands will come."""

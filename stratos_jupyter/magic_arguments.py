@@ -138,7 +138,9 @@ class Subcommand:
         if unknown:
             raise self.error("; ".join(f"unknown option {word}{near(word, options)}" for word in unknown))
         if strange:
-            raise self.error(f"too many words: {shlex.join(strange)}; quote what contains spaces")
+            several = any(argument.name == "PATTERN" for argument in self.arguments)
+            more = ", and write several patterns as one: {a*,b/*}" if several else ""
+            raise self.error(f"too many words: {shlex.join(strange)}; quote what contains spaces{more}")
         return args
 
     def error(self, message: str) -> UsageError:

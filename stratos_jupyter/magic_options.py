@@ -108,10 +108,8 @@ environment_options = group(
 input_options = group(
     Argument("--hdfs", "where files on HDFS are looked for: http://HOST:9870, nn1:9870;nn2:9870, or an alias of "
              "~/.hdfscli.cfg", "URL|ALIAS"),
+    Argument("--fetch", "%f% of URLs, and <[hdfs:/PATH]>, are copies on the task's node, removed after the task"),
 )  # fmt: skip
-fetch_options = group(
-    Argument("--fetch", "%f% of a URL, as hdfs:/PATH, is a copy on the task's node, removed after the task"),
-)
 run_options = group(
     Argument("--resume", "go on with the newest run of the job: run only what is new, has changed or failed"),
     Argument("--wait", "return when all tasks have ended"),
@@ -160,7 +158,7 @@ def job_spec(args: argparse.Namespace, settings: Stratos) -> tuple[JobSpec, list
     retry_on = given("retry_on")
     hdfs = read("hdfs", checked_address, given("hdfs"), "")
     fetch: tuple[str, ...] = ()
-    if getattr(args, "fetch", False):  # only a glob has it
+    if args.fetch:
         try:
             fetch = plain_access(hdfs)
         except (SpecError, StorageError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,13 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 from .backend.core.states import IN_FLIGHT, ZERO, Reason, TaskState
 from .backend.core.views import JobView
+from .backend.storage.mounts import is_url
 from .backend.store.outputs import last_text
-from .commands import Commands
+from .command_lines import read_lines
+from .commands import Commands, ExplicitCommands, GlobCommands
 from .failures import Group, ending_text, last_line
 from .products import makes
 from .report import clean, duration_text, failure_reasons, inputs_text, plain_text, ranges_text, state_text
 from .rule_values import codes_text, fail_on_text
 from .spec import JobSpec, OutputMode
+from .substitution import VERBATIM
 
 if TYPE_CHECKING:
     from .backend.store.rows import ResultRow
@@ -155,8 +159,20 @@ def remains_text(view: JobView) -> str:
     return f"{running:,} running go on, {waiting}; %stratos kill {name} ends them"
 
 
-def preview_text(spec: JobSpec, commands: Commands) -> str:
-    """Return what a submission would start."""
+def preview_text(spec: JobSpec, commands: Commands, body: str = "", said: Sequence[str] = ()) -> str:
+    """Return what a submission would start, and what of the user's text it would change.
+
+    Parameters
+    ----------
+    spec : JobSpec
+        The job; its working directory is known.
+    commands : Commands
+        Its commands, told what their marks find.
+    body : str
+        The cell's own text.
+    said : sequence of str
+        What there is to say of marks.
+    """
     lines = [f"{clean(spec.job_id)} on {clean(spec.master)}: {counted(len(commands), 'task')}, each {spec.demand()}"]
     if not len(commands) or not commands.command(0).startswith("#!"):
         lines.append(f"read by {clean(shlex.join(spec.shell))}")
@@ -166,8 +182,14 @@ def preview_text(spec: JobSpec, commands: Commands) -> str:
         lines.append(f"{index}: " + printable(commands.command(index)).replace("\n", "\n   "))
         if spec.makes:
             lines.append("   makes " + ", ".join(map(clean, makes(spec.makes, commands, index))))
+        lines += [f"   {line}" for line in _changes(spec, commands, index)]
     if len(commands) > SHOWN:
         lines.append(f"… and {len(commands) - SHOWN:,} more")
+    lines += [clean(one, len(one)) for one in said]
+    if "\r\n" in body:
+        lines.append("the line ends of the cell are read as Unix has them")
+    if isinstance(commands, ExplicitCommands) and (comments := read_lines(body, commands.shell).comments):
+        lines.append(f"{counted(comments, 'line')} with a comment left out")
     return "\n".join([*lines, "nothing was started"])
 
 
@@ -178,6 +200,34 @@ def _success_text(spec: JobSpec) -> str:
         return ""
     zero = "" if spec.rules.ending(Reason.EXIT, 0) is TaskState.FINISHED else ", and exit code 0 is a failure"
     return clean(f"finished: exit code {ok}{zero}" + (f"; failed: {fails}" if fails else ""))
+
+
+def _changes(spec: JobSpec, commands: Commands, index: int) -> list[str]:
+    """Say what was taken out of the text of a command, and what was put into it."""
+    lines = []
+    name = commands.file(index)
+    if isinstance(commands, GlobCommands) and name is not None and commands.template.count:
+        own = commands.files[index]
+        if commands.fetch:
+            lines.append(f"%f% is a copy of {clean(own, LABEL)} on the task's node")
+        elif name != own:
+            lines.append(f"%f% is {clean(name, LABEL)}: ./ stands before a name that begins with a dash")
+        elif not VERBATIM.fullmatch(own):
+            lines.append(f"%f% is {clean(own, LABEL)}, quoted for its place")
+    for mark in commands.marks(index):
+        for word in mark.words:
+            files = word.files(commands.found)
+            shown = ", ".join(clean(_whole(spec, file), LABEL) for file in files[:SHOWN])
+            more = f" and {len(files) - SHOWN:,} more" if len(files) > SHOWN else ""
+            leads = shown or ("known to the task alone" if word.variable else "no file")
+            lines.append(f"input, by its mark: {clean(word.text, LABEL)} is {leads}{more}")
+    for number, url in enumerate(commands.copies(index)[:SHOWN]):
+        lines.append(f"$STRATOS_COPY_{number + 1} is a copy of {clean(url, LABEL)} on the task's node")
+    return lines
+
+
+def _whole(spec: JobSpec, name: str) -> str:
+    return name if "://" in name or is_url(name) else os.path.join(spec.cwd, name)
 
 
 def log_text(job: Job, log: TaskLog) -> str:

@@ -22,12 +22,12 @@ from . import session as sessions
 from . import settings
 from .binding import Bindings
 from .cleaning import clean_home
-from .commands import Commands, explicit_commands, template_commands
+from .commands import Commands, explicit_lines, reads, template_commands
 from .completion import PARSERS, Completer
 from .errors import JobNotFound, SpecError, UsageError
 from .habitat import habitat
 from .magic_arguments import HelpAsked, argument, near, overview, split, subcommand, subcommands
-from .magic_options import fetch_options, job_spec, submission_options, task_indices, tried, wrong_name
+from .magic_options import job_spec, submission_options, task_indices, tried, wrong_name
 from .magic_text import (
     cleaning_text,
     jobs_text,
@@ -48,7 +48,7 @@ from .report_page import write_report, written_text
 from .resuming import resume
 from .sites import is_local
 from .spec import JobSpec
-from .values import parse_size_mib, split_lines
+from .values import parse_size_mib
 from .widgets import JobDisplay, JobsWidget
 
 if TYPE_CHECKING:
@@ -147,7 +147,6 @@ class StratosMagics(Magics):
     @subcommand("%%stratos glob data/*.txt --job demo --into df --parse tsv --columns lines:int,words:int\n"
                 "wc -lw < %f%", cell=True)  # fmt: skip
     @argument("PATTERN", "files, a task for each; ** goes through directories", complete="files")
-    @fetch_options
     @submission_options
     def do_glob(self, args: argparse.Namespace) -> None:
         """Run the cell's body, a shell script, once for each file; %f% is its name.
@@ -162,18 +161,21 @@ class StratosMagics(Magics):
         self._submit(args, make)
 
     @subcommand("%%stratos template angles --job sweep\ngalaxy_view -a %c% -e %c% snapshot.dat", cell=True)
-    @argument("PARAMS", "a variable: list of strings, list of lists, dict of columns or DataFrame",
+    @argument("PARAMS", "a variable: list of strings, lists or dicts, dict of columns, DataFrame or array",
               complete="parameters")  # fmt: skip
     @submission_options
     def do_template(self, args: argparse.Namespace) -> None:
         """Run the cell's body, a shell script, once for each row of a variable; %c% are its values."""
-        self._submit(args, lambda spec: template_commands(args.body, self._variable(args.PARAMS)))
+        self._submit(args, lambda spec: template_commands(args.body, self._variable(args.PARAMS), reads(spec)))
 
     @subcommand("%%stratos explicit --job pair\n./simulate --seed 1\n./simulate --seed 2", cell=True)
     @submission_options
     def do_explicit(self, args: argparse.Namespace) -> None:
-        r"""Run each line of the cell as a command; a \ at a line's end continues it."""
-        self._submit(args, lambda spec: explicit_commands(split_lines(args.body)))
+        r"""Run each line of the cell as a command; a \ at a line's end continues it.
+
+        Each line must be complete by itself, a loop as well. A first line #!INTERPRETER reads all of them.
+        """
+        self._submit(args, lambda spec: explicit_lines(args.body, reads(spec)))
 
     @subcommand("%stratos connect local[4]")
     @argument(
@@ -392,8 +394,9 @@ class StratosMagics(Magics):
             self._resume(args, spec, commands, parser)
             return
         if args.dry_run:
-            session.check(spec, commands)
-            print(preview_text(spec, commands))
+            spec = session.check(spec, commands)
+            commands, said = session.resolve(spec, commands)
+            print(preview_text(spec, commands, args.body, said))
             return
         if args.into:
             import_module(".results", __package__)  # pandas takes a while: an interrupt had better come before the job

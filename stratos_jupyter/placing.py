@@ -15,8 +15,9 @@ from .backend.inherited import Inherited
 from .backend.storage.files import FileSystems, OnHdfs
 from .backend.storage.mounts import Mounts, is_url
 from .backend.storage.places import Placer
-from .commands import Commands, ExplicitCommands, GlobCommands, TemplateCommands, glob_commands
+from .commands import Commands, GlobCommands, glob_commands, reads, with_fetch
 from .errors import SpecError, StorageError
+from .marking import check_copies, resolve_marks
 
 if TYPE_CHECKING:
     from .job import Job
@@ -40,12 +41,12 @@ def glob_on(files: FileSystems, spec: JobSpec, text: str, pattern: str, *, absol
     StorageError
         HDFS cannot say.
     """
-    if spec.fetch and not is_url(pattern):
+    found = files.expand(pattern, spec.cwd, absolute=absolute, files_only=bool(spec.fetch))
+    if spec.fetch and "<[" not in text and not all(map(is_url, found)):
         raise SpecError(
             f"{pattern!r}: --fetch copies files of URLs, as hdfs:/PATH; others the command finds where they are"
         )
-    found = files.expand(pattern, spec.cwd, absolute=absolute)
-    return glob_commands(text, found, bool(spec.fetch))
+    return glob_commands(text, found, bool(spec.fetch), reads(spec))
 
 
 class Placing:
@@ -71,14 +72,23 @@ class Placing:
         """Say whether commands may have inputs on an HDFS, without asking it."""
         if not spec.hdfs or not len(commands):
             return False
-        match commands:
-            case GlobCommands(text=text, files=files):  # what one pattern found is all in one place
-                return "<[" in text or self._is_on_hdfs(spec, files[0], cwd)
-            case TemplateCommands(text=text, rows=rows):
-                return "<[" in text or any("<[" in value for row in rows for value in row)
-            case ExplicitCommands(texts=texts):
-                return any("<[" in text for text in texts)
-        return True
+        if isinstance(commands, GlobCommands) and any(
+            self._is_on_hdfs(spec, commands.files[at], cwd)
+            for at in (0, -1)  # only braces lead to several places
+        ):
+            return True
+        return commands.may_mark
+
+    def resolve(self, spec: JobSpec, commands: Commands) -> tuple[Commands, list[str]]:
+        """Return commands, told what their marks find, and what is to be said of marks that are no inputs."""
+        files, cwd = self.files(spec), spec.cwd or os.getcwd()
+        commands, said = resolve_marks(files, commands, cwd)
+        if not spec.fetch:
+            return commands, said
+        check_copies(files, commands, cwd)
+        if not isinstance(commands, GlobCommands) and not commands.may_mark:
+            said = [*said, "--fetch: nothing is marked, as <[hdfs:/PATH]>, so nothing is copied"]
+        return with_fetch(commands), said
 
     def check(self, spec: JobSpec, commands: Commands) -> None:
         """Raise StorageError where inputs are on an HDFS that cannot be, as of an unknown alias; asks nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +11,7 @@ from .backend.core.rules import Rules
 from .backend.core.states import ZERO
 from .backend.storage.hdfs import checked_address, plain_access
 from .backend.storage.mounts import parse_mounts
-from .commands import Commands, explicit_commands, template_commands
+from .commands import Commands, explicit_commands, explicit_lines, reads, template_commands
 from .errors import JobHalted, SpecError, StorageError
 from .job import Job
 from .monitors import function_source
@@ -32,10 +33,12 @@ from .session import Session, current
 from .sites import is_local, output_limit
 from .spec import SHELL, JobSpec, OutputMode
 from .stream import Outputs, Stream
-from .values import as_number, parse_duration_s, parse_shell, parse_size_mib, split_explicit
+from .values import as_number, parse_duration_s, parse_shell, parse_size_mib
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 
 class _Unset:
@@ -148,7 +151,8 @@ class Processor:
         Where files on HDFS are looked for: ``"http://HOST:9870"``, ``"nn1:9870;nn2:9870"``, or an alias of
         ``~/.hdfscli.cfg``. When not given, the setting ``hdfs``, from ``%config`` or ``STRATOS_HDFS``.
     fetch : bool
-        Whether ``%f%`` of a file behind a URL, as ``hdfs:/PATH``, is a copy on the task's node, removed after the task.
+        Whether ``%f%`` of a file behind a URL, as ``hdfs:/PATH``, and ``<[hdfs:/PATH]>``, are copies on the task's
+        node, removed after the task.
     shell : str
         The shell that reads the commands, with its options: ``"bash -e"``, ``"sh"``, ``"bash -euo pipefail"``.
     ok_exit : int or str
@@ -279,7 +283,7 @@ class Processor:
         processor = cls.__new__(cls)
         processor._begin(session, session.attach(job_id, steal=steal))
         every = range(len(processor._job.commands))
-        processor._stream = Stream(processor._job, every, _explicit, processor._add)
+        processor._stream = Stream(processor._job, every, processor._explicit, processor._add)
         return processor
 
     def __repr__(self) -> str:
@@ -313,15 +317,17 @@ class Processor:
         ----------
         command_template : str
             Shell text; each ``%c%`` stands for the next value of a row, ``%name%`` for that column's.
-        params : list of str, list of lists, dict of columns or DataFrame
-            A string is split at commas.
+        params : object
+            Rows: a list of strings (split at commas), lists or dicts, or whatever else gives rows one by one. Or
+            columns: a dict, in which a scalar stands for itself in each row, a DataFrame, an array.
 
         Raises
         ------
         SpecError
-            A row has another number of values than the template has places; nothing has started.
+            A row has another number of values than the template has places, or a value is missing or cannot stand in
+            a command; nothing has started.
         """
-        self._batch(template_commands(command_template, params))
+        self._batch(self._template(command_template, params))
 
     def explicit_batch(self, commands: str | Sequence[str]) -> None:
         """Run commands, and wait for them all.
@@ -329,9 +335,15 @@ class Processor:
         Parameters
         ----------
         commands : str or sequence of str
-            One string holds commands between newlines or semicolons, quotes respected. A list is taken as it is.
+            One string holds commands between newlines or semicolons, outside quotes and loops; each must be complete
+            by itself, and comments are none. A list is taken as it is, of scripts of several lines if need be.
+
+        Raises
+        ------
+        SpecError
+            Some are no complete commands, and which; nothing has started.
         """
-        self._batch(_explicit(commands))
+        self._batch(self._explicit(commands))
 
     def _batch(self, commands: Commands) -> None:
         tasks = self._add(commands)
@@ -353,11 +365,11 @@ class Processor:
 
     def template_stream(self, command_template: str, params: Any) -> None:
         """Like `template_batch`, but return at once. ``stream.add(params)`` adds rows."""
-        self._open(template_commands(command_template, params), lambda more: template_commands(command_template, more))
+        self._open(self._template(command_template, params), lambda more: self._template(command_template, more))
 
     def explicit_stream(self, commands: str | Sequence[str]) -> None:
         """Like `explicit_batch`, but return at once. ``stream.add(commands)`` adds commands."""
-        self._open(_explicit(commands), _explicit)
+        self._open(self._explicit(commands), self._explicit)
 
     def _open(self, commands: Commands, make: Callable[[Any], Commands]) -> None:
         tasks = self._add(commands)
@@ -457,12 +469,22 @@ class Processor:
         files = self._session.files(spec)
         return glob_on(files, spec, command, pattern, absolute=not is_local(spec.master))
 
+    def _template(self, text: str, params: Any) -> Commands:
+        return template_commands(text, params, reads(self._job.spec))
+
+    def _explicit(self, commands: str | Iterable[str]) -> Commands:
+        shell = reads(self._job.spec)
+        if isinstance(commands, str):
+            return explicit_lines(commands, shell, semicolons=True)
+        return explicit_commands(list(commands), shell)
+
     def _add(self, commands: Commands) -> range:
-        return self._session.add(self._job, commands)
-
-
-def _explicit(commands: str | Sequence[str]) -> Commands:
-    return explicit_commands(split_explicit(commands) if isinstance(commands, str) else list(commands))
+        commands, said = self._session.resolve(self._job.spec, commands)
+        tasks = self._session.add(self._job, commands)
+        for one in said:
+            log.warning("%s: %s", self._job.job_id, one)
+            self._job.notice(one)
+        return tasks
 
 
 def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) -> JobSpec:

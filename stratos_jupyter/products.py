@@ -13,8 +13,9 @@ import re
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Final
 
-from .commands import Commands, GlobCommands, TemplateCommands, unquoted
+from .commands import Commands, GlobCommands, TemplateCommands
 from .errors import SpecError
+from .marks import unquoted
 
 _PLACE: Final = re.compile(r"%(?P<name>\w+)(?:\.(?P<part>\w+))?%")
 #: parts of a name, as Python's paths call them

@@ -436,6 +436,7 @@ def resume(
         Its record cannot be read.
     """
     spec = session.check(spec, commands)
+    commands, said = session.resolve(spec, commands)
     around = session.surroundings(spec)
     env = env_key(session.home, spec, around.env)
     looked = session.look(spec, commands, sure=True)
@@ -467,6 +468,8 @@ def resume(
     if work.added:
         added = chosen(commands, work.added), around, looked.keys(env, work.added)
     job.renew(added, work.superseded, work.restored, work.again)
+    for one in said:
+        job.notice(one)
     return job, replace(work.tally, says=(*taken, *ahead, *work.tally.says))
 
 

@@ -178,6 +178,10 @@ class Session:
             self._placing.check(spec, commands)
         return spec
 
+    def resolve(self, spec: JobSpec, commands: Commands) -> tuple[Commands, list[str]]:
+        """Return commands, told what the marks in them find, and what is to be said of marks that are no inputs."""
+        return self._placing.resolve(spec, commands)
+
     def files(self, spec: JobSpec) -> FileSystems:
         """Return the file systems that a job's inputs are on."""
         return self._placing.files(spec)
@@ -238,6 +242,9 @@ class Session:
             It cannot be recorded; nothing has started.
         """
         spec = self.check(spec, commands)
+        said: list[str] = []
+        if commands is not None:
+            commands, said = self.resolve(spec, commands)
         with self._lock:
             run, folder = new_run(self.home, spec.job_id)
             try:
@@ -253,6 +260,8 @@ class Session:
             self._begin_looking(job)
         if commands is not None:
             self.add(job, commands, keys)
+        for one in said:
+            job.notice(one)
         if not keep_open:
             job.close()
         return job
@@ -625,6 +634,7 @@ class _Work:
         self.command = job.commands.command
         self.file = job.commands.file
         self.makes = job.makes
+        self.copies = job.commands.copies
 
     def call_of(self, task: int) -> int:
         """Return what a task shares with others: its call, and what the job says of all of them at the moment."""

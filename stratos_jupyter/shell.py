@@ -1,144 +1,91 @@
-r"""What a shell makes of a script: in which context each ``%f%`` of it stands.
+r"""What a shell makes of a script: in which context each ``%f%`` of it stands, what it marks, and whether it ends.
 
-PURE. It knows as much of POSIX sh and bash as it takes to tell contexts apart, and where the two read a text
-differently it refuses rather than guesses: /bin/sh may be either.
+PURE. It knows as much of bash and POSIX sh as it takes to tell contexts apart. Unless it is told that bash reads the
+text, it refuses what the two read differently rather than guess.
 
 The reader goes from left to right once. Contexts nest: ``"$(echo '%f%')"`` is a single quote in a substitution in a
-double quote, and what counts is the innermost. Some words of a command are evaluated a second time (those of ``eval``,
-the one after ``sh -c``): quoting for one reading does not hold for two, so no place in them is allowed.
+double quote, and what counts is the innermost (`shell_quotes`). What is read twice can't be quoted, so no place in it
+is allowed (`shell_words`). Which commands are open is `shell_grammar`'s to know.
+
+``<[words]>`` is a mark where it is a word of its own, outside quotes, comments and patterns: a blank, a bracket, an
+operator or nothing stands on either side. The shell never gets to see ``<[`` and ``]>``; whatever else looks like
+them stays as it is.
 """
 
 from __future__ import annotations
 
 import re
-from enum import Enum
 from typing import Final
 
-from .errors import SpecError
+from .shell_grammar import Level
+from .shell_quotes import PLACEHOLDER, Place, Quotes
+from .shell_words import Command
 
-PLACEHOLDER: Final = "%f%"
-
-_SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "fish", "$SHELL"})
-#: programs that give a word after -c to a shell
-_GIVE_TO_SHELL: Final = frozenset({"su", "runuser", "sg", "flock", "script"})
-_EVALUATE: Final = frozenset({"eval", "trap", "alias", "let", "unset", "read", "mapfile", "readarray"})
-_DECLARE: Final = frozenset({"declare", "typeset", "export", "readonly", "local"})
-_ARITHMETIC: Final = frozenset({"-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-v"})
-#: words before the command's own
-_LEADING: Final = frozenset(
-    {"if", "then", "else", "elif", "while", "until", "do", "!", "{", "time", "exec", "command", "builtin"}
-)
-_ASSIGNMENT: Final = re.compile(r"[A-Za-z_]\w*\+?=")
-_SUBSCRIPT: Final = re.compile(r"[A-Za-z_]\w*\[[^\]]*")
-_COMMAND_OPTION: Final = re.compile(r"[-+][A-Za-z]*c[A-Za-z]*")
-_OPTION_WITH_VALUE: Final = frozenset({"-o", "+o", "-O", "+O", "--rcfile", "--init-file"})
-#: parameters whose name is one character: what follows is not part of it
-_SPECIAL: Final = frozenset("$?!#@*-0123456789")
-_NAME_BEFORE: Final = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*\Z")
 _QUOTES: Final = str.maketrans("", "", "'\"\\")
 _BLANK: Final = " \t"
-_ENDS_COMMAND: Final = ";&|\n"
+_SEPARATORS: Final = ";&|\n"
+#: what may stand before and after a mark
+_BEFORE_MARK: Final = frozenset(" \t\n;&|(")
+_AFTER_MARK: Final = frozenset(" \t\n;&|)")
+#: characters that mean nothing by themselves
+_ORDINARY: Final = re.compile(r"[^ \t\n'\"\\`$#<>();&|%]+")
+#: what a mark holds: words, which may have quotes, but neither operators nor substitutions
+_MARK: Final = re.compile(r"""<\[((?:[^\n'"\\`;&|<>()\]]|\](?!>)|\\[^\n]|'[^'\n]*'|"(?:[^"\\`\n]|\\[^\n])*")+)\]>""")
+_HEREDOC: Final = re.compile(r"<<(-?)[ \t]*((?:\\.|'[^'\n]*'|\"[^\"\n]*\"|[^\s;&|<>()'\"\\])+)")
+_FD: Final = re.compile(r"[0-9]+|\{[A-Za-z_]\w*\}")
+_ASSIGNS: Final = re.compile(r"[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=")
+_HEAD: Final = re.compile(r"\([ \t]*\)")
+#: what stands after them in [[ ]] is a pattern
+_COMPARES: Final = frozenset({"=~", "==", "=", "!="})
+#: a text of plain words, quotes that close, redirections of their own and plain marks
+_QUICK: Final = re.compile(
+    r"""(?>[^\n'"\\`$#<>(){}\[!]++|'[^'\n]*+'|"[^"\\`$\n]*+"|\$\w++|[0-9]?>>?[ ]?[\w./]|<[ ]?[\w./]|2>&1"""
+    r"""|(?:^|(?<=[ \t;&|]))<\[(?=[ ]*[^ \]])[\w./:*?~+,@=\- ]++\]>(?=[ \t;&|]|$))*+"""
+)
+_QUOTED_OR_MARK: Final = re.compile(r"""'[^']*'|"[^"]*"|<\[[^\]]*\]>""")
+_SHEBANG: Final = re.compile(r"#![ \t]*([^\n]+)")
+#: shells whose texts are read here, bash apart
+_POSIX: Final = frozenset({"sh", "dash", "ash", "ksh", "mksh", "zsh", "yash"})
 
 
-class Place(Enum):
-    """Where a placeholder stands."""
-
-    WORD = "a word of its own, an argument"
-    BARE = "outside quotes"
-    SINGLE = "in single quotes"
-    DOUBLE = "in double quotes"
-    JOINED = "in double quotes, right after the name of a variable"
-
-
-class _Command:
-    """The simple command that is being read: its words so far, and the places in them."""
-
-    def __init__(self) -> None:
-        self.words: list[str] = []
-        self.word = ""
-        self.in_word = False
-        self.redirects = False  # the next word is the target of a redirection
-        self.places: list[tuple[int, int, str]] = []  # offset, number of the word, what of the word stands before it
-
-    def place(self, at: int) -> None:
-        if not self.redirects:
-            self.places.append((at, len(self.words), self.word))
-
-    def drop_word(self) -> None:
-        self.word, self.in_word = "", False
-
-    def end_word(self) -> None:
-        if self.in_word:
-            if not self.redirects:
-                self.words.append(self.word.translate(_QUOTES))
-            self.redirects = False
-        self.word, self.in_word = "", False
-
-    @property
-    def first(self) -> int:
-        """The number of the word that names the command."""
-        first = 0
-        while first < len(self.words) and (self.words[first] in _LEADING or _ASSIGNMENT.match(self.words[first])):
-            first += 1
-        return first
-
-    @property
-    def name(self) -> str:
-        """The command's name, without its folder."""
-        return self.words[self.first].rpartition("/")[2] if self.first < len(self.words) else ""
-
-    def refusals(self, tests: bool) -> list[tuple[int, str]]:
-        """Return the places that are evaluated a second time, and where each stands.
-
-        Parameters
-        ----------
-        tests : bool
-            Whether this is a part of ``[[ ... ]]``.
-        """
-        first, name, script = self.first, self.name, self._script()
-        found: list[tuple[int, str]] = []
-        for at, number, before in self.places:
-            if number == script:
-                found.append((at, "in a script for another shell"))
-            elif _SUBSCRIPT.fullmatch(before):
-                found.append((at, "in an array's subscript"))
-            elif tests and _ARITHMETIC & set(self.words):
-                found.append((at, "in arithmetic"))
-            elif number <= first:
-                continue
-            elif name in _EVALUATE or (name in _DECLARE and not before):
-                found.append((at, f"in what {name} evaluates"))
-            elif name in ("[", "test", "printf") and "-v" in self.words[first + 1 :]:
-                found.append((at, f"in what {name} -v evaluates"))
-        return found
-
-    def _script(self) -> int | None:
-        """Return the number of the word that another shell gets as its script, as in ``env sh -ec SCRIPT``."""
-        for number, word in enumerate(self.words):
-            program = word.rpartition("/")[2]
-            rest = self.words[number + 1 :]
-            if program in _GIVE_TO_SHELL:
-                for option in ("-c", "--command"):
-                    if option in rest:
-                        return number + 1 + rest.index(option) + 1
-            elif program in _SHELLS:
-                given = False
-                at = number + 1
-                while at < len(self.words) and self.words[at].startswith(("-", "+")):
-                    given = given or bool(_COMMAND_OPTION.fullmatch(self.words[at]))
-                    at += 2 if self.words[at] in _OPTION_WITH_VALUE else 1
-                if given:
-                    return at
-        return None
+def shell_of(text: str, shell: str = "") -> str:
+    """Return the name of what reads a script: that of its first line ``#!``, else of `shell`, else ``bash``."""
+    found = _SHEBANG.match(text)
+    words = (found[1] if found is not None else shell).split()
+    while words and (words[0].rpartition("/")[2] == "env" or words[0][0] == "-" or "=" in words[0]):
+        del words[0]
+    return words[0].rpartition("/")[2] if words else "bash"
 
 
-class Reader:
+def is_bash(name: str) -> bool | None:
+    """Say whether a shell is bash; None when it is no shell whose texts are read here."""
+    return True if name == "bash" else False if name in _POSIX else None
+
+
+def marks_of(text: str) -> list[tuple[int, int]]:
+    """Return where each ``<[`` stands, and the ``]>`` that belongs to it, in a text without ``%f%``.
+
+    Raises
+    ------
+    SpecError
+        A quote or bracket is not closed.
+    """
+    if _QUICK.fullmatch(text):
+        return [(found.start(), found.end() - 2) for found in _QUOTED_OR_MARK.finditer(text) if found[0][0] == "<"]
+    reader = Reader(text)
+    reader.read()
+    return reader.marks
+
+
+class Reader(Quotes):
     """Reads a script once.
 
     Parameters
     ----------
     text : str
         The script.
+    bash : bool
+        Whether it is bash that reads it; otherwise any POSIX shell may.
 
     Attributes
     ----------
@@ -146,17 +93,32 @@ class Reader:
         Offset and place of each placeholder that stands where a name can be quoted.
     refused : list of (int, str)
         Offset of each that does not, and where it stands, in words.
+    marks : list of (int, int)
+        Offset of each ``<[``, and of the ``]>`` that belongs to it.
+    unmarked : list of int
+        Offset of each ``<[`` that a shell takes for a redirection, although a ``]>`` follows.
+    ends : list of int
+        Offset of each newline and ``;`` at which no command is open.
+    comments : list of (int, int)
+        Where each comment begins and ends.
+    unfinished, stray : list of (int, str)
+        What has no end, and what closes or joins nothing: offset, and what it is.
+    waiting : list of (int, str)
+        Here-documents without an end, which bash lets pass.
     """
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.found: list[tuple[int, Place]] = []
-        self.refused: list[tuple[int, str]] = []
-        self._at = 0
-        self._forbidden: list[str] = []  # why nothing may stand here, the innermost last
-        self._substitutions = 0
-        self._heredocs: list[tuple[str, bool]] = []  # delimiter, and whether tabs are stripped; not yet read
-        self._tests = False  # between [[ and ]]
+    def __init__(self, text: str, *, bash: bool = True) -> None:
+        super().__init__(text, bash=bash)
+        self.marks: list[tuple[int, int]] = []
+        self.unmarked: list[int] = []
+        self.ends: list[int] = []
+        self.comments: list[tuple[int, int]] = []
+        self.unfinished: list[tuple[int, str]] = []
+        self.stray: list[tuple[int, str]] = []
+        self.waiting: list[tuple[int, str]] = []
+        self._depth = 0  # brackets around what is read
+        self._heredocs: list[tuple[str, bool, int]] = []  # delimiter, whether tabs are stripped, offset; not yet read
+        self._mark_end = -1  # where the ]> of the present mark stands
 
     def read(self) -> None:
         """Read all of it.
@@ -167,58 +129,44 @@ class Reader:
             A quote or bracket is not closed, or shells differ in how they read it.
         """
         while self._at < len(self.text):
-            self._bare("")  # a stray ')' ends it: the pattern of a case
+            if self._commands(""):
+                self.stray.append((self._at - 1, ") without its ("))
+        self.waiting = [(at, f"a here-document without its {end}") for end, _, at in self._heredocs]
         refused = {at for at, _ in self.refused}
         self.found = sorted((at, place) for at, place in self.found if at not in refused)
+        self.marks.sort()
 
-    # -- small things -----------------------------------------------------------------------------------
+    # -- commands ---------------------------------------------------------------------------------------
 
-    def _sees(self, what: str) -> bool:
-        return self.text.startswith(what, self._at)
+    def _commands(self, closer: str, *, loose: bool = False) -> bool:
+        """Read commands up to `closer`, ')', ']]' or '' for the end, and go past it; return whether a ) ended them.
 
-    def _error(self, at: int, what: str) -> SpecError:
-        line = self.text.count("\n", 0, at) + 1
-        return SpecError(f"line {line} of the command: {what}: {self.text[at : at + 40]!r}")
-
-    def _take(self, place: Place, after_dollar: bool) -> None:
-        if self._forbidden:
-            self.refused.append((self._at, self._forbidden[-1]))
-        elif after_dollar:
-            self.refused.append((self._at, "after a $"))
-        else:
-            self.found.append((self._at, place))
-        self._at += len(PLACEHOLDER)
-
-    def _escape(self) -> str:
-        """Go past a backslash and what it escapes; return what that is to a word."""
-        self._at += 1
-        if self._sees(PLACEHOLDER):
-            self.refused.append((self._at, "after a backslash"))
-            self._at += len(PLACEHOLDER)
-            return PLACEHOLDER
-        char = self.text[self._at : self._at + 1]
-        self._at += 1
-        return "" if char == "\n" else "\\" + char
-
-    # -- contexts ---------------------------------------------------------------------------------------
-
-    def _bare(self, closer: str) -> None:
-        """Read commands up to `closer`, ')' or '' for the end, and go past it."""
+        Parameters
+        ----------
+        closer : str
+            What ends them.
+        loose : bool
+            Whether they are words, as those of an array, of which none is reserved.
+        """
         opened = self._at
-        command = _Command()
+        level = Level([], []) if loose or closer == "]]" else Level(self.unfinished, self.stray)
+        command = Command()
         dollar = False
         while self._at < len(self.text):
-            char = self.text[self._at]
             was_dollar, dollar = dollar, False
-            if char == ")":
-                self._end_command(command)
-                self._at += 1
-                if closer and self._substitutions and self._heredocs:
-                    raise self._error(opened, "a here-document must end inside its $( )")
-                return
-            if self._sees(PLACEHOLDER):
+            end = self._mark_end if self._at <= self._mark_end else len(self.text)
+            ordinary = _ORDINARY.match(self.text, self._at, end)
+            if ordinary is not None:
+                command.begin_word(self._at)
+                command.word += ordinary[0]
+                self._at = ordinary.end()
+                continue
+            char = self.text[self._at]
+            if self._at == self._mark_end:
+                self._at += 2
+            elif self._sees(PLACEHOLDER):
+                command.begin_word(self._at, plain=False)
                 command.place(self._at)
-                command.in_word = True
                 place = Place.WORD if self._alone(command) and not was_dollar else Place.BARE
                 self._take(place, was_dollar)
                 command.word += PLACEHOLDER
@@ -227,268 +175,270 @@ class Reader:
                     self._at += 2
                     dollar = was_dollar
                 else:
-                    command.in_word = True
+                    command.begin_word(self._at, plain=False)
                     command.word += self._escape()
             elif char == "'":
-                command.in_word = True
+                command.begin_word(self._at, plain=False)
                 start = self._at
                 self._ansi_c() if was_dollar else self._single(command)
                 command.word += self.text[start : self._at]
             elif char == '"':
-                command.in_word = True
+                command.begin_word(self._at, plain=False)
                 self._double(command)
             elif char == "`":
-                command.in_word = True
+                command.begin_word(self._at, plain=False)
                 self._backticks()
                 command.word += "`"
             elif char == "$":
-                command.in_word = True
+                command.begin_word(self._at, plain=False)
                 dollar = self._dollar(command)
             elif char == "#" and not command.in_word:
-                end = self.text.find("\n", self._at)
-                self._at = len(self.text) if end < 0 else end
-            elif self._sees("<<") and not self._sees("<<<"):
-                command.end_word()
-                self._heredoc()
-            elif char in "<>":
-                if command.word.isdecimal():
-                    command.drop_word()  # the 2 of 2>
-                command.end_word()
-                self._at += 3 if self._sees("<<<") else 1
-                command.redirects = not self._sees("(")
-            elif char == "(":
-                command.end_word()
-                if self._sees("(("):
-                    self._arithmetic("in (( ))")
-                else:  # ( ), f(), a=( ), <( ), >( )
-                    self._at += 1
-                    self._bare(")")
-            elif char in _ENDS_COMMAND:
-                # In >& and <& the & belongs to the redirection; in >| the bar does.
-                if char in "&|" and self.text[self._at - 1 : self._at] in ("<", ">") and command.redirects:
-                    self._at += 1
+                self._comment()
+            elif closer == "]]" and char in "()<>;&|\n \t":
+                if self._end_of_test(command, char):
+                    return False
+            elif char == ")":
+                self._end_word(command, level)
+                command = self._end_command(command)
+                self._at += 1
+                if level.in_pattern:
+                    level.pattern_ends()
                     continue
-                self._end_command(command)
-                command = _Command()
-                self._at += 1
-                if char == "\n":
-                    self._bodies()
+                level.end()
+                if closer and self._substitutions and self._heredocs:
+                    raise self._error(opened, "a here-document must end inside its $( )")
+                return True
+            elif char in "<>" or (self._bash and self._sees("&>")):
+                self._redirection(command, level)
+            elif char == "(":
+                command = self._parenthesis(command, level)
+            elif char in _SEPARATORS:
+                command = self._separator(command, level)
             elif char in _BLANK:
-                command.end_word()
                 self._at += 1
-            else:
-                command.in_word = True
+                if self._end_word(command, level):
+                    self._test()
+                    level.bracketed()
+                    command = self._end_command(command)
+            else:  # a # within a word, a % that begins no placeholder
+                command.begin_word(self._at)
                 command.word += char
                 self._at += 1
+        if closer == "]]":
+            if not self._end_of_test(command, ""):
+                self.unfinished.append((opened, "[[ without its ]]"))
+            return False
+        self._end_word(command, level)
         self._end_command(command)
         if closer:
             raise self._error(opened, "a ( is not closed")
-
-    def _alone(self, command: _Command) -> bool:
-        """Say whether the placeholder is a word of its own, and an argument."""
-        after = self.text[self._at + len(PLACEHOLDER) : self._at + len(PLACEHOLDER) + 1]
-        argument = bool(command.words) and not command.redirects
-        return argument and not command.word and (not after or after in _BLANK or after in ";|\n")
-
-    def _end_command(self, command: _Command) -> None:
-        command.end_word()
-        name = command.name
-        self._tests = self._tests or name == "[["
-        self.refused += command.refusals(self._tests)
-        self._tests = self._tests and "]]" not in command.words
-        if self._substitutions and name == "case":
-            raise self._error(self._at, "a case inside $( ) cannot be told apart from its end; put it into a function")
-
-    def _single(self, command: _Command) -> None:
-        opened = self._at
-        self._at += 1
-        while self._at < len(self.text):
-            if self._sees(PLACEHOLDER):
-                command.place(self._at)
-                self._take(Place.SINGLE, False)
-            elif self.text[self._at] == "'":
-                self._at += 1
-                return
-            else:
-                self._at += 1
-        raise self._error(opened, "a quote is not closed")
-
-    def _ansi_c(self) -> None:
-        """Read $'...', which bash knows and other shells take for a $ and a plain quote."""
-        opened = self._at
-        self._at += 1
-        self._forbidden.append("in $'...'")
-        while self._at < len(self.text):
-            if self._sees(PLACEHOLDER):
-                self._take(Place.SINGLE, False)
-            elif self._sees("\\'"):
-                raise self._error(opened - 1, r"shells differ in how they read a \' in $'...'; use \047")
-            elif self.text[self._at] == "'":
-                self._at += 1
-                self._forbidden.pop()
-                return
-            else:
-                self._at += 1
-        raise self._error(opened, "a quote is not closed")
-
-    def _double(self, command: _Command | None) -> None:
-        opened = self._at
-        self._at += 1
-        dollar = False
-        while self._at < len(self.text):
-            char = self.text[self._at]
-            was_dollar, dollar = dollar, False
-            if self._sees(PLACEHOLDER):
-                if command is not None:
-                    command.place(self._at)
-                    command.word += PLACEHOLDER
-                before = self.text[opened : self._at].replace("\\\n", "")
-                self._take(Place.JOINED if _NAME_BEFORE.search(before) else Place.DOUBLE, was_dollar)
-            elif char == '"':
-                self._at += 1
-                return
-            elif char == "\\":
-                escaped = self._escape()
-                dollar = was_dollar and not escaped
-                if command is not None:
-                    command.word += escaped
-            elif char == "`":
-                self._backticks()
-            elif char == "$":
-                dollar = self._dollar(command, in_double=True)
-            else:
-                if command is not None:
-                    command.word += char
-                self._at += 1
-        raise self._error(opened, "a quote is not closed")
-
-    def _dollar(self, command: _Command | None, *, in_double: bool = False) -> bool:
-        """Read what a $ begins; return True when that is the $ alone, and what follows it may matter."""
-        if self._sees("$$") and self.text[self._at + 2 : self._at + 3] in tuple("({'\""):
-            raise self._error(
-                self._at, f"shells differ in how they read {self.text[self._at : self._at + 3]}; split it"
-            )
-        if self._sees("$(("):
-            self._at += 1
-            self._arithmetic("in $(( ))")
-        elif self._sees("$("):
-            if self._heredocs:
-                raise self._error(self._at, "a $( ) on the line of a here-document; put it into a variable before")
-            self._at += 2
-            self._substitutions += 1
-            self._bare(")")
-            self._substitutions -= 1
-        elif self._sees("${"):
-            self._brace(in_double)
-        elif self.text[self._at + 1 : self._at + 2] in _SPECIAL:
-            self._at += 2
-        else:
-            if command is not None:
-                command.word += "$"
-            self._at += 1
-            return True
-        if command is not None:
-            command.word += "$"
+        level.end()
         return False
 
-    def _arithmetic(self, where: str) -> None:
-        """Read (( up to its )), or ( ( ) ) if that is what it is: nothing may stand in either."""
-        opened = self._at
-        self._forbidden.append(where)
-        depth = 0
-        while self._at < len(self.text):
-            char = self.text[self._at]
-            if self._sees(PLACEHOLDER):
-                self._take(Place.BARE, False)
-            elif char == "\\":
-                self._escape()
-            elif char == "'":
-                self._single(_Command())
-            elif char == '"':
-                self._double(None)
-            elif char == "`":
-                self._backticks()
-            elif char == "$":
-                self._dollar(None)
-            else:
-                depth += (char == "(") - (char == ")")
-                self._at += 1
-                if not depth:
-                    self._forbidden.pop()
-                    return
-        raise self._error(opened, "a (( is not closed")
+    def _nested(self, *, loose: bool = False) -> None:
+        self._depth += 1
+        self._commands(")", loose=loose)
+        self._depth -= 1
 
-    def _backticks(self) -> None:
-        opened = self._at
+    def _inner(self, start: int, end: int) -> None:
+        if self.text.find("<[", start, end) >= 0 and self.text.find("\\", start, end) < 0:
+            inner = Reader(self.text[start:end], bash=self._bash)
+            inner.read()
+            self.marks += [(start + begin, start + close) for begin, close in inner.marks]
+            self.unmarked += [start + at for at in inner.unmarked]
+
+    @property
+    def _waits_for_body(self) -> bool:
+        return bool(self._heredocs)
+
+    def _alone(self, command: Command) -> bool:
+        """Say whether the placeholder is a word of its own, and an argument."""
+        end = self._at + len(PLACEHOLDER)
+        after = self.text[end : end + 1]
+        argument = bool(command.words) and not command.redirects
+        closed = not after or after in _BLANK or after in ";|\n" or end == self._mark_end
+        return argument and not command.word and closed
+
+    def _end_word(self, command: Command, level: Level) -> bool:
+        """End a word; return whether it is the [[ that begins a test."""
+        if command.in_word and command.redirects:
+            level.redirected()
+        at = command.word_at
+        ended = command.end_word()
+        if ended is None:
+            return False
+        word, plain = ended
+        if word == "[[" and plain and level.begins:
+            return True
+        level.word(word, plain, at)
+        return False
+
+    def _end_command(self, command: Command) -> Command:
+        """End a simple command, and return the next."""
+        self.refused += command.refusals(False)
+        return Command()
+
+    def _comment(self) -> None:
+        end = self.text.find("\n", self._at)
+        end = len(self.text) if end < 0 else end
+        self.comments.append((self._at, end))
+        self._at = end
+
+    def _test(self) -> None:
+        """Read what stands between [[ and ]]."""
+        self._depth += 1
+        self._commands("]]")
+        self._depth -= 1
+
+    def _end_of_test(self, command: Command, char: str) -> bool:
+        """Read what ends a word of a test; return whether that word was its ]]."""
+        ended = command.end_word()
+        if ended == ("]]", True):
+            self.refused += command.refusals(True)
+            return True
+        compared = bool(command.words) and command.words[-1] in _COMPARES
+        if char == "<" and self._sees("<[") and not compared and self._mark():
+            return False
         self._at += 1
-        self._forbidden.append("in backticks")
-        while self._at < len(self.text):
-            char = self.text[self._at]
-            if self._sees(PLACEHOLDER):
-                self._take(Place.BARE, False)
-            elif char == "\\":
-                self._escape()
-            else:
-                self._at += 1
-                if char == "`":
-                    self._forbidden.pop()
-                    return
-        raise self._error(opened, "a backtick is not closed")
+        return False
 
-    def _brace(self, in_double: bool) -> None:
-        opened = self._at
-        self._at += 2
-        self._forbidden.append("in ${...}")
-        while self._at < len(self.text):
-            char = self.text[self._at]
-            if self._sees(PLACEHOLDER):
-                self._take(Place.BARE, False)
-            elif char == "}":
-                self._at += 1
-                self._forbidden.pop()
+    # -- what stands between words ----------------------------------------------------------------------
+
+    def _separator(self, command: Command, level: Level) -> Command:
+        """Read what stands between two commands, or two patterns; return the next command."""
+        at, char = self._at, self.text[self._at]
+        # In >& and <& the & belongs to the redirection; in >| the bar does.
+        if char in "&|" and command.redirects and not command.in_word and self.text[at - 1] in "<>":
+            self._at += 1
+            return command
+        if self._end_word(command, level):  # a [[ at the end of its line
+            self._test()
+            level.bracketed()
+            return self._end_command(command)
+        command = self._end_command(command)
+        if char == "\n":
+            level.newline()
+            if not self._depth and level.complete:
+                self.ends.append(at)
+            self._at += 1
+            self._bodies()
+            return command
+        if level.in_pattern and char == "|":
+            self._at += 1
+            return command
+        for operator in ("&&", "||", "|&", "|"):
+            if self._sees(operator):
+                level.operator(at, operator)
+                self._at += len(operator)
+                return command
+        for separator in (";;&", ";;", ";&", ";", "&"):
+            if self._sees(separator):
+                level.separator(at, separator)
+                if separator[0] == ";" and not self._depth and level.complete:
+                    self.ends += range(at, at + len(separator))
+                self._at += len(separator)
+                break
+        return command
+
+    def _redirection(self, command: Command, level: Level) -> None:
+        """Read the operator of a redirection, a process substitution, or a mark."""
+        if self._sees("<["):
+            if not command.in_word and self._mark():
                 return
-            elif char == "\\":
-                self._escape()
-            elif char == "'" and in_double:
-                raise self._error(opened, 'shells differ in how they read a \' in "${...}"; take it out of the quotes')
-            elif char == "'":
-                self._single(_Command())
-            elif char == '"':
-                self._double(None)
-            elif char == "`":
-                self._backticks()
-            elif char == "$":
-                self._dollar(None, in_double=in_double)
-            else:
-                self._at += 1
-        raise self._error(opened, "a ${ is not closed")
+            if command.in_word and _MARK.match(self.text, self._at):
+                self.unmarked.append(self._at)
+        if command.plain and _FD.fullmatch(command.word):
+            command.drop_word()  # the 2 of 2>
+        if self._sees("<(") or self._sees(">("):
+            command.begin_word(self._at, plain=False)
+            self._at += 2
+            self._nested()
+            command.word += "$"
+            return
+        self._end_word(command, level)
+        if self._sees("<<") and not self._sees("<<<"):
+            self._heredoc()
+            level.redirected()
+            return
+        for operator in ("<<<", "&>>", "&>", ">>", "<>", "<", ">"):
+            if self._sees(operator):
+                self._at += len(operator)
+                break
+        command.redirects = True
+
+    def _mark(self) -> bool:
+        """Go past the <[ of a mark, and return True, if one begins here."""
+        found = _MARK.match(self.text, self._at)
+        if found is None:
+            return False
+        before, after = self.text[max(0, self._at - 1) : self._at], self.text[found.end() : found.end() + 1]
+        whole = (not before or before in _BEFORE_MARK) and (not after or after in _AFTER_MARK)
+        if not whole or not found[1].strip() or "$(" in found[1]:
+            self.unmarked.append(self._at)
+            return False
+        self._mark_end = found.end() - 2
+        self.marks.append((self._at, self._mark_end))
+        self._at += 2
+        return True
+
+    def _parenthesis(self, command: Command, level: Level) -> Command:
+        """Read a ( and what belongs to it: an array, a pattern, a function's head, arithmetic or commands."""
+        at = self._at
+        if command.in_word and command.plain and _ASSIGNS.fullmatch(command.word):
+            self._at += 1
+            self._nested(loose=True)
+            return command
+        if command.in_word and command.word[-1:] in tuple("?*+@!"):
+            self._at += 1
+            self._nested(loose=True)
+            command.plain = False
+            return command
+        self._end_word(command, level)
+        if level.in_pattern:
+            self._at += 1
+            return command
+        head = _HEAD.match(self.text, at)
+        if head is not None and command.words and not command.redirects:
+            self._at = head.end()
+            level.function(at)
+            return self._end_command(command)
+        if self._sees("(("):
+            self._arithmetic("in (( ))")
+        else:
+            self._at += 1
+            self._nested()
+        level.bracketed()
+        return command
 
     # -- here-documents ---------------------------------------------------------------------------------
 
     def _heredoc(self) -> None:
         """Read << and its delimiter; the body begins on the next line."""
-        found = re.compile(r"<<(-?)[ \t]*((?:\\.|'[^'\n]*'|\"[^\"\n]*\"|[^\s;&|<>()'\"\\])+)").match(
-            self.text, self._at
-        )
+        found = _HEREDOC.match(self.text, self._at)
         if found is None:
             raise self._error(self._at, "a here-document needs a delimiter")
         if PLACEHOLDER in found[2] or "$" in found[2] or "`" in found[2]:
             raise self._error(self._at, "the delimiter of a here-document must be a plain word")
-        self._heredocs.append((found[2].translate(_QUOTES), bool(found[1])))
+        self._heredocs.append((found[2].translate(_QUOTES), bool(found[1]), self._at))
         self._at = found.end()
 
     def _bodies(self) -> None:
         """Read the bodies of the here-documents that began on the line before."""
-        for delimiter, strips_tabs in self._heredocs:
-            while self._at < len(self.text):
-                end = self.text.find("\n", self._at)
-                end = len(self.text) if end < 0 else end
-                line = self.text[self._at : end]
-                if (line.lstrip("\t") if strips_tabs else line) == delimiter:
-                    self._at = min(end + 1, len(self.text))
-                    break
-                self.refused += [
-                    (self._at + match.start(), "in a here-document") for match in re.finditer(PLACEHOLDER, line)
-                ]
-                self._at = min(end + 1, len(self.text))
+        for at in range(len(self._heredocs)):
+            delimiter, strips_tabs, _ = self._heredocs[at]
+            if not self._body(delimiter, strips_tabs):
+                del self._heredocs[:at]
+                return
         self._heredocs.clear()
+
+    def _body(self, delimiter: str, strips_tabs: bool) -> bool:
+        """Read the body of a here-document; return whether its delimiter was there."""
+        while self._at < len(self.text):
+            end = self.text.find("\n", self._at)
+            end = len(self.text) if end < 0 else end
+            line = self.text[self._at : end]
+            at, self._at = self._at, min(end + 1, len(self.text))
+            if (line.lstrip("\t") if strips_tabs else line) == delimiter:
+                return True
+            self.refused += [(at + match.start(), "in a here-document") for match in re.finditer(PLACEHOLDER, line)]
+        return False

@@ -26,6 +26,8 @@ from .workload import Surroundings
 
 #: seconds between TERM and KILL
 GRACE_S: Final = 5.0
+#: for how long a task waits for an HDFS of which nothing comes, before its attempt counts as lost
+FETCH_WAIT_S: Final = 120.0
 #: the most of a stream that comes back, where the user has not said otherwise; agents keep what they send on disk
 LIMIT_HERE: Final = "16M"
 LIMIT_THERE: Final = "1M"
@@ -165,7 +167,7 @@ def common_context(spec: JobSpec) -> dict[str, object]:
         "grace_s": GRACE_S,
         "shell": list(spec.shell),
         "look": True,
-        **({"fetch": list(spec.fetch)} if spec.fetch else {}),
+        **({"fetch": list(spec.fetch), "fetch_wait_s": FETCH_WAIT_S} if spec.fetch else {}),
         **({"ok_exit": spec.rules.ok_exit} if spec.rules.ok_exit != ZERO else {}),
         **({"fail_on": spec.fail_on_streams} if spec.fail_on_streams else {}),
         **to_context(spec.monitor, spec.monitor_source, spec.relauncher, spec.update_interval_s),

@@ -1,12 +1,11 @@
-"""Values as users write them: rows of parameters, lists of commands, sizes, durations, columns. PURE."""
+"""Values as users write them: sizes, durations, columns. PURE."""
 
 from __future__ import annotations
 
 import math
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from .errors import SpecError
 
@@ -62,106 +61,6 @@ def as_amount(name: str, text: str) -> float:
     if not 0 < number < math.inf:
         raise SpecError(f"{name} must be a finite number above 0, got {text}")
     return number
-
-
-def rows_of(params: object) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return the names of the columns, and the rows, of a template's parameters.
-
-    Parameters
-    ----------
-    params : list of str, list of lists, dict of columns, or DataFrame
-        A string is split at commas and its parts are stripped. A list's columns are ``c1`` to ``cn``, as many as
-        its first row has.
-
-    Raises
-    ------
-    SpecError
-        It is none of these, is empty, or its columns differ in length.
-    """
-    if hasattr(params, "columns") and hasattr(params, "to_dict"):  # a DataFrame; this module loads no pandas
-        names = [str(name) for name in params.columns]
-        if len(set(names)) < len(names):
-            raise SpecError("the parameters have two columns of one name")
-        params = dict(zip(names, (params.iloc[:, i].tolist() for i in range(len(names))), strict=True))  # type: ignore[attr-defined]
-    if isinstance(params, Mapping):
-        return _columns(params)
-    if isinstance(params, str) or not isinstance(params, Sequence):
-        if hasattr(params, "tolist"):  # a NumPy array
-            return rows_of(params.tolist())
-        raise SpecError(
-            f"the parameters are a {type(params).__name__}: give a list of strings, a list of lists, a dict of columns "
-            "or a DataFrame"
-        )
-    if not params:
-        raise SpecError("the parameters are empty: there is nothing to run")
-    rows = [_row(row) for row in params]
-    return tuple(f"c{place}" for place in range(1, len(rows[0]) + 1)), rows
-
-
-def _columns(params: Mapping[Any, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    columns = {str(name): list(values) for name, values in params.items()}
-    lengths = {name: len(values) for name, values in columns.items()}
-    if not columns or not max(lengths.values()):
-        raise SpecError("the parameters are empty: there is nothing to run")
-    if len(set(lengths.values())) > 1:
-        shown = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        raise SpecError(f"the columns of the parameters differ in length: {shown}")
-    return tuple(columns), [tuple(map(_text, row)) for row in zip(*columns.values(), strict=True)]
-
-
-def _row(row: object) -> tuple[str, ...]:
-    if isinstance(row, str):
-        return tuple(part.strip() for part in row.split(","))
-    if isinstance(row, Sequence):
-        return tuple(map(_text, row))
-    return (_text(row),)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else str(value)
-
-
-def split_explicit(text: str) -> list[str]:
-    """Return the commands between newlines or semicolons; those inside quotes or after a backslash stay.
-
-    Raises
-    ------
-    SpecError
-        A quote is not closed.
-    """
-    return _split(text, "\n;", quotes=True)
-
-
-def split_lines(text: str) -> list[str]:
-    r"""Return one command for each line that is neither blank nor a comment; a ``\`` at a line's end continues it."""
-    return [line for line in _split(text, "\n", quotes=False) if not line.startswith("#")]
-
-
-def _split(text: str, at: str, *, quotes: bool) -> list[str]:
-    commands: list[str] = []
-    piece: list[str] = []
-    quote = ""
-    index = 0
-    while index < len(text):
-        char = text[index]
-        if char == "\\" and quote != "'" and index + 1 < len(text):
-            following = text[index + 1]
-            if not (following == "\n" and not quote):
-                piece.append(char + following)
-            index += 2
-            continue
-        if quotes and char in "'\"" and quote in ("", char):
-            quote = "" if quote else char
-        if char in at and not quote:
-            commands.append("".join(piece))
-            piece.clear()
-        else:
-            piece.append(char)
-        index += 1
-    if quote:
-        raise SpecError(f"a quote ({quote}) is not closed: {''.join(piece)[:60]!r}")
-    commands.append("".join(piece))
-    return [command.strip() for command in commands if command.strip()]
 
 
 def parse_size_mib(text: str | float) -> float:

@@ -167,6 +167,11 @@ class Workload:
         commands, index = self._find(task)
         return commands.file(index)
 
+    def copies(self, task: int) -> tuple[str, ...]:
+        """Return the URLs of the other files of which a task's command finds copies."""
+        commands, index = self._find(task)
+        return commands.copies(index)
+
     def inputs(self, task: int) -> tuple[str, ...]:
         """Return the paths whose placement matters, as the command names them."""
         commands, index = self._find(task)

@@ -190,6 +190,7 @@ class Client:
             "ok_exit": None,
             "fail_on": None,
             "look": None,
+            "fetch_wait_s": 20.0,
         }
         assert set(fields) <= set(known)
         self.send(["context", number, {**known, **fields}])
@@ -204,15 +205,15 @@ class Client:
         context: int = 1,
         files: Sequence[str | None] | None = None,
         limits: dict[str, Any] | None = None,
-        makes: Sequence[Sequence[str]] | None = None,
+        makes: Sequence[Sequence[str]] = (),
+        copies: Sequence[Sequence[str]] = (),
     ) -> int:
         """Send a batch; returns its id."""
         self._batches += 1
-        rows: list[list[Any]] = [
-            [first + i, attempt, text, files[i] if files else None] for i, text in enumerate(commands)
-        ]
-        for row, paths in zip(rows, makes or (), strict=False):
-            row.append(list(paths))
+        rows = [[first + i, attempt, text, files[i] if files else None, *(copies[i] if copies else ())]
+                for i, text in enumerate(commands)]  # fmt: skip
+        if makes:
+            limits = {**(limits or {}), "makes": {place: list(paths) for place, paths in enumerate(makes)}}
         more = [] if limits is None else [limits]
         self.send(["batch", slot, self._batches, context, expected_s, rows, *more])
         return self._batches

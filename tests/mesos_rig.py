@@ -139,6 +139,9 @@ class Rig:
     def inputs(self, task: int) -> None:
         return None
 
+    def copies(self, task: int) -> tuple[str, ...]:
+        return ()
+
     def call_of(self, task: int) -> int:
         return self.calls[task]
 

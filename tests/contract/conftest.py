@@ -123,6 +123,9 @@ class Run:
     def inputs(self, task: int) -> None:
         return None
 
+    def copies(self, task: int) -> tuple[str, ...]:
+        return ()
+
     def call_of(self, task: int) -> int:
         return self.workload.call_of(task)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -11,8 +12,9 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from stratos_jupyter import Processor, magics
+from stratos_jupyter import Processor, magics, sites
 from stratos_jupyter.backend.core.states import Reason, TaskState
+from stratos_jupyter.backend.storage.hdfs import Hdfs as Client
 from stratos_jupyter.commands import commands_from_record, glob_commands
 from stratos_jupyter.errors import SpecError, StorageError, UsageError
 from stratos_jupyter.job import Job
@@ -131,17 +133,115 @@ def test_an_end_in_the_middle_of_a_copy(
         until(lambda: job.view[TaskState.RUNNING] == 1 and copies(job))
         if way == "datanode":
             hdfs.kill("datanode1")
+            hdfs.start_datanode(1)
         elif way == "kill":
             job.kill()
-        assert job.wait(20)
+        assert job.wait(90)
         row = job.rows()[0]
         reason = {"datanode": Reason.EXIT, "kill": Reason.USER, "timeout": Reason.TIMEOUT}[way]
-        assert row.reason == reason
-        if way == "datanode":
-            assert row.exit_code == 74
-            assert b"cannot fetch" in row.stderr
+        assert (row.reason, row.attempt) == (reason, 1)
         assert copies(job) == []
-        assert not (tmp_path / "begun").exists()
+        assert (tmp_path / "begun").exists() is (way == "datanode")  # its only replica has come back
+
+
+def test_tasks_read_other_replicas_where_datanodes_have_died(
+    breakable_hdfs: Hdfs, folder: str, session: Session
+) -> None:
+    hdfs = breakable_hdfs
+    names = [f"{folder}/f{number}" for number in range(16)]
+    for name in names:
+        put(hdfs.url, name, name.encode() * 10_000, replication=3)
+    client = Client(hdfs.url)
+    wanted = [[len(name) * 10_000] * 3 for name in names]
+    until(lambda: [[share for _, share in client.locate(name).hosts] for name in names] == wanted, 60, "three replicas")
+    hdfs.kill("datanode0")  # the NameNode sends readers there for some seconds
+    hdfs.kill("datanode2")
+    with Processor("local", job_id="f", hdfs=hdfs.url, fetch=True) as processor:
+        processor.glob_batch("md5sum < %f%", f"hdfs:{folder}/f*")
+        assert processor.get_results() == [f"{hashlib.md5(name.encode() * 10_000).hexdigest()}  -\n" for name in names]
+        assert processor.job.df.attempt.tolist() == [1] * 16
+
+
+def test_a_namenode_that_is_started_again_is_waited_for(breakable_hdfs: Hdfs, folder: str, session: Session) -> None:
+    hdfs = breakable_hdfs
+    for number in range(4):
+        put(hdfs.url, f"{folder}/f{number}", b"x" * 1000)
+    with Processor("local", job_id="f", hdfs=hdfs.url, fetch=True) as processor:
+        job = processor.job
+        job.pause()
+        processor.glob_stream("wc -c < %f%", f"hdfs:{folder}/f*")
+        hdfs.kill("namenode")
+        job.resume()
+        until(lambda: job.view[TaskState.RUNNING] and copies(job))
+        until(lambda: "stratos: waiting for hdfs:" in job.log(0).stderr, 30, "a word of what it waits for")
+        hdfs.start_namenode()
+        assert job.wait(120)
+        assert job.df.stdout.tolist() == ["1000\n"] * 4
+        assert job.df.attempt.tolist() == [1] * 4
+
+
+def test_an_hdfs_that_stays_away_loses_attempts_and_spends_no_retry(
+    breakable_hdfs: Hdfs, folder: str, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sites, "FETCH_WAIT_S", 0.3)
+    put(breakable_hdfs.url, f"{folder}/a", b"x")
+    with Processor("local", job_id="f", hdfs=breakable_hdfs.url, fetch=True, retries=3) as processor:
+        job = processor.job
+        job.pause()
+        processor.glob_stream("cat %f%", f"hdfs:{folder}/a")
+        breakable_hdfs.kill("namenode")
+        job.resume()
+        assert job.wait(90)
+        row = job.rows()[0]
+        assert (row.reason, row.attempt) == (Reason.LOST, 10)
+        assert f"cannot fetch hdfs:{folder}/a: NameNode 127.0.0.10:" in row.note
+        assert "Connection refused" in row.note
+
+
+def test_marked_files_are_fetched_in_every_kind_of_cell(
+    hdfs: Hdfs, folder: str, session: Session, cell: Cell, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("s_1.fits", "s_2.fits", "s_10.fits", "s_1.fits.idx", "two words", "dark.fits"):
+        put(hdfs.url, f"{folder}/{name}", f"<{name}>".encode())
+    (tmp_path / "here.txt").write_text("<here>")
+    here, hdfs_options = tmp_path / "here.txt", f"--hdfs {hdfs.url} --fetch --wait"
+    cell(
+        f"explicit {hdfs_options} --job e",
+        f"""cat <[hdfs:{folder}/s_1.fits]> <['hdfs:{folder}/two words']> {here}
+f=$(basename <[hdfs:{folder}/dark.fits]>); echo "$f"
+cat <[hdfs:{folder}/s_*.fits]>
+cat < <[hdfs:{folder}/dark.fits]>; cat <[{here}]>
+cat <[{hdfs.rpc}{folder}/dark.fits]> <[hdfs:{folder}/s_{{2,10}}.fits]> <[{hdfs.rpc}{folder}/dark.fits]>""",
+    )
+    job = session.job("e")
+    assert job.df.stderr.tolist() == [""] * 5
+    assert job.df.stdout.tolist() == [
+        "<s_1.fits><two words><here>", "dark.fits\n", "<s_1.fits><s_2.fits><s_10.fits>",
+        "<dark.fits><here>", "<dark.fits><s_2.fits><s_10.fits><dark.fits>",
+    ]  # fmt: skip
+    assert job.commands.command(0) == f'cat "$STRATOS_COPY_1" "$STRATOS_COPY_2" {here}'
+    assert job.commands.inputs(0) == (f"hdfs:{folder}/s_1.fits", f"hdfs:{folder}/two words")
+    cell(f"glob hdfs:{folder}/s_1.fits {hdfs_options} --job g",
+         f"cat <[%f%]> <[%f%.idx]> <[hdfs:{folder}/dark.fits]>; basename %f%")  # fmt: skip
+    assert session.job("g").outputs([0]) == ["<s_1.fits><s_1.fits.idx><dark.fits>s_1.fits\n"]
+    cell(f"glob {tmp_path}/he*.txt {hdfs_options} --job h", f"cat %f% <[hdfs:{folder}/dark.fits]>")
+    assert session.job("h").outputs([0]) == ["<here><dark.fits>"]
+    with Processor("local", job_id="t", hdfs=hdfs.url, fetch=True) as processor:
+        processor.template_batch(f"cat <[hdfs:{folder}/s_%c%.fits]>; echo %c%", [["1", "a"], ["10", "b"]])
+        assert processor.get_results() == ["<s_1.fits>a\n", "<s_10.fits>b\n"]
+    assert commands_from_record(job.commands.record(0, "")).command(0) == job.commands.command(0)
+    for name in "eght":
+        assert copies(session.job(name)) == []
+    for marked, said in [
+        (f"hdfs:{folder}/none*", "no file matches"),
+        (f"hdfs:{folder}/none", "none does not exist"),
+        (f"hdfs:{folder}", "is a directory"),
+    ]:
+        with pytest.raises(SpecError, match=said):
+            cell(f"explicit {hdfs_options} --job x", f"cat <[{marked}]>")
+    capsys.readouterr()
+    cell(f"explicit --hdfs {hdfs.url} --fetch --job n --dry-run", "echo 1")
+    assert "nothing is marked" in capsys.readouterr().out
 
 
 def token_of(hdfs: Hdfs) -> str:

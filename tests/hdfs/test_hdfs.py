@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import http.client
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -16,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from stratos_jupyter.backend.storage import hdfs as hdfs_module
 from stratos_jupyter.backend.storage.files import FileSystems
 from stratos_jupyter.backend.storage.hdfs import Hdfs as Client
-from stratos_jupyter.backend.storage.hdfs import Located, _located
+from stratos_jupyter.backend.storage.hdfs import Located, _located, plain_access
 from stratos_jupyter.backend.storage.mounts import parse_mounts
 from stratos_jupyter.backend.storage.trouble import explain
 from stratos_jupyter.errors import SpecError, StorageError
@@ -77,7 +76,9 @@ PATTERNS = [
     *("2024/.*/*", "[[]x]", "a[*]", "Z*", "* *", "2024/a/snap_1", "2024/a/", "2024/a/snap_1/", "nothing", "nothing/*"),
     *(
         "notes.txt/*",
-        "*/../notes.txt",
+        "20*/../notes.txt",
+        "20{23,24}/[ab]/snap_{1..2}",
+        "2024/[[:alpha:]]/*",
         "./*",
         "*/a/sub/deep/snap_9",
         "2024/nothing/../*",
@@ -88,14 +89,74 @@ PATTERNS = [
 ]
 
 
-def test_patterns_find_what_glob_finds_on_the_mount(hdfs: Hdfs, folder: str, same: Path) -> None:
+def test_patterns_find_there_what_they_find_here(hdfs: Hdfs, folder: str, same: Path) -> None:
     for pattern in PATTERNS:
-        wanted = sorted({name for name in glob.glob(f"{same}/{pattern}", recursive=True) if os.path.lexists(name)})
-        try:
-            found = files(hdfs).expand(f"/dfs{folder}/{pattern}")
-        except SpecError:
-            found = []
-        assert found == [name.replace(str(same), f"/dfs{folder}", 1) for name in wanted], pattern
+        said = []
+        for root in (f"/dfs{folder}", str(same)):
+            try:
+                said.append([name.replace(root, "", 1) for name in files(hdfs).expand(f"{root}/{pattern}")])
+            except SpecError:
+                said.append([])
+        assert said[0] == said[1], pattern
+    assert files(hdfs).expand("20{24,23}/a/snap_*", f"/dfs{folder}") == [
+        f"{name}/a/snap_1" for name in ("2024", "2023")
+    ] + ["2023/a/snap_2"]
+
+
+def test_a_directory_is_read_as_hadoops_own_jobs_read_it(
+    hdfs: Hdfs, folder: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [
+        "_SUCCESS",
+        "_temporary/0/part-9",
+        "part-10",
+        "part-9",
+        ".part-9.crc",
+        "_own",
+        "x._COPYING_",
+        "deep/part-1",
+    ]
+    make(hdfs, [f"{folder}/out/{name}" for name in names])
+    both = files(hdfs)
+    for pattern in ("*", "[^_]*", "[!_]*", "{part,nothing}*", "part-{9,10}"):
+        assert both.expand(f"hdfs:{folder}/out/{pattern}") == [f"hdfs:{folder}/out/part-{n}" for n in (9, 10)]
+    assert "_own; HDFS's own tools hide names that begin with _" in caplog.text
+    assert "out/deep, directories beside files" in caplog.text
+    assert "_SUCCESS" not in caplog.text
+    assert both.expand(f"hdfs:{folder}/out/**/part-*")[-1] == f"hdfs:{folder}/out/part-10"
+    assert both.expand(f"hdfs:{folder}/out/_S*") == [f"hdfs:{folder}/out/_SUCCESS"]
+    assert both.expand(f"hdfs:{folder}/out/*/", files_only=False) == [f"hdfs:{folder}/out/deep/"]
+    with pytest.raises(SpecError, match=r"a directory is not copied; for the files in it write hdfs:.*/out/deep/\*"):
+        both.expand(f"hdfs:{folder}/out/de*", files_only=True)
+    with pytest.raises(SpecError, match="names that begin with _ are found only when the pattern begins so"):
+        both.expand(f"hdfs:{folder}/out/*SUCC*")
+
+
+@pytest.mark.parametrize(
+    "end", ["/", "/webhdfs/v1", "/webhdfs/v1/", "/webhdfs/v1/tmp?op=LISTSTATUS", "/explorer.html#/tmp"]
+)
+def test_an_address_is_known_however_it_was_copied(hdfs: Hdfs, folder: str, config: Path, end: str) -> None:
+    make(hdfs, [f"{folder}/one"])
+    config.write_text(f"[copied.alias]\nurl = {hdfs.url}{end}\n")
+    for name in (
+        hdfs.url + end,
+        hdfs.url.replace("http:", "webhdfs:") + end,
+        hdfs.url[len("http://") :] + end,
+        "copied",
+    ):
+        assert FileSystems(name).expand(f"hdfs:{folder}/*") == [f"hdfs:{folder}/one"]
+        assert plain_access(name)[1:] == (hdfs.url,)
+
+
+def test_a_namenode_that_is_started_again_is_waited_for(breakable_hdfs: Hdfs, folder: str) -> None:
+    make(breakable_hdfs, [f"{folder}/one"])
+    both = files(breakable_hdfs)
+    assert both.expand(f"hdfs:{folder}/*") == [f"hdfs:{folder}/one"]
+    breakable_hdfs.kill("namenode")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(both.expand, f"hdfs:{folder}/on*")
+        breakable_hdfs.start_namenode()
+        assert asked.result(90) == [f"hdfs:{folder}/one"]
 
 
 def test_a_pattern_comes_back_as_it_was_written(hdfs: Hdfs, folder: str, same: Path) -> None:
@@ -122,7 +183,7 @@ def test_awkward_names_are_found_and_located(hdfs: Hdfs, folder: str) -> None:
     for name in names:
         put(hdfs.url, f"{folder}/{name}", b"x" * 10)
     found = files(hdfs).expand(f"hdfs:{folder}/*")
-    assert found == sorted(f"hdfs:{folder}/{name}" for name in names)
+    assert sorted(found) == sorted(f"hdfs:{folder}/{name}" for name in names)
     client = Client(hdfs.url)
     assert [client.locate(name.removeprefix("hdfs:")).size for name in found] == [10] * len(names)
 
@@ -466,7 +527,8 @@ def test_a_file_that_is_gone_is_nowhere(hdfs: Hdfs, folder: str) -> None:
         ("http://no-such-host.invalid:9870", r"cannot be reached \(.*no host of that name"),
     ],
 )
-def test_a_namenode_that_is_down(name: str, message: str) -> None:
+def test_a_namenode_that_is_down(name: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdfs_module, "UNKNOWN_S", 0.5)
     with pytest.raises(StorageError, match=message) as raised:
         FileSystems(name).expand("hdfs:/x*")
     assert not raised.value.path

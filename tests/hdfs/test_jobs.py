@@ -108,6 +108,22 @@ def test_brackets_are_inputs_of_templates_and_commands(
     job.kill()
 
 
+def test_a_mark_may_be_a_pattern_or_an_absent_file_there(
+    hdfs: Hdfs, folder: str, session: Session, known: list[Place]
+) -> None:
+    put(hdfs.url, f"{folder}/a.dat", b"x" * 10, "127.0.0.11")
+    put(hdfs.url, f"{folder}/b.dat", b"x" * 20, "127.0.0.13")
+    spec = JobSpec("patterns", hdfs=hdfs.url, mounts=MOUNTS)
+    texts = [f"sleep 20; : <[/dfs{folder}/*.dat]>", f": <[hdfs:{folder}/nope.*]> <[hdfs:{folder}/absent]>"]
+    job = session.submit(spec, explicit_commands(texts))
+    until(lambda: len(known) == 2)
+    assert known[0] == Place(0, 30, (("127.0.0.13", 20), ("127.0.0.11", 10)))
+    until(lambda: len(job.view.notices) == 2)
+    assert f"hdfs:{folder}/nope.* (no file matches)" in job.view.notices[0]
+    assert f"not on HDFS, or not to be read there: {folder}/absent" in job.view.notices[1]
+    job.kill()
+
+
 def job_around(session: Session) -> object:
     return session.surroundings(JobSpec(cwd="/tmp"))
 
@@ -164,7 +180,8 @@ def test_for_a_job_that_is_given_away_nothing_more_is_asked(
 
 def test_with_the_namenode_down_jobs_on_plain_paths_go_on(session: Session, tmp_path: Path) -> None:
     spec = JobSpec("plain", hdfs=DOWN, mounts=MOUNTS)
-    plain = session.submit(spec, explicit_commands([f"echo <[{tmp_path}]>"]))
+    (tmp_path / "here").touch()
+    plain = session.submit(spec, explicit_commands([f"echo <[{tmp_path}/here]>"]))
     assert plain.wait(20)
     assert plain.view.notices == ()
     marked = session.submit(JobSpec("marked", hdfs=DOWN, mounts=MOUNTS), explicit_commands(["echo <[/dfs/x]>"] * 3))
@@ -223,7 +240,8 @@ def test_a_file_deleted_between_glob_and_run_fails_its_task_alone(
         read = f"import sys, urllib.request as u; print(u.urlopen({url}).read())"
         processor.template_batch(f'{sys.executable} -c "{read}" <[%c%]>', [[name] for name in files])
         assert processor.get_results() == ["", "b'b'\n"]
-        assert processor.job.view.notices == ()
+        gone = f"places of inputs are not known: not on HDFS, or not to be read there: {folder}/a"
+        assert processor.job.view.notices in ((), (gone,))
 
 
 def test_a_datanode_killed_in_the_middle_of_a_job_stops_it_not(

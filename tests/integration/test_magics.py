@@ -141,8 +141,10 @@ def test_a_dry_run_shows_and_starts_nothing(
         "   wc -l < 'data/a.txt'",
         "1: touch started",
         "   wc -l < 'data/b two.txt'",
+        "   %f% is data/b two.txt, quoted for its place",
         "2: touch started",
         "   wc -l < 'data/c'\\''.txt'",
+        "   %f% is data/c'.txt, quoted for its place",
         "… and 2 more",
         "nothing was started",
     ]

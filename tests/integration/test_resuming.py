@@ -318,10 +318,10 @@ KERNEL = """
 from stratos_jupyter.session import current
 from stratos_jupyter.resuming import resume
 from stratos_jupyter.commands import glob_commands
-from stratos_jupyter.backend.storage.local import expand_glob
+from stratos_jupyter.backend.storage.files import FileSystems
 from stratos_jupyter.spec import JobSpec
 spec = JobSpec("demo", env=(("X", "secret-value"),))
-job, tally = resume(current(), spec, glob_commands({body!r}, expand_glob("*.dat")))
+job, tally = resume(current(), spec, glob_commands({body!r}, FileSystems().expand("*.dat")))
 print(tally, flush=True)
 job.wait(60)
 """

@@ -18,7 +18,7 @@ import pytest
 from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.core.views import JobView
-from stratos_jupyter.backend.storage.local import expand_glob
+from stratos_jupyter.backend.storage.files import FileSystems
 from stratos_jupyter.commands import explicit_commands, glob_commands, template_commands
 from stratos_jupyter.errors import JobNotFound, JournalError, SpecError
 from stratos_jupyter.session import Session
@@ -84,7 +84,7 @@ def test_a_command_finds_what_it_was_promised(session: Session, tmp_path: Path) 
     (tmp_path / "in put").touch()
     spec = JobSpec("vars", threads=1.0, cwd=str(tmp_path))
     body = "echo %f%; echo $STRATOS_FILE; echo $STRATOS_THREADS $OMP_NUM_THREADS; pwd; echo $STRATOS_TASK"
-    job = session.submit(spec, glob_commands(body, expand_glob("in*", str(tmp_path))))
+    job = session.submit(spec, glob_commands(body, FileSystems().expand("in*", str(tmp_path))))
     assert job.wait(20)
     assert job.outputs([0]) == [f"in put\nin put\n1 1\n{tmp_path}\nvars-1.0.1\n"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from typing import Any
 
 import pandas as pd
@@ -11,18 +12,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stratos_jupyter.commands import commands_from_record, explicit_commands, glob_commands, template_commands
+from stratos_jupyter.command_lines import read_lines
+from stratos_jupyter.commands import (
+    chosen,
+    commands_from_record,
+    explicit_commands,
+    explicit_lines,
+    glob_commands,
+    template_commands,
+    with_found,
+)
 from stratos_jupyter.errors import SpecError
 from stratos_jupyter.spec import JobSpec, OutputMode
 from stratos_jupyter.values import (
     parse_columns,
     parse_duration_s,
     parse_size_mib,
-    split_explicit,
-    split_lines,
 )
 from stratos_jupyter.workload import Surroundings, Workload
 from tests.awkward import AWKWARD
+
+
+def split_explicit(text: str) -> list[str]:
+    return read_lines(text, semicolons=True).texts()
+
+
+def split_lines(text: str) -> list[str]:
+    return read_lines(text).texts()
 
 
 def expanded(commands: Any) -> list[str]:
@@ -53,12 +69,7 @@ def test_brackets_mark_inputs_and_vanish_but_not_from_names() -> None:
         ('<["/d/two words"]>', "/d/two words"),
         (r"<[/d/two\ words]>", "/d/two words"),
         ("<[/d/'two words'/x]>", "/d/two words/x"),
-        ("'<[/d/two words]>'", "/d/two words"),
-        ('"<[/d/it\'s]>"', "/d/it's"),
-        ("""'<[/d/"hi"]>'""", '/d/"hi"'),
-        ('"a \\" <[/d/\'x\']>"', "/d/'x'"),
         ("""echo "it's" <['/d/x']>""", "/d/x"),
-        ("<['/d/a' '/d/b']>", "'/d/a' '/d/b'"),
     ],
 )
 def test_brackets_mark_the_file_that_the_shell_reads(marked: str, path: str) -> None:
@@ -67,8 +78,50 @@ def test_brackets_mark_the_file_that_the_shell_reads(marked: str, path: str) -> 
     assert glob_commands(f"cat {marked} %f%", ["f"]).inputs(0) == ("f", path)
 
 
-def test_a_quote_that_is_not_closed_is_the_shells_affair() -> None:
-    assert explicit_commands(["cat <[/d/it's]>"]).inputs(0) == ("/d/it's",)
+@pytest.mark.parametrize("text", ["grep -c '<[0-9]>' f", "sed 's/<[a-z]>//' f", "cat <[0-9]>out", "p --in=<[f]>"])
+def test_what_is_no_mark_is_left_byte_for_byte(text: str) -> None:
+    for commands in (
+        explicit_commands([text]),
+        template_commands(f"{text} %c%", ["x"]),
+        glob_commands(f"{text} %f%", ["x.d"]),
+    ):
+        assert commands.command(0).startswith(text)
+        assert commands.marks(0) == ()
+        assert set(commands.inputs(0)) <= {"x.d"}
+
+
+def test_several_files_in_one_mark_are_inputs_each() -> None:
+    commands = explicit_commands(["cat <[a.dat '/d/b c']> <[{x,y}.d]>"])
+    assert commands.command(0) == "cat a.dat '/d/b c' {x,y}.d"
+    assert commands.inputs(0) == ("a.dat", "/d/b c", "x.d", "y.d")
+
+
+def test_files_of_a_pattern_are_those_that_were_found() -> None:
+    commands = with_found(explicit_commands(["cat <[d/*.dat]> <[e]>"]), {"d/*.dat": ["d/1.dat", "d/2.dat"]})
+    assert commands.inputs(0) == ("d/1.dat", "d/2.dat", "e")
+    again = commands_from_record(json.loads(json.dumps(commands.to_record())))
+    assert again.inputs(0) == commands.inputs(0)
+    assert chosen(commands, [0]).inputs(0) == commands.inputs(0)
+
+
+@pytest.mark.parametrize(
+    ("commands", "held"),
+    [
+        (glob_commands("p -n <[%f%.idx]> '%f%' <[x %f%]> %f%", ["it's a"]), [["it's a.idx"], ["x", "it's a"]]),
+        (glob_commands("p <[%f%.idx]> %f%", ["hdfs:/a b"], fetch=True), [["hdfs:/a b.idx"]]),
+        (template_commands("p %c% <[%c%]> <[%c%]>", [["<[a b]>", "c", "d/e"]]), [["a", "b"], ["c"], ["d/e"]]),
+        (explicit_commands(["p <[a]> '<[b]>' <['c d']>"]), [["a"], ["c d"]]),
+    ],
+)
+def test_a_mark_says_where_its_words_stand(commands: Any, held: list[list[str]]) -> None:
+    marks = commands.marks(0)
+    assert [[word.name for word in mark.words] for mark in marks] == held
+    text = commands.command(0)
+    if not getattr(commands, "fetch", False):
+        assert [shlex.split(text[mark.start : mark.end]) for mark in marks] == held
+    else:
+        assert text == 'p "$STRATOS_COPY_1" "$STRATOS_FILE"'
+        assert commands.template.by_variable()[marks[0].start : marks[0].end] == '"$STRATOS_FILE".idx'
 
 
 def test_quotes_of_a_name_in_brackets_are_the_names() -> None:
@@ -172,9 +225,9 @@ def test_bad_parameters_are_refused(text: str, params: object, message: str) -> 
 
 
 def test_explicit_commands_are_taken_as_they_are() -> None:
-    commands = explicit_commands(["echo %f% $x", "cat <[/data/a b]>"])
-    assert expanded(commands) == ["echo %f% $x", "cat /data/a b"]
-    assert commands.inputs(1) == ("/data/a b",)
+    commands = explicit_commands(["printf %d%s $x", "cat <[/data/a b]>"])
+    assert expanded(commands) == ["printf %d%s $x", "cat /data/a b"]
+    assert commands.inputs(1) == ("/data/a", "b")
     with pytest.raises(SpecError, match="no command"):
         explicit_commands([])
     with pytest.raises(SpecError, match="command 1 is ' '"):
@@ -202,19 +255,247 @@ def test_an_open_quote_is_refused() -> None:
 
 
 def test_a_cell_has_one_command_a_line() -> None:
-    assert split_lines("a; b\n\n  c 'd\\\n e'\n# x") == ["a; b", "c 'd e'"]
+    assert split_lines("a; b\n\n  c 'd\\\n e'\n# x") == ["a; b", "c 'd\\\n e'"]
 
 
 @given(
     st.lists(
         st.text(
-            st.characters(exclude_characters="\n;'\"\\#", exclude_categories=["Cs", "Zs", "Cc", "Zl", "Zp"]), min_size=1
-        )
+            st.characters(
+                exclude_characters="\n;'\"\\#`$(){}[]!<>&|%", exclude_categories=["Cs", "Zs", "Cc", "Zl", "Zp"]
+            ),
+            min_size=1,
+        ).map(lambda text: "p" + text)  # no reserved word
     )
 )
 def test_splitting_loses_nothing(commands: list[str]) -> None:
     assert split_explicit("; ".join(commands)) == commands
     assert split_lines("\n".join(commands)) == commands
+
+
+# -- one complete command a line -----------------------------------------------------------------------------
+
+
+def test_a_loop_over_lines_is_refused_with_its_lines_and_the_cure() -> None:
+    with pytest.raises(SpecError) as caught:
+        explicit_lines("for d in a b; do\n  rm -r $d/*\ndone\necho ok")
+    said = str(caught.value)
+    assert "line 1: 'for d in a b; do' (for without its done)" in said
+    assert "line 3: 'done' (done without its for, while or until)" in said
+    assert "line 2" not in said
+    assert "put a loop on one line" in said
+
+
+@pytest.mark.parametrize(
+    "text", ["cat <<EOF\nhi\nEOF", "echo 'a\nb'", 'echo "a\nb"', "ls |\nwc", "a &&\nb", "f() {\n:\n}", "echo $(\nls)"]
+)
+def test_a_line_that_goes_on_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="line 1"):
+        explicit_lines(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "for i in 1 2; do echo $i; done",
+        "if true; then a; else b; fi",
+        "while read x; do echo $x; done < f | sort",
+        "case a in a) echo;; *) b;; esac",
+        "f() { echo f; }; f",
+        "x=(1 2); echo ${x[1]}",
+        "[[ a == a ]] && echo",
+        "((i++)) || true",
+        "cat <<< 'x'",
+        "cat <(ls) > >(wc)",
+        "echo {1..3} $'\\t' $RANDOM",
+        "prog &> log &",
+        "function f { :; }; f",
+        "echo a # don't",
+        "echo $(case a in a) b;; esac)",
+    ],
+)
+def test_a_complete_line_is_a_command(line: str) -> None:
+    assert explicit_lines(line).texts == (line,)
+    assert explicit_lines(line, semicolons=True).texts[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "commands"),
+    [
+        ("for i in 1 2; do echo $i; done; echo b", ["for i in 1 2; do echo $i; done", "echo b"]),
+        ("(a; b); { c; d; }; e", ["(a; b)", "{ c; d; }", "e"]),
+        ("x=$(a; b); c", ["x=$(a; b)", "c"]),
+        ("case a in a) b;; c) d;; esac; e", ["case a in a) b;; c) d;; esac", "e"]),
+        ("a # b; c\nd", ["a # b; c", "d"]),
+        ("# a; b\nc", ["c"]),
+        ("a && b; c", ["a && b", "c"]),
+        ("a \\\n b; c", ["a  b", "c"]),
+        ("a 'b\nc;d'; e", ["a 'b\nc;d'", "e"]),
+        ("a;\r\nb\r\n", ["a", "b"]),
+    ],
+)
+def test_a_string_is_split_between_complete_commands(text: str, commands: list[str]) -> None:
+    assert split_explicit(text) == commands
+
+
+def test_a_string_with_a_loop_over_lines_is_refused() -> None:
+    with pytest.raises(SpecError, match="line 2: 'for x in a; do'"):
+        explicit_lines("ls\nfor x in a; do\n  b\ndone", semicolons=True)
+
+
+def test_a_list_may_hold_scripts_but_none_without_its_end() -> None:
+    script = "for d in a b; do\n  cat <<E\n$d\nE\ndone"
+    assert explicit_commands([script]).command(0) == script
+    with pytest.raises(SpecError, match="command 1: 'if true; then'"):
+        explicit_commands(["a", "if true; then"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cd scratch",
+        "export A=1",
+        "export A=1 B='x y'; cd d",
+        "A=1",
+        'A="$HOME/x" && export A',
+        "set -euo pipefail",
+        "module load gcc/12",
+        "conda activate env",
+        "ulimit -c 0;",
+        "umask 077",
+    ],
+)
+def test_a_line_that_only_sets_something_for_the_next_is_refused(line: str) -> None:
+    for commands in (lambda: explicit_lines(f"{line}\nrm -r *"), lambda: explicit_commands([line, "rm -r *"])):
+        with pytest.raises(SpecError, match=r"gone before the next begins.*cd DIR && ./prog"):
+            commands()
+    assert explicit_lines(line).texts == (line,)
+    assert len(explicit_lines(f"{line} && ./prog\nrm -r *".replace(";", ""))) == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["cd d && ls", "A=1 prog", "x=$(prog)", "x=`prog`", "A=1 > f", "export A=$(prog)", "set | sort", "cd d; ls",
+     "source job1.sh", ". ./job.sh", "module load gcc; prog", "settle", "cdo info f", 'x="$(prog)"', "conda run x"],
+)  # fmt: skip
+def test_a_line_that_does_something_is_a_command(line: str) -> None:
+    assert len(explicit_lines(f"{line}\nls")) == 2
+
+
+def test_comments_are_no_commands_and_continue_nothing() -> None:
+    assert split_lines("# a\n  # b \\\necho c # d \\\necho e\n") == ["echo c # d \\", "echo e"]
+
+
+@pytest.mark.parametrize("text", ["a\r\nb\r\n", "a \\\r\n b\r\nc\r", "\r\n\r\na\r\n"])
+def test_a_body_with_crlf_is_read_as_if_it_had_none(text: str) -> None:
+    assert split_lines(text) == split_lines(text.replace("\r", ""))
+    assert not any("\r" in line for line in split_lines(text))
+    assert glob_commands("wc \\\r\n  %f%\r\n", ["a.b"]).command(0) == "wc \\\n  a.b\n"
+    assert template_commands("a %c%\r\nb", ["1"]).command(0) == "a 1\nb"
+    assert explicit_commands(["a\r\nb\r\n"]).command(0) == "a\nb\n"
+
+
+def test_a_first_line_names_what_runs_each_command() -> None:
+    text = "#!/usr/bin/env python3\n# one\nprint('it\"s')\nfor x in 'ab': print(x)\n"
+    assert explicit_lines(text).texts == (
+        "#!/usr/bin/env python3\nprint('it\"s')",
+        "#!/usr/bin/env python3\nfor x in 'ab': print(x)",
+    )
+    assert explicit_lines("#!/bin/bash\r\necho a\r\n").texts == ("#!/bin/bash\necho a",)
+    with pytest.raises(SpecError, match="line 3"):
+        explicit_lines("#!/bin/bash -u\na\nfor x in 1; do")
+
+
+def test_a_script_of_another_program_gets_plain_names_only() -> None:
+    text = "#!/usr/bin/env python3\nfor line in open(\"%f%\"):\n    print(line, '<[a]>')"
+    made = glob_commands(text, ["data/a-1.txt", "-x"])
+    assert made.command(0) == text.replace("%f%", "data/a-1.txt")
+    assert made.command(1) == text.replace("%f%", "./-x")
+    assert commands_from_record(json.loads(json.dumps(made.to_record()))).command(0) == made.command(0)
+    with pytest.raises(SpecError, match=r"cannot be quoted for python3.*'it\\'s', 'a b'|\"it's\", 'a b'.*sys.argv"):
+        glob_commands(text, ["ok", "it's", "a b"])
+
+
+@pytest.mark.parametrize("body", ["for i in 1 2; do\n cat %f%", "if true; then cat %f%", "cat %f% |", "cat %f%\ndone"])
+def test_a_script_that_does_not_end_is_refused(body: str) -> None:
+    with pytest.raises(SpecError, match="the command is not complete: line"):
+        glob_commands(body, ["a"])
+
+
+# -- placeholders ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda: template_commands("p %modle%", {"model": [1]}),
+            r"unknown placeholder %modle%; known.*is %model% meant",
+        ),
+        (lambda: template_commands("p %Model%", {"model": [1]}), r"%Model%.*is %model% meant"),
+        (lambda: template_commands("p %vel dsp%", {"vel disp": [1]}), r"%vel dsp%.*is %vel disp% meant"),
+        (lambda: template_commands("p %y%", {"x": [1]}), r"unknown placeholder %y%; known: %c%, %x%"),
+        (lambda: template_commands("p --a=%y% %x%", {"x": [1]}), "unknown placeholder %y%"),
+        (lambda: glob_commands("p %F% %f%", ["a"]), "unknown placeholder %F%"),
+        (lambda: explicit_commands(["p %model%"]), "command 0 .*unknown placeholder %model%; known: none"),
+        (lambda: explicit_lines("a\np %f%"), "line 2 .*belongs to a glob"),
+        (lambda: explicit_lines("p %c%"), "belongs to a glob, %c% to a template"),
+    ],
+)
+def test_what_is_no_placeholder_is_refused_in_every_kind(make: Any, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        make()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "date +%Y%m%d",
+        "date +%Y-%m-%dT%H%M%S%z",
+        "date '+%H%M%S'",
+        "printf '%d%s' 1 a",
+        "printf '%ld%s' 1 a",
+        "printf '%5.1f%%' 3",
+        "date +run_%Y_at_%Hh%M",
+        "date '+%Y_%m_%d %Hh%Mm'",
+        "curl http://h/%C3%A9%20x",
+        "echo 100% sure, 50%",
+        "awk '{ printf \"%s%d\\n\", $1, $2 }' f",
+        "echo ${x%.fq}${y%%.*}",
+        "echo $((7 % 3))",
+        "stat -c %s%n f",
+    ],
+)
+def test_what_only_looks_like_a_placeholder_is_left_in_every_kind(text: str) -> None:
+    assert explicit_commands([text]).command(0) == text
+    assert template_commands(text + " %name%", {"name": ["v"]}).command(0) == text + " v"
+    assert glob_commands(text + " %f%", ["a.b"]).command(0) == text + " a.b"
+
+
+def test_a_format_of_printf_is_no_placeholder_where_that_is_sure() -> None:
+    for text in ("printf '%f%%' 3", "printf '%c%c' a b", "printf '%f%s' 1 a"):
+        assert explicit_commands([text]).command(0) == text
+    assert glob_commands("printf '%c%c' a b; cat %f%", ["a.b"]).command(0) == "printf '%c%c' a b; cat a.b"
+    assert template_commands("printf '%f%%' %c%", [["1"]]).command(0) == "printf '%f%%' 1"
+    with pytest.raises(SpecError, match="either printf's %f and a percent sign"):
+        glob_commands("awk '{ printf \"%f%%\", $1 }' %f%", ["a.b"])
+
+
+# -- values -------------------------------------------------------------------------------------------------
+
+
+def test_a_value_that_opens_a_quote_is_refused_with_its_row() -> None:
+    with pytest.raises(SpecError, match=r"row 1 \(\"it's\"\): a quote is not closed.*shlex.quote"):
+        template_commands("echo %c%", ["a", "it's", "'b c'"])
+    assert template_commands('echo "%c%"', ["it's"]).command(0) == 'echo "it\'s"'
+
+
+def test_a_newline_in_a_value_ends_no_command() -> None:
+    with pytest.raises(SpecError, match=r"row 1 .*a newline in the value of x ends the command"):
+        template_commands("echo %x%", {"x": ["a", "b\nrm -r c"]})
+    quoted = template_commands("echo %x%", {"x": [shlex.quote("a\nb")]})
+    assert quoted.command(0) == "echo 'a\nb'"
+    assert template_commands("echo '%x%'", {"x": ["a\nb"]}).command(0) == "echo 'a\nb'"
 
 
 # -- records ------------------------------------------------------------------------------------------------
@@ -228,6 +509,8 @@ def test_splitting_loses_nothing(commands: list[str]) -> None:
         template_commands("p %c2%", [["a", "b"]]),
         template_commands("p %x%", {"x": [1, 2], "y": [3, 4]}),
         explicit_commands(["a <[b]>", os.fsdecode(b"echo \xff")]),
+        glob_commands("wc %f% <[%f%.x]>", ["hdfs:/a"], fetch=True),
+        glob_commands("wc $'a' %f%", ["a"], shell="sh"),
     ],
 )
 def test_a_record_gives_the_same_commands_back(commands: Any) -> None:
@@ -235,6 +518,30 @@ def test_a_record_gives_the_same_commands_back(commands: Any) -> None:
     assert expanded(again) == expanded(commands)
     assert [again.values(i) for i in range(len(again))] == [commands.values(i) for i in range(len(commands))]
     assert again.placeholders == commands.placeholders
+
+
+@pytest.mark.parametrize(
+    ("record", "commands", "inputs"),
+    [
+        ({"kind": "explicit", "commands": ["grep '<[0-9]>' f", "for x in", "# %f%"]},
+         ["grep '0-9' f", "for x in", "# %f%"], ("0-9",)),
+        ({"kind": "template", "text": "p %c% '<[%c%]>' %odd%", "names": ["c1", "c2"],
+          "rows": [("nan", ""), ("a\n", "it's")]},
+         ["p nan '<[]>' %odd%", "p a\n 'it's' %odd%"], ()),
+        ({"kind": "glob", "text": "if a; then cat %f% <['%f%'.x]> \"<[b]>\"", "files": ["a", "b c"]},
+         ["if a; then cat 'a' 'a'.x \"b\"", "if a; then cat 'b c' 'b c'.x \"b\""], ("a", "a.x", "b")),
+        ({"kind": "glob", "text": "#!/usr/bin/env python3\ncat %f%", "files": ["b c"]},
+         ["#!/usr/bin/env python3\ncat 'b c'"], ("b c",)),
+    ],
+)  # fmt: skip
+def test_what_0_1_0_recorded_is_read_as_it_was(
+    record: dict[str, Any], commands: list[str], inputs: tuple[str, ...]
+) -> None:
+    made = commands_from_record(record)
+    assert expanded(made) == commands
+    assert made.inputs(0) == inputs
+    assert made.marks(0) == ()
+    assert made.to_record() == record  # and stays so
 
 
 def test_a_specs_record_has_no_values_of_the_environment() -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+import socket
 import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import ClassVar
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
 from tests.executor_client import Client, other_pythons
 from tests.waiting import until
 
-DATA = b"x" * 3_000_000
+DATA = bytes(range(256)) * 12_000
+HUGE = 1 << 60
+REPLICAS = ("127.0.0.21", "127.0.0.22", "127.0.0.23")
 PYTHONS = sorted(other_pythons().items(), key=lambda one: int(one[0].partition(".")[2]))[:1]
 
 
@@ -23,22 +29,38 @@ class WebHdfs(BaseHTTPRequestHandler):
     """Answers by the last word of a path."""
 
     let_go = threading.Event()
+    asked: ClassVar[list[tuple[str, str]]] = []
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
         name = path.rpartition("/")[2]
-        if "op=GETFILESTATUS" in self.path:
-            self._say(200, json.dumps({"FileStatus": {"length": len(DATA)}}).encode())
+        query = dict(parse_qsl(urlsplit(self.path).query))
+        data = DATA[int(query.get("offset", 0)) :]
+        if name == "gone":
+            self._refuse(404, "FileNotFoundException", "does not exist: \u2603\nat")
+        elif name == "standby":
+            self._refuse(403, "StandbyException", "on standby\n\tat org.x")
+        elif name == "folder":
+            self._say(200, json.dumps({"FileStatus": {"length": 0, "type": "DIRECTORY"}}).encode())
+        elif "op=GETFILESTATUS" in self.path:
+            self._say(200, json.dumps({"FileStatus": {"length": HUGE if name == "huge" else len(DATA)}}).encode())
         elif name == "moved":
             self.send_response(307)
             self.send_header("Location", self.path.replace("moved", "whole"))
             self.end_headers()
-        elif name == "standby":
-            error = {"RemoteException": {"exception": "StandbyException", "message": "on standby\n\tat org.x"}}
-            self._say(403, json.dumps(error).encode())
-        elif name == "gone":
-            error = {"RemoteException": {"exception": "FileNotFoundException", "message": "does not exist: \u2603\nat"}}
-            self._say(404, json.dumps(error).encode())
+        elif name == "replicas":  # the replica of one node has gone, that of the next breaks off, the third is whole
+            dead = query.get("excludedatanodes", "").split(",")
+            where = next((host for host in REPLICAS if host not in dead), None)
+            if where is None:
+                self._refuse(403, "IOException", "No active nodes contain this block")
+                return
+            self.asked.append((where, query.get("offset", "0")))
+            port = 9 if where == REPLICAS[0] else self.server.server_address[1]
+            self.send_response(307)
+            self.send_header("Location", f"http://{where}:{port}" + self.path.replace("replicas", f"at-{where}"))
+            self.end_headers()
+        elif name.startswith("at-"):
+            self._say(200, data, most=1_000_000 if name == f"at-{REPLICAS[1]}" else None)
         elif name == "hangs":
             self._say(200, DATA, most=2_000_000)
             self.wfile.flush()
@@ -48,7 +70,14 @@ class WebHdfs(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(DATA)
         else:
-            self._say(200, DATA, most=1_000_000 if name == "broken" else None)
+            self._say(
+                200,
+                data,
+                most=1_000_000 if name == "broken" and query["offset"] == "0" else 0 if name == "broken" else None,
+            )
+
+    def _refuse(self, code: int, kind: str, message: str) -> None:
+        self._say(code, json.dumps({"RemoteException": {"exception": kind, "message": message}}).encode())
 
     def _say(self, code: int, body: bytes, most: int | None = None) -> None:
         self.send_response(code)
@@ -62,7 +91,7 @@ class WebHdfs(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def web() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), WebHdfs) as server:
+    with ThreadingHTTPServer(("", 0), WebHdfs) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -99,25 +128,77 @@ def test_the_copy_is_whole_and_removed(client: Client, web: str, name: str) -> N
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("broken", "the connection ended after 1,000,000 of 3,000,000 bytes"),
         ("gone", "does not exist: \u2603"),
-        ("standby", "on standby"),
+        ("folder", "it is a directory"),
+        ("huge", f"no room for its {HUGE:,} bytes on this node: "),
     ],
 )
-def test_what_went_wrong_is_said(client: Client, web: str, name: str, said: str) -> None:
+def test_what_cannot_be_copied_at_all_fails_its_task(client: Client, web: str, name: str, said: str) -> None:
     record = client.wait(start(client, "echo never", name, web))
-    assert (record.code, record.stdout) == (74, None)
-    assert record.stderr == f"stratos: cannot fetch hdfs://nn:8020/a/{name}: {said}\n"
+    assert (record.reason, record.code, record.stdout) == ("exit", 74, None)
+    assert record.stderr.startswith(f"stratos: cannot fetch hdfs://nn:8020/a/{name}: {said}")
     assert copies(client) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("broken", r"DataNode 127.0.0.1:\d+: the connection ended after 1,000,000 of 3,072,000 bytes"),
+        ("standby", r"NameNode 127.0.0.1:\d+: on standby"),
+    ],
+)
+def test_where_the_cluster_fails_the_attempt_is_lost(client: Client, web: str, name: str, said: str) -> None:
+    record = client.wait(start(client, "echo never", name, web, fetch_wait_s=0.5))
+    assert (record.reason, record.stdout) == ("lost", None)
+    assert re.fullmatch(f"stratos: cannot fetch hdfs://nn:8020/a/{name}: {said}", record.note)
+    assert copies(client) == list(client.folder.rglob("*.why")) == []
+
+
+def test_a_command_that_exits_with_that_code_is_not_lost(client: Client, web: str) -> None:
+    record = client.wait(start(client, "exit 75", "whole", web))
+    assert (record.reason, record.code) == ("exit", 75)
+
+
+def test_another_replica_goes_on_where_one_broke_off(client: Client, web: str) -> None:
+    WebHdfs.asked.clear()
+    record = client.wait(start(client, 'sha256sum < "$STRATOS_FILE"', "replicas", web))
+    assert record.stdout == f"{hashlib.sha256(DATA).hexdigest()}  -\n"
+    assert WebHdfs.asked == [(REPLICAS[0], "0"), (REPLICAS[1], "0"), (REPLICAS[2], "1000000")]
 
 
 def test_the_next_address_is_asked_where_one_is_down(client: Client, web: str) -> None:
     record = client.wait(start(client, 'wc -c < "$STRATOS_FILE"', "whole", "http://127.0.0.1:9", web))
     assert record.stdout.strip() == str(len(DATA))
-    record = client.wait(start(client, "echo never", "standby", "http://127.0.0.1:9", web))
-    assert record.stderr.endswith(": Connection refused\n")
+    record = client.wait(start(client, "echo never", "standby", "http://127.0.0.1:9", web, fetch_wait_s=0.5))
+    assert "NameNode 127.0.0.1:9: Connection refused; NameNode " in record.note
     record = client.wait(start(client, "echo never", "gone", web, "http://127.0.0.1:9"))
     assert "does not exist" in record.stderr
+
+
+def test_a_server_that_comes_back_is_waited_for(client: Client) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    task = start(client, 'wc -c < "$STRATOS_FILE"', "whole", f"http://127.0.0.1:{port}")
+    client.until(lambda: copies(client))
+    with ThreadingHTTPServer(("127.0.0.1", port), WebHdfs) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        record = client.wait(task)
+        server.shutdown()
+    assert (record.code, record.stdout.strip()) == (0, str(len(DATA)))
+
+
+def test_a_task_has_copies_of_all_that_it_names(client: Client, web: str) -> None:
+    task = 1 + max([task for task, _ in client.ended], default=0)
+    client.context(fetch=["me", web])
+    shown = 'for f in "$STRATOS_FILE" "$STRATOS_COPY_1" "$STRATOS_COPY_2"; do echo "${f##*/} $(wc -c < "$f")"; done'
+    client.batch([shown], first=task, files=["hdfs:/a/whole"], copies=[["hdfs:/b/whole", "hdfs:/a/two words"]])
+    assert client.wait(task).stdout == "".join(f"{name} {len(DATA)}\n" for name in ("whole", "whole", "two words"))
+    client.batch(
+        ['cat "$STRATOS_COPY_1" | wc -c; echo ${STRATOS_FILE-none}'], first=task + 1, copies=[["hdfs:/b/whole"]]
+    )
+    assert client.wait(task + 1).stdout.split() == [str(len(DATA)), "none"]
+    assert copies(client) == []
 
 
 @pytest.mark.parametrize("way", ["kill", "timeout"])

@@ -197,18 +197,49 @@ def test_where_no_name_can_be_quoted_it_is_refused_with_the_cure(template: str, 
         ("echo $(x", "not closed"),
         ("echo ${x", "not closed"),
         ("echo $((1", "not closed"),
-        ("x=$(case a in a) echo %f%;; esac)", "case inside"),
         ("x=$(cat <<EOF)\n%f%\nEOF\n", "here-document"),
         ("cat <<%f%\nx", "here-document"),
-        (r"echo $'a\'b' %f%", "shells differ"),
-        ("echo \"${x#'}'}\" %f%", "shells differ"),
-        ("echo \"$$(echo '%f%')\"", "shells differ"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_line(template: str, what: str) -> None:
     with pytest.raises(SpecError, match=what) as caught:
         compile_file_template("true\n" + template)
     assert "line" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [r"echo $'a\'b' %f%", "echo \"${x#'}'}\" %f%", "echo \"$$(echo '%f%')\""],
+)
+def test_where_shells_differ_it_is_refused_unless_bash_reads_it(template: str) -> None:
+    with pytest.raises(SpecError, match="line 2 of the command: shells differ"):
+        compile_file_template("true\n" + template, bash=False)
+    assert compile_file_template(template).count == 1
+
+
+@pytest.mark.parametrize("name", AWKWARD[:30])
+@pytest.mark.parametrize(
+    "template",
+    [
+        r"x=$'a\'b'; p %f%",
+        "x='a}'; : \"${x#'}'}\"; p %f%",
+        'x=(%f% b); p "${x[0]}"',
+        "p %f% &>> /dev/stdout",
+        "p %f% |& cat",
+        'read -r -d "" x <<< "%f%"; p %f%',
+        "function f { p %f%; }; f",
+        "cat <(p %f%)",
+        "x=$(case a in a) p %f% | tr '\\0' Z;; esac); p %f%",
+        "[[ -n %f% && ! a =~ (a|b)c ]] && p %f%",
+        "for ((i=0; i<1; i++)); do p %f%; done",
+        "shopt -s extglob\nx=!(a|b); p %f%",
+        "p <[%f%]>",
+        "[[ -n <[%f%]> ]] && p %f%",
+    ],
+)
+@pytest.mark.skipif(len(SHELLS) < 2, reason="needs bash")
+def test_bash_gets_every_awkward_name(template: str, name: str, empty: Path) -> None:
+    assert seen(SHELLS[1], template, name, empty) == [as_given("", name)]
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,9 @@ class Work(Protocol):
     def inputs(self, task: int) -> Sequence[str] | None:
         """Return what a node is to look at of what the task reads; None: its file, if it has one."""
 
+    def copies(self, task: int) -> tuple[str, ...]:
+        """Return the URLs of the other files of which the command finds copies, by ``STRATOS_COPY_1`` and so on."""
+
     def call_of(self, task: int) -> int:
         """Return which call the task belongs to."""
 

@@ -308,8 +308,9 @@ class LocalEngine:
                 slot.link.send(["batch", slot.number, launch.batch_id, call, launch.expected_s, rows, limits])
             if (names := self._work.inputs(task)) is not None:
                 limits.setdefault("inputs", {})[len(rows)] = names
-            makes = self._work.makes(task)
-            rows.append([task, attempt, self._work.command(task), self._work.file(task), *([makes] if makes else [])])
+            if promised := self._work.makes(task):
+                limits.setdefault("makes", {})[len(rows)] = promised
+            rows.append([task, attempt, self._work.command(task), self._work.file(task), *self._work.copies(task)])
 
     def _offer_behind(self, slot: _Slot) -> None:
         """Offer the place behind a slot's batch, unless another job waits for the slot itself."""

@@ -118,6 +118,7 @@ class JobLoop:
         self._adopted: set[tuple[int, int]] = set()  # attempts whose monitors' commands were taken in
         self._adopting: set[tuple[int, int]] = set()  # of them, those that have not come back as calls
         self._voided: set[tuple[int, int]] = set()  # of these, those that were killed meanwhile
+        self._told: dict[tuple[int, int], str] = {}  # what was said of attempts that are about to count as lost
         self._spawned: list[tuple[int, range]] = []  # what they became: by the task whose monitor asked for it
         self._titles = (job_id, run, engine_name)
         self._inbox: list[Item] = []
@@ -480,7 +481,9 @@ class JobLoop:
                     Ending(r.task, r.attempt, r.reason, r.code, r.finished_at - (r.started_at or r.finished_at))
                     for r in item.results
                 )
+                self._told = {(r.task, r.attempt): r.note for r in item.results if r.reason is Reason.LOST and r.note}
                 self._decide_endings(endings)
+                self._told = {}
                 item.acknowledge()
             case Added():
                 if not self._call_times:
@@ -557,7 +560,8 @@ class JobLoop:
         rows = [
             (
                 gone.task, gone.attempt, int(settle.state), settle.reason.value, None, gone.node,
-                self._submitted(gone.task), gone.started_at, now, 0.0, 0.0, None, None, None, "", "", 0, 0, "",
+                self._submitted(gone.task), gone.started_at, now, 0.0, 0.0, None, None, None, "", "", 0, 0,
+                self._told.get((gone.task, gone.attempt), ""),
                 self.scheduler.table.losses(gone.task), self._origins[self.scheduler.call_of(gone.task)],
                 int(settle.final), 0,
             )

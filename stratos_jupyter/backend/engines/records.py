@@ -36,8 +36,9 @@ def result_of(record: Sequence[Any], node: str) -> Result:
 def limits_of(demand: Resources) -> dict[str, Any]:
     """Return what each command of a batch may use.
 
-    Below ``inputs`` stands, by its place in the batch, what is to be looked at of a command that reads something else
-    than its file: there and not in its row, since an older executor leaves out what it does not know there.
+    An engine adds ``inputs``, what is to be looked at of a command that reads something else than its file, and
+    ``makes``, the files that a command makes, each by the command's place in the batch: there and not in its row,
+    since an older executor leaves out what it does not know there.
     """
     limits = {"mem_mib": demand.mem_mib, "disk_mib": demand.disk_mib}
     return {name: amount for name, amount in limits.items() if amount}

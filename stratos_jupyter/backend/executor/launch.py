@@ -8,7 +8,7 @@ import os
 from typing import Iterable, Optional, Tuple
 
 from .command import Unsuited
-from .fetch import make_copy_folder, prepare_fetch, remove_copy
+from .fetch import fetched, make_copy_folder, prepare_fetch, remove_copy
 from .scratch import make_scratch, remove_scratch, scratch_folder
 from .script import is_script, make_script, remove_script, script_way
 from .spawn import CannotStart, Spawner, explain
@@ -38,14 +38,15 @@ class Launcher:
 
     def prepare(self, task: Task) -> Optional[Failure]:
         """Do what can be done before it is the turn of `task`; None when all is well."""
-        _number, _attempt, command, file = task.item
+        _number, _attempt, command, file = task.item[:4]
         context = task.batch.context
         if "\0" in command:
             return "spawn", None, "cannot start: the command holds a NUL byte, which no program can be given"
         try:
             way = script_way(task) if is_script(command) else context.shell.ways(encode(command))
-            if file is not None and file.startswith("hdfs:/") and context.fetch[1]:
-                way = prepare_fetch(task, way)
+            copies = fetched(task)
+            if copies:
+                way = prepare_fetch(task, copies, way)
             argv, programs, more = way
             env = [*context.env, *more, task.mark]
             if file is not None:

@@ -21,7 +21,7 @@ from typing import Callable, Dict, Iterator, List, Optional
 
 from .cgroup import Cgroups
 from .exits import Outcome
-from .fetch import remove_copy
+from .fetch import judge_fetch, remove_copy
 from .kill import Killer
 from .launch import Failure
 from .loop import Alarm, Loop
@@ -128,6 +128,7 @@ class Limits:
             if most > task.batch.mem_mib * MIB + _SLACK_BYTES:
                 task.reason = "memory"
                 task.note = joined(_used("used", most, task.batch.mem_mib, "mem"), task.note)
+        judge_fetch(task, outcome[0])
         remove_scratch(task)
         remove_copy(task)
         remove_script(task)

@@ -180,7 +180,7 @@ class Runner:
             for batch in slot.queue:
                 if batch.items:
                     attempts = held.setdefault((batch.id, slot.number), [])
-                    attempts += [[number, attempt] for number, attempt, _command, _file in batch.items]
+                    attempts += [list(item[:2]) for item in batch.items]
         return [[batch_id, slot_number, attempts] for (batch_id, slot_number), attempts in held.items()]
 
     def resume(self) -> None:

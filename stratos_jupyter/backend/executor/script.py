@@ -49,7 +49,7 @@ def script_way(task: Task) -> Way:
         This node has no such interpreter.
     """
     context = task.batch.context
-    _number, _attempt, command, file = task.item
+    _number, _attempt, command, file = task.item[:4]
     program, argument = interpreter(command, context.search)
     number, attempt = task.number, task.attempt
     task.script = os.path.join(context.sandbox, str(number // 1000), "{}.{}.script".format(number, attempt))

@@ -56,7 +56,7 @@ class Success:
 
     def broken(self, task: Any) -> str:
         """Say in one line what a task whose exit code is well has not fulfilled; "" for nothing."""
-        paths = task.batch.makes.get(task.number, ())
+        paths = task.batch.makes.get((task.number, task.attempt), ())
         if not paths and not self._patterns:
             return ""
         cwd = task.batch.context.cwd.decode("utf-8", "surrogateescape")

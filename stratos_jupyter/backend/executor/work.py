@@ -16,11 +16,14 @@ from .streams import Stream
 from .success import Success
 from .watchplan import read_plan
 
-#: One command that has not been started: task, attempt, command, file.
-Item = Tuple[int, int, str, Optional[str]]
+#: One command that has not been started: task, attempt, command, file, and the URLs of what else is copied for it.
+Item = Tuple[Any, ...]
 Key = Tuple[int, int]
 #: Arguments, paths to try for the program, environment.
 Plan = Tuple[List[bytes], Tuple[bytes, ...], List[bytes]]
+
+#: For how long nothing may come from HDFS before it is given up, in seconds.
+FETCH_WAIT_S = 120.0
 
 OUTPUTS = ("scheduler", "disk", "mesos", "none")
 #: The search path of a command whose environment has none.
@@ -48,13 +51,14 @@ class Context:
     ----------
     fields : dict
         As sent: cwd, env, output, output_limit, log_directory, sandbox, label, timeout_s, linger_s, threads,
-        grace_s, shell, fetch, look, monitor, relauncher, update_interval_s, ok_exit, fail_on.
+        grace_s, shell, fetch, fetch_wait_s, look, monitor, relauncher, update_interval_s, ok_exit, fail_on.
     """
 
     __slots__ = (
         "cwd",
         "env",
         "fetch",
+        "fetch_wait_s",
         "files",
         "grace_s",
         "label",
@@ -81,6 +85,7 @@ class Context:
             env.pop("STRATOS_FILE", None)
             env.pop("STRATOS_SANDBOX", None)
             env.pop("STRATOS_TASK", None)
+            env = {name: value for name, value in env.items() if not name.startswith("STRATOS_COPY_")}
             env["STRATOS_THREADS"] = threads
             # OpenMP takes a fraction for nothing at all, and starts as many threads as there are cores.
             env.setdefault("OMP_NUM_THREADS", str(max(1, int(float(threads)))))
@@ -109,6 +114,7 @@ class Context:
             self.fetch: Tuple[str, List[str]] = (user, web)
             #: Whether it is told what the inputs of each command are (seen.py).
             self.looks = bool(fields.get("look"))
+            self.fetch_wait_s = float(fields.get("fetch_wait_s", FETCH_WAIT_S))
             self.watch_plan = read_plan(fields)
             self.success = Success(fields)
             #: What gathers the output of a command; where nobody watches it has nothing to do for that.
@@ -134,14 +140,14 @@ class Batch:
         expected_s: Optional[float],
         items: Deque[Item],
         limits: Tuple[float, float] = (0.0, 0.0),
-        makes: Optional[Dict[int, List[str]]] = None,
+        makes: Optional[Dict[Key, List[str]]] = None,
         inputs: Optional[Dict[Key, List[str]]] = None,
     ) -> None:
         self.id = batch_id
         self.context = context
         self.items = items
-        #: The files that each command makes, by task.
-        self.makes: Dict[int, List[str]] = makes or {}
+        #: The files that each command makes.
+        self.makes: Dict[Key, List[str]] = makes or {}
         #: What each command by itself may use; 0: as much as there is.
         self.mem_mib, self.disk_mib = limits
         #: What is looked at of those commands that read something else than their file.
@@ -157,18 +163,15 @@ def read_batch(args: List[Any], contexts: Dict[int, Context]) -> Tuple[int, Batc
     try:
         slot, batch_id, context_id, expected_s, rows = args[:5]
         items: Deque[Item] = deque()
-        makes: Dict[int, List[str]] = {}
-        for number, attempt, command, file, *more in rows:
+        for number, attempt, command, file, *copies in rows:
             known = type(number) is int and type(attempt) is int and type(command) is str
-            if not known or not (file is None or type(file) is str):
-                raise TypeError((number, attempt, command, file))
-            items.append((number, attempt, command, file))
-            if more:
-                makes[number] = [str(path) for path in more[0]]
+            if not known or not (file is None or type(file) is str) or any(type(name) is not str for name in copies):
+                raise TypeError((number, attempt, command, file, *copies))
+            items.append((number, attempt, command, file, *copies))
         expected = None if expected_s is None else float(expected_s)
         limits = _read_limits(*args[5:])
-        inputs = _read_inputs(items, *args[5:])
-        return int(slot), Batch(int(batch_id), contexts[context_id], expected, items, limits, makes, inputs)
+        named = [_read_named(kind, items, *args[5:]) for kind in ("makes", "inputs")]
+        return int(slot), Batch(int(batch_id), contexts[context_id], expected, items, limits, *named)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise Malformed("batch: {!r}".format(error)) from None
 
@@ -182,10 +185,11 @@ def _read_limits(limits: Optional[Dict[str, Any]] = None) -> Tuple[float, float]
     return mem_mib, disk_mib
 
 
-def _read_inputs(items: Deque[Item], limits: Optional[Dict[str, Any]] = None) -> Dict[Key, List[str]]:
+def _read_named(kind: str, items: Deque[Item], limits: Optional[Dict[str, Any]] = None) -> Dict[Key, List[str]]:
+    """Read files of commands, which are sent by their place in the batch."""
     found = {}
-    for place, names in ((limits or {}).get("inputs") or {}).items():
-        number, attempt, _command, _file = items[int(place)]
+    for place, names in ((limits or {}).get(kind) or {}).items():
+        number, attempt = items[int(place)][:2]
         found[number, attempt] = [str(name) for name in names]
     return found
 
@@ -284,7 +288,7 @@ class Task:
         self.slot = slot
         self.batch = batch
         self.item = item
-        self.number, self.attempt, _command, _file = item
+        self.number, self.attempt = item[:2]
         #: Its processes are recognised by this, and by being below us.
         self.mark: bytes = b"%b%d.%d" % (batch.context.mark, item[0], item[1])
         context = batch.context

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -11,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from ...errors import SpecError, StorageError
+from .expansion import Expansion
 from .hdfs import Hdfs, Located
-from .local import expand_glob
 from .mounts import Mounts, Names, Where, is_url
-from .patterns import Entry, Expander, Match
-
-log = logging.getLogger(__name__)
+from .patterns import Entry
 
 #: how many files are remembered: when they were changed, and where they are
 REMEMBERED: Final = 200_000
@@ -75,45 +72,45 @@ class FileSystems:
         """
         return self._names.find(name, cwd) if self.hdfs or is_url(name) else None
 
-    def expand(self, pattern: str, cwd: str = "", *, absolute: bool = False) -> list[str]:
-        """Return the names that match a pattern, sorted, in the way in which the pattern is written.
+    def expand(
+        self, pattern: str | os.PathLike[str], cwd: str = "", *, absolute: bool = False, files_only: bool = False
+    ) -> list[str]:
+        """Return the names that a pattern means, each once: those of each alternative in natural order.
+
+        Directories that wildcards find are left out where wildcards find files as well; a pattern that ends in `/`
+        finds directories alone.
 
         Parameters
         ----------
         pattern : str
-            As `expand_glob` has it, or a URL.
+            As bash has it, on this machine or on HDFS: see `words` and `parts`. When it finds nothing, and there is a
+            file of exactly that name, it is that file.
         cwd : str
             Where a relative pattern starts. '' is the process's own.
         absolute : bool
             Whether names come back absolute: commands will run elsewhere.
+        files_only : bool
+            Whether directories are of no use, and refused when named.
 
         Raises
         ------
         SpecError
-            Nothing matches.
+            Nothing matches, a name without wildcards is not there, or it is no pattern; the message says why.
         StorageError
-            HDFS cannot say.
+            A file system cannot say.
         """
-        start = cwd or os.getcwd()
-        where = self.find(pattern, start)
-        if where is None:
-            return expand_glob(pattern, cwd, absolute=absolute)
+        if not isinstance(pattern, str | os.PathLike):
+            raise SpecError(
+                f"{pattern!r:.200} is no pattern, but {type(pattern).__name__}; write several as {{a*,b/*}}"
+            )
+        text = os.fsdecode(pattern)
+        start = os.path.abspath(os.path.expanduser(cwd)) if cwd else os.getcwd()
         try:
-            found, refused = _expand(self.connect(), where)
+            expansion = Expansion(self, text, start, absolute=absolute, files_only=files_only)
+            return expansion.names()
         except StorageError:
             self._client = None  # what is wrong may be put right in the file of aliases
             raise
-        if not found:
-            if refused:
-                raise refused[0]
-            raise SpecError(f"no file matches {pattern!r} on HDFS {self.hdfs}; check the pattern with hdfs dfs -ls")
-        if refused:
-            shown = "; ".join(str(error) for error in refused[:SHOWN])
-            more = f"; and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
-            log.warning("%s: left out %s%s", pattern, shown, more)
-        self.remember({match.path: match.entry for match in found if match.entry is not None})
-        names = sorted(match.shown for match in found)
-        return names if is_url(pattern) or not absolute else [os.path.join(start, name) for name in names]
 
     def look(self, names: Sequence[str], cwd: str, *, fresh: bool = False) -> dict[str, Found | None]:
         """Return which files those names are now that are on HDFS; None for one that is not there.
@@ -149,6 +146,23 @@ class FileSystems:
             if isinstance(entry, Entry):
                 found[path] = self._found(entry)
         return found
+
+    def no_files(self, names: Sequence[str], cwd: str) -> list[str]:
+        """Return why each of these names on HDFS is no file that can be read, '' for one that is.
+
+        Raises
+        ------
+        StorageError
+            HDFS cannot say.
+        """
+        if not names:
+            return []
+        paths = [where.path for name in names if (where := self.find(name, cwd)) is not None]
+        hdfs = self.connect()
+        return [
+            "does not exist" if entry is None else str(entry) if isinstance(entry, StorageError) else
+            "is a directory" if entry.is_dir else "" for entry in hdfs.all(hdfs.look, paths)
+        ]  # fmt: skip
 
     def connect(self) -> Hdfs:
         """Return the HDFS; raises StorageError when there is none."""
@@ -200,23 +214,3 @@ def _bound(remembered: dict[str, Any]) -> None:
     """Forget the oldest."""
     while len(remembered) > REMEMBERED:
         del remembered[next(iter(remembered))]
-
-
-def _expand(hdfs: Hdfs, where: Where) -> tuple[list[Match], list[StorageError]]:
-    """Return what a pattern finds, and what it was not allowed to look into."""
-    refused: list[StorageError] = []
-
-    def some(answers: Any) -> list[Any]:
-        kept = []
-        for answer in answers:
-            wrong = isinstance(answer, StorageError)
-            if wrong and not answer.absent:
-                refused.append(answer)
-            kept.append(None if wrong else answer)
-        return kept
-
-    expander = Expander(
-        lambda paths: some(hdfs.all(hdfs.entries, paths)) if paths else [],
-        lambda paths: some(hdfs.all(hdfs.look, paths)) if paths else [],
-    )
-    return expander.expand(where.shown, where.start, where.rest), refused

@@ -35,7 +35,7 @@ def main(lines: BinaryIO, out: BinaryIO) -> None:
         paths = json.loads(line)
         try:
             if hdfs is None:
-                hdfs = Hdfs(name)  # a failure may pass, and is told each time
+                hdfs = Hdfs(name, patient=False)  # a failure may pass, and is told each time
             answer: Any = ["", _located(hdfs, paths)]
         except (SpecError, StorageError) as error:
             answer = [str(error), []]

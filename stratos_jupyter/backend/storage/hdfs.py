@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +26,13 @@ log = logging.getLogger(__name__)
 #: how long a server may take to be connected to, and to answer, in seconds; an alias may have its own `timeout`
 CONNECT_S: Final = 5
 READ_S: Final = 30
+#: a NameNode that takes no connection, or is not active yet, is tried again for so long, in seconds: one that has
+#: answered before is being restarted, the address of another one may be wrong
+KNOWN_S: Final = 120.0
+UNKNOWN_S: Final = 10.0
+#: the first pause before it is, and the longest, in seconds
+PAUSE_S: Final = 0.25
+PAUSE_MOST_S: Final = 4.0
 #: requests at the same time
 PARALLEL: Final = 8
 #: operations that say where the blocks of a file are; of servers of Hadoop 3.1.4 or 2.10.1 on, and of older ones
@@ -65,8 +74,14 @@ def addresses(text: str) -> str:
                 f"{_without_user(part)!r}: no user or password here, where it would be recorded; use an alias of "
                 "~/.hdfscli.cfg, or set HADOOP_USER_NAME"
             )
-        urls.append(f"{_SCHEMES[scheme]}{parted}{rest}")
+        urls.append(_base(f"{_SCHEMES[scheme]}{parted}{rest}"))
     return ";".join(dict.fromkeys(urls))  # the package turns for ever where one stands twice, and none answers
+
+
+def _base(url: str) -> str:
+    """Return the address that WebHDFS's own path goes behind, of one that is copied with it, or from a page."""
+    url = re.split(r"/webhdfs(?:/v\d+)?(?=[/?]|$)|[?#]", url, maxsplit=1)[0]
+    return re.sub(r"/(?:index|explorer|dfshealth)\.(?:html|jsp)$", "", url.rstrip("/")).rstrip("/")
 
 
 def checked_address(text: str) -> str:
@@ -86,6 +101,8 @@ class Hdfs:
     ----------
     name : str
         An alias, or addresses of WebHDFS.
+    patient : bool
+        Whether a NameNode that is gone for a while is waited for.
 
     Raises
     ------
@@ -95,8 +112,9 @@ class Hdfs:
         There is no such alias, or its client cannot be made. Nothing has been asked yet.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, patient: bool = True) -> None:
         self.name = name
+        self._patient = patient
         try:
             self._client = _client(name)
         except SpecError:
@@ -105,6 +123,8 @@ class Hdfs:
             raise explain(error, name) from None
         #: the operation that this server has for locations; None when it has none
         self._locate: str | None = LOCATE[0]
+        self._has_answered = False
+        self._given_up = threading.Event()
 
     def __repr__(self) -> str:
         return f"<Hdfs {self.name}>"
@@ -172,14 +192,35 @@ class Hdfs:
         pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="stratos-hdfs")
         try:
             return list(pool.map(one, paths))
+        except BaseException:
+            self._given_up.set()  # nobody waits for the others any longer
+            self._given_up = threading.Event()
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # who interrupts does not wait for answers
 
     def _ask(self, path: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        try:
-            return call(*args, **options)
-        except Exception as error:
-            raise explain(error, self.name, path) from None
+        """Ask; a NameNode that is being started, or on standby, is waited for."""
+        until_s, pause_s = 0.0, PAUSE_S
+        while True:
+            given_up = self._given_up
+            try:
+                answer = call(*args, **options)
+            except Exception as error:
+                wrong = explain(error, self.name, path)
+            else:
+                self._has_answered = True
+                return answer
+            now_s = time.monotonic()
+            if not wrong.passing or not self._patient:
+                raise wrong from None
+            if not until_s:
+                wait_s = KNOWN_S if self._has_answered else UNKNOWN_S
+                until_s = now_s + wait_s
+                log.warning("%s; it is tried again for %.0f s", wrong, wait_s)
+            if now_s >= until_s or given_up.wait(min(pause_s, until_s - now_s)):
+                raise wrong from None
+            pause_s = min(2 * pause_s, PAUSE_MOST_S)
 
 
 def plain_access(name: str) -> tuple[str, ...]:
@@ -232,7 +273,8 @@ def _client(name: str) -> Any:
         import hdfs.ext.kerberos  # noqa: F401  # this is what makes it known
     client = config.get_client(name)
     # it turns for ever where one address stands twice, and none of them answers
-    client._urls = deque(dict.fromkeys(client._urls))
+    client._urls = deque(dict.fromkeys(_base(url) for url in client._urls))
+    client.urls = list(client._urls)
     if client._timeout is None:
         client._timeout = (CONNECT_S, READ_S)
     return client
@@ -240,7 +282,7 @@ def _client(name: str) -> Any:
 
 def _entry(status: Mapping[str, Any]) -> Entry:
     is_dir, file_id = status["type"] == "DIRECTORY", status.get("fileId") or 0
-    return Entry(is_dir, status["length"], status["modificationTime"], file_id)
+    return Entry(is_dir, status["length"], status["modificationTime"], file_id=file_id)
 
 
 def _located(answer: Mapping[str, Any]) -> Located:

@@ -28,6 +28,10 @@ PAUSES_S: Final = (5.0, 15.0, 45.0)
 #: the process that asks is kept for so long when there is nothing to do, in seconds
 IDLE_S: Final = 20.0
 
+#: files that are remembered as absent, and named in a line
+ABSENT: Final = 1000
+SHOWN: Final = 3
+
 #: takes places as they become known
 Tell: TypeAlias = Callable[[tuple[Place, ...]], None]
 #: takes what is wrong with HDFS, and '' once it is so no longer
@@ -49,6 +53,7 @@ class _Find:
         self.at = 0
         self.most = FIRST
         self.told = ""
+        self.absent: dict[str, None] = {}  # of which HDFS knows nothing, up to `ABSENT`
 
     def say(self, trouble: str) -> None:
         if trouble != self.told:
@@ -178,13 +183,20 @@ class Placer:
             find.most = MANY
             for path, located in zip(asked, found, strict=True):
                 known[path] = located
+                if located is None and len(find.absent) < ABSENT:
+                    find.absent[path] = None
                 if located is not None and located.hosts:  # of a server that has just started more may be known soon
                     self._files.remember_located(path, located)
         if not self._closed:
             first_task = find.first + first
             find.tell(tuple(_place(first_task + at, [known[path] for path in its]) for at, its in enumerate(paths)))
         find.at = first + len(paths)
-        return find.at < len(find.inputs)
+        more = find.at < len(find.inputs)
+        if not more and find.absent and not self._closed:
+            shown = ", ".join(list(find.absent)[:SHOWN])
+            rest = f" and {len(find.absent) - SHOWN:,} more" if len(find.absent) > SHOWN else ""
+            find.say(f"not on HDFS, or not to be read there: {shown}{rest}")
+        return more
 
     def _give_up(self, find: _Find) -> None:
         """Tell of all tasks that are left that nothing is known of them."""

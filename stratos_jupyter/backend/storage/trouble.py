@@ -17,6 +17,7 @@ INSTALL_KERBEROS: Final = "an alias with client = KerberosClient needs requests_
 _ABSENT: Final = ("FileNotFoundException", "ParentNotDirectoryException", "NotDirectoryException")
 _UNKNOWN: Final = ("IllegalArgumentException", "QueryParamException", "UnsupportedOperationException")
 _TOKEN: Final = ("InvalidToken", "SecretManager$InvalidToken", "SecretManager.InvalidToken")
+_NO_HOST: Final = "no host of that name is known"
 #: how much is shown of what a server says
 SHOWN: Final = 300
 
@@ -36,9 +37,11 @@ def explain(error: BaseException, name: str, path: str = "") -> StorageError:
     if kind == "SSLError":
         return StorageError(f"HDFS {name}: its certificate is not trusted, or it does not speak https at that address")
     if kind in ("ConnectionError", "ProxyError", "ChunkedEncodingError"):
+        why = _why(error)
         return StorageError(
-            f"HDFS {name} cannot be reached ({_why(error)}); is its NameNode up, and is this the address of its "
-            "WebHDFS, as http://HOST:9870?"
+            f"HDFS {name} cannot be reached ({why}); is its NameNode up, and is this the address of its "
+            "WebHDFS, as http://HOST:9870?",
+            passing=kind != "ProxyError" and why != _NO_HOST,
         )
     if kind in ("MissingSchema", "InvalidSchema", "InvalidURL"):
         return StorageError(f"HDFS {name}: its url in ~/.hdfscli.cfg is none; write http://HOST:9870")
@@ -63,12 +66,14 @@ def _refused(error: Any, name: str, path: str) -> StorageError:
     if exception in _ABSENT or message.rstrip(".)").endswith("is not a directory"):
         return StorageError(f"{path} does not exist on HDFS {name}", path=path, absent=True)
     if exception == "StandbyException":
-        return StorageError(f"HDFS {name}: none of its NameNodes is active; name all of them, as nn1:9870;nn2:9870")
+        return StorageError(
+            f"HDFS {name}: none of its NameNodes is active; name all of them, as nn1:9870;nn2:9870", passing=True
+        )
     if exception == "SafeModeException" or "safe mode" in message:
         return StorageError(f"HDFS {name} is in safe mode: {_shown(message)}; it ends by itself once it is up, or ask "
-                            "its operators: hdfs dfsadmin -safemode get")  # fmt: skip
+                            "its operators: hdfs dfsadmin -safemode get", passing=True)  # fmt: skip
     if exception == "RetriableException":
-        return StorageError(f"HDFS {name} is not ready: {_shown(message)}")
+        return StorageError(f"HDFS {name} is not ready: {_shown(message)}", passing=True)
     if exception in _TOKEN or "InvalidToken" in message:
         return StorageError(f"HDFS {name}: the token of its alias has expired, or is not known; get a new one")
     if message.startswith("Authentication failure"):
@@ -102,7 +107,7 @@ def _why(error: BaseException) -> str:
     """Return in a few words why a connection failed."""
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror) or type(cause).__name__ == "NameResolutionError":
-            return "no host of that name is known"
+            return _NO_HOST
         if isinstance(cause, OSError) and cause.strerror and cause.errno is not None:
             return cause.strerror.lower()
     return "the connection ended"

@@ -60,25 +60,26 @@ def prepare(desk: Desk, work: Work, offer: Held, launches: Sequence[Launch]) -> 
     for whole in launches:
         launch, context = _of_one_context(desk, work, whole)
         resources = pool.take(share(launch.demand, pool.left))
-        rows = [_row(work, *attempt) for attempt in launch.tasks]
+        rows = [
+            [task, attempt, work.command(task), work.file(task), *work.copies(task)] for task, attempt in launch.tasks
+        ]
         inputs = {row: names for row, (task, _) in enumerate(launch.tasks) if (names := work.inputs(task)) is not None}
-        kept = _fitting(rows, inputs)
+        makes = {row: names for row, (task, _) in enumerate(launch.tasks) if (names := work.makes(task))}
+        kept = _fitting(rows, inputs, makes)
         if kept < len(rows):
             desk.hand_back(launch.tasks[kept:])
             launch, rows = replace(launch, tasks=launch.tasks[:kept]), rows[:kept]
-            inputs = {row: names for row, names in inputs.items() if row < kept}
-        data = wire.batch_data(context, launch, rows, inputs)
+        named = {
+            "inputs": {row: names for row, names in inputs.items() if row < kept},
+            "makes": {row: names for row, names in makes.items() if row < kept},
+        }
+        data = wire.batch_data(context, launch, rows, named)
         tasks.append(wire.task_info(who, launch, agent.agent_id, executor, resources, data))
         batch = Batch(launch.batch_id, agent.node, launch.tasks)
         batch.agent_id, batch.executor_id = agent.agent_id, agent.executor_id
         batch.cpus, batch.fresh, batch.launched_s = launch.demand.cpus, fresh, desk.sink.now()
         desk.batches.add(batch)
     return tasks
-
-
-def _row(work: Work, task: int, attempt: int) -> list[Any]:
-    makes = list(work.makes(task))
-    return [task, attempt, work.command(task), work.file(task), *([makes] if makes else [])]
 
 
 def _of_one_context(desk: Desk, work: Work, launch: Launch) -> tuple[Launch, Mapping[str, object]]:
@@ -97,12 +98,12 @@ def _of_one_context(desk: Desk, work: Work, launch: Launch) -> tuple[Launch, Map
     return launch, first
 
 
-def _fitting(rows: Sequence[Sequence[Any]], inputs: Mapping[int, Sequence[str]]) -> int:
+def _fitting(rows: Sequence[Sequence[Any]], *named: Mapping[int, Sequence[str]]) -> int:
     """Return how many commands a batch may have: one at least."""
     size = 0
-    for count, (_, _, command, file, *more) in enumerate(rows):
-        paths = [*inputs.get(count, ()), *(path for makes in more for path in makes)]
-        size += len(command) + len(file or "") + sum(map(len, paths))
+    for count, (_, _, *texts) in enumerate(rows):
+        size += sum(len(text or "") for text in texts)
+        size += sum(len(name) for names in named for name in names.get(count, ()))
         if size > BATCH_CHARACTERS and count:
             return count
     return len(rows)

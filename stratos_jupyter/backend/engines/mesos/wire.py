@@ -142,10 +142,10 @@ def batch_data(
     context: Mapping[str, object],
     launch: Launch,
     rows: Sequence[Sequence[object]],
-    inputs: Mapping[int, Sequence[str]] | None = None,
+    named: Mapping[str, Mapping[int, Sequence[str]]] | None = None,
 ) -> bytes:
-    """Return what an executor needs to know of a batch; `inputs` as `limits_of` says."""
-    limits = {**limits_of(launch.demand), **({"inputs": inputs} if inputs else {})}
+    """Return what an executor needs to know of a batch; `named` are files by row, as `limits_of` says."""
+    limits = {**limits_of(launch.demand), **{kind: rows for kind, rows in (named or {}).items() if rows}}
     batch = [launch.batch_id, launch.expected_s, rows, limits or None]
     return _squeeze({"version": VERSION, "context": context, "batch": batch})
 
