@@ -551,6 +551,8 @@ def test_a_specs_record_has_no_values_of_the_environment() -> None:
     record = json.dumps(spec.to_record())
     assert "secret" not in record
     again = JobSpec.from_record(json.loads(record))
+    older = {name: value for name, value in json.loads(record).items() if name != "linger_s"}
+    assert JobSpec.from_record(older) == again
     assert again.env == (("A", None), ("B", None))
     assert again.columns == spec.columns
     assert again.output is OutputMode.NONE
@@ -561,11 +563,17 @@ def test_a_specs_record_has_no_values_of_the_environment() -> None:
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     spec = JobSpec(
-        "a/b", threads=0, mem_mib=-1, timeout_s=0, output=OutputMode.DISK, columns=(("x", "date"), ("x", "int"))
+        "a/b",
+        threads=0,
+        mem_mib=-1,
+        timeout_s=0,
+        linger_s=-1,
+        output=OutputMode.DISK,
+        columns=(("x", "date"), ("x", "int")),
     )
     with pytest.raises(SpecError) as caught:
         spec.check()
-    for part in ("job name", "threads", "mem", "timeout", "--log-dir", "dtype 'date'", "'x' is named twice"):
+    for part in ("job name", "threads", "mem", "timeout", "linger", "--log-dir", "dtype 'date'", "'x' is named twice"):
         assert part in str(caught.value)
 
 

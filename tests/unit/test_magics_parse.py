@@ -140,7 +140,8 @@ def test_every_option_reaches_the_spec(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = spec_of(
         "glob data/* --job demo --into df --threads 1.5 --mem 2G --disk 512 --role astro --where rack=3 "
         "--where gpu=a=b --priority -2 --parse tsv --columns n:int,vel_disp:float,name --output disk --log-dir logs "
-        "--timeout 10m --cwd /tmp --env TOKEN --env A=b=c --env EMPTY= --hdfs nn1:9870;nn2:9870 --wait --dry-run"
+        "--timeout 10m --linger 1m --cwd /tmp --env TOKEN --env A=b=c --env EMPTY= --hdfs nn1:9870;nn2:9870 --wait "
+        "--dry-run"
     )
     assert spec == JobSpec(
         job_id="demo",
@@ -155,6 +156,7 @@ def test_every_option_reaches_the_spec(monkeypatch: pytest.MonkeyPatch) -> None:
         output=OutputMode.DISK,
         log_directory="logs",
         timeout_s=600,
+        linger_s=60,
         cwd="/tmp",
         env=(("TOKEN", None), ("A", "b=c"), ("EMPTY", "")),
         hdfs="nn1:9870;nn2:9870",
@@ -189,16 +191,16 @@ def test_no_options_mean_the_defaults() -> None:
 def test_everything_wrong_is_said_at_once() -> None:
     _, wrong = job_spec(
         read(
-            "glob a --into 2x --threads two --mem lots --disk -1 --timeout soon --priority 1.5 --output disc "
-            "--where rack --columns n:int,:x --retries -1 --retry-on spawn --retry-delay x --halt 0 --max-tasks 0 "
+            "glob a --into 2x --threads two --mem lots --disk -1 --timeout soon --linger x --priority 1.5 --output "
+            "disc --where rack --columns n:int,:x --retries -1 --retry-on spawn --retry-delay x --halt 0 --max-tasks 0 "
             "--rate 0 --delay y --locality-wait w --update-interval z"
         ),
         settings.current(),
     )
     assert [text.partition(":")[0] for text in wrong] == [
         "--into", "--timeout", "--mem", "--retries", "--retry-on", "--retry-delay", "--halt", "--max-tasks", "--rate",
-        "--delay", "--locality-wait", "--threads", "--disk", "--output", "--priority", "--where", "--columns",
-        "--update-interval",
+        "--delay", "--locality-wait", "--threads", "--disk", "--output", "--linger", "--priority", "--where",
+        "--columns", "--update-interval",
     ]  # fmt: skip
     assert any("did you mean disk?" in text for text in wrong)
 
