@@ -275,7 +275,8 @@ class Reader(Quotes):
     def _end_command(self, command: Command) -> Command:
         """End a simple command, and return the next."""
         if command.redirects:
-            self.stray.append((self._at, "nothing follows < or >"))
+            glued = "; <[ ]> marks an input only as a word of its own, with blanks around it" if self.unmarked else ""
+            self.stray.append((self._at, f"nothing follows < or >{glued}"))
         self.refused += command.refusals(False)
         return Command()
 
