@@ -111,7 +111,7 @@ def test_the_same_file_by_another_name_and_of_a_later_call_is_the_same_file() ->
     assert "tasks 0 and 7" in said
 
 
-@pytest.mark.parametrize("values", [[""], ["hdfs:/x"], ["/"]])
+@pytest.mark.parametrize("values", [["''"], ["hdfs:/x"], ["/"]])
 def test_a_value_that_makes_no_file_of_a_name_is_refused(values: list[str]) -> None:
     (said,) = promise(["%c%"], template_commands("prog %v%", {"v": values, "c": values}), "/w", 4, {})
     assert said.startswith("--makes: task 4 would make ")
