@@ -407,8 +407,10 @@ class StratosMagics(Magics):
             raise args.made.error("--resume goes on with a job: name it with --job")
         if args.into and not args.dry_run:
             import_module(".results", __package__)
-        job, tally = resume(self._session(), spec, commands, parser=parser, dry_run=args.dry_run)
-        print(*[tally, *tally.says, *([] if job is not None else ["nothing was started"])], sep="\n")
+        session = self._session()
+        job, tally = resume(session, spec, commands, parser=parser, dry_run=args.dry_run)
+        said = [] if job is not None else [*session.resolve(session.check(spec), commands)[1], "nothing was started"]
+        print(tally, *map(printable, [*tally.says, *said]), sep="\n")
         if job is not None:
             self._follow(args, job)
 

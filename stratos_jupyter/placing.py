@@ -94,7 +94,8 @@ class Placing:
         """Raise StorageError where inputs are on an HDFS that cannot be, as of an unknown alias; asks nothing."""
         if self.seeks(spec, commands, spec.cwd):
             tasks = range(min(len(commands), CHECKED))
-            if any(self._is_on_hdfs(spec, name, spec.cwd) for task in tasks for name in commands.inputs(task)):
+            names = (name for task in tasks for name in (*commands.inputs(task), *_patterns(commands, task)))
+            if any(self._is_on_hdfs(spec, name, spec.cwd) for name in names):
                 self.files(spec).connect()
 
     def here(self, spec: JobSpec, names: Sequence[str], cwd: str) -> list[str]:
@@ -155,6 +156,11 @@ class Placing:
             known, self._known = self._known, {}
         for _, placer in known.values():
             placer.close()
+
+
+def _patterns(commands: Commands, index: int) -> list[str]:
+    """Return the patterns in the marks of a command, whose files have not been looked for yet."""
+    return [word.pattern for mark in commands.marks(index) for word in mark.words if word.pattern]
 
 
 class _Inputs(Sequence[tuple[str, ...]]):

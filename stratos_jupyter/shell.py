@@ -116,7 +116,6 @@ class Reader(Quotes):
         self.unfinished: list[tuple[int, str]] = []
         self.stray: list[tuple[int, str]] = []
         self.waiting: list[tuple[int, str]] = []
-        self._depth = 0  # brackets around what is read
         self._heredocs: list[tuple[str, bool, int]] = []  # delimiter, whether tabs are stripped, offset; not yet read
         self._mark_end = -1  # where the ]> of the present mark stands
 
@@ -236,7 +235,7 @@ class Reader(Quotes):
         return False
 
     def _nested(self, *, loose: bool = False) -> None:
-        self._depth += 1
+        self._deeper()
         self._commands(")", loose=loose)
         self._depth -= 1
 
@@ -275,6 +274,9 @@ class Reader(Quotes):
 
     def _end_command(self, command: Command) -> Command:
         """End a simple command, and return the next."""
+        if command.redirects:
+            glued = "; <[ ]> marks an input only as a word of its own, with blanks around it" if self.unmarked else ""
+            self.stray.append((self._at, f"nothing follows < or >{glued}"))
         self.refused += command.refusals(False)
         return Command()
 

@@ -12,6 +12,9 @@ from .shell_words import Command
 
 PLACEHOLDER: Final = "%f%"
 
+#: how many brackets may stand in one another
+DEEPEST: Final = 100
+
 #: parameters whose name is one character: what follows is not part of it
 _SPECIAL: Final = frozenset("$?!#@*-0123456789")
 _NAME_BEFORE: Final = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -41,6 +44,7 @@ class Quotes:
         self._at = 0
         self._forbidden: list[str] = []  # why nothing may stand here, the innermost last
         self._substitutions = 0
+        self._depth = 0  # brackets around what is read
 
     @abstractmethod
     def _nested(self) -> None:
@@ -224,8 +228,15 @@ class Quotes:
                     return
         raise self._error(opened, "a backtick is not closed")
 
+    def _deeper(self) -> None:
+        """Say that a bracket opens, of which no more than `DEEPEST` may be open."""
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise self._error(self._at, f"more than {DEEPEST} brackets are open")
+
     def _brace(self, in_double: bool) -> None:
         opened = self._at
+        self._deeper()
         self._at += 2
         self._forbidden.append("in ${...}")
         while self._at < len(self.text):
@@ -234,6 +245,7 @@ class Quotes:
                 self._take(Place.BARE, False)
             elif char == "}":
                 self._at += 1
+                self._depth -= 1
                 self._forbidden.pop()
                 return
             elif char == "\\":

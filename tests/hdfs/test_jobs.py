@@ -207,7 +207,7 @@ def test_an_alias_that_does_not_exist_stops_no_job_on_plain_paths(session: Sessi
     assert [job.job_id for job in session.jobs()] == ["plain"]
 
 
-@pytest.mark.parametrize("named", ["<[/dfs/x]>", "<[hdfs:/x]>"])
+@pytest.mark.parametrize("named", ["<[/dfs/x]>", "<[hdfs:/x]>", "<[hdfs:/x/*]>"])
 def test_an_alias_that_does_not_exist_starts_nothing_that_reads_there(session: Session, run: Run, named: str) -> None:
     with pytest.raises(StorageError, match="there is no alias 'nobody'"):
         run("explicit --hdfs nobody", f"echo a\necho {named}")

@@ -118,17 +118,26 @@ def test_a_mark_that_is_no_input_is_said_once_with_the_cure(
         ("<[https://h/f]>", "https://h/f (neither on this machine nor on HDFS (hdfs:/...))"),
         ("<[$HOME/x]>", "$HOME/x (what $HOME holds is known to the task alone; write the name itself)"),
         ("'<[b two.dat]>'", "in quotes, though there is such a file: b two.dat; write <['b two.dat']>"),
-        ("--in=<[a.dat]>", "no mark, but a redirection to the shell: <[a.dat]>; a mark is a word of its own"),
+        ("--in=<[a.dat]> x", "no mark, but a redirection to the shell: <[a.dat]>; a mark is a word of its own"),
     ):
         run(f"%%stratos explicit --job said --wait\n: {mark} || true\n: {mark} || true")
-        notices = sessions.current().job("said").view.notices
-        assert len(notices) == 1, (mark, notices)
-        assert said in notices[0]
+        job = sessions.current().job("said")
+        until(lambda job=job: job.view.notices)
+        assert len(job.view.notices) == 1, (mark, job.view.notices)
+        assert said in job.view.notices[0]
         capsys.readouterr()
         run("%stratos status said")
         assert said in capsys.readouterr().out
         run(f"%%stratos explicit --job said --dry-run\n: {mark}")
         assert said in capsys.readouterr().out
+
+
+def test_a_mark_that_breaks_its_command_is_refused_with_the_cure(run: Run, files: list[str]) -> None:
+    for cell in ("explicit --wait\nprog --in=<[a.dat]>", "glob *.dat --wait\nprog %f% --in=<[%f%]>"):
+        with pytest.raises(
+            SpecError, match=r"nothing follows < or >; <\[ \]> marks an input only as a word of its own"
+        ):
+            run(f"%%stratos {cell}")
 
 
 def test_a_processor_says_it_too(session: sessions.Session, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -78,7 +78,7 @@ def test_brackets_mark_the_file_that_the_shell_reads(marked: str, path: str) -> 
     assert glob_commands(f"cat {marked} %f%", ["f"]).inputs(0) == ("f", path)
 
 
-@pytest.mark.parametrize("text", ["grep -c '<[0-9]>' f", "sed 's/<[a-z]>//' f", "cat <[0-9]>out", "p --in=<[f]>"])
+@pytest.mark.parametrize("text", ["grep -c '<[0-9]>' f", "sed 's/<[a-z]>//' f", "cat <[0-9]>out", "p --in=<[f]> x"])
 def test_what_is_no_mark_is_left_byte_for_byte(text: str) -> None:
     for commands in (
         explicit_commands([text]),

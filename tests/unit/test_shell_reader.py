@@ -188,6 +188,8 @@ def test_a_quoted_star_is_none() -> None:
         (")", ") without its ("),
         ("| wc", "nothing stands before |"),
         ("&& wc", "nothing stands before &&"),
+        ("prog >", "nothing follows < or >"),
+        ("prog 2> && ls", "nothing follows < or >"),
     ],
 )
 def test_what_is_no_complete_command_says_why(text: str, why: str) -> None:
@@ -247,6 +249,14 @@ def test_bash_agrees_on_what_is_complete(text: str) -> None:
 )
 def test_the_first_line_says_what_reads_a_text(text: str, shell: str, name: str) -> None:
     assert shell_of(text, shell) == name
+
+
+@pytest.mark.parametrize("text", ["echo $(" * 5000, "( " * 5000, '"${x:-' * 5000, "echo `" * 5001, "{ " * 50_000])
+def test_a_text_without_end_is_refused_in_time(text: str) -> None:
+    assert why_incomplete(text)
+    assert marks_of("<[" * 50_000) == []
+    with pytest.raises(SpecError, match="of the command"):
+        Reader("echo " + "$(" * 101).read()
 
 
 def test_some_shells_are_known() -> None:
