@@ -263,6 +263,17 @@ def test_a_directory_that_holds_too_much_has_a_time(tmp_path: Path) -> None:
     assert not same(first, seen.look(*case)[0])
 
 
+def test_a_directory_that_many_commands_read_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mesh").mkdir()
+    (tmp_path / "mesh" / "points").write_text("1")
+    listed = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (listed.append(path), scandir(path))[1])
+    keys = look_at_inputs(explicit_commands(["a <[mesh]>", "b <[mesh]>", "c <[mesh/points]> <[mesh]>"]), str(tmp_path))
+    assert len(listed) == 1
+    assert keys.here[0] == keys.here[1] == seen.look(["mesh"], os.fsencode(tmp_path))[0]
+
+
 def test_a_time_in_the_future_is_told_once(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).touch()
@@ -281,7 +292,7 @@ def test_where_looking_takes_long_several_look(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(keys_module, "SLOW_S", 0.0)
     threads = set()
     monkeypatch.setattr(
-        keys_module, "look", lambda names, cwd: (threads.add(threading.current_thread().name), seen.look(names, cwd))[1]
+        keys_module, "look", lambda *args: (threads.add(threading.current_thread().name), seen.look(*args))[1]
     )
     assert look_at_inputs(commands, str(tmp_path)).here == alone
     assert len(threads) > 1
