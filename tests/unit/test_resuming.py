@@ -22,7 +22,8 @@ from stratos_jupyter.backend.storage.files import Found, OnHdfs
 from stratos_jupyter.commands import chosen, commands_from_record, explicit_commands, glob_commands, template_commands
 from stratos_jupyter.job import CHANGES
 from stratos_jupyter.keys import NOTHING, Looked, Seen, env_key, known_of_old, look_at_inputs, same
-from stratos_jupyter.resuming import FIXED, RULES, TAKEN, Known, Plan, Tally, Wanted, _known, _Run, _Work, _work, plan
+from stratos_jupyter.resuming import Known, Plan, Tally, Wanted, _known, _Run, _Work, _work, plan
+from stratos_jupyter.run_options import FIXED, RULES, TAKEN
 from stratos_jupyter.spec import JobSpec
 from stratos_jupyter.workload import KEY, Keys, Surroundings, Workload
 

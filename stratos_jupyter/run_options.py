@@ -1,0 +1,105 @@
+"""What of a run's options may be another when its cell is run again: what tasks do may not, how they are run may."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .backend.core.rules import Cause, Halt, Rules
+from .errors import SpecError
+from .sites import is_local
+from .spec import JobSpec
+
+#: what cannot change within a run, since it is what the tasks do, or where, and what the user calls it
+FIXED: Final = {
+    "master": "the engine",
+    "role": "--role",
+    "where": "--where",
+    "output": "--output",
+    "log_directory": "--log-dir",
+    "monitor": "--monitor",
+    "monitor_source": "the monitor's source",
+    "relauncher": "--relauncher",
+    "fetch": "--fetch",
+    "shell": "--shell",
+}
+#: what is the cell's from now on, of the spec (see `job.CHANGES`) and of its rules: what it is called, and its unit
+TAKEN: Final = {
+    "threads": ("--threads", ""),
+    "mem_mib": ("--mem", "M"),
+    "disk_mib": ("--disk", "M"),
+    "gpus": ("--gpus", ""),
+    "timeout_s": ("--timeout", "s"),
+    "priority": ("--priority", ""),
+    "output_limit": ("output_limit", "B"),
+    "update_interval_s": ("--update-interval", "s"),
+}
+RULES: Final = {
+    "mem_most_mib": ("--mem up to", "M"),
+    "timeout_share": ("--timeout by the median", ""),
+    "retries": ("--retries", ""),
+    "retry_on": ("--retry-on", ""),
+    "retry_delay_s": ("--retry-delay", "s"),
+    "halt": ("--halt", ""),
+    "max_tasks": ("--max-tasks", ""),
+    "rate_per_s": ("--rate", "/s"),
+    "delay_s": ("--delay", "s"),
+    "locality_wait_s": ("--locality-wait", "s"),
+}
+
+
+def refuse_others(old: JobSpec, rules: Rules, new: JobSpec) -> list[str]:
+    """Refuse to go on with a run whose tasks would do something else.
+
+    Parameters
+    ----------
+    old : JobSpec
+        Of the run.
+    rules : Rules
+        Of the run, as they are now.
+    new : JobSpec
+        Of the cell.
+
+    Returns
+    -------
+    list of str
+        Which options are others from now on, a line each kind.
+
+    Raises
+    ------
+    SpecError
+        Names what cannot change, and the cure.
+    """
+    bad = [
+        f"{name} is {_shown(now)}, and was {_shown(was)}"
+        for what, name in FIXED.items()
+        if (now := getattr(new, what, None)) != (was := getattr(old, what, None))
+        and not (what == "master" and is_local(new.master) and is_local(old.master))
+    ]
+    if bad:
+        raise SpecError(
+            f"{'; '.join(bad)}: that cannot change within one run of {new.job_id}. Leave it as it was, or leave "
+            "--resume out to run all anew"
+        )
+    both = [(TAKEN, new, old), (RULES, new.rules, rules)]
+    pairs = [(*how, getattr(now, what), getattr(was, what)) for of, now, was in both for what, how in of.items()]
+    changed = [f"{name} {_shown(now, unit)} (was {_shown(was, unit)})" for name, unit, now, was in pairs if now != was]
+    says = [f"from now on {', '.join(changed)}"] if changed else []
+    if new.master != old.master:
+        says.append(f"the engine stays {old.master}, where the run began (the cell has {new.master})")
+    return says
+
+
+def _shown(value: object, unit: str = "") -> str:
+    match value:
+        case None | "" | 0 | ():
+            return "not set"
+        case float() | int():
+            return f"{value:g}{unit}"
+        case Halt():
+            return f"{value.share:.0%}" if value.share else f"{value.count:,}"
+        case tuple():
+            return ",".join(_shown(one) for one in value)
+        case Cause():
+            return str(value.reason) if value.code is None else f"{value.reason} {value.code}"
+        case _:
+            return repr(str(value))
