@@ -9,6 +9,8 @@ from .errors import SpecError
 from .sites import is_local
 from .spec import JobSpec
 
+#: characters of a value that a message shows
+SHOWN: Final = 60
 #: what cannot change within a run, since it is what the tasks do, or where, and what the user calls it
 FIXED: Final = {
     "master": "the engine",
@@ -100,6 +102,7 @@ def _shown(value: object, unit: str = "") -> str:
         case tuple():
             return ",".join(_shown(one) for one in value)
         case Cause():
-            return str(value.reason) if value.code is None else f"{value.reason} {value.code}"
+            return str(value.reason) if value.code is None else f"{value.reason}:{value.code}"
         case _:
-            return repr(str(value))
+            text = str(value)
+            return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
