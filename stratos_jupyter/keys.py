@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from .backend.executor.seen import CONTENT, DEVICE, INODE, OWNER, STATUS, key_of, look
+from .backend.executor.seen import CONTENT, DEVICE, INODE, OWNER, STATUS, Tree, key_of, look
 from .backend.storage.files import Found, OnHdfs
 from .backend.store.home import secret_of
 from .commands import Commands
@@ -96,18 +96,21 @@ def look_at_inputs(commands: Commands, cwd: str, on_hdfs: OnHdfs | None = None) 
     """
     elsewhere = {} if on_hdfs is None else on_hdfs.files
     folder = os.fsencode(cwd)
+    trees: dict[bytes, Tree] = {}  # a directory that many commands read is looked at once
 
     def one(index: int) -> tuple[str, float]:
         names = commands.inputs(index)
-        return look([name for name in names if name not in elsewhere] if elsewhere else names, folder)
+        return look([name for name in names if name not in elsewhere] if elsewhere else names, folder, trees)
 
-    found: list[tuple[str, float]] = []
+    total = len(commands)
     begun_s = time.monotonic()
-    while len(found) < len(commands):
-        found.append(one(len(found)))
-        if len(found) == TRIED and time.monotonic() - begun_s > TRIED * SLOW_S:
-            with ThreadPoolExecutor(THREADS) as pool:
-                found += pool.map(one, range(TRIED, len(commands)), chunksize=64)
+    found = [one(index) for index in range(min(TRIED, total))]
+    rest = range(len(found), total)
+    if time.monotonic() - begun_s > len(found) * SLOW_S and rest:
+        with ThreadPoolExecutor(THREADS) as pool:
+            found += pool.map(one, rest, chunksize=64)
+    else:
+        found += [one(index) for index in rest]
     now_s = time.time()
     ahead = [index for index, (_, newest_s) in enumerate(found) if newest_s > now_s + AHEAD_S]
     text = ""

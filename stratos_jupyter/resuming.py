@@ -26,7 +26,7 @@ that is another one. No clock is asked: keys are compared for being the same (`k
    date, and that is said.
 
 `plan` is pure; `resume` finds the run, and does what the plan says in one transaction. Options that say how tasks are
-run, as ``--mem``, are those of the cell from then on; others cannot change within a run (`FIXED`).
+run, as ``--mem``, are those of the cell from then on; others cannot change within a run (`run_options`).
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeAlias
 
-from .backend.core.rules import Cause, Halt, Rules
+from .backend.core.rules import Rules
 from .backend.core.states import TaskState
 from .backend.store.home import newest_run
 from .backend.store.journal import open_whole
 from .backend.store.lease import Holder, holder_of
 from .commands import Commands, chosen
-from .errors import EngineError, JobNotFound, SpecError
+from .errors import EngineError, JobNotFound
 from .job import Job
 from .keys import Seen, env_key, known_of_old
 from .parsing import Parser
 from .recorded import read_run
 from .remaking import lost_products
+from .run_options import refuse_others
 from .session import Session, restore_calls
-from .sites import is_local
 from .spec import JobSpec
 from .workload import Surroundings, Workload
 
@@ -59,47 +59,6 @@ Identity: TypeAlias = tuple[str, str | None, str]
 
 #: why a run is held while it is compared
 COMPARING: Final = "held: it is compared with its cell"
-
-#: what cannot change within a run, since it is what the tasks do, or where, and what the user calls it
-FIXED: Final = {
-    "master": "the engine",
-    "role": "--role",
-    "where": "--where",
-    "output": "--output",
-    "log_directory": "--log-dir",
-    "monitor": "--monitor",
-    "monitor_source": "the monitor's source",
-    "relauncher": "--relauncher",
-    "fetch": "--fetch",
-    "shell": "--shell",
-}
-#: what is the cell's from now on, of the spec (see `job.CHANGES`) and of its rules: what it is called, and its unit
-TAKEN: Final = {
-    "threads": ("--threads", ""),
-    "mem_mib": ("--mem", "M"),
-    "disk_mib": ("--disk", "M"),
-    "gpus": ("--gpus", ""),
-    "timeout_s": ("--timeout", "s"),
-    "linger_s": ("--linger", "s"),
-    "makes": ("--makes", ""),
-    "fail_on": ("--fail-on", ""),
-    "priority": ("--priority", ""),
-    "output_limit": ("output_limit", "B"),
-    "update_interval_s": ("--update-interval", "s"),
-}
-RULES: Final = {
-    "mem_most_mib": ("--mem up to", "M"),
-    "timeout_share": ("--timeout by the median", ""),
-    "retries": ("--retries", ""),
-    "retry_on": ("--retry-on", ""),
-    "ok_exit": ("--ok-exit", ""),
-    "retry_delay_s": ("--retry-delay", "s"),
-    "halt": ("--halt", ""),
-    "max_tasks": ("--max-tasks", ""),
-    "rate_per_s": ("--rate", "/s"),
-    "delay_s": ("--delay", "s"),
-    "locality_wait_s": ("--locality-wait", "s"),
-}
 
 
 class Wanted(NamedTuple):
@@ -157,6 +116,8 @@ class Plan:
         Tasks that have not ended, and whose inputs are others than when they were submitted.
     worked : list of int
         Tasks that are up to date, and have changed their inputs.
+    old : list of int
+        Tasks of version 0.1.0 that are replaced: it may be they that have changed their inputs.
     """
 
     new: list[int] = field(default_factory=list)
@@ -168,6 +129,7 @@ class Plan:
     blind: list[int] = field(default_factory=list)
     moved: list[int] = field(default_factory=list)
     worked: list[int] = field(default_factory=list)
+    old: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +188,7 @@ def plan(cell: Sequence[Wanted], env: str, known: Iterable[Known]) -> Plan:
             count = min(len(places_left), len(tasks_left))
             found.changed += places_left[:count]
             found.replaced += [task.task for task in tasks_left[:count]]
+            found.old += [task.task for task in tasks_left[:count] if task.old]
             found.gone += [task.task for task in tasks_left[count:]]
             found.new += places_left[count:]
         else:
@@ -376,8 +339,13 @@ def _work(run: _Run, found: Plan, lost: Callable[[int], bool] = lambda task: Fal
 def _says(run: _Run, found: Plan) -> Iterator[str]:
     if found.blind:
         yield (
-            f"what the inputs of {_tasks(found.blind)} were is not on record: they count as unchanged. To run them all "
+            f"{_tasks(found.blind)}: what the input was is not on record, and it counts as unchanged. To run all tasks "
             "anew, leave --resume out"
+        )
+    if found.old:
+        yield (
+            f"{_tasks(found.old)}: run by version 0.1.0, which did not record what tasks leave. Where they work in "
+            "place, that is what has changed"
         )
     moving = [task for task in found.moved if run.state(task) in (TaskState.RUNNING, TaskState.UNREACHABLE)]
     if moving:
@@ -448,7 +416,7 @@ def resume(
         return (None if dry_run else session.submit(spec, commands, parser=parser, keys=looked.keys(env))), tally
     if dry_run:
         run = _peek(session, spec.job_id) if job is None else _run_of(job)
-        taken = _refuse_others(run, spec)
+        taken = refuse_others(run.spec, run.rules, spec)
         work = _compare(run, spec, cell, env)
         return None, replace(work.tally, says=(*taken, *ahead, *work.tally.says))
     attached = job is None
@@ -456,7 +424,7 @@ def resume(
         job = session.attach(spec.job_id, hold=COMPARING, make_parser=lambda _: parser)
     try:
         run = _run_of(job)
-        taken = _refuse_others(run, spec)
+        taken = refuse_others(run.spec, run.rules, spec)
         work = _compare(run, spec, cell, env)
         _surround(job, around)
         job.now_is(spec, parser)
@@ -513,48 +481,3 @@ def _surround(job: Job, around: Surroundings) -> None:
         changed = changed or old.env != around.env
         job.commands.surround(call, replace(around, cwd=old.cwd))
     job.edition += changed
-
-
-def _refuse_others(run: _Run, new: JobSpec) -> list[str]:
-    """Refuse to go on with a run whose tasks would do something else; say which options are others from now on.
-
-    Raises
-    ------
-    SpecError
-        Names what cannot change, and the cure.
-    """
-    old = run.spec
-    bad = [
-        f"{name} is {_shown(now)}, and was {_shown(was)}"
-        for what, name in FIXED.items()
-        if (now := getattr(new, what, None)) != (was := getattr(old, what, None))
-        and not (what == "master" and is_local(new.master) and is_local(old.master))
-    ]
-    if bad:
-        raise SpecError(
-            f"{'; '.join(bad)}: that cannot change within one run of {new.job_id}. Leave it as it was, or leave "
-            "--resume out to run all anew"
-        )
-    both = [(TAKEN, new, old), (RULES, new.rules, run.rules)]
-    pairs = [(*how, getattr(now, what), getattr(was, what)) for of, now, was in both for what, how in of.items()]
-    changed = [f"{name} {_shown(now, unit)} (was {_shown(was, unit)})" for name, unit, now, was in pairs if now != was]
-    says = [f"from now on {', '.join(changed)}"] if changed else []
-    if new.master != old.master:
-        says.append(f"the engine stays {old.master}, where the run began (the cell has {new.master})")
-    return says
-
-
-def _shown(value: object, unit: str = "") -> str:
-    match value:
-        case None | "" | 0 | ():
-            return "not set"
-        case float() | int():
-            return f"{value:g}{unit}"
-        case Halt():
-            return f"{value.share:.0%}" if value.share else f"{value.count:,}"
-        case tuple():
-            return ",".join(_shown(one) for one in value)
-        case Cause():
-            return str(value.reason) if value.code is None else f"{value.reason} {value.code}"
-        case _:
-            return repr(str(value))

@@ -301,10 +301,13 @@ def test_a_run_of_0_1_0_is_gone_on_with(
     said = capsys.readouterr().out.splitlines()
     if keys:
         assert "+1 new, 1 changed, 3 done" in said
+        assert any(
+            line.startswith("task 2: run by version 0.1.0, which did not record what tasks leave") for line in said
+        )
         assert ran() == ["c", "e"]
     else:
         assert "+1 new, 0 changed, 4 done" in said
-        assert any(line.startswith("what the inputs of 4 tasks, as 0 were is not on record") for line in said)
+        assert any(line.startswith("4 tasks, as 0: what the input was is not on record") for line in said)
         assert ran() == ["e"]
     write("e", "E")
     assert again() == "+0 new, 1 changed, 4 done"

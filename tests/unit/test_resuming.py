@@ -15,15 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stratos_jupyter import keys as keys_module
-from stratos_jupyter.backend.core.rules import Rules
-from stratos_jupyter.backend.core.states import TaskState
+from stratos_jupyter.backend.core.rules import Cause, Halt, Rules
+from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.executor import seen
 from stratos_jupyter.backend.storage.files import Found, OnHdfs
 from stratos_jupyter.commands import chosen, commands_from_record, explicit_commands, glob_commands, template_commands
+from stratos_jupyter.errors import SpecError
 from stratos_jupyter.job import CHANGES
 from stratos_jupyter.keys import NOTHING, Looked, Seen, env_key, known_of_old, look_at_inputs, same
-from stratos_jupyter.resuming import FIXED, RULES, TAKEN, Known, Plan, Tally, Wanted, _known, _Run, _Work, _work, plan
-from stratos_jupyter.spec import JobSpec
+from stratos_jupyter.resuming import Known, Plan, Tally, Wanted, _known, _Run, _Work, _work, plan
+from stratos_jupyter.run_options import FIXED, RULES, TAKEN, refuse_others
+from stratos_jupyter.spec import JobSpec, OutputMode
 from stratos_jupyter.workload import KEY, Keys, Surroundings, Workload
 
 
@@ -263,6 +265,17 @@ def test_a_directory_that_holds_too_much_has_a_time(tmp_path: Path) -> None:
     assert not same(first, seen.look(*case)[0])
 
 
+def test_a_directory_that_many_commands_read_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mesh").mkdir()
+    (tmp_path / "mesh" / "points").write_text("1")
+    listed = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (listed.append(path), scandir(path))[1])
+    keys = look_at_inputs(explicit_commands(["a <[mesh]>", "b <[mesh]>", "c <[mesh/points]> <[mesh]>"]), str(tmp_path))
+    assert len(listed) == 1
+    assert keys.here[0] == keys.here[1] == seen.look(["mesh"], os.fsencode(tmp_path))[0]
+
+
 def test_a_time_in_the_future_is_told_once(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).touch()
@@ -281,7 +294,7 @@ def test_where_looking_takes_long_several_look(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(keys_module, "SLOW_S", 0.0)
     threads = set()
     monkeypatch.setattr(
-        keys_module, "look", lambda names, cwd: (threads.add(threading.current_thread().name), seen.look(names, cwd))[1]
+        keys_module, "look", lambda *args: (threads.add(threading.current_thread().name), seen.look(*args))[1]
     )
     assert look_at_inputs(commands, str(tmp_path)).here == alone
     assert len(threads) > 1
@@ -334,6 +347,30 @@ def test_variables_have_a_key_that_depends_on_a_secret(tmp_path: Path) -> None:
     assert env_key(tmp_path / "one", JobSpec("a"), env) == ""
     assert (tmp_path / "one" / "secret").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["secret"]
+
+
+def test_a_refusal_names_all_and_is_short() -> None:
+    old = JobSpec("demo", output=OutputMode.NONE, monitor_source="def watch():\n" + "    pass\n" * 1000)
+    with pytest.raises(SpecError) as caught:
+        refuse_others(old, Rules(), JobSpec("demo", role="physics"))
+    said = str(caught.value)
+    assert said.startswith(
+        "--role is 'physics', and was '*'; --output is 'scheduler', and was 'none'; the monitor's source"
+    )
+    assert said.endswith("Leave it as it was, or leave --resume out to run all anew")
+    assert len(said) < 400
+
+
+def test_what_has_changed_is_said_as_it_is_typed() -> None:
+    rules = Rules(halt=Halt(3, 0.1), retry_on=(Cause(Reason.EXIT, 1), Cause(Reason.MEMORY)))
+    assert refuse_others(JobSpec(), Rules(), JobSpec(mem_mib=2048, timeout_s=60, rules=rules)) == [
+        "from now on --mem 2048M (was not set), --timeout 60s (was not set), --retry-on exit:1,memory (was not set), "
+        "--halt 10% (was not set)"
+    ]
+    assert refuse_others(JobSpec(), Rules(), JobSpec(master="local[2]")) == [
+        "the engine stays local, where the run began (the cell has local[2])"
+    ]
+    assert refuse_others(JobSpec(), Rules(), JobSpec()) == []
 
 
 def test_keys_stay_with_their_commands() -> None:

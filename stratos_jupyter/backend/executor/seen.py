@@ -14,13 +14,13 @@ out. Of a directory that is not looked into, since it holds too much, the own ti
 """
 
 import os
-from base64 import b64encode
+from binascii import b2a_base64
 from collections import deque
 from hashlib import sha256
 from itertools import islice
 from stat import S_ISDIR, S_ISLNK
 from struct import pack
-from typing import Deque, Iterator, List, Optional, Sequence, Tuple
+from typing import Deque, Dict, Iterator, List, Optional, Sequence, Tuple
 
 #: Characters of a key, and bytes of its parts.
 KEY = 32
@@ -28,11 +28,13 @@ CONTENT, DEVICE, STATUS, INODE, OWNER = slice(0, 12), slice(12, 14), slice(14, 1
 # Numbers of several files are mixed into one, and brought down to the bytes that there are by a prime each.
 _MIX, _ROOM, _SHORT, _LONG = 1000003, (1 << 64) - 1, 65521, 4294967291
 
+#: What is in a directory: a digest of names, sizes and times, and what there is of status, inode and owner.
+Tree = Tuple[bytes, int, int, int]
 #: Entries of a directory that are looked at.
 MOST = 1000
 
 
-def look(names: Sequence[str], cwd: bytes) -> Tuple[str, float]:
+def look(names: Sequence[str], cwd: bytes, trees: Optional[Dict[bytes, Tree]] = None) -> Tuple[str, float]:
     """Look at files and directories.
 
     Parameters
@@ -41,6 +43,8 @@ def look(names: Sequence[str], cwd: bytes) -> Tuple[str, float]:
         As the command has them.
     cwd : bytes
         Where relative ones start; where that is not known, it is empty, and they are absent.
+    trees : dict, optional
+        What has just been found in directories, by path: for several commands that read the same ones.
 
     Returns
     -------
@@ -50,8 +54,7 @@ def look(names: Sequence[str], cwd: bytes) -> Tuple[str, float]:
         When the last of them was changed, in seconds since the epoch, by the clock of their file system.
     """
     parts: List[bytes] = []
-    found: List[os.stat_result] = []
-    device = 0
+    device = status = inode = owner = 0
     newest_s = 0.0
     for text in names:
         name = text.encode("utf-8", "surrogateescape")  # whatever the locale of this process says
@@ -59,42 +62,53 @@ def look(names: Sequence[str], cwd: bytes) -> Tuple[str, float]:
         if path[:1] != b"/":
             path = cwd + b"/" + path if cwd else b""
         try:
-            status = os.stat(path)
+            one = os.stat(path)
         except (OSError, ValueError):
             parts.append(name + b"\0-")
             continue
-        device = device * _MIX + status.st_dev & _ROOM
-        newest_s = max(newest_s, status.st_mtime)
-        if S_ISDIR(status.st_mode):
-            below = sha256()
-            for part, one in _tree(path, status):
-                below.update(part + b"\0\0")
-                if one is not None:
-                    found.append(one)
-            parts.append(b"%b\0/%b" % (name, below.hexdigest().encode("ascii")))
+        newest_s = max(newest_s, one.st_mtime)
+        if S_ISDIR(one.st_mode):
+            tree = None if trees is None else trees.get(path)
+            if tree is None:
+                tree = _tree(path, one)
+                if trees is not None:
+                    trees[path] = tree
+            below, changed, number, mode = tree
+            parts.append(b"%b\0/%b" % (name, below))
         else:
-            parts.append(b"%b\0%d\0%d" % (name, status.st_size, status.st_mtime_ns))
-            found.append(status)
-    return _made(parts, device, found), newest_s
+            parts.append(b"%b\0%d\0%d" % (name, one.st_size, one.st_mtime_ns))
+            changed, number, mode = one.st_ctime_ns, one.st_ino, _owner(one)
+        device = device * _MIX + one.st_dev & _ROOM
+        status = status * _MIX + changed & _ROOM
+        inode = inode * _MIX + number & _ROOM
+        owner = owner * _MIX + mode & _ROOM
+    return key_of(parts, device, status, inode, owner), newest_s
 
 
-def _made(parts: Sequence[bytes], device: int, found: Sequence[os.stat_result]) -> str:
-    status = inode = owner = 0
-    for one in found:
-        status = status * _MIX + one.st_ctime_ns & _ROOM
-        inode = inode * _MIX + one.st_ino & _ROOM
-        owner = owner * _MIX + one.st_mode + _MIX * (one.st_uid + _MIX * (one.st_gid + _MIX * one.st_nlink)) & _ROOM
-    return key_of(parts, device, status, inode, owner)
+def _owner(one: os.stat_result) -> int:
+    return one.st_mode + _MIX * (one.st_uid + _MIX * (one.st_gid + _MIX * one.st_nlink))
 
 
 def key_of(parts: Sequence[bytes], device: int, status: int, inode: int, owner: int) -> str:
     """Return the key of what has been found."""
     data = sha256(b"\0\0".join(parts)).digest()[CONTENT]
     data += pack(">HIIH", device % _SHORT, status % _LONG, inode % _LONG, owner % _SHORT)
-    return b64encode(data).decode("ascii")
+    return b2a_base64(data)[:-1].decode("ascii")
 
 
-def _tree(folder: bytes, status: os.stat_result) -> Iterator[Tuple[bytes, Optional[os.stat_result]]]:
+def _tree(folder: bytes, status: os.stat_result) -> Tree:
+    content = sha256()
+    changed = number = mode = 0
+    for part, one in _entries(folder, status):
+        content.update(part + b"\0\0")
+        if one is not None:
+            changed = changed * _MIX + one.st_ctime_ns & _ROOM
+            number = number * _MIX + one.st_ino & _ROOM
+            mode = mode * _MIX + _owner(one) & _ROOM
+    return content.hexdigest().encode("ascii"), changed, number, mode
+
+
+def _entries(folder: bytes, status: os.stat_result) -> Iterator[Tuple[bytes, Optional[os.stat_result]]]:
     """Yield what there is to say of each entry below a directory, and of a file its status.
 
     Links to directories aren't followed. The status of a directory says nothing: whatever comes and goes in it for a

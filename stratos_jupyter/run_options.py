@@ -1,0 +1,121 @@
+"""What of a run's options may be another when its cell is run again: what tasks do may not, how they are run may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from .backend.core.rules import Cause, Halt, Rules
+from .errors import SpecError
+from .rule_values import codes_text, fail_on_text
+from .sites import is_local
+from .spec import JobSpec
+
+#: characters of a value that a message shows
+SHOWN: Final = 60
+#: what cannot change within a run, since it is what the tasks do, or where, and what the user calls it
+FIXED: Final = {
+    "master": "the engine",
+    "role": "--role",
+    "where": "--where",
+    "output": "--output",
+    "log_directory": "--log-dir",
+    "monitor": "--monitor",
+    "monitor_source": "the monitor's source",
+    "relauncher": "--relauncher",
+    "fetch": "--fetch",
+    "shell": "--shell",
+}
+#: what is the cell's from now on, of the spec (see `job.CHANGES`) and of its rules: what it is called, and its unit
+TAKEN: Final = {
+    "threads": ("--threads", ""),
+    "mem_mib": ("--mem", "M"),
+    "disk_mib": ("--disk", "M"),
+    "gpus": ("--gpus", ""),
+    "timeout_s": ("--timeout", "s"),
+    "linger_s": ("--linger", "s"),
+    "makes": ("--makes", ""),
+    "fail_on": ("--fail-on", ""),
+    "priority": ("--priority", ""),
+    "output_limit": ("output_limit", "B"),
+    "update_interval_s": ("--update-interval", "s"),
+}
+RULES: Final = {
+    "mem_most_mib": ("--mem up to", "M"),
+    "timeout_share": ("--timeout by the median", ""),
+    "retries": ("--retries", ""),
+    "retry_on": ("--retry-on", ""),
+    "ok_exit": ("--ok-exit", ""),
+    "retry_delay_s": ("--retry-delay", "s"),
+    "halt": ("--halt", ""),
+    "max_tasks": ("--max-tasks", ""),
+    "rate_per_s": ("--rate", "/s"),
+    "delay_s": ("--delay", "s"),
+    "locality_wait_s": ("--locality-wait", "s"),
+}
+#: those that are written as a user types them
+_TEXTS: Final[dict[str, Callable[[Any], str]]] = {"ok_exit": codes_text, "fail_on": fail_on_text}
+
+
+def refuse_others(old: JobSpec, rules: Rules, new: JobSpec) -> list[str]:
+    """Refuse to go on with a run whose tasks would do something else.
+
+    Parameters
+    ----------
+    old : JobSpec
+        Of the run.
+    rules : Rules
+        Of the run, as they are now.
+    new : JobSpec
+        Of the cell.
+
+    Returns
+    -------
+    list of str
+        Which options are others from now on, a line each kind.
+
+    Raises
+    ------
+    SpecError
+        Names what cannot change, and the cure.
+    """
+    bad = [
+        f"{name} is {_shown(now)}, and was {_shown(was)}"
+        for what, name in FIXED.items()
+        if (now := getattr(new, what, None)) != (was := getattr(old, what, None))
+        and not (what == "master" and is_local(new.master) and is_local(old.master))
+    ]
+    if bad:
+        raise SpecError(
+            f"{'; '.join(bad)}: that cannot change within one run of {new.job_id}. Leave it as it was, or leave "
+            "--resume out to run all anew"
+        )
+    both = [(TAKEN, new, old), (RULES, new.rules, rules)]
+    changed = []
+    for of, now, was in both:
+        for what, (name, unit) in of.items():
+            values = getattr(now, what), getattr(was, what)
+            if values[0] != values[1]:
+                shown = [_TEXTS[what](value) if what in _TEXTS else _shown(value, unit) for value in values]
+                changed.append(f"{name} {shown[0] or 'not set'} (was {shown[1] or 'not set'})")
+    says = [f"from now on {', '.join(changed)}"] if changed else []
+    if new.master != old.master:
+        says.append(f"the engine stays {old.master}, where the run began (the cell has {new.master})")
+    return says
+
+
+def _shown(value: object, unit: str = "") -> str:
+    match value:
+        case None | "" | 0 | ():
+            return "not set"
+        case float() | int():
+            return f"{value:g}{unit}"
+        case Halt():
+            return f"{value.share:.0%}" if value.share else f"{value.count:,}"
+        case tuple():
+            return ",".join(_shown(one) for one in value)
+        case Cause():
+            return str(value.reason) if value.code is None else f"{value.reason}:{value.code}"
+        case _:
+            text = str(value)
+            return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}...")
