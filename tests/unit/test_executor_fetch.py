@@ -159,6 +159,15 @@ def test_a_command_that_exits_with_that_code_is_not_lost(client: Client, web: st
     assert (record.reason, record.code) == ("exit", 75)
 
 
+def test_no_exit_code_that_the_user_calls_success_is_that_of_a_file_that_was_not_copied(
+    client: Client, web: str
+) -> None:
+    record = client.wait(start(client, "echo never", "gone", web, ok_exit=[[0, 100]]))
+    assert (record.reason, record.code, record.stdout) == ("output", 74, None)
+    assert record.note == "stratos: cannot fetch hdfs://nn:8020/a/gone: does not exist: \u2603"
+    assert client.wait(start(client, "exit 74", "whole", web, ok_exit=[[0, 100]])).reason == "exit"
+
+
 def test_another_replica_goes_on_where_one_broke_off(client: Client, web: str) -> None:
     WebHdfs.asked.clear()
     record = client.wait(start(client, 'sha256sum < "$STRATOS_FILE"', "replicas", web))

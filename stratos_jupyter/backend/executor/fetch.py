@@ -188,10 +188,11 @@ def fetch(name, path, copy):
 def leave(code, name, why):
     text = raw("stratos: cannot fetch {}: {}\\n".format(name, why))
     os.write(2, text)
-    if code == asked["lost"]:
+    try:
         with open(raw(asked["why"]), "wb") as note:
             note.write(text)
-    os._exit(code)
+    finally:
+        os._exit(code)
 
 for variable, name, path, folder in asked["copies"]:
     copy = os.path.join(raw(folder), raw(path.rsplit("/", 1)[1]))
@@ -288,14 +289,20 @@ def remove_copy(task: Task) -> None:
 
 
 def judge_fetch(task: Task, status: Any) -> None:
-    """See to it that a task whose download the cluster has failed is lost, which spends no retry."""
-    failed = status is not None and os.WIFEXITED(status) and os.WEXITSTATUS(status) == CLUSTER_FAILED
-    if not task.copy or task.reason or not failed:
+    """See to it that a download that failed is no success, and that the cluster's failure loses the attempt."""
+    if not task.copy or task.reason or status is None or not os.WIFEXITED(status):
+        return
+    code = os.WEXITSTATUS(status)
+    if code not in (NOT_FETCHED, CLUSTER_FAILED):
         return
     try:
         with open(encode(_why(task)), "rb") as file:
             text = file.read(_TOLD).decode("utf-8", "replace")
     except OSError:
         return  # it is the command that has exited so
-    task.reason = "lost"
-    task.note = text.strip()
+    if code == CLUSTER_FAILED:
+        task.reason = "lost"
+        task.note = text.strip()
+    elif task.batch.context.success.says("exit", code):  # the command's codes are not those of what comes before it
+        task.reason = "output"
+        task.note = text.strip()
