@@ -257,7 +257,7 @@ def test_neighbours_go_on_while_one_waits(client: Client) -> None:
     pid_in(client.folder / "pid")
     client.batch(["(sleep 0.01 &); echo $0"] * 50, slot=1, first=10)
     client.batch([f"{daemon('up', 'quiet')}; cat up"], slot=2, first=200)
-    assert [client.wait(task).stdout for task in (10, 59)] == ["sh\n"] * 2
+    assert [client.wait(task).stdout for task in (10, 59)] == ["bash\n"] * 2
     assert client.wait(200).note.startswith("1 process that it left behind was ended")
     assert not (client.folder / "ran").exists()
     client.kill(0)
@@ -617,7 +617,8 @@ def test_task_that_ends_by_itself_leaves_nothing(limited: Client, way: str) -> N
 @pytest.mark.parametrize("way", WAYS)
 def test_end_of_waiting_leaves_nothing(limited: Client, way: str) -> None:
     """What stays in the session is waited for, and ended when the time is over; what has left it isn't."""
-    (record,) = limited.run(leave(limited, way), limits=LIMITS, linger_s=0.3, grace_s=0.1)
+    # By sh: when bash ends, it ends jobs of its own that are stopped.
+    (record,) = limited.run(leave(limited, way), limits=LIMITS, linger_s=0.3, grace_s=0.1, shell=["sh"])
     assert record.code == 0
     assert record.reason == ("timeout" if way in STAY else "exit")
     until(lambda: none_left(limited), what="nothing left")

@@ -241,7 +241,7 @@ def test_executor_that_cannot_come_back_from_a_group_goes_on(fenced: Client) -> 
 
 def test_child_that_the_kernel_ends(fenced: Client) -> None:
     """That is the task's failure, whatever the script around it makes of it."""
-    bad, good, fine = fenced.run(f"{PYTHON} hog.py; exit 3", f"{PYTHON} hog.py; exit 0", "echo fine", limits=MEM)
+    bad, good, fine = fenced.run(f"{PYTHON} hog.py || exit 3", f"{PYTHON} hog.py || exit 0", "echo fine", limits=MEM)
     note = "used all of its 64 MiB; ask for more with --mem"
     assert (bad.reason, bad.code, bad.note) == ("memory", 3, note)
     assert (good.reason, good.code, good.note) == ("memory", 0, "one of its processes was killed: " + note)
