@@ -345,9 +345,9 @@ def test_keys_stay_with_their_commands() -> None:
     assert (none.env, none.of(0)) == ("", ("", "", ""))
     assert (first, keys.env, keys.of(1)) == (1, "e", ("2" * 32, "3" * 32, ""))
     assert (workload.key(0), workload.key(2)) == ("", "2" * 32)
-    assert workload.record(0, "/w") == {"kind": "explicit", "commands": ["a"]}
+    assert workload.record(0, "/w") == {"kind": "explicit", "commands": ["a"], "marks": "words"}
     assert workload.record(1, "/w") == {
-        "kind": "explicit", "commands": ["b", "c"],
+        "kind": "explicit", "commands": ["b", "c"], "marks": "words",
         "cwd": "/x", "env": "e", "here": "1" * 32 + "2" * 32, "there": "3" * 64,
     }  # fmt: skip
 
