@@ -173,10 +173,11 @@ def test_a_namenode_that_is_started_again_is_waited_for(breakable_hdfs: Hdfs, fo
         hdfs.kill("namenode")
         job.resume()
         until(lambda: job.view[TaskState.RUNNING] and copies(job))
-        until(lambda: "stratos: waiting for hdfs:" in job.log(0).stderr, 30, "a word of what it waits for")
+        until(lambda: "stratos: waiting for hdfs:" in job.log(0).note, 30, "a word of what it waits for")
         hdfs.start_namenode()
         assert job.wait(120)
         assert job.df.stdout.tolist() == ["1000\n"] * 4
+        assert job.df.stderr.tolist() == [""] * 4
         assert job.df.attempt.tolist() == [1] * 4
 
 

@@ -29,7 +29,7 @@ NOT_FETCHED = 74
 CLUSTER_FAILED = 75
 #: How long a server may take to be connected to, or to send more, in seconds.
 PATIENCE_S = 30
-#: A wait that is longer is told on standard error, in seconds.
+#: A wait that is longer is told, in seconds: in a file beside the copy, for standard error is the command's.
 QUIET_S = 5.0
 #: The most that is told of a failure.
 _TOLD = 2000
@@ -181,18 +181,22 @@ def fetch(name, path, copy):
                 raise OSError(why)
             if not told and now > until - asked["wait_s"] + asked["quiet_s"]:
                 told = True
-                os.write(2, raw("stratos: waiting for {}: {}\\n".format(name, why)))
+                say("stratos: waiting for {}: {}".format(name, why))
             time.sleep(min(pause, until - now))
             pause = min(2 * pause + 0.1, 5.0)
 
-def leave(code, name, why):
-    text = raw("stratos: cannot fetch {}: {}\\n".format(name, why))
-    os.write(2, text)
+def say(text):
     try:
         with open(raw(asked["why"]), "wb") as note:
-            note.write(text)
-    finally:
-        os._exit(code)
+            note.write(raw(text))
+    except OSError:
+        pass
+
+def leave(code, name, why):
+    text = "stratos: cannot fetch {}: {}".format(name, why)
+    os.write(2, raw(text) + b"\\n")
+    say(text)
+    os._exit(code)
 
 for variable, name, path, folder in asked["copies"]:
     copy = os.path.join(raw(folder), raw(path.rsplit("/", 1)[1]))
@@ -205,6 +209,10 @@ for variable, name, path, folder in asked["copies"]:
         own = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG, errno.EACCES)
         leave(asked["failed"] if own else asked["lost"], name, error.strerror if own else error)
     os.environb[raw(variable)] = copy
+try:
+    os.unlink(raw(asked["why"]))
+except OSError:
+    pass
 if not asked["locale"]:
     os.environb.pop(b"LC_CTYPE", None)
 for number in (signal.SIGPIPE, getattr(signal, "SIGXFSZ", signal.SIGPIPE)):
@@ -288,6 +296,17 @@ def remove_copy(task: Task) -> None:
             os.unlink(encode(_why(task)))
 
 
+def fetch_note(task: Task) -> str:
+    """Return what the download says that it waits for, or has failed for; "" when it is over."""
+    if not task.copy:
+        return ""
+    try:
+        with open(encode(_why(task)), "rb") as file:
+            return file.read(_TOLD).decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
 def judge_fetch(task: Task, status: Any) -> None:
     """See to it that a download that failed is no success, and that the cluster's failure loses the attempt."""
     if not task.copy or task.reason or status is None or not os.WIFEXITED(status):
@@ -295,14 +314,10 @@ def judge_fetch(task: Task, status: Any) -> None:
     code = os.WEXITSTATUS(status)
     if code not in (NOT_FETCHED, CLUSTER_FAILED):
         return
-    try:
-        with open(encode(_why(task)), "rb") as file:
-            text = file.read(_TOLD).decode("utf-8", "replace")
-    except OSError:
+    note = fetch_note(task)
+    if not note:
         return  # it is the command that has exited so
     if code == CLUSTER_FAILED:
-        task.reason = "lost"
-        task.note = text.strip()
+        task.reason, task.note = "lost", note
     elif task.batch.context.success.says("exit", code):  # the command's codes are not those of what comes before it
-        task.reason = "output"
-        task.note = text.strip()
+        task.reason, task.note = "output", note

@@ -22,6 +22,7 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 from .adopted import Adopted
 from .cgroup import Cgroups
 from .exits import Exits, Outcome
+from .fetch import fetch_note
 from .helpers import Helpers, one_line
 from .kill import Killer, send_group
 from .launch import Launcher
@@ -145,7 +146,8 @@ class Runner:
                 self._know(task)
                 self._read(task)
                 waiting = WAITING + background(task) if task.lingers else ""
-                note = joined(waiting, task.note, "" if task.watch is None else task.watch.notes.text())
+                notes = "" if task.watch is None else task.watch.notes.text()
+                note = joined(waiting, fetch_note(task), task.note, notes)
                 return {"stdout": task.out.tail(nbytes), "stderr": task.err.tail(nbytes), "note": note}
         return None
 
