@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -37,10 +38,8 @@ def write_notebook(folder: Path) -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, folder / "demo.ipynb")
-    (folder / "stdlib").mkdir()
-    for entry in Path(os.__file__).parent.iterdir():
-        if entry.name not in ("site-packages", "dist-packages"):
-            (folder / "stdlib" / entry.name).symlink_to(entry)
+    leave_out = shutil.ignore_patterns("site-packages", "dist-packages", "__pycache__")
+    shutil.copytree(Path(os.__file__).parent, folder / "stdlib", copy_function=os.symlink, ignore=leave_out)
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.backend.storage.local import expand_glob
+from stratos_jupyter.backend.storage.files import FileSystems
 from stratos_jupyter.commands import glob_commands
 from stratos_jupyter.resuming import resume
 from stratos_jupyter.session import Session
@@ -119,7 +119,7 @@ class Machine(RuleBasedStateMachine):
         (self.work / "fails").touch() if fails else (self.work / "fails").unlink(missing_ok=True)
         spec = JobSpec("demo", master="local[2]", cwd=str(self.work))
         body = IN_DIRECTORY if self.directories else IN_PLACE
-        commands = glob_commands(body, expand_glob("[abc]", str(self.work)))
+        commands = glob_commands(body, FileSystems().expand("[abc]", str(self.work)))
         if plain and not self.ran:
             job = self.session.submit(spec, commands)
         else:

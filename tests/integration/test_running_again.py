@@ -198,11 +198,12 @@ def test_that_it_goes_on_is_said(shell: InteractiveShell, again: Again, capsys: 
 
 
 KERNEL = """
+import os
 from stratos_jupyter.session import current
 from stratos_jupyter.commands import glob_commands
-from stratos_jupyter.backend.storage.local import expand_glob
+from stratos_jupyter.backend.storage.files import FileSystems
 from stratos_jupyter.spec import JobSpec
-job = current().submit(JobSpec("demo"), glob_commands({body!r}, expand_glob("*.dat")))
+job = current().submit(JobSpec("demo"), glob_commands({body!r}, FileSystems().expand("*.dat", os.getcwd())))
 print("submitted", flush=True)
 job.wait(60)
 """
