@@ -101,7 +101,7 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
     drawLinks(answer);
     drawAttempts(answer);
     note.hidden = !answer.note;
-    say(note, answer.note ? `Monitor: ${short(answer.note)}` : "");
+    say(note, answer.note ? `So far: ${short(answer.note)}` : "");
     for (const [name, stream] of Object.entries(streams)) drawStream(name, stream, answer);
     follow();
   }
