@@ -102,7 +102,7 @@ def test_names_that_are_no_text_and_files_of_this_folder(
         job.glob_batch("ls -d %f%", "*")  # a relative pattern: nodes have another folder
         found = sorted(job.get_results())
     assert found == sorted(f"{tmp_path}/{name}\n".encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-                           for name in [*names, "stratos"])  # fmt: skip
+                           for name in names)  # fmt: skip
 
 
 # --- what the cluster sees ---

@@ -271,7 +271,9 @@ def test_what_may_not_be_read_is_said(data: Path) -> None:
         "try: FileSystems().expand('d/sub/*', sys.argv[1])\n"
         "except StorageError as error: print(error)\n"
     )
-    for folder in (*data.parents[:2], data):
+    for folder in (data, *data.parents):
+        if str(folder) == tempfile.gettempdir():
+            break
         folder.chmod(0o755)
     (data / "d/sub").chmod(0)
     (data / "case_1").chmod(0)
