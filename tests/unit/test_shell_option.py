@@ -23,6 +23,7 @@ from stratos_jupyter.values import parse_shell
         ("/opt/tools/bin/zsh +x", ("/opt/tools/bin/zsh", "+x")),
         ("bash --norc --login", ("bash", "--norc", "--login")),
         (" sh ", ("sh",)),
+        ("zsh -D -o no_clobber", ("zsh", "-D", "-o", "no_clobber")),
     ],
 )
 def test_shells_with_their_options(text: str, words: tuple[str, ...]) -> None:
@@ -38,6 +39,15 @@ def test_shells_with_their_options(text: str, words: tuple[str, ...]) -> None:
         ("bash -c", "leave -c and -s out"),
         ("bash -ec", "leave -c and -s out"),
         ("bash script.sh", "'script.sh' is no option"),
+        ("bash -n", "with -n no command would be run"),
+        ("sh -en", "with -en no command would be run"),
+        ("bash -D", "with -D no command would be run"),
+        ("bash --version", "with --version no command would be run"),
+        ("bash --pretty-print", "no command would be run"),
+        ("bash -e -o noexec", "with noexec no command would be run"),
+        ("zsh -o NO_EXEC", "with NO_EXEC no command would be run"),
+        ("zsh --no-exec", "no command would be run"),
+        ("bash -e --", "with -- no command would be run"),
         ("bash -o", "needs a name"),
         ("bash 'a", "No closing quotation"),
         ("bash -e; rm x", "is no shell that is known|is no option"),
