@@ -380,6 +380,25 @@ def test_interpreters_are_found_on_the_path_too(client: Client) -> None:
     assert client.run("#!python3\nprint('found')")[0].stdout == "found\n"
 
 
+def test_relative_paths_begin_at_the_working_directory_of_the_command(client: Client) -> None:
+    """The executor's own is elsewhere: / has a folder bin with a bash of its own."""
+    for name in ("mine", "bin/other"):
+        path = client.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('#!/bin/sh\necho "$0"; tail -n +2 "$1"\n')
+        path.chmod(0o755)
+    client.context(env={"PATH": "bin:/usr/bin::/bin"})
+    commands = ["#!./mine\nthe body", "#!mine\nthe body", "#!other\nthe body", "echo a; [[ a == a ]]", "other mine"]
+    client.batch(commands)
+    outputs = [str(client.wait(number).stdout).splitlines() for number in range(len(commands))]
+    assert [output[-1] for output in outputs] == [*["the body"] * 3, "a", 'echo "$0"; tail -n +2 "$1"']
+
+
+def test_a_folder_is_no_interpreter(client: Client) -> None:
+    (record,) = client.run("#!/usr\necho x")
+    assert "the first line names /usr, which this node cannot execute" in record.note
+
+
 def test_no_other_line_names_an_interpreter(client: Client) -> None:
     assert client.run("\n#!/no/such\necho a", "# x\n#!/no/such\necho b")[1].stdout == "b\n"
 

@@ -77,7 +77,7 @@ class Shell:
     cwd : str
         Their working directory.
     search : list of bytes
-        The folders of their search path.
+        The folders of their search path, absolute.
     """
 
     def __init__(self, words: Sequence[str], env: Dict[str, str], cwd: str, search: List[bytes]) -> None:
@@ -98,7 +98,8 @@ class Shell:
         quiet = not any(_READ_BY_SHELLS.match(name) for name in env)
         # Other options (-l, -x, -v, -r) make the shell do something before the command, or to it.
         plain = all(word in (b"-e", b"-u", b"-eu", b"-ue", b"-o", b"-euo", b"pipefail") for word in encoded[1:])
-        self._direct = quiet and plain and kind in (b"bash", b"dash") and all(path[:1] == b"/" for path in search)
+        absolute = all(folder[:1] == "/" for folder in env.get("PATH", "/").split(":"))
+        self._direct = quiet and plain and kind in (b"bash", b"dash") and absolute
         self._search = search
 
     def ways(self, command: bytes) -> Way:
@@ -150,9 +151,14 @@ def find_program(name: bytes, search: Iterable[bytes]) -> Optional[bytes]:
         return name
     for folder in search:
         path = folder + b"/" + name
-        if os.access(path, os.X_OK) and os.path.isfile(path):
+        if may_execute(path):
             return path
     return None
+
+
+def may_execute(path: bytes) -> bool:
+    """Say whether a path is a file that may be executed."""
+    return os.access(path, os.X_OK) and os.path.isfile(path)
 
 
 def _is_alike(command: bytes) -> bool:

@@ -5,6 +5,7 @@ slot. A task is one command from its start to its record. Text is encoded as UTF
 the locale of this process says (under ``python -I`` and Python 3.6 it may well be ASCII).
 """
 
+import os
 from collections import deque
 from typing import Any, Deque, Dict, List, Optional, Set, Tuple, Type
 
@@ -89,10 +90,12 @@ class Context:
             env["STRATOS_THREADS"] = threads
             # OpenMP takes a fraction for nothing at all, and starts as many threads as there are cores.
             env.setdefault("OMP_NUM_THREADS", str(max(1, int(float(threads)))))
-            #: The search path of commands.
-            self.search: List[bytes] = [encode(folder) for folder in env.get("PATH", DEFAULT_PATH).split(":")]
             cwd = str(fields["cwd"])
             self.cwd: bytes = encode(cwd)
+            #: The search path of commands; what is relative there, or empty, is below their working directory.
+            self.search: List[bytes] = [
+                os.path.join(self.cwd, encode(folder)) for folder in env.get("PATH", DEFAULT_PATH).split(":")
+            ]
             #: What executes commands; it sets what a shell would set in the environment.
             self.shell = Shell([str(word) for word in fields.get("shell") or USUAL], env, cwd, self.search)
             self.env: List[bytes] = [encode(name) + b"=" + encode(value) for name, value in env.items()]
@@ -245,7 +248,7 @@ class Task:
     known = False
     #: Its leader has exited; perhaps not reaped yet, so that its process group can be no other one.
     exited = False
-    #: ... with exit code 0.
+    #: ... with an exit code that means success (success.py).
     well = False
     #: Its leader has exited, and background processes of its session are waited for (linger.py).
     lingers = False
