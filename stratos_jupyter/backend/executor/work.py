@@ -260,14 +260,16 @@ class Task:
     left: Tuple[str, ...] = ()
     #: What wait4 said, where it had to be asked early.
     status: Optional[Tuple[int, Any]] = None
-    #: What adopted processes of its session have used: processor time, and the most memory that one of them had.
+    #: What adopted processes of its session have used: processor time, page faults, and the most memory of one of them.
     used_s = 0.0
+    used_faults = 0
     used_rss = 0
-    #: Of what it has in use, what others share: it isn't counted (limits.py).
-    shared_bytes = 0.0
-    #: What it had in use, in bytes, and when.
+    #: What its own pages are too much, as some are shared, less its shared memory, which isn't among them (limits.py).
+    surplus_bytes = 0.0
+    #: Its own pages, and when; the most that one process had of others (of files, and shared memory).
     used_bytes = 0
     used_at = 0.0
+    mapped_bytes = 0
     #: The most memory that was seen of one of its processes, in KiB (sizes.py).
     seen_kib = 0
     #: While it is being ended: when KILL follows TERM, when to look again, how long to wait then (kill.py).
@@ -307,6 +309,7 @@ class Task:
     def add_usage(self, usage: Any) -> None:
         """Count what a process of it has used that another one than its leader started."""
         self.used_s += usage.ru_utime + usage.ru_stime
+        self.used_faults += usage.ru_minflt
         self.used_rss = max(self.used_rss, usage.ru_maxrss)
 
     def look(self) -> str:
