@@ -124,6 +124,8 @@ def no_bash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
         "cat 'two words.dat' | wc -l",
         'gsnap -nt 01111 "$STRATOS_FILE" >> "${HOME}/log"',
         "echo a\necho b",
+        "find . -type f | grep -v time > out; export LC_ALL=C OMP_NUM_THREADS=1; sort out",
+        'cd "$STRATOS_SANDBOX"; if test -s a; then cp a .; else exit 3; fi',
     ],
 )
 def test_without_bash_plain_text_is_run_by_sh(no_bash: Shell, command: str) -> None:
@@ -138,6 +140,8 @@ def test_without_bash_plain_text_is_run_by_sh(no_bash: Shell, command: str) -> N
         "[[ a = b ]]", "((i++))", "a=(1 2)", "cat <(ls)", "cat <<< a", "a |& b", "f() { :; }", "echo ${f/a/b}", "ls *",
         r"echo 'a\nb'", 'echo "$(date)"', "sleep 1 &", "local x", "declare -A a", "time ls", "read -r x", "echo `ls`",
         "echo $UID", "ulimit -v 5", "select x in a", "prog >| out", "pushd /tmp", "set -o pipefail", "x=~/a b",
+        ". ./env.sh", "a && . ./env.sh", "eval a", "export", "export A=$B", "A+=1", "echo $_", "times;", "cd $A",
+        "cd a b", "if true; then source a; fi", "A=1 command -v a", "umask 077; hash|cat",
     ],
 )  # fmt: skip
 def test_without_bash_what_may_need_it_is_refused(no_bash: Shell, command: str) -> None:

@@ -53,11 +53,18 @@ _ALIKE = re.compile(
     rb"""(?:[A-Za-z0-9_@%+=:,./\- \t\n;|<>]|&&|\d>&\d|\$[A-Za-z_]\w*|\$\{[A-Za-z_]\w*\}"""
     rb"""|'[^'\\]*'|"(?:[^"\\`$]|\$[A-Za-z_]\w*|\$\{[A-Za-z_]\w*\})*")*\Z"""
 )
+#: ... whose commands are programs, or of the shell's own those that every shell has alike, ...
+_SHARED_WORDS = """
+: break cd continue do done echo elif else exec exit export false fi for if in pwd test then true umask unset until while
+"""
 #: ... without what bash alone knows, or knows otherwise.
 _BASH_ONLY = re.compile(
-    rb"""<<|<>|>\||==|;;|\b(?:S?RANDOM|SECONDS|EPOCH\w+|E?UID|\w+TYPE|HOSTNAME|DIRSTACK|GROUPS|FUNCNAME|PIPESTATUS|BASH\w*)\b"""
-    rb"""|(?:\A|[\s;|&])(?:source|echo\s+-\S*|printf|declare|typeset|local|let|shopt|mapfile|readarray|pushd|popd|dirs|function"""
-    rb"""|select|time|coproc|caller|compgen|complete|enable|help|history|disown|type|read|trap|set|ulimit|kill|wait)(?:\s|\Z)"""
+    rb"""<<|<>|>\||==|;;|\+=|\b(?:S?RANDOM|SECONDS|EPOCH\w+|E?UID|\w+TYPE|HOSTNAME|DIRSTACK|GROUPS|FUNCNAME|PIPESTATUS|BASH\w*)\b"""
+    rb"""|\$\{?(?:_|IFS|LINENO|OPTIND|PS[0-9]|SHELLOPTS|SHLVL)\b"""
+    rb"""|(?:\A|[\n;|&]|\b(?:do|elif|else|if|then|until|while)\s)\s*(?:\w+=\S*[ \t]+)*"""
+    rb"""(?:echo\s+-|cd[ \t]+[^\s;|&]+[ \t]+[^\s;|&<>]|cd\b[^\n;|&"]*\$|export(?![ \t]+\w+=)|export\b[^\n;|&"]*\$|(?:"""
+    + b"|".join(re.escape(word) for word in sorted(_OF_THE_SHELL.difference(_SHARED_WORDS.encode("ascii").split())))
+    + rb""")(?![^\s;|&<>]))"""
 )
 
 
