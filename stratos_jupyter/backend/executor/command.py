@@ -55,7 +55,8 @@ _ALIKE = re.compile(
 )
 #: ... whose commands are programs, or of the shell's own those that every shell has alike, ...
 _SHARED_WORDS = """
-: break cd continue do done echo elif else exec exit export false fi for if in pwd test then true umask unset until while
+: break cd continue do done echo elif else exec exit export false fi for if in pwd test then true umask unset until
+while
 """
 #: ... without what bash alone knows, or knows otherwise.
 _BASH_ONLY = re.compile(
