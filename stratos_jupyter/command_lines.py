@@ -29,6 +29,7 @@ _SIMPLE: Final = re.compile(
     rf"\s*+(?!{_RESERVED})"
     r"""(?>[^\n'"\\`$#<>();&|{}\[!]++|'[^'\n]*+'|"[^"\\`$\n]*+"|\$\w++|[0-9]?>>?[ ]?[\w./]|<[ ]?[\w./]|2>&1)*+"""
 )
+_BLANK_BEFORE_SHEBANG: Final = re.compile(r"\s+(?=#!)")
 #: a word that no shell reserves; commands differ in such, most often
 _WORD: Final = re.compile(rf"(?<![\w$\-./])(?!{_RESERVED}|in(?![\w./\-]))[\w./][\w./\-]*")
 #: text in which quotes are closed, up to a comment
@@ -82,9 +83,33 @@ class Lines(NamedTuple):
         return [first + line.text for line in self.commands]
 
 
-def unix_text(text: str) -> str:
-    """Return a text whose lines end as Unix has it."""
+def unix_text(text: str, label: str = "") -> str:
+    """Return a text whose lines end as Unix has it, without the byte order mark that some editors begin it with.
+
+    Parameters
+    ----------
+    text : str
+        What a user has written.
+    label : str
+        What a message calls it, as ``command 3``.
+
+    Raises
+    ------
+    SpecError
+        It holds a NUL byte, which no program can be given.
+    """
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        where = f"{label}, line {line}" if label else f"line {line}"
+        raise SpecError(f"{where}: a NUL byte, which no program can be given; write the program's own \\0 instead")
+    text = text.removeprefix("\ufeff")
     return text.replace("\r\n", "\n").removesuffix("\r") if "\r" in text else text
+
+
+def script_text(text: str, label: str = "") -> str:
+    """Return what `unix_text` does, without what is blank before a first line ``#!``, which names the interpreter."""
+    text = unix_text(text, label)
+    return text[found.end() :] if (found := _BLANK_BEFORE_SHEBANG.match(text)) is not None else text
 
 
 def refuse_incomplete(commands: Iterable[tuple[str, str]], shell: str = "") -> None:

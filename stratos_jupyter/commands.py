@@ -24,7 +24,7 @@ from .command_kinds import (
     with_fetch,
     with_found,
 )
-from .command_lines import read_lines, refuse_incomplete, refuse_passing, unix_text, why_incomplete
+from .command_lines import read_lines, refuse_incomplete, refuse_passing, script_text, why_incomplete
 from .errors import SpecError
 from .marks import unmarked_anywhere
 from .parameters import rows_of
@@ -54,6 +54,8 @@ __all__ = [
 _PLAIN_VALUE: Final = re.compile(r"[\w./:=@%+,\-]+")
 #: how many rows a message names
 _SHOWN: Final = 3
+#: the first argument of a shell's script
+_ARGUMENT: Final = re.compile(r"\$\{?[!#]?[1@*]|\bshift\b|\bgetopts\b")
 _CURE: Final = "a value that is no shell text of its own goes through shlex.quote"
 
 
@@ -87,9 +89,10 @@ def glob_commands(text: str, files: Sequence[str], fetch: bool = False, shell: s
     Raises
     ------
     SpecError
-        There is no ``%f%``, one stands where no name can be quoted, or the text does not end.
+        There is no ``%f%``, and the text is no script that reads its argument; one stands where no name can be
+        quoted, or the text does not end.
     """
-    text = unix_text(text)
+    text = script_text(text)
     if stands(text, "c"):
         raise SpecError("%c% belongs to a template; in a glob %f% is the file's name")
     if "%f%%" in text:
@@ -106,9 +109,14 @@ def glob_commands(text: str, files: Sequence[str], fetch: bool = False, shell: s
         reader.read()
         _refuse_open(reader, shell_of(text, shell))
         template = template_of(reader)
-    if not template.count and "STRATOS_FILE" not in text:
+    if not template.count and "STRATOS_FILE" not in text and not _reads_arguments(text, bash):
         raise SpecError("the command names no file, so every task would do the same: write %f% where its name belongs")
     return GlobCommands(text, files, template, fetch, _name(shell))
+
+
+def _reads_arguments(text: str, bash: bool | None) -> bool:
+    """Say whether a text is a script that may find the file as its first argument: of a shell's that can be seen."""
+    return text.startswith("#!") and (bash is None or _ARGUMENT.search(text) is not None)
 
 
 def _verbatim(text: str, files: Sequence[str], fetch: bool, name: str) -> FileTemplate:
@@ -157,7 +165,7 @@ def template_commands(text: str, params: object, shell: str = "") -> TemplateCom
         There are no rows; a row has another number of values than there are places, and which; a value is missing or
         cannot stand in a command; a placeholder is unknown; the text does not end.
     """
-    text = unix_text(text)
+    text = script_text(text)
     names, rows = rows_of(params)
     if "f" not in names and "%f%" in text and stands(text, "f"):
         raise SpecError("%f% belongs to a glob; in a template %c% is the next value of a row, %name% a column's")
@@ -244,7 +252,7 @@ def explicit_commands(commands: Sequence[str], shell: str = "") -> ExplicitComma
         There is none; one is blank, no text or not complete; one has a placeholder.
     """
     made = plain_commands(commands, _name(shell))
-    made = replace(made, texts=tuple(unix_text(text) for text in made.texts))
+    made = replace(made, texts=tuple(script_text(text, f"command {index}") for index, text in enumerate(made.texts)))
     labelled = [(f"command {index}", text) for index, text in enumerate(made.texts)]
     refuse_incomplete(labelled, shell)
     refuse_passing(labelled)

@@ -544,6 +544,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
             bad.append(str(error))
     update_interval_s = read("update_interval", parse_duration_s, 10.0)
     timeout_s, timeout_share = read("timeout", parse_timeout, (None, None))
+    linger_s = read("linger", parse_linger, None)
     rules = Rules(
         retries=read("retries", parse_retries, 0),
         retry_on=read("retry_on", parse_retry_on, ()),
@@ -586,7 +587,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         output=output,
         log_directory=str(values["log_directory"]),
         timeout_s=timeout_s,
-        linger_s=read("linger", parse_linger, None),
+        linger_s=linger_s,
         priority=priority,
         hdfs=hdfs,
         fetch=fetch,

@@ -121,7 +121,10 @@ class LocalSite:
         if spec.where:
             asked = ", ".join(f"{name}={value}" for name, value in spec.where)
             bad.append(f"no node has {asked}: this machine has no attributes; leave --where out on a local engine")
-        if spec.shell != SHELL and shutil.which(spec.shell[0]) is None:
+        shell = spec.shell
+        if "/" in shell[0]:
+            shell = os.path.abspath(os.path.join(cwd, os.path.expanduser(shell[0]))), *shell[1:]
+        if shell != SHELL and shutil.which(shell[0]) is None:
             bad.append(f"--shell {shlex.join(spec.shell)}: this machine has no {spec.shell[0]}; install it, or choose "
                        "another, as bash or sh")  # fmt: skip
         if not os.path.isdir(cwd):
@@ -135,8 +138,8 @@ class LocalSite:
             except SpecError as error:
                 bad.append(str(error))
         monitor = spec.monitor if spec.monitor_source else programs["monitor"]
-        spec = replace(spec, cwd=cwd, log_directory=log_directory, monitor=monitor, relauncher=programs["relauncher"])
-        return spec, bad
+        spec = replace(spec, cwd=cwd, log_directory=log_directory, shell=shell)
+        return replace(spec, monitor=monitor, relauncher=programs["relauncher"]), bad
 
     def context(self, spec: JobSpec, run: int, folder: Path, around: Surroundings) -> Mapping[str, object]:
         """Return what an executor must know of a call."""

@@ -17,6 +17,10 @@ _SECONDS: Final = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 
 
 #: shells whose language file names can be quoted for
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "ksh", "ksh93", "mksh", "zsh"})
+#: options with which a shell ends well without having run anything, or takes its command elsewhere
+_IDLE: Final = re.compile(
+    r"-[A-Za-z]*n[A-Za-z]*|--|--(?:version|help|dump-(?:po-)?strings|pretty-print)|(?:--)?(?i:no[_-]?exec)"
+)
 
 
 def parse_shell(text: str) -> tuple[str, ...]:
@@ -37,6 +41,9 @@ def parse_shell(text: str) -> tuple[str, ...]:
             "line #!/usr/bin/env python3 in the cell has any other program run it"
         )
     takes_name = False
+    for word in words[1:]:
+        if _IDLE.fullmatch(word) or (word == "-D" and words[0].endswith("bash")):
+            raise SpecError(f"{text!r}: with {word} no command would be run; leave it out")
     for word in words[1:]:
         letters = word[1:] if re.fullmatch(r"[-+][A-Za-z]+", word) else ""
         if not takes_name and not letters and not word.startswith("--"):

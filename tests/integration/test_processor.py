@@ -178,6 +178,21 @@ def test_bad_arguments_are_refused_with_the_cure(arguments: dict[str, object], m
     assert not (state_home / "jobs").exists()
 
 
+def test_no_argument_that_is_nonsense_is_passed_over(state_home: Path) -> None:
+    names = [
+        *("threads_per_task", "mem_per_task", "disk_per_task", "gpus_per_task", "update_interval", "output", "timeout"),
+        *("linger", "retries", "retry_on", "retry_delay", "halt", "max_tasks", "rate", "delay", "locality_wait"),
+        *("priority", "shell", "ok_exit"),
+    ]
+    with pytest.raises(SpecError) as error:
+        Processor("local", **dict.fromkeys(names, "!"))
+    assert [name for name in names if f"{name}: " not in str(error.value)] == []
+    for name in names:
+        with pytest.raises(SpecError, match=f"^{name}: "):
+            Processor("local", **{name: "!"})
+    assert not (state_home / "jobs").exists()
+
+
 def test_an_engine_that_is_not_there_is_refused() -> None:
     with pytest.raises(EngineError, match=r"cannot reach a Mesos master"):
         Processor("mesos://127.0.0.1:9")

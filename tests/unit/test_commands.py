@@ -138,6 +138,50 @@ def test_a_glob_without_a_place_for_the_name_is_refused() -> None:
     assert glob_commands('wc -l "$STRATOS_FILE"', ["a"]).command(0) == 'wc -l "$STRATOS_FILE"'
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#!/usr/bin/env python3\nimport sys\nprint(sys.argv[1])",
+        "#!/usr/bin/awk -f\n{ print }",
+        '#!/bin/bash\nwc -l < "$1"',
+        '#!/bin/sh -eu\nfor f in "$@"; do wc -l "$f"; done',
+        "#!/bin/bash\nwc -l ${1?}",
+    ],
+)
+def test_a_script_has_the_file_as_its_argument_and_needs_no_place_for_it(text: str) -> None:
+    assert glob_commands(text, ["a b"]).command(0) == text
+
+
+def test_a_shell_script_that_looks_at_no_argument_is_refused() -> None:
+    with pytest.raises(SpecError, match="names no file"):
+        glob_commands("#!/bin/bash\nwc -l", ["a"])
+    with pytest.raises(SpecError, match="names no file"):
+        glob_commands('wc -l "$1"', ["a"])
+
+
+@pytest.mark.parametrize("before", ["\n", "\n\n  ", "\ufeff", "\r\n", "\ufeff\r\n\t"])
+def test_blanks_before_a_first_line_do_not_hide_the_interpreter(before: str) -> None:
+    text = "#!/usr/bin/env python3\nimport sys"
+    assert glob_commands(before + text, ["a"]).command(0) == text
+    assert template_commands(f"{before}{text} %c%", ["1"]).command(0) == f"{text} 1"
+    assert explicit_commands([before + text]).command(0) == text
+    assert explicit_lines(before + text).texts == (text,)
+
+
+def test_a_comment_before_it_does() -> None:
+    text = "# mine\n#!/usr/bin/env python3\necho %f%"
+    assert glob_commands(text, ["a"]).command(0) == text.replace("%f%", "'a'")
+
+
+def test_a_nul_byte_is_refused_before_anything_starts() -> None:
+    with pytest.raises(SpecError, match="line 2: a NUL byte"):
+        glob_commands("wc %f%\necho a\0b", ["a"])
+    with pytest.raises(SpecError, match="command 1, line 1: a NUL byte"):
+        explicit_commands(["true", "echo \0"])
+    with pytest.raises(SpecError, match="line 3: a NUL byte"):
+        explicit_lines("true\n\necho \0")
+
+
 def test_an_unknown_placeholder_is_refused_with_the_cure() -> None:
     with pytest.raises(SpecError, match=r'unknown placeholder %file%; known: %f%.*%f""ile%'):
         glob_commands("wc %file%", ["a"])

@@ -145,6 +145,23 @@ def test_background_of_a_failed_leader_has_the_grace_time(client: Client) -> Non
     gone(client)
 
 
+@pytest.mark.parametrize(("ending", "code"), [("exit 7", 7), ("kill -USR1 $$", 128 + signal.SIGUSR1)])
+def test_background_of_a_leader_with_another_exit_code_that_is_well_is_waited_for(
+    client: Client, ending: str, code: int
+) -> None:
+    os.mkfifo(client.folder / "gate")
+    (client.folder / "late").write_text("read x < gate; echo late > result\n")
+    client.context(ok_exit=[[0, 0], [7, 7], [138, 138]], grace_s=0.0)
+    client.batch([f"sh late & {ending}"])
+    client.wait_started(0)
+    until(lambda: client.tail(0)["note"].startswith("waiting for"), what="the task waiting")
+    (client.folder / "gate").write_text("")
+    record = client.wait(0)
+    assert (record.reason, record.code, record.note) == ("exit", code, "")
+    assert (client.folder / "result").read_text() == "late\n"
+    gone(client)
+
+
 def test_time_limit_does_not_hide_why_the_leader_failed(client: Client) -> None:
     (record,) = client.run("sleep 1000 & exit 3", timeout_s=0.2, grace_s=0.6)
     assert (record.reason, record.code, record.note) == ("exit", 3, "1 process that it left behind was ended: sleep")

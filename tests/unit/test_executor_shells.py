@@ -124,6 +124,8 @@ def no_bash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
         "cat 'two words.dat' | wc -l",
         'gsnap -nt 01111 "$STRATOS_FILE" >> "${HOME}/log"',
         "echo a\necho b",
+        "find . -type f | grep -v time > out; export LC_ALL=C OMP_NUM_THREADS=1; sort out",
+        'cd "$STRATOS_SANDBOX"; if test -s a; then cp a .; else exit 3; fi',
     ],
 )
 def test_without_bash_plain_text_is_run_by_sh(no_bash: Shell, command: str) -> None:
@@ -138,6 +140,8 @@ def test_without_bash_plain_text_is_run_by_sh(no_bash: Shell, command: str) -> N
         "[[ a = b ]]", "((i++))", "a=(1 2)", "cat <(ls)", "cat <<< a", "a |& b", "f() { :; }", "echo ${f/a/b}", "ls *",
         r"echo 'a\nb'", 'echo "$(date)"', "sleep 1 &", "local x", "declare -A a", "time ls", "read -r x", "echo `ls`",
         "echo $UID", "ulimit -v 5", "select x in a", "prog >| out", "pushd /tmp", "set -o pipefail", "x=~/a b",
+        ". ./env.sh", "a && . ./env.sh", "eval a", "export", "export A=$B", "A+=1", "echo $_", "times;", "cd $A",
+        "cd a b", "if true; then source a; fi", "A=1 command -v a", "umask 077; hash|cat",
     ],
 )  # fmt: skip
 def test_without_bash_what_may_need_it_is_refused(no_bash: Shell, command: str) -> None:
@@ -378,6 +382,25 @@ def test_an_interpreter_that_is_not_there_is_said(client: Client, line: str, sai
 
 def test_interpreters_are_found_on_the_path_too(client: Client) -> None:
     assert client.run("#!python3\nprint('found')")[0].stdout == "found\n"
+
+
+def test_relative_paths_begin_at_the_working_directory_of_the_command(client: Client) -> None:
+    """The executor's own is elsewhere: / has a folder bin with a bash of its own."""
+    for name in ("mine", "bin/other"):
+        path = client.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('#!/bin/sh\necho "$0"; tail -n +2 "$1"\n')
+        path.chmod(0o755)
+    client.context(env={"PATH": "bin:/usr/bin::/bin"})
+    commands = ["#!./mine\nthe body", "#!mine\nthe body", "#!other\nthe body", "echo a; [[ a == a ]]", "other mine"]
+    client.batch(commands)
+    outputs = [str(client.wait(number).stdout).splitlines() for number in range(len(commands))]
+    assert [output[-1] for output in outputs] == [*["the body"] * 3, "a", 'echo "$0"; tail -n +2 "$1"']
+
+
+def test_a_folder_is_no_interpreter(client: Client) -> None:
+    (record,) = client.run("#!/usr\necho x")
+    assert "the first line names /usr, which this node cannot execute" in record.note
 
 
 def test_no_other_line_names_an_interpreter(client: Client) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from stratos_jupyter import Processor
@@ -23,6 +26,7 @@ from stratos_jupyter.values import parse_shell
         ("/opt/tools/bin/zsh +x", ("/opt/tools/bin/zsh", "+x")),
         ("bash --norc --login", ("bash", "--norc", "--login")),
         (" sh ", ("sh",)),
+        ("zsh -D -o no_clobber", ("zsh", "-D", "-o", "no_clobber")),
     ],
 )
 def test_shells_with_their_options(text: str, words: tuple[str, ...]) -> None:
@@ -38,6 +42,15 @@ def test_shells_with_their_options(text: str, words: tuple[str, ...]) -> None:
         ("bash -c", "leave -c and -s out"),
         ("bash -ec", "leave -c and -s out"),
         ("bash script.sh", "'script.sh' is no option"),
+        ("bash -n", "with -n no command would be run"),
+        ("sh -en", "with -en no command would be run"),
+        ("bash -D", "with -D no command would be run"),
+        ("bash --version", "with --version no command would be run"),
+        ("bash --pretty-print", "no command would be run"),
+        ("bash -e -o noexec", "with noexec no command would be run"),
+        ("zsh -o NO_EXEC", "with NO_EXEC no command would be run"),
+        ("zsh --no-exec", "no command would be run"),
+        ("bash -e --", "with -- no command would be run"),
         ("bash -o", "needs a name"),
         ("bash 'a", "No closing quotation"),
         ("bash -e; rm x", "is no shell that is known|is no option"),
@@ -61,6 +74,21 @@ def test_one_that_this_machine_lacks_is_refused_before_anything_starts(session: 
     with pytest.raises(SpecError, match=r"--shell ksh93: this machine has no ksh93; install it"):
         session.submit(JobSpec(shell=("ksh93",)), explicit_commands(["true"]))
     assert session.jobs() == []
+
+
+@pytest.mark.parametrize("place", ["~/tools", "tools", "./tools"])
+def test_its_path_may_begin_at_home_or_in_the_working_directory(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "bash").symlink_to(shutil.which("bash") or "/bin/bash")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    job = session.submit(
+        JobSpec(shell=parse_shell(f"{place}/bash -e"), cwd=str(tmp_path)), explicit_commands(["[[ a ]]"])
+    )
+    assert job.wait(60.0)
+    assert job.spec.shell == (f"{tmp_path}/tools/bash", "-e")
+    assert job.df.state.tolist() == ["FINISHED"]
 
 
 def test_from_python_and_as_a_setting(session: Session) -> None:

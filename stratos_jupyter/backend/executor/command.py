@@ -53,11 +53,19 @@ _ALIKE = re.compile(
     rb"""(?:[A-Za-z0-9_@%+=:,./\- \t\n;|<>]|&&|\d>&\d|\$[A-Za-z_]\w*|\$\{[A-Za-z_]\w*\}"""
     rb"""|'[^'\\]*'|"(?:[^"\\`$]|\$[A-Za-z_]\w*|\$\{[A-Za-z_]\w*\})*")*\Z"""
 )
+#: ... whose commands are programs, or of the shell's own those that every shell has alike, ...
+_SHARED_WORDS = """
+: break cd continue do done echo elif else exec exit export false fi for if in pwd test then true umask unset until
+while
+"""
 #: ... without what bash alone knows, or knows otherwise.
 _BASH_ONLY = re.compile(
-    rb"""<<|<>|>\||==|;;|\b(?:S?RANDOM|SECONDS|EPOCH\w+|E?UID|\w+TYPE|HOSTNAME|DIRSTACK|GROUPS|FUNCNAME|PIPESTATUS|BASH\w*)\b"""
-    rb"""|(?:\A|[\s;|&])(?:source|echo\s+-\S*|printf|declare|typeset|local|let|shopt|mapfile|readarray|pushd|popd|dirs|function"""
-    rb"""|select|time|coproc|caller|compgen|complete|enable|help|history|disown|type|read|trap|set|ulimit|kill|wait)(?:\s|\Z)"""
+    rb"""<<|<>|>\||==|;;|\+=|\b(?:S?RANDOM|SECONDS|EPOCH\w+|E?UID|\w+TYPE|HOSTNAME|DIRSTACK|GROUPS|FUNCNAME|PIPESTATUS|BASH\w*)\b"""
+    rb"""|\$\{?(?:_|IFS|LINENO|OPTIND|PS[0-9]|SHELLOPTS|SHLVL)\b"""
+    rb"""|(?:\A|[\n;|&]|\b(?:do|elif|else|if|then|until|while)\s)\s*(?:\w+=\S*[ \t]+)*"""
+    rb"""(?:echo\s+-|cd[ \t]+[^\s;|&]+[ \t]+[^\s;|&<>]|cd\b[^\n;|&"]*\$|export(?![ \t]+\w+=)|export\b[^\n;|&"]*\$|(?:"""
+    + b"|".join(re.escape(word) for word in sorted(_OF_THE_SHELL.difference(_SHARED_WORDS.encode("ascii").split())))
+    + rb""")(?![^\s;|&<>]))"""
 )
 
 
@@ -77,7 +85,7 @@ class Shell:
     cwd : str
         Their working directory.
     search : list of bytes
-        The folders of their search path.
+        The folders of their search path, absolute.
     """
 
     def __init__(self, words: Sequence[str], env: Dict[str, str], cwd: str, search: List[bytes]) -> None:
@@ -98,7 +106,8 @@ class Shell:
         quiet = not any(_READ_BY_SHELLS.match(name) for name in env)
         # Other options (-l, -x, -v, -r) make the shell do something before the command, or to it.
         plain = all(word in (b"-e", b"-u", b"-eu", b"-ue", b"-o", b"-euo", b"pipefail") for word in encoded[1:])
-        self._direct = quiet and plain and kind in (b"bash", b"dash") and all(path[:1] == b"/" for path in search)
+        absolute = all(folder[:1] == "/" for folder in env.get("PATH", "/").split(":"))
+        self._direct = quiet and plain and kind in (b"bash", b"dash") and absolute
         self._search = search
 
     def ways(self, command: bytes) -> Way:
@@ -150,9 +159,14 @@ def find_program(name: bytes, search: Iterable[bytes]) -> Optional[bytes]:
         return name
     for folder in search:
         path = folder + b"/" + name
-        if os.access(path, os.X_OK) and os.path.isfile(path):
+        if may_execute(path):
             return path
     return None
+
+
+def may_execute(path: bytes) -> bool:
+    """Say whether a path is a file that may be executed."""
+    return os.access(path, os.X_OK) and os.path.isfile(path)
 
 
 def _is_alike(command: bytes) -> bool:

@@ -80,7 +80,7 @@ class Exits:
             task = running.get(found.si_pid)
             if task is not None:
                 task.exited = True
-                task.well = _well(found)
+                task.well = _well(task, found)
                 self._on_exit(task)
             elif found.si_pid in self._helpers.live:
                 self._helpers.exited(self._helpers.live[found.si_pid])
@@ -123,7 +123,7 @@ class Exits:
             if _waitid:
                 seen = _waitid(_ONE, task.pid, _LOOK)
                 if seen is not None and isinstance(task, Task):
-                    task.well = _well(seen)
+                    task.well = _well(task, seen)
                 return seen is not None
             found, status, usage = os.wait4(task.pid, os.WNOHANG)
         except ChildProcessError:
@@ -131,9 +131,11 @@ class Exits:
         if found == task.pid:
             task.status = (status, usage)
             if isinstance(task, Task):
-                task.well = not status
+                told = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+                task.well = task.batch.context.success.says("exit", told)
         return task.status is not None
 
 
-def _well(found: Any) -> bool:
-    return bool(found.si_code == os.CLD_EXITED and not found.si_status)
+def _well(task: Task, found: Any) -> bool:
+    told = found.si_status if found.si_code == os.CLD_EXITED else 128 + found.si_status  # as a shell says it
+    return task.batch.context.success.says("exit", told)

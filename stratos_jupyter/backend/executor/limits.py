@@ -4,9 +4,10 @@ Memory: where we may make cgroups, a task with a limit is in one from its first 
 A process that it ends makes the reason "memory", whatever the script around it makes of that, and the rest is ended.
 
 Elsewhere: resident sizes of all of its processes, four times a second, and in between those of its leader's family, so
-often that what grows is met before it has half of what is left. A page that several processes share counts once for
-each of them there, so it is their proportional shares that decide, which are dearer to ask for and therefore asked for
-only once the simple sum is too much. What was too quick for all of that is found out when it has ended. Whoever takes
+often that what grows is met before it has half of what is left. Pages of files are nobody's: the system takes them back
+when it needs room, as it does within a group. A page that several processes share counts once for each of them there,
+so it is their proportional shares that decide, which are dearer to ask for and therefore asked for only once the simple
+sum is too much. What was too quick for all of that is found out when it has ended. Whoever takes
 too much gets KILL without grace, for it would take its neighbours' memory meanwhile.
 
 Disk: what is allocated in the task's scratch folder, and in the files of its output in the sandbox, once a second. A
@@ -17,7 +18,7 @@ Whatever takes long is done less often: at most 2 % of the processor's time goes
 
 import os
 from time import monotonic, process_time
-from typing import Callable, Dict, Iterator, List, Optional
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 from .cgroup import Cgroups
 from .exits import Outcome
@@ -26,7 +27,7 @@ from .kill import Killer
 from .launch import Failure
 from .loop import Alarm, Loop
 from .notes import joined
-from .procs import Proc, census, family, resident_pages, share
+from .procs import Proc, census, family, huge_pages, in_use, resident_pages, share
 from .scratch import measure, remove_scratch
 from .script import remove_script
 from .sizes import Sizes
@@ -55,6 +56,8 @@ _ENTRIES = 32
 _SLACK_BYTES = 16 * MIB
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+#: What one fault brings in of a file at most.
+_FAULT_AROUND_BYTES = 65536
 
 
 class Limits:
@@ -83,6 +86,7 @@ class Limits:
         self._memory = Alarm(loop, self._look_at_memory)
         self._disk = Alarm(loop, self._look_at_disk)
         self._peek = Alarm(loop, self._peek_at_memory)
+        self._huge_pages = huge_pages()
         self._first_look = 0.0
         self._walk: Iterator[None] = iter(())
         self._walk_s = 0.0
@@ -124,7 +128,9 @@ class Limits:
             self._explain(task, outcome)
             self._cgroups.over(task)
         elif task.batch.mem_mib and not task.reason and outcome[1] is not None:
-            most = self._sizes.exact_mib(task, outcome[1]) * MIB - task.shared_bytes
+            peak = self._sizes.exact_mib(task, outcome[1]) * MIB
+            faults = outcome[1].ru_minflt + task.used_faults
+            most = without_files(peak, task.mapped_bytes, faults, self._huge_pages)
             if most > task.batch.mem_mib * MIB + _SLACK_BYTES:
                 task.reason = "memory"
                 task.note = joined(_used("used", most, task.batch.mem_mib, "mem"), task.note)
@@ -149,14 +155,14 @@ class Limits:
                 limit += _SLACK_BYTES
             had = sum(proc.pages for proc in procs) * _PAGE
             if had > limit:
-                used = _shares(procs)
+                used = _used_bytes(procs, limit)
                 if used > limit:
                     self._killer.end(task, "memory", 0.0)
                     if task.reason == "memory":
                         task.note = _used("used", used, task.batch.mem_mib, "mem")
                 else:
-                    now_bytes = _PAGE * sum(resident_pages(proc.pid) for proc in procs)  # 0: it has ended meanwhile
-                    task.shared_bytes = max(0.0, min(had, now_bytes) - used)
+                    own = sum(_own_bytes(proc.pid)[0] for proc in procs)
+                    task.surplus_bytes = own - used if own else 0.0  # 0: it has ended meanwhile
         now, took_s = monotonic(), process_time() - before
         self._first_look = now + _FIRST_RARITY * took_s
         self._memory.by(now + max(_MEMORY_EVERY_S, _RARITY * took_s))
@@ -170,12 +176,14 @@ class Limits:
             if not task.batch.mem_mib or task.cgroup or task.reason or not task.known or not task.active:
                 continue
             some = True
-            used = _PAGE * sum(map(resident_pages, family(task.pid)))
-            left = task.batch.mem_mib * MIB - used + task.shared_bytes
+            pairs = [_own_bytes(pid) for pid in family(task.pid)]
+            used, mapped = sum(own for own, _others in pairs), max(others for _own, others in pairs)
+            left = task.batch.mem_mib * MIB - used + task.surplus_bytes
             if left <= 0:
                 self._memory.by(0.0)
                 next_s = min(next_s, _FIRST_LOOK_S)
             rate = (used - task.used_bytes) / max(now - task.used_at, 0.001) if task.used_at else 0.0
+            task.mapped_bytes = max(mapped, task.mapped_bytes)
             if now - task.started < _YOUNG_S:
                 rate = max(rate, _GROWTH_BYTES_S)
             if left > 0 and rate > 0:
@@ -234,9 +242,43 @@ class Limits:
         yield
 
 
-def _shares(procs: List[Proc]) -> float:
-    found = ((share(proc.pid), proc) for proc in procs)
-    return float(sum(proc.pages * _PAGE if nbytes is None else nbytes for nbytes, proc in found))
+def without_files(peak: float, mapped: int, faults: int, huge: bool) -> float:
+    """Return how much of the most memory that a process has had can be its own.
+
+    The system's figure has pages of files in it. What was not seen of them is told by the faults: each brings in one
+    page of memory, but of a file as many as are at hand.
+
+    Parameters
+    ----------
+    peak : float
+        The system's figure, in bytes.
+    mapped : int
+        Bytes of files that were seen.
+    faults : int
+        Page faults of all processes.
+    huge : bool
+        Whether a fault may bring in 2 MiB of memory as well: then it only tells how much may be of files.
+    """
+    if huge:
+        return peak - max(mapped, faults * _FAULT_AROUND_BYTES)
+    return min(peak - mapped, faults * float(_PAGE))
+
+
+def _own_bytes(pid: int) -> Tuple[int, int]:
+    """Return the bytes of a process that are nobody else's, as far as is quickly seen, and its others."""
+    pages, others = resident_pages(pid)
+    return _PAGE * (pages - others), _PAGE * others
+
+
+def _used_bytes(procs: List[Proc], enough: float) -> float:
+    """Return the memory of processes; what they share counts once only if it is more than `enough` otherwise."""
+    used = 0.0
+    for look in (in_use, share):
+        found = ((look(proc.pid), proc) for proc in procs)
+        used = float(sum(proc.pages * _PAGE if nbytes is None else nbytes for nbytes, proc in found))
+        if used <= enough:
+            break
+    return used
 
 
 def _full(task: Task) -> str:

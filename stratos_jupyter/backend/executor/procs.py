@@ -94,17 +94,15 @@ def family(pid: int) -> List[int]:
     return found
 
 
-def resident_pages(pid: int) -> int:
-    """Return the pages of memory that `pid` has in use now; 0 when it has none any more."""
+def resident_pages(pid: int) -> Tuple[int, int]:
+    """Return the pages of memory that `pid` has in use now, and how many of them are files' or shared memory."""
     words = _read("/proc/{}/statm".format(pid), 128).split()
-    return int(words[1]) if len(words) > 1 else 0
+    return (int(words[1]), int(words[2])) if len(words) > 2 else (0, 0)
 
 
 def peak_kib(pid: int) -> int:
     """Return the most memory that the program of `pid` has had in use so far, in KiB; 0 where that cannot be read."""
-    data = _read("/proc/{}/status".format(pid), 4096)
-    at = data.find(b"VmHWM:")
-    return int(data[at + 6 :].split(None, 1)[0]) if at >= 0 else 0
+    return _figures(pid, "status").get(b"VmHWM:", 0)
 
 
 def mark(pid: int) -> Optional[bytes]:
@@ -123,12 +121,33 @@ def start_time(pid: int) -> Optional[int]:
     return None if proc is None else proc.started
 
 
+def in_use(pid: int) -> Optional[int]:
+    """Return the bytes of memory of `pid`, shared memory too, pages of files not; None where that cannot be read."""
+    found = _figures(pid, "status")
+    return (found[b"RssAnon:"] + found.get(b"RssShmem:", 0)) * 1024 if b"RssAnon:" in found else None
+
+
 def share(pid: int) -> Optional[int]:
-    """Return the bytes of memory of `pid`, shared pages by its share of them; None where that cannot be read."""
-    for line in _read("/proc/{}/smaps_rollup".format(pid), 4096).splitlines():
-        if line.startswith(b"Pss:"):
-            return int(line.split()[1]) * 1024
-    return None
+    """Return what `in_use` does, but of what is shared only its share."""
+    found = _figures(pid, "smaps_rollup")
+    if b"Pss_Anon:" in found:
+        return (found[b"Pss_Anon:"] + found.get(b"Pss_Shmem:", 0)) * 1024
+    # Linux before 5.4 has one figure for all.
+    known = [
+        nbytes for nbytes in (in_use(pid), found[b"Pss:"] * 1024 if b"Pss:" in found else None) if nbytes is not None
+    ]
+    return min(known) if known else None
+
+
+def huge_pages() -> bool:
+    """Say whether any program may be given 2 MiB of memory by one fault."""
+    return b"[always]" in _read("/sys/kernel/mm/transparent_hugepage/enabled", 128)
+
+
+def _figures(pid: int, name: str) -> Dict[bytes, int]:
+    """Return the figures, in KiB, of a file of `pid`."""
+    lines = [line.split() for line in _read("/proc/{}/{}".format(pid, name), 4096).splitlines()]
+    return {words[0]: int(words[1]) for words in lines if words[2:] == [b"kB"]}
 
 
 def _read(path: str, size: int) -> bytes:

@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 from typing import List, Tuple
 
-from .command import Unsuited, Way, find_program
+from .command import Unsuited, Way, find_program, may_execute
 from .work import Task, encode
 
 
@@ -18,8 +18,8 @@ def is_script(command: str) -> bool:
     return command.startswith("#!")
 
 
-def interpreter(command: str, search: List[bytes]) -> Tuple[bytes, List[bytes]]:
-    """Return the interpreter that a script names, and its argument, if any.
+def interpreter(command: str, search: List[bytes], cwd: bytes) -> Tuple[bytes, List[bytes]]:
+    """Return the interpreter that a script names, and its argument, if any; relative paths begin at `cwd`.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def interpreter(command: str, search: List[bytes]) -> Tuple[bytes, List[bytes]]:
     if not program:
         raise Unsuited("the first line, #!, names no interpreter: write #!/bin/bash or #!/usr/bin/env python3")
     found = find_program(program, search)
-    if found is None or not os.access(found, os.X_OK):
+    if found is None or not may_execute(os.path.join(cwd, found)):
         name = program.decode("utf-8", "replace")
         raise Unsuited(
             "the first line names {}, which this node cannot execute: install it there, or correct it".format(name)
@@ -50,7 +50,7 @@ def script_way(task: Task) -> Way:
     """
     context = task.batch.context
     _number, _attempt, command, file = task.item[:4]
-    program, argument = interpreter(command, context.search)
+    program, argument = interpreter(command, context.search, context.cwd)
     number, attempt = task.number, task.attempt
     task.script = os.path.join(context.sandbox, str(number // 1000), "{}.{}.script".format(number, attempt))
     more = [] if file is None else [encode(file)]

@@ -60,7 +60,7 @@ class Sizes:
         while young and young[0].started <= until:
             task = young.popleft()
             if self._running.get(task.pid) is task:
-                task.seen_kib = _PAGE_KIB * resident_pages(task.pid)
+                task.seen_kib = _PAGE_KIB * resident_pages(task.pid)[0]
         if young:
             self._look.by(young[0].started + _YOUNG_S)
 

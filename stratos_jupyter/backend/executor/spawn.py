@@ -172,7 +172,7 @@ def explain(error: CannotStart, cwd: bytes) -> str:
 
 _CURES = {
     errno.E2BIG: ": the command (at most 128 KiB in one word) or its environment is too long; "
-    "put the long part into a file",
+    "put the long part into a file, or begin the text with #!/bin/bash -e: then it is a file itself",
     errno.EAGAIN: ": this user has too many processes; raise `ulimit -u` or run fewer tasks at a time",
     errno.ENOMEM: ": the node has too little memory left to start a program",
     errno.EMFILE: ": too many open files; raise `ulimit -n` or run fewer tasks at a time",

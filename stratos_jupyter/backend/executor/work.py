@@ -5,6 +5,7 @@ slot. A task is one command from its start to its record. Text is encoded as UTF
 the locale of this process says (under ``python -I`` and Python 3.6 it may well be ASCII).
 """
 
+import os
 from collections import deque
 from typing import Any, Deque, Dict, List, Optional, Set, Tuple, Type
 
@@ -89,10 +90,12 @@ class Context:
             env["STRATOS_THREADS"] = threads
             # OpenMP takes a fraction for nothing at all, and starts as many threads as there are cores.
             env.setdefault("OMP_NUM_THREADS", str(max(1, int(float(threads)))))
-            #: The search path of commands.
-            self.search: List[bytes] = [encode(folder) for folder in env.get("PATH", DEFAULT_PATH).split(":")]
             cwd = str(fields["cwd"])
             self.cwd: bytes = encode(cwd)
+            #: The search path of commands; what is relative there, or empty, is below their working directory.
+            self.search: List[bytes] = [
+                os.path.join(self.cwd, encode(folder)) for folder in env.get("PATH", DEFAULT_PATH).split(":")
+            ]
             #: What executes commands; it sets what a shell would set in the environment.
             self.shell = Shell([str(word) for word in fields.get("shell") or USUAL], env, cwd, self.search)
             self.env: List[bytes] = [encode(name) + b"=" + encode(value) for name, value in env.items()]
@@ -245,7 +248,7 @@ class Task:
     known = False
     #: Its leader has exited; perhaps not reaped yet, so that its process group can be no other one.
     exited = False
-    #: ... with exit code 0.
+    #: ... with an exit code that means success (success.py).
     well = False
     #: Its leader has exited, and background processes of its session are waited for (linger.py).
     lingers = False
@@ -257,14 +260,16 @@ class Task:
     left: Tuple[str, ...] = ()
     #: What wait4 said, where it had to be asked early.
     status: Optional[Tuple[int, Any]] = None
-    #: What adopted processes of its session have used: processor time, and the most memory that one of them had.
+    #: What adopted processes of its session have used: processor time, page faults, and the most memory of one of them.
     used_s = 0.0
+    used_faults = 0
     used_rss = 0
-    #: Of what it has in use, what others share: it isn't counted (limits.py).
-    shared_bytes = 0.0
-    #: What it had in use, in bytes, and when.
+    #: What its own pages are too much, as some are shared, less its shared memory, which isn't among them (limits.py).
+    surplus_bytes = 0.0
+    #: Its own pages, and when; the most that one process had of others (of files, and shared memory).
     used_bytes = 0
     used_at = 0.0
+    mapped_bytes = 0
     #: The most memory that was seen of one of its processes, in KiB (sizes.py).
     seen_kib = 0
     #: While it is being ended: when KILL follows TERM, when to look again, how long to wait then (kill.py).
@@ -304,6 +309,7 @@ class Task:
     def add_usage(self, usage: Any) -> None:
         """Count what a process of it has used that another one than its leader started."""
         self.used_s += usage.ru_utime + usage.ru_stime
+        self.used_faults += usage.ru_minflt
         self.used_rss = max(self.used_rss, usage.ru_maxrss)
 
     def look(self) -> str:
