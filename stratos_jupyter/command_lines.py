@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from .errors import SpecError
+from .quote_state import open_quote
 from .shell import Reader, is_bash, shell_of
 
 #: how many incomplete commands a message names, and how much of each
@@ -31,8 +32,6 @@ _SIMPLE: Final = re.compile(
 )
 #: a word that no shell reserves; commands differ in such, most often
 _WORD: Final = re.compile(rf"(?<![\w$\-./])(?!{_RESERVED}|in(?![\w./\-]))[\w./][\w./\-]*")
-#: text in which quotes are closed, up to a comment
-_CLOSED: Final = re.compile(r"""(?>[^'"\\\#]++|'[^']*+'|"(?>[^"\\]++|\\.)*+"|\\.|(?<=[^\s;&|()])\#)*+""", re.DOTALL)
 _CURE: Final = (
     r"put a loop on one line (for x in 1 2; do ...; done), end a line that goes on with a \, or write the lines into a "
     "file and run that: bash FILE"
@@ -255,7 +254,7 @@ def _line(lines: Sequence[str], at: int, *, quotes: bool, known: bool) -> tuple[
     line = lines[at]
     at += 1
     while True:
-        state = _state(line) if known and ("\\" in line or "'" in line or '"' in line) else ""
+        state = open_quote(line) if known and ("\\" in line or "'" in line or '"' in line) else ""
         escapes = len(line) - len(line.rstrip("\\"))
         if state == "#" or not (escapes % 2 or (quotes and state)):
             return line, at
@@ -271,14 +270,6 @@ def _line(lines: Sequence[str], at: int, *, quotes: bool, known: bool) -> tuple[
             line = "\n".join([line, *lines[at : end + 1]])
             at = end
         at += 1
-
-
-def _state(text: str) -> str:
-    """Return the quote that is open at the end of a text, ``#`` in a comment, '' outside both."""
-    closed = _CLOSED.match(text)
-    end = closed.end() if closed is not None else 0
-    state = text[end : end + 1]
-    return state if state in ("'", '"', "#") else ""
 
 
 def _pieces(text: str) -> list[str]:

@@ -52,6 +52,8 @@ __all__ = [
 
 #: what no shell splits, expands or takes for the end of a command
 _PLAIN_VALUE: Final = re.compile(r"[\w./:=@%+,\-]+")
+#: what may be a format of printf as well as the file's name
+_PRINTED: Final = re.compile(r"%f%(%)|printf\b[^\n;|]*?%f%([sdieg])(?![\w.%/-])")
 #: how many rows a message names
 _SHOWN: Final = 3
 _CURE: Final = "a value that is no shell text of its own goes through shlex.quote"
@@ -92,10 +94,12 @@ def glob_commands(text: str, files: Sequence[str], fetch: bool = False, shell: s
     text = unix_text(text)
     if stands(text, "c"):
         raise SpecError("%c% belongs to a template; in a glob %f% is the file's name")
-    if "%f%%" in text:
+    if (either := _PRINTED.search(text)) is not None:
+        after = either[1] or either[2]
+        what = "a percent sign" if after == "%" else f"%{after}"
         raise SpecError(
-            "%f%% is either printf's %f and a percent sign or the file's name and one: write %0f%% for a number, "
-            "\"%f%\"'%' for the name"
+            f"%f%{after} is either printf's %f and {what} or the file's name and {after}: write %0f%{after} for a "
+            f"number, \"%f%\"'{after}' for the name"
         )
     refuse_unknown(text, ("f",))
     bash = is_bash(shell_of(text, shell))

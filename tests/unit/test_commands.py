@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 from typing import Any
 
 import pandas as pd
@@ -448,6 +449,39 @@ def test_what_is_no_placeholder_is_refused_in_every_kind(make: Any, said: str) -
 
 
 @pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("p %f% -o %file.stem%.out", r"%file.stem%.*parts of a name are taken by the shell: x=%f%"),
+        ("p %f% %f.suffix%", "%f.suffix%"),
+        ("p %f% %seed%_out", "%seed%"),
+        ("p %f% %seed%%x%", "%seed%"),
+        ("p %f% run%seed%.txt", "%seed%"),
+        ("p %f% 1%seed%", "%seed%"),
+        ("Rscript fit.R %f% %in%", "%in%"),
+        ("p %f% %PATH%", "%PATH%"),
+    ],
+)
+def test_what_is_written_like_a_placeholder_is_refused(text: str, unknown: str) -> None:
+    with pytest.raises(SpecError, match=f"unknown placeholder {unknown}"):
+        glob_commands(text, ["a"])
+
+
+def test_a_misspelt_column_is_refused_wherever_it_stands() -> None:
+    for text in ("printf 'x%sampel%s' %sample%", "sqlite3 db \"select 1 where n like '%sampel%'\"; p %sample%"):
+        with pytest.raises(SpecError, match=r"%sampel%.*is %sample% meant"):
+            template_commands(text, {"sample": ["a"]})
+
+
+@pytest.mark.parametrize("text", ["printf '%s\\n' %abc%", "printf '%s\\n' '%abc%'", 'printf "%s\\n" "%abc%"'])
+def test_the_cure_of_an_unknown_placeholder_means_its_characters(text: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        explicit_commands([text])
+    cured = text.replace("%abc%", str(caught.value).rpartition("write ")[2])
+    command = explicit_commands([cured]).command(0)
+    assert subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout == "%abc%\n"
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "date +%Y%m%d",
@@ -464,6 +498,19 @@ def test_what_is_no_placeholder_is_refused_in_every_kind(make: Any, said: str) -
         "echo ${x%.fq}${y%%.*}",
         "echo $((7 % 3))",
         "stat -c %s%n f",
+        "printf '%s_%03d\\n' a 5",
+        "printf '%s_to_%s.txt' a b",
+        "printf 'part %dof%d\\n' 1 2",
+        "python3 -c 'print(\"%s_vs_%.2f\" % (1, 2))'",
+        "git log --format='%h%x09%an%x09%s'",
+        "exiftool -d %Y%m%d_%%e.%%e f",
+        "convert a.png -resize 50%x50% -crop 100%x100%+0+0 b.png",
+        "curl http://h/%C3%A9t%C3%A9 -o x",
+        "curl 'http://h/caf%E9noir%20x'",
+        "sqlite3 db \"SELECT * FROM t WHERE n LIKE '%abc%' OR n like '%a%b_c%d%'\"",
+        "sqlite3 db 'select * from t where n not like \"%abc%\"'",
+        "Rscript -e 'x %in% y; a %o% b; foreach(i=1:3) %dopar% f(i)'",
+        "Rscript - <<'E'\nx %in% y\nE\n:",
     ],
 )
 def test_what_only_looks_like_a_placeholder_is_left_in_every_kind(text: str) -> None:
@@ -479,6 +526,9 @@ def test_a_format_of_printf_is_no_placeholder_where_that_is_sure() -> None:
     assert template_commands("printf '%f%%' %c%", [["1"]]).command(0) == "printf '%f%%' 1"
     with pytest.raises(SpecError, match="either printf's %f and a percent sign"):
         glob_commands("awk '{ printf \"%f%%\", $1 }' %f%", ["a.b"])
+    with pytest.raises(SpecError, match="%f%s is either printf's %f and %s or the file's name"):
+        glob_commands("awk '{ printf \"%f%s\\n\", $1, $2 }' %f%", ["a.b"])
+    assert glob_commands("printf '%s\\n' %f%.gz", ["a.b"]).command(0) == "printf '%s\\n' 'a.b'.gz"
 
 
 # -- values -------------------------------------------------------------------------------------------------
