@@ -168,7 +168,11 @@ class Quotes:
                 raise self._error(self._at, "a $( ) on the line of a here-document; put it into a variable before")
             self._at += 2
             self._substitutions += 1
+            around = self._forbidden
+            if self._bash:
+                self._forbidden = []  # its commands are read as any are, also in $(( )) and ${ }
             self._nested()
+            self._forbidden = around
             self._substitutions -= 1
         elif self._sees("${"):
             self._brace(in_double)

@@ -273,3 +273,32 @@ def test_a_plain_name_as_an_argument_stays_readable() -> None:
 def test_several_refusals_are_told_together() -> None:
     with pytest.raises(SpecError, match=r"line 1 stands in backticks; %f% in line 2 stands after a backslash"):
         compile_file_template("echo `%f%`\necho \\%f%")
+
+
+@pytest.mark.skipif(len(SHELLS) < 2, reason="needs bash")
+@pytest.mark.parametrize(
+    "template",
+    [
+        "x=$(( $(q %f% | wc -l) + 0 )); p %f%",
+        'echo "$(( $(q "%f%" | wc -c)/4 ))" >/dev/null; p "%f%"',
+        "(( $(q %f% | wc -c) > 1 )); p %f%",
+        "if (( $(q '%f%' | wc -c) > 1 )); then p %f%; fi",
+        'p "${x:-$(q "%f%")}"',
+        'x=${x:-"$(q %f%)"}; p "$x"',
+        "a[$(q %f% | wc -l)]=1; p %f%",
+    ],
+)
+def test_commands_in_arithmetic_and_expansions_are_commands(template: str, empty: Path) -> None:
+    for name in AWKWARD:
+        given = dashed(name) + ("." if 'p "$' in template else "")
+        assert seen(SHELLS[1], template, name, empty) == [os.fsencode(given)], name
+
+
+@pytest.mark.parametrize(
+    "text", ["echo $(( $(wc -l < a) + %f% ))", "echo ${x:-$(echo a)%f%}", "echo `echo $(cat %f%)`"]
+)
+def test_what_stands_beside_such_commands_is_refused_still(text: str) -> None:
+    with pytest.raises(SpecError, match="where no file name can be quoted"):
+        compile_file_template(text)
+    with pytest.raises(SpecError, match=r"in \$\(\( \)\)"):  # shells other than bash may read it otherwise
+        compile_file_template("echo $(( $(wc -l < %f%) ))", bash=False)
