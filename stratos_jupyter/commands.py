@@ -27,7 +27,7 @@ from .command_kinds import (
 from .command_lines import read_lines, refuse_incomplete, refuse_passing, unix_text, why_incomplete
 from .errors import SpecError
 from .marks import unmarked_anywhere
-from .parameters import rows_of
+from .parameters import index_names, rows_of
 from .placeholders import refuse_unknown, stands
 from .shell import Reader, is_bash, shell_of
 from .spec import JobSpec
@@ -165,6 +165,10 @@ def template_commands(text: str, params: object, shell: str = "") -> TemplateCom
     names, rows = rows_of(params)
     if "f" not in names and "%f%" in text and stands(text, "f"):
         raise SpecError("%f% belongs to a glob; in a template %c% is the next value of a row, %name% a column's")
+    index = [name for name in index_names(params) if name not in names and f"%{name}%" in text]
+    if index:
+        shown = ", ".join(f"%{name}%" for name in index)
+        raise SpecError(f"{shown} is the index of the parameters, and no column: give .reset_index()")
     refuse_unknown(text, ("c", *names))
     made = _template(text, names, rows, _name(shell))
     _refuse_incomplete_rows(made)
