@@ -38,16 +38,29 @@ _CURE: Final = (
 )
 
 
+#: a script that by its name sets up a shell; others may be the work itself
+_SETTING_FILE: Final = (
+    r"""(?:[^\s;&|<>()]*/)?['"]?[\w.\-]*(?<![A-Za-z])(?:activate|env|environment|setup|setvars|profile|conda|mamba"""
+    r"""|modules|init|bashrc|zshrc|thisroot|GMXRC)(?![A-Za-z])[\w.\-]*['"]?"""
+)
 #: commands that only change the shell that runs them, so that none of it is left for the next
 _SETTERS: Final = (
     r"(?:(?:cd|pushd|popd|export|declare|typeset|readonly|unset|alias|set|shopt|ulimit|umask|module|ml)"
-    r"|(?:conda|mamba|micromamba)\s+(?:de)?activate)(?=[\s;&]|$)"
+    r"|(?:conda|mamba|micromamba)\s+(?:de)?activate|spack\s+load|pyenv\s+(?:shell|activate)|workon"
+    rf"|(?:source|\.)\s+{_SETTING_FILE})"
+    r"(?=[\s;&]|$)"
 )
+#: text that such a program prints for the shell
+_EVALUATED: Final = r"""eval\s++(?:"\$\([^"'`()]*+\)"|\$\([^"'`()]*+\)|`[^"'`]*+`)\s*+(?=[;&]|$)"""
 _QUOTED: Final = r"""'[^']*+'|"(?>[^"\\`$]|\$(?!\())*+"|\$(?!\()"""
 _PASSING: Final = re.compile(
     rf"""\s*(?:{_SETTERS}(?>[^'"\\`|<>;&\n$()]++|{_QUOTED})*+"""
+    rf"""|{_EVALUATED}"""
     rf"""|(?:[A-Za-z_]\w*\+?=(?>[^\s'"\\`|<>;&$()]++|{_QUOTED})*+\s*+)++(?=[;&]|$))"""
 )
+#: a backslash that is meant to end a line, and does not
+_UNCONTINUED: Final = re.compile(r"(?<!\\)(?:\\\\)*\\[ \t]+(?:#.*)?$")
+_IN_COMMENT: Final = re.compile(r"\s#.*\\\s*$")
 _BETWEEN: Final = re.compile(r"\s*(?:;|&&)\s*")
 
 
@@ -223,6 +236,8 @@ def read_lines(text: str, shell: str = "", *, semicolons: bool = False) -> Lines
     while at < len(lines):
         number = at + 1
         line, at = _line(lines, at, quotes=semicolons and known, known=known)
+        if known and (why := _why_cut(line, lines[number - 1 : at], lines[at : at + 1])):
+            wrong.append((f"line {number}", line, why))
         stripped = line.strip()
         if not stripped:
             continue
@@ -235,6 +250,30 @@ def read_lines(text: str, shell: str = "", *, semicolons: bool = False) -> Lines
             commands.append(Line(number, piece))
     _refuse(wrong)
     return Lines(interpreter, tuple(commands), comments)
+
+
+def _why_cut(line: str, held: Sequence[str], following: Sequence[str]) -> str:
+    r"""Say why a line does not go on where its user means it to; '' when there is no sign of that.
+
+    Parameters
+    ----------
+    line : str
+        A line with those that continue it.
+    held : sequence of str
+        All of them as they are written.
+    following : sequence of str
+        The next, if there is one.
+    """
+    after = following[0] if following else ""
+    if not after.strip() or held[0].lstrip()[:1] == "#" or open_quote(line) in ("'", '"'):
+        return ""
+    goes_on = after[0] in " \t-"  # as those of a command that goes on are written
+    if _UNCONTINUED.search(held[-1]) or (goes_on and _IN_COMMENT.search(held[-1])):
+        return "what follows the \\ at its end keeps it from continuing the line"
+    comment = len(held) > 1 and held[-1].lstrip()[:1] == "#"
+    if comment and (held[-1].rstrip()[-1:] == "\\" or goes_on):
+        return "a comment ends it, so that the line after that would be a command of its own"
+    return ""
 
 
 def _line(lines: Sequence[str], at: int, *, quotes: bool, known: bool) -> tuple[str, int]:

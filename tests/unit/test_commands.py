@@ -698,3 +698,74 @@ def test_a_templates_placeholder_in_a_glob_is_refused(text: str) -> None:
 def test_a_globs_placeholder_in_a_template_is_refused() -> None:
     with pytest.raises(SpecError, match="belongs to a glob"):
         template_commands("cat %f% %c%", [["a"]])
+
+
+# -- where a line ends ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("rm -r \\ \n  /data/x", r"line 1: .*what follows the \\ at its end"),
+        ("a\nfit --a 1 \\\t\n  --b 2", r"line 2: .*what follows the \\ at its end"),
+        ("fit --a 1 \\  # the first\n  --b 2", r"what follows the \\ at its end"),
+        ("fit --a 1 # the first \\\n  --b 2", r"what follows the \\ at its end"),
+        ("fit --a 1 \\\n#  --old 2 \\\n  --b 2", "a comment ends it"),
+        ("fit --a 1 \\\n#  --old 2\n  --b 2", "a comment ends it"),
+    ],
+)
+def test_a_line_that_only_seems_to_go_on_is_refused(body: str, why: str) -> None:
+    with pytest.raises(SpecError, match=why):
+        explicit_lines(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "commands"),
+    [
+        ("fit --a 1 \\\n  --b 2 \\\n#  --c 3", ["fit --a 1   --b 2 #  --c 3"]),
+        ("fit --a 1 \\\n#  --c 3\nfit 2", ["fit --a 1 #  --c 3", "fit 2"]),
+        ("# fit \\ \n#  --b\nfit 2", ["fit 2"]),
+        ("fit \\ \n\nfit 2", ["fit \\", "fit 2"]),
+        ("ls 'a \\ '\nfit 2", ["ls 'a \\ '", "fit 2"]),
+        ("echo a\\\\ \nfit 2", ["echo a\\\\", "fit 2"]),
+    ],
+)
+def test_a_line_that_ends_is_left_alone(body: str, commands: list[str]) -> None:
+    assert list(explicit_lines(body).texts) == commands
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "source env.sh",
+        ". venv/bin/activate",
+        'source "$HOME/env.sh"',
+        'eval "$(conda shell.bash hook)"',
+        "eval $(brew shellenv)",
+        "source conda.sh; conda activate a",
+        "spack load gcc",
+        "source ~/.bashrc",
+        ". /opt/intel/oneapi/setvars.sh intel64",
+        "source $ROOTSYS/bin/thisroot.sh",
+    ],
+)
+def test_what_only_sets_something_for_the_next_line_is_refused(line: str) -> None:
+    with pytest.raises(SpecError, match=r"each command runs by itself.*line 1"):
+        explicit_lines(f"{line}\npython fit.py")
+    assert len(explicit_lines(f"{line} && python fit.py\npython fit.py")) == 2
+    assert len(explicit_lines(line)) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ". ./a.sh\n. ./b.sh",
+        "./source x\nb",
+        "eval prog 1\neval prog 2",
+        "f() { a; }; f\nb",
+        "source arc_fit.sh 3\nb",
+        ". ./convert.sh\nb",
+    ],
+)
+def test_what_does_something_is_a_command(body: str) -> None:
+    assert len(explicit_lines(body)) == 2
