@@ -54,6 +54,8 @@ __all__ = [
 _PLAIN_VALUE: Final = re.compile(r"[\w./:=@%+,\-]+")
 #: what may be a format of printf as well as the file's name
 _PRINTED: Final = re.compile(r"%f%(%)|printf\b[^\n;|]*?%f%([sdieg])(?![\w.%/-])")
+#: where a shell's script looks at its arguments
+_ARGUMENT: Final = re.compile(r"\$\{?[1@*#]|\bshift\b|\bgetopts\b|\bfor\s+\w+\s*(?:;|\n)?\s*do\b|BASH_ARGV")
 #: how many rows a message names
 _SHOWN: Final = 3
 _CURE: Final = "a value that is no shell text of its own goes through shlex.quote"
@@ -101,8 +103,8 @@ def glob_commands(text: str, files: Sequence[str], fetch: bool = False, shell: s
             f"%f%{after} is either printf's %f and {what} or the file's name and {after}: write %0f%{after} for a "
             f"number, \"%f%\"'{after}' for the name"
         )
-    refuse_unknown(text, ("f",))
     bash = is_bash(shell_of(text, shell))
+    refuse_unknown(text, ("f",), shell=bash is not None)
     if bash is None:
         template = _verbatim(text, files, fetch, shell_of(text, shell))
     else:
@@ -110,7 +112,8 @@ def glob_commands(text: str, files: Sequence[str], fetch: bool = False, shell: s
         reader.read()
         _refuse_open(reader, shell_of(text, shell))
         template = template_of(reader)
-    if not template.count and "STRATOS_FILE" not in text:
+    script = text.startswith("#!")  # which finds the file as its first argument
+    if not template.count and "STRATOS_FILE" not in text and not (script and (bash is None or _ARGUMENT.search(text))):
         raise SpecError("the command names no file, so every task would do the same: write %f% where its name belongs")
     return GlobCommands(text, files, template, fetch, _name(shell))
 
@@ -169,7 +172,7 @@ def template_commands(text: str, params: object, shell: str = "") -> TemplateCom
     if index:
         shown = ", ".join(f"%{name}%" for name in index)
         raise SpecError(f"{shown} is the index of the parameters, and no column: give .reset_index()")
-    refuse_unknown(text, ("c", *names))
+    refuse_unknown(text, ("c", *names), shell=is_bash(shell_of(text, shell)) is not None)
     made = _template(text, names, rows, _name(shell))
     _refuse_incomplete_rows(made)
     return made

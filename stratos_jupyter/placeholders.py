@@ -93,8 +93,18 @@ def _is_of_r(text: str, match: re.Match[str]) -> bool:
     return text.startswith("#!") or "<<" in text or open_quote(text[: match.start()]) in ("'", '"')
 
 
-def refuse_unknown(text: str, known: Sequence[str]) -> None:
-    """Raise SpecError for placeholders that are unknown, with those that are known and what is meant by them."""
+def refuse_unknown(text: str, known: Sequence[str], *, shell: bool = True) -> None:
+    """Raise SpecError for placeholders that are unknown, with those that are known and what is meant by them.
+
+    Parameters
+    ----------
+    text : str
+        The command.
+    known : sequence of str
+        The placeholders that it may have.
+    shell : bool
+        Whether a shell reads it, in which quotes keep two characters apart.
+    """
     places = _unknown(_without(text, known), known)
     if not places:
         return
@@ -104,16 +114,19 @@ def refuse_unknown(text: str, known: Sequence[str]) -> None:
     near = [by_case[one[0]] for name in unknown if (one := get_close_matches(name.lower(), by_case, 1, 0.6))]
     meant = f" (is {', '.join(f'%{name}%' for name in dict.fromkeys(near))} meant?)" if near else ""
     names = ", ".join(f"%{name}%" for name in known) or "none: each command is run as it is"
-    at, first = min(places)
-    between = "''" if open_quote(text[:at]) == "'" else '""'
     parts = ""
     if any(_PART.fullmatch(f"%{name}%") for name in unknown):
-        parts = "; in a command parts of a name are taken by the shell: x=%f%; y=${x##*/}; prog $x > ${y%.*}.out"
-        parts = parts if "f" in known else parts.replace("%f%", f"%{known[-1] if known else 'name'}%")
-    raise SpecError(
-        f"unknown placeholder {shown}; known: {names}{meant}{parts}. To mean the characters themselves write "
-        f"%{first[0]}{between}{first[1:]}%"
-    )
+        own = "f" if "f" in known else known[-1] if known else "name"
+        parts = f"; a command takes parts of a name as a shell does: x=%{own}%; y=${{x##*/}}; prog $x > ${{y%.*}}.out"
+    raise SpecError(f"unknown placeholder {shown}; known: {names}{meant}{parts}. {_cure(text, *min(places), shell)}")
+
+
+def _cure(text: str, at: int, name: str, shell: bool) -> str:
+    """Say how the characters of what looks like a placeholder are written."""
+    if not shell or "<<" in text[:at]:  # a here-document, in which quotes are characters
+        return f"To mean the characters themselves keep the first % apart: make the text of two, % and {name}%"
+    between = "''" if open_quote(text[:at]) == "'" else '""'
+    return f"To mean the characters themselves write %{name[0]}{between}{name[1:]}%"
 
 
 def stands(text: str, names: str) -> bool:

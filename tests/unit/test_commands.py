@@ -451,7 +451,7 @@ def test_what_is_no_placeholder_is_refused_in_every_kind(make: Any, said: str) -
 @pytest.mark.parametrize(
     ("text", "unknown"),
     [
-        ("p %f% -o %file.stem%.out", r"%file.stem%.*parts of a name are taken by the shell: x=%f%"),
+        ("p %f% -o %file.stem%.out", r"%file.stem%.*a command takes parts of a name as a shell does: x=%f%"),
         ("p %f% %f.suffix%", "%f.suffix%"),
         ("p %f% %seed%_out", "%seed%"),
         ("p %f% %seed%%x%", "%seed%"),
@@ -769,3 +769,29 @@ def test_what_only_sets_something_for_the_next_line_is_refused(line: str) -> Non
 )
 def test_what_does_something_is_a_command(body: str) -> None:
     assert len(explicit_lines(body)) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#!/usr/bin/env python3\nimport sys\nprint(sys.argv[1])",
+        "#!/usr/bin/awk -f\n{ n++ } END { print n }",
+        '#!/bin/bash\nwc -l "$1"',
+        '#!/bin/sh\nfor f; do wc -l "$f"; done',
+        '#!/bin/bash\nwc -l "${1}" > "${1%.dat}.n"',
+    ],
+)
+def test_a_script_needs_no_place_for_its_first_argument(text: str) -> None:
+    assert glob_commands(text, ["a b"]).command(0) == text
+
+
+@pytest.mark.parametrize("text", ["#!/bin/bash\necho hi", 'wc -l "$1"', "for f; do wc $f; done"])
+def test_a_command_that_names_no_file_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="the command names no file"):
+        glob_commands(text, ["a b"])
+
+
+@pytest.mark.parametrize("text", ["#!/usr/bin/env python3\nprint('%abc%')", "cat <<E %f%\n%abc%\nE"])
+def test_the_cure_has_no_quotes_where_they_are_characters(text: str) -> None:
+    with pytest.raises(SpecError, match=r"keep the first % apart: make the text of two, % and abc%$"):
+        glob_commands(text, ["a"])
