@@ -30,6 +30,9 @@ class Place(Enum):
     SINGLE = "in single quotes"
     DOUBLE = "in double quotes"
     JOINED = "in double quotes, right after the name of a variable"
+    TICKED_BARE = "in backticks, outside quotes"
+    TICKED_SINGLE = "in backticks, in single quotes"
+    TICKED_DOUBLE = "in backticks, in double quotes"
     VERBATIM = "in a script that no shell reads"
 
 
@@ -51,8 +54,8 @@ class Quotes:
         """Read commands up to the ) that closes them, and go past it."""
 
     @abstractmethod
-    def _inner(self, start: int, end: int) -> None:
-        """Read what stands in backticks."""
+    def _inner(self, start: int, end: int, *, places: bool) -> None:
+        """Read what stands in backticks, in which there may be places of names."""
 
     @property
     @abstractmethod
@@ -145,7 +148,7 @@ class Quotes:
                 if command is not None:
                     command.word += escaped
             elif char == "`":
-                self._backticks()
+                self._backticks(in_double=True)  # bash expands braces in "`"{a,b}"`"
             elif char == "$":
                 dollar = self._dollar(command, in_double=True)
             else:
@@ -214,7 +217,7 @@ class Quotes:
                     return
         raise self._error(opened, "a (( is not closed")
 
-    def _backticks(self) -> None:
+    def _backticks(self, *, in_double: bool = False) -> None:
         opened = self._at
         self._at += 1
         self._forbidden.append("in backticks")
@@ -228,7 +231,7 @@ class Quotes:
                 self._at += 1
                 if char == "`":
                     self._forbidden.pop()
-                    self._inner(opened + 1, self._at - 1)
+                    self._inner(opened + 1, self._at - 1, places=self._bash and not in_double and not self._forbidden)
                     return
         raise self._error(opened, "a backtick is not closed")
 

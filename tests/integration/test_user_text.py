@@ -182,7 +182,7 @@ def test_a_script_finds_its_file_as_its_first_argument(
     run("%%stratos glob *two.dat --job py --into df --wait\n#!/usr/bin/env python3\nimport sys\nprint(sys.argv[1])")
     assert outputs(shell) == ["b two.dat\n"]
     run(
-        '%%stratos glob *two.dat --job s --into df --wait\n#!/bin/bash\necho "$1"; for ((i=0;i<2;i++)); do echo $i; done'
+        '%%stratos glob *two.dat --job s --into df --wait\n#!/bin/bash\necho "$1"; for ((i=0;i<2;i++)); do echo $i;done'
     )
     assert outputs(shell) == ["b two.dat\n0\n1\n"]
 

@@ -139,7 +139,7 @@ def test_a_context_passes_a_name_that_only_the_node_knows(shell: str, template: 
         ("cat <<EOF\n%f%\nEOF", "in a here-document"),
         ("cat <<'EOF'\n%f%\nEOF", "in a here-document"),
         ("cat <<EOF\n%f%", "in a here-document"),
-        ("echo `cat %f%`", "in backticks"),
+        ("echo `cat \\\\ %f%`", "in backticks"),
         ('echo "`cat %f%`"', "in backticks"),
         ("echo $(( %f% + 1 ))", r"in \$\(\( \)\)"),
         ('echo "$(( %f% + 1 ))"', r"in \$\(\( \)\)"),
@@ -272,7 +272,7 @@ def test_a_plain_name_as_an_argument_stays_readable() -> None:
 
 def test_several_refusals_are_told_together() -> None:
     with pytest.raises(SpecError, match=r"line 1 stands in backticks; %f% in line 2 stands after a backslash"):
-        compile_file_template("echo `%f%`\necho \\%f%")
+        compile_file_template('echo "`%f%`"\necho \\%f%')
 
 
 @pytest.mark.skipif(len(SHELLS) < 2, reason="needs bash")
@@ -286,6 +286,9 @@ def test_several_refusals_are_told_together() -> None:
         'p "${x:-$(q "%f%")}"',
         'x=${x:-"$(q %f%)"}; p "$x"',
         "a[$(q %f% | wc -l)]=1; p %f%",
+        'x=`q %f%`; p "$x"',
+        "x=`q '%f%'`; p \"$x\"",
+        'x=`q "%f%"`; p "$x"',
     ],
 )
 def test_commands_in_arithmetic_and_expansions_are_commands(template: str, empty: Path) -> None:
@@ -295,7 +298,8 @@ def test_commands_in_arithmetic_and_expansions_are_commands(template: str, empty
 
 
 @pytest.mark.parametrize(
-    "text", ["echo $(( $(wc -l < a) + %f% ))", "echo ${x:-$(echo a)%f%}", "echo `echo $(cat %f%)`"]
+    "text",
+    ["echo $(( $(wc -l < a) + %f% ))", "echo ${x:-$(echo a)%f%}", "echo `echo \\\\ %f%`", "echo $(( `cat %f%` ))"],
 )
 def test_what_stands_beside_such_commands_is_refused_still(text: str) -> None:
     with pytest.raises(SpecError, match="where no file name can be quoted"):
