@@ -178,6 +178,10 @@ def test_a_context_passes_a_name_that_only_the_node_knows(shell: str, template: 
         ("[[ -n x && %f% -eq 1 ]]", "in arithmetic"),
         ("[ -v %f% ]", "-v evaluates"),
         ("printf -v %f% x", "-v evaluates"),
+        ("declare -i n=%f%", "in what declare evaluates"),
+        ('local -ri n="%f%"', "in what local evaluates"),
+        ("typeset -n r=%f%", "in what typeset evaluates"),
+        ("a=([%f%]=1)", "in an array's subscript"),
         ("declare %f%", "declare evaluates"),
     ],
 )
@@ -306,3 +310,12 @@ def test_what_stands_beside_such_commands_is_refused_still(text: str) -> None:
         compile_file_template(text)
     with pytest.raises(SpecError, match=r"in \$\(\( \)\)"):  # shells other than bash may read it otherwise
         compile_file_template("echo $(( $(wc -l < %f%) ))", bash=False)
+
+
+@pytest.mark.skipif(len(SHELLS) < 2, reason="needs bash")
+@pytest.mark.parametrize(
+    "template", ['printf -v x %s %f%; p "$x"', 'a=(1 [3]=%f%); p "${a[3]}"', 'declare -r x="%f%"; p "$x"']
+)
+def test_a_value_that_is_not_evaluated_is_quoted(template: str, empty: Path) -> None:
+    for name in AWKWARD:
+        assert seen(SHELLS[1], template, name, empty) == [os.fsencode(dashed(name))], name
