@@ -176,6 +176,16 @@ def test_a_dry_run_shows_what_is_put_in_and_taken_out(
     assert "   $STRATOS_FILE, and its first argument is a.dat\n" in capsys.readouterr().out
 
 
+def test_quotes_of_a_web_page_are_said_and_run(
+    shell: InteractiveShell, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("%%stratos explicit --job q --into df --wait\necho “a b”")
+    assert outputs(shell) == ["“a b”\n"]
+    assert any("“ in line 1" in notice for notice in sessions.current().job("q").view.notices)
+    run("%%stratos explicit --dry-run\necho\u00a0a")
+    assert "a no-break blank in line 1" in capsys.readouterr().out
+
+
 def test_a_script_finds_its_file_as_its_first_argument(
     shell: InteractiveShell, run: Run, files: list[str], tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ from stratos_jupyter.commands import (
     with_found,
 )
 from stratos_jupyter.errors import SpecError
+from stratos_jupyter.pasted import pasted
 from stratos_jupyter.spec import JobSpec, OutputMode
 from stratos_jupyter.values import (
     parse_columns,
@@ -795,3 +796,20 @@ def test_a_command_that_names_no_file_is_refused(text: str) -> None:
 def test_the_cure_has_no_quotes_where_they_are_characters(text: str) -> None:
     with pytest.raises(SpecError, match=r"keep the first % apart: make the text of two, % and abc%$"):
         glob_commands(text, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("echo “hello world”", ["“ in line 1", "” in line 1"]),
+        ("true\nawk ‘{print $1}’ f", ["‘ in line 2", "’ in line 2"]),
+        ("cat\u00a0f", ["a no-break blank in line 1"]),
+        ("\ufeffcat f", ["a byte order mark in line 1"]),
+        ("fit –flag", ["– in line 1"]),
+        ("fit --name=“a”", ["“ in line 1", "” in line 1"]),
+        ("echo '“a” \u00a0' \"‘b’\" # “c”\nfit Zürich.dat O’Brien.dat 東京.dat 10–20.dat", []),
+        ("# it's “a”\ncat <<E\n“b”\nE", []),
+    ],
+)
+def test_what_a_web_page_makes_of_quotes_and_blanks_is_said(text: str, found: list[str]) -> None:
+    assert pasted(text) == found
