@@ -28,7 +28,7 @@ from .command_lines import read_lines, refuse_incomplete, refuse_passing, unix_t
 from .errors import SpecError
 from .marks import unmarked_anywhere
 from .parameters import index_names, rows_of
-from .placeholders import refuse_unknown, stands
+from .placeholders import refuse_ambiguous, refuse_unknown, stands
 from .shell import Reader, is_bash, shell_of
 from .spec import JobSpec
 from .substitution import VERBATIM, FileTemplate, compile_file_template, compile_verbatim, not_an_option, template_of
@@ -173,6 +173,7 @@ def template_commands(text: str, params: object, shell: str = "") -> TemplateCom
         shown = ", ".join(f"%{name}%" for name in index)
         raise SpecError(f"{shown} is the index of the parameters, and no column: give .reset_index()")
     refuse_unknown(text, ("c", *names), shell=is_bash(shell_of(text, shell)) is not None)
+    refuse_ambiguous(text, ("c", *names))
     made = _template(text, names, rows, _name(shell))
     _refuse_incomplete_rows(made)
     return made

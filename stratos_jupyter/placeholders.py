@@ -21,6 +21,10 @@ _CONVERSION: Final = re.compile(r"(?:hh|h|ll|l|L|q|j|z|t)[diouxXeEfFgGaAcsp]|[_E
 _FORMAT_AFTER: Final = re.compile(r"(?:-?\d+)?(?:\.\d+)?[A-Za-z](?![A-Za-z0-9])")
 _FORMAT_BEFORE: Final = re.compile(r"[A-Za-z]_\w*")
 _PRINTS: Final = re.compile(r"(?:printf|strftime|strptime|\b(?:date|stat|seq|format)\b)[^\n]*\Z")
+#: up to a place in a format of date, and in one of printf; and what may be a conversion there
+_DATED: Final = re.compile(r"\bdate\b[^\n;|]*\+[^\n;|]*\Z")
+_PRINTED: Final = re.compile(r"printf\b[^\n;|]*\Z")
+_CONVERTED: Final = re.compile(r"%|[sdieg](?![\w.%/-])")
 #: a byte of a URL, followed by another
 _BYTE: Final = re.compile(r"%[0-9A-Fa-f]{2}%[0-9A-Fa-f]{2}")
 _BYTE_BEFORE: Final = re.compile(r"%[0-9A-Fa-f]{2}\Z")
@@ -127,6 +131,25 @@ def _cure(text: str, at: int, name: str, shell: bool) -> str:
         return f"To mean the characters themselves keep the first % apart: make the text of two, % and {name}%"
     between = "''" if open_quote(text[:at]) == "'" else '""'
     return f"To mean the characters themselves write %{name[0]}{between}{name[1:]}%"
+
+
+def refuse_ambiguous(text: str, known: Sequence[str]) -> None:
+    """Raise SpecError for a placeholder of one letter that is a conversion of ``date`` or ``printf`` as well."""
+    letters = "".join(re.escape(name) for name in known if len(name) == 1)
+    for match in re.finditer(f"%([{letters}])%", text) if letters else ():
+        before, after = text[: match.start()], text[match.end() :]
+        if not (_DATED.search(before) and after[:1].isalpha()) and not (
+            _PRINTED.search(before) and _CONVERTED.match(after)
+        ):
+            continue
+        name, one = match[1], after[0]
+        between = "''" if open_quote(before) == "'" else '""'
+        what, one = ("a percent sign", "%%") if one == "%" else (f"%{one}", one)
+        conversion = one if one == "%%" else f"%{one}"
+        raise SpecError(
+            f"%{name}%{after[0]} is either %{name} and {what} of a format, or the value of {name} and {after[0]}: "
+            f"write %{name}{between}{conversion} for the format, %{name}%{between}{one} for the value"
+        )
 
 
 def stands(text: str, names: str) -> bool:

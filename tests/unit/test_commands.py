@@ -813,3 +813,31 @@ def test_the_cure_has_no_quotes_where_they_are_characters(text: str) -> None:
 )
 def test_what_a_web_page_makes_of_quotes_and_blanks_is_said(text: str, found: list[str]) -> None:
     assert pasted(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "fixed", "printed"),
+    [
+        ("date -d 2020-01-02 +%Y%m%d; echo %m%", 'date -d 2020-01-02 +%Y%m""%d; echo %m%', "20200102\n7\n"),
+        ("date -d 2020-01-02 '+%d %m%d'; echo %m%", "date -d 2020-01-02 '+%d %m''%d'; echo %m%", "02 0102\n7\n"),
+        ("printf '%m%%\\n'", "printf '%m%''%%\\n'", "7%\n"),
+        ("awk 'BEGIN { printf \"%m%%\\n\" }'", "awk 'BEGIN { printf \"%m%''%%\\n\" }'", "7%\n"),
+    ],
+)
+def test_a_column_of_one_letter_in_a_format_is_refused(text: str, fixed: str, printed: str) -> None:
+    with pytest.raises(SpecError, match=r"%m%.* is either %m and .* of a format, or the value of m and "):
+        template_commands(text, {"m": [7]})
+    command = template_commands(fixed, {"m": [7]}).command(0)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout == printed
+
+
+def test_a_column_of_one_letter_elsewhere_is_a_column() -> None:
+    rows = {"m": [7], "n": [2]}
+    for text, command in (
+        ("sbatch --array=1-%n%%4 x", "sbatch --array=1-2%4 x"),
+        ("printf '%s\\n' %m% %n%", "printf '%s\\n' 7 2"),
+        ("date +%F; p m%m%n%n%.dat", "date +%F; p m7n2.dat"),
+        ("p %m%%n%", "p 72"),
+    ):
+        assert template_commands(text, rows).command(0) == command
