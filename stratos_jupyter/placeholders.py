@@ -30,7 +30,7 @@ _BYTE: Final = re.compile(r"%[0-9A-Fa-f]{2}%[0-9A-Fa-f]{2}")
 _BYTE_BEFORE: Final = re.compile(r"%[0-9A-Fa-f]{2}\Z")
 _BYTE_BEGINS: Final = re.compile(r"[0-9A-Fa-f]{2}")
 #: the pattern of SQL's LIKE, up to the name
-_LIKE: Final = re.compile(r"\blike\s+(?:binary\s+)?[a-z]?['\"\\]+[^'\"\n]*\Z", re.IGNORECASE)
+_LIKE: Final = re.compile(r"(?:\bi?like\s+(?:binary\s+)?|~~\*?\s*)[a-z]?['\"\\]+[^'\"\n]*\Z", re.IGNORECASE)
 _RUNS_R: Final = re.compile(r"\bR(?:script)?\b")
 #: what R writes between two values
 _OF_R: Final = frozenset(
@@ -57,7 +57,9 @@ def _without(text: str, known: Sequence[str]) -> str:
 def _unknown(rest: str, known: Sequence[str]) -> list[tuple[int, str]]:
     """Return where each unknown placeholder stands, and its name."""
     found = [match for match in _NAME.finditer(rest) if not _is_other(rest, match, known)]
-    found += [match for match in _LETTER.finditer(rest) if not _is_of_r(rest, match)]
+    found += [
+        match for match in _LETTER.finditer(rest) if not (_is_of_r(rest, match) or _LIKE.search(rest[: match.start()]))
+    ]
     found += _PART.finditer(rest)
     odd = [name for name in known if not name.isidentifier()]
     lowered = {name.strip().lower(): name for name in odd}

@@ -510,6 +510,7 @@ def test_the_cure_of_an_unknown_placeholder_means_its_characters(text: str) -> N
         "curl 'http://h/caf%E9noir%20x'",
         "sqlite3 db \"SELECT * FROM t WHERE n LIKE '%abc%' OR n like '%a%b_c%d%'\"",
         "sqlite3 db 'select * from t where n not like \"%abc%\"'",
+        "psql -c \"SELECT 1 WHERE n ILIKE '%abc%' OR n ~~* '%abc%' OR n LIKE '%x%'\"",
         "Rscript -e 'x %in% y; a %o% b; foreach(i=1:3) %dopar% f(i)'",
         "Rscript - <<'E'\nx %in% y\nE\n:",
     ],
