@@ -259,9 +259,9 @@ class Reader(Quotes):
             self.refused = [(at, where) for at, where in self.refused if at not in taken]
             self.found += taken.items()
 
-    @property
-    def _waits_for_body(self) -> bool:
-        return bool(self._heredocs)
+    def _set_aside(self, heredocs: list[tuple[str, bool, int]]) -> list[tuple[str, bool, int]]:
+        before, self._heredocs = self._heredocs, heredocs
+        return before
 
     def _alone(self, command: Command) -> bool:
         """Say whether the placeholder is a word of its own, and an argument."""

@@ -57,10 +57,9 @@ class Quotes:
     def _inner(self, start: int, end: int, *, places: bool) -> None:
         """Read what stands in backticks, in which there may be places of names."""
 
-    @property
     @abstractmethod
-    def _waits_for_body(self) -> bool:
-        """Whether the body of a here-document begins on the next line."""
+    def _set_aside(self, heredocs: list[tuple[str, bool, int]]) -> list[tuple[str, bool, int]]:
+        """Exchange the here-documents whose bodies begin on the next line, and return those that there were."""
 
     def _sees(self, what: str) -> bool:
         return self.text.startswith(what, self._at)
@@ -167,8 +166,7 @@ class Quotes:
             self._at += 1
             self._arithmetic("in $(( ))")
         elif self._sees("$("):
-            if self._waits_for_body:
-                raise self._error(self._at, "a $( ) on the line of a here-document; put it into a variable before")
+            opened, waiting = self._at, self._set_aside([])
             self._at += 2
             self._substitutions += 1
             around = self._forbidden
@@ -177,6 +175,11 @@ class Quotes:
             self._nested()
             self._forbidden = around
             self._substitutions -= 1
+            if waiting and "\n" in self.text[opened : self._at]:
+                raise self._error(
+                    opened, "a $( ) of several lines on the line of a here-document; put it into a variable before"
+                )
+            self._set_aside(waiting)
         elif self._sees("${"):
             self._brace(in_double)
         elif self.text[self._at + 1 : self._at + 2] in _SPECIAL:
