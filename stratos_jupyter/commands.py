@@ -58,7 +58,7 @@ _PRINTED: Final = re.compile(r"%f%(%)|printf\b[^\n;|]*?%f%([sdieg])(?![\w.%/-])"
 _ARGUMENT: Final = re.compile(r"\$\{?[1@*#]|\bshift\b|\bgetopts\b|\bfor\s+\w+\s*(?:;|\n)?\s*do\b|BASH_ARGV")
 #: how many rows a message names
 _SHOWN: Final = 3
-_CURE: Final = "a value that is no shell text of its own goes through shlex.quote, and its place in the template has no quotes then"
+_CURE: Final = "a value that is no shell text of its own goes through shlex.quote, into a place without quotes"
 
 
 # -- what users give ----------------------------------------------------------------------------------------
