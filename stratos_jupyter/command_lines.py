@@ -236,7 +236,7 @@ def read_lines(text: str, shell: str = "", *, semicolons: bool = False) -> Lines
     while at < len(lines):
         number = at + 1
         line, at = _line(lines, at, quotes=semicolons and known, known=known)
-        if known and (why := _why_cut(line, lines[number - 1 : at], lines[at : at + 1])):
+        if known and (why := _why_cut(line, lines[number - 1 : at], lines, at)):
             wrong.append((f"line {number}", line, why))
         stripped = line.strip()
         if not stripped:
@@ -252,7 +252,7 @@ def read_lines(text: str, shell: str = "", *, semicolons: bool = False) -> Lines
     return Lines(interpreter, tuple(commands), comments)
 
 
-def _why_cut(line: str, held: Sequence[str], following: Sequence[str]) -> str:
+def _why_cut(line: str, held: Sequence[str], lines: Sequence[str], at: int) -> str:
     r"""Say why a line does not go on where its user means it to; '' when there is no sign of that.
 
     Parameters
@@ -260,20 +260,32 @@ def _why_cut(line: str, held: Sequence[str], following: Sequence[str]) -> str:
     line : str
         A line with those that continue it.
     held : sequence of str
-        All of them as they are written.
-    following : sequence of str
-        The next, if there is one.
+        These as they are written.
+    lines : sequence of str
+        All lines.
+    at : int
+        The line after it.
     """
-    after = following[0] if following else ""
+    if held[0].lstrip()[:1] == "-":
+        return "it begins with -, as what goes on does; end the line before it with a \\"
+    last = held[-1].strip()
+    if not last and len(held) > 1:
+        at = next((later for later in range(at, len(lines)) if lines[later].strip()), len(lines))
+    after = lines[at] if at < len(lines) else ""
     if not after.strip() or held[0].lstrip()[:1] == "#" or open_quote(line) in ("'", '"'):
         return ""
-    goes_on = after[0] in " \t-"  # as those of a command that goes on are written
+    goes_on = after.lstrip()[0] == "-" or _indent(after) > _indent(held[0])
     if _UNCONTINUED.search(held[-1]) or (goes_on and _IN_COMMENT.search(held[-1])):
         return "what follows the \\ at its end keeps it from continuing the line"
-    comment = len(held) > 1 and held[-1].lstrip()[:1] == "#"
-    if comment and (held[-1].rstrip()[-1:] == "\\" or goes_on):
+    if len(held) > 1 and last[:1] == "#" and (last[-1:] == "\\" or goes_on):
         return "a comment ends it, so that the line after that would be a command of its own"
+    if len(held) > 1 and not last and goes_on:
+        return "a blank line ends it, so that the line after that would be a command of its own"
     return ""
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" \t"))
 
 
 def _line(lines: Sequence[str], at: int, *, quotes: bool, known: bool) -> tuple[str, int]:

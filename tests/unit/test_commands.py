@@ -714,6 +714,9 @@ def test_a_globs_placeholder_in_a_template_is_refused() -> None:
         ("fit --a 1 # the first \\\n  --b 2", r"what follows the \\ at its end"),
         ("fit --a 1 \\\n#  --old 2 \\\n  --b 2", "a comment ends it"),
         ("fit --a 1 \\\n#  --old 2\n  --b 2", "a comment ends it"),
+        ("fit --a 1 \\\n\n  --b 2", "a blank line ends it"),
+        ("fit --a 1 \\\n\n\n\tb", "a blank line ends it"),
+        ("fit --a 1\n--b 2", r"line 2: '--b 2' \(it begins with -"),
     ],
 )
 def test_a_line_that_only_seems_to_go_on_is_refused(body: str, why: str) -> None:
@@ -727,6 +730,8 @@ def test_a_line_that_only_seems_to_go_on_is_refused(body: str, why: str) -> None
         ("fit --a 1 \\\n  --b 2 \\\n#  --c 3", ["fit --a 1   --b 2 #  --c 3"]),
         ("fit --a 1 \\\n#  --c 3\nfit 2", ["fit --a 1 #  --c 3", "fit 2"]),
         ("# fit \\ \n#  --b\nfit 2", ["fit 2"]),
+        ("  fit \\\n    --a\\\n\n  fit 2", ["fit     --a", "fit 2"]),
+        ("fit 1\n  fit 2", ["fit 1", "fit 2"]),
         ("fit \\ \n\nfit 2", ["fit \\", "fit 2"]),
         ("ls 'a \\ '\nfit 2", ["ls 'a \\ '", "fit 2"]),
         ("echo a\\\\ \nfit 2", ["echo a\\\\", "fit 2"]),
