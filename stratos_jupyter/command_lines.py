@@ -266,6 +266,8 @@ def _why_cut(line: str, held: Sequence[str], lines: Sequence[str], at: int) -> s
     at : int
         The line after it.
     """
+    if len(held) == 1 and "\\" not in line and line.lstrip()[:1] != "-":
+        return ""  # nearly always
     if held[0].lstrip()[:1] == "-":
         return "it begins with -, as what goes on does; end the line before it with a \\"
     last = held[-1].strip()
