@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from .errors import SpecError
+from .quote_state import open_quote
 from .shell import Reader, is_bash, shell_of
 
 #: how many incomplete commands a message names, and how much of each
@@ -32,24 +33,35 @@ _SIMPLE: Final = re.compile(
 _BLANK_BEFORE_SHEBANG: Final = re.compile(r"\s+(?=#!)")
 #: a word that no shell reserves; commands differ in such, most often
 _WORD: Final = re.compile(rf"(?<![\w$\-./])(?!{_RESERVED}|in(?![\w./\-]))[\w./][\w./\-]*")
-#: text in which quotes are closed, up to a comment
-_CLOSED: Final = re.compile(r"""(?>[^'"\\\#]++|'[^']*+'|"(?>[^"\\]++|\\.)*+"|\\.|(?<=[^\s;&|()])\#)*+""", re.DOTALL)
 _CURE: Final = (
     r"put a loop on one line (for x in 1 2; do ...; done), end a line that goes on with a \, or write the lines into a "
     "file and run that: bash FILE"
 )
 
 
+#: a script that by its name sets up a shell; others may be the work itself
+_SETTING_FILE: Final = (
+    r"""(?:[^\s;&|<>()]*/)?['"]?[\w.\-]*(?<![A-Za-z])(?:activate|env|environment|setup|setvars|profile|conda|mamba"""
+    r"""|modules|init|bashrc|zshrc|thisroot|GMXRC)(?![A-Za-z])[\w.\-]*['"]?"""
+)
 #: commands that only change the shell that runs them, so that none of it is left for the next
 _SETTERS: Final = (
     r"(?:(?:cd|pushd|popd|export|declare|typeset|readonly|unset|alias|set|shopt|ulimit|umask|module|ml)"
-    r"|(?:conda|mamba|micromamba)\s+(?:de)?activate)(?=[\s;&]|$)"
+    r"|(?:conda|mamba|micromamba)\s+(?:de)?activate|spack\s+load|pyenv\s+(?:shell|activate)|workon"
+    rf"|(?:source|\.)\s+{_SETTING_FILE})"
+    r"(?=[\s;&]|$)"
 )
+#: text that such a program prints for the shell
+_EVALUATED: Final = r"""eval\s++(?:"\$\([^"'`()]*+\)"|\$\([^"'`()]*+\)|`[^"'`]*+`)\s*+(?=[;&]|$)"""
 _QUOTED: Final = r"""'[^']*+'|"(?>[^"\\`$]|\$(?!\())*+"|\$(?!\()"""
 _PASSING: Final = re.compile(
     rf"""\s*(?:{_SETTERS}(?>[^'"\\`|<>;&\n$()]++|{_QUOTED})*+"""
+    rf"""|{_EVALUATED}"""
     rf"""|(?:[A-Za-z_]\w*\+?=(?>[^\s'"\\`|<>;&$()]++|{_QUOTED})*+\s*+)++(?=[;&]|$))"""
 )
+#: a backslash that is meant to end a line, and does not
+_UNCONTINUED: Final = re.compile(r"(?<!\\)(?:\\\\)*\\[ \t]+(?:#.*)?$")
+_IN_COMMENT: Final = re.compile(r"\s#.*\\\s*$")
 _BETWEEN: Final = re.compile(r"\s*(?:;|&&)\s*")
 
 
@@ -249,6 +261,8 @@ def read_lines(text: str, shell: str = "", *, semicolons: bool = False) -> Lines
     while at < len(lines):
         number = at + 1
         line, at = _line(lines, at, quotes=semicolons and known, known=known)
+        if known and (why := _why_cut(line, lines[number - 1 : at], lines, at)):
+            wrong.append((f"line {number}", line, why))
         stripped = line.strip()
         if not stripped:
             continue
@@ -261,6 +275,44 @@ def read_lines(text: str, shell: str = "", *, semicolons: bool = False) -> Lines
             commands.append(Line(number, piece))
     _refuse(wrong)
     return Lines(interpreter, tuple(commands), comments)
+
+
+def _why_cut(line: str, held: Sequence[str], lines: Sequence[str], at: int) -> str:
+    r"""Say why a line does not go on where its user means it to; '' when there is no sign of that.
+
+    Parameters
+    ----------
+    line : str
+        A line with those that continue it.
+    held : sequence of str
+        These as they are written.
+    lines : sequence of str
+        All lines.
+    at : int
+        The line after it.
+    """
+    if len(held) == 1 and "\\" not in line and line.lstrip()[:1] != "-":
+        return ""  # nearly always
+    if held[0].lstrip()[:1] == "-":
+        return "it begins with -, as what goes on does; end the line before it with a \\"
+    last = held[-1].strip()
+    if not last and len(held) > 1:
+        at = next((later for later in range(at, len(lines)) if lines[later].strip()), len(lines))
+    after = lines[at] if at < len(lines) else ""
+    if not after.strip() or held[0].lstrip()[:1] == "#" or open_quote(line) in ("'", '"'):
+        return ""
+    goes_on = after.lstrip()[0] == "-" or _indent(after) > _indent(held[0])
+    if _UNCONTINUED.search(held[-1]) or (goes_on and _IN_COMMENT.search(held[-1])):
+        return "what follows the \\ at its end keeps it from continuing the line"
+    if len(held) > 1 and last[:1] == "#" and (last[-1:] == "\\" or goes_on):
+        return "a comment ends it, so that the line after that would be a command of its own"
+    if len(held) > 1 and not last and goes_on:
+        return "a blank line ends it, so that the line after that would be a command of its own"
+    return ""
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" \t"))
 
 
 def _line(lines: Sequence[str], at: int, *, quotes: bool, known: bool) -> tuple[str, int]:
@@ -280,7 +332,7 @@ def _line(lines: Sequence[str], at: int, *, quotes: bool, known: bool) -> tuple[
     line = lines[at]
     at += 1
     while True:
-        state = _state(line) if known and ("\\" in line or "'" in line or '"' in line) else ""
+        state = open_quote(line) if known and ("\\" in line or "'" in line or '"' in line) else ""
         escapes = len(line) - len(line.rstrip("\\"))
         if state == "#" or not (escapes % 2 or (quotes and state)):
             return line, at
@@ -296,14 +348,6 @@ def _line(lines: Sequence[str], at: int, *, quotes: bool, known: bool) -> tuple[
             line = "\n".join([line, *lines[at : end + 1]])
             at = end
         at += 1
-
-
-def _state(text: str) -> str:
-    """Return the quote that is open at the end of a text, ``#`` in a comment, '' outside both."""
-    closed = _CLOSED.match(text)
-    end = closed.end() if closed is not None else 0
-    state = text[end : end + 1]
-    return state if state in ("'", '"', "#") else ""
 
 
 def _pieces(text: str) -> list[str]:

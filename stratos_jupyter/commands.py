@@ -27,8 +27,8 @@ from .command_kinds import (
 from .command_lines import read_lines, refuse_incomplete, refuse_passing, script_text, why_incomplete
 from .errors import SpecError
 from .marks import unmarked_anywhere
-from .parameters import rows_of
-from .placeholders import refuse_unknown, stands
+from .parameters import index_names, rows_of
+from .placeholders import refuse_ambiguous, refuse_unknown, stands
 from .shell import Reader, is_bash, shell_of
 from .spec import JobSpec
 from .substitution import VERBATIM, FileTemplate, compile_file_template, compile_verbatim, not_an_option, template_of
@@ -52,11 +52,13 @@ __all__ = [
 
 #: what no shell splits, expands or takes for the end of a command
 _PLAIN_VALUE: Final = re.compile(r"[\w./:=@%+,\-]+")
+#: what may be a format of printf as well as the file's name
+_PRINTED: Final = re.compile(r"%f%(%)|printf\b[^\n;|]*?%f%([sdieg])(?![\w.%/-])")
+#: where a shell's script looks at its arguments
+_ARGUMENT: Final = re.compile(r"\$\{?[1@*#]|\bshift\b|\bgetopts\b|\bfor\s+\w+\s*(?:;|\n)?\s*do\b|BASH_ARGV")
 #: how many rows a message names
 _SHOWN: Final = 3
-#: the first argument of a shell's script
-_ARGUMENT: Final = re.compile(r"\$\{?[!#]?[1@*]|\bshift\b|\bgetopts\b")
-_CURE: Final = "a value that is no shell text of its own goes through shlex.quote"
+_CURE: Final = "a value that is no shell text of its own goes through shlex.quote, into a place without quotes"
 
 
 # -- what users give ----------------------------------------------------------------------------------------
@@ -95,13 +97,15 @@ def glob_commands(text: str, files: Sequence[str], fetch: bool = False, shell: s
     text = script_text(text)
     if stands(text, "c"):
         raise SpecError("%c% belongs to a template; in a glob %f% is the file's name")
-    if "%f%%" in text:
+    if (either := _PRINTED.search(text)) is not None:
+        after = either[1] or either[2]
+        what = "a percent sign" if after == "%" else f"%{after}"
         raise SpecError(
-            "%f%% is either printf's %f and a percent sign or the file's name and one: write %0f%% for a number, "
-            "\"%f%\"'%' for the name"
+            f"%f%{after} is either printf's %f and {what} or the file's name and {after}: write %0f%{after} for a "
+            f"number, \"%f%\"'{after}' for the name"
         )
-    refuse_unknown(text, ("f",))
     bash = is_bash(shell_of(text, shell))
+    refuse_unknown(text, ("f",), shell=bash is not None)
     if bash is None:
         template = _verbatim(text, files, fetch, shell_of(text, shell))
     else:
@@ -169,7 +173,12 @@ def template_commands(text: str, params: object, shell: str = "") -> TemplateCom
     names, rows = rows_of(params)
     if "f" not in names and "%f%" in text and stands(text, "f"):
         raise SpecError("%f% belongs to a glob; in a template %c% is the next value of a row, %name% a column's")
-    refuse_unknown(text, ("c", *names))
+    index = [name for name in index_names(params) if name not in names and f"%{name}%" in text]
+    if index:
+        shown = ", ".join(f"%{name}%" for name in index)
+        raise SpecError(f"{shown} is the index of the parameters, and no column: give .reset_index()")
+    refuse_unknown(text, ("c", *names), shell=is_bash(shell_of(text, shell)) is not None)
+    refuse_ambiguous(text, ("c", *names))
     made = _template(text, names, rows, _name(shell))
     _refuse_incomplete_rows(made)
     return made

@@ -214,6 +214,9 @@ def _changes(spec: JobSpec, commands: Commands, index: int) -> list[str]:
             lines.append(f"%f% is {clean(name, LABEL)}: ./ stands before a name that begins with a dash")
         elif not VERBATIM.fullmatch(own):
             lines.append(f"%f% is {clean(own, LABEL)}, quoted for its place")
+    elif isinstance(commands, GlobCommands) and name is not None:
+        first = ", and its first argument" if commands.text.startswith("#!") else ""
+        lines.append(f"$STRATOS_FILE{first} is {clean(name, LABEL)}")
     for mark in commands.marks(index):
         for word in mark.words:
             files = word.files(commands.found)

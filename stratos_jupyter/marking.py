@@ -13,9 +13,11 @@ from typing import Final
 
 from .backend.storage.files import FileSystems
 from .backend.storage.mounts import is_url
-from .commands import Commands, with_found
+from .commands import Commands, ExplicitCommands, with_found
 from .errors import SpecError, StorageError
 from .marks import Word
+from .pasted import pasted, pasted_text
+from .shell import is_bash, shell_of
 
 #: of so many commands it is looked whether their marks are whole, and of so many files whether they are there
 CHECKED: Final = 1000
@@ -28,7 +30,7 @@ _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:/")
 
 
 def resolve_marks(files: FileSystems, commands: Commands, cwd: str) -> tuple[Commands, list[str]]:
-    """Return the commands, told what their marks find, and what is to be said of marks that are no inputs.
+    """Return the commands, told what their marks find, and what is to be said of marks that are no inputs, and of text.
 
     Parameters
     ----------
@@ -39,8 +41,9 @@ def resolve_marks(files: FileSystems, commands: Commands, cwd: str) -> tuple[Com
     cwd : str
         Where relative names start.
     """
+    strange = pasted_text(pasted(_body(commands)))
     if not commands.may_mark:
-        return commands, []
+        return commands, strange
     found: dict[str, list[str]] = {}
     names: dict[str, None] = {}
     wrong: dict[str, str] = {}
@@ -58,7 +61,7 @@ def resolve_marks(files: FileSystems, commands: Commands, cwd: str) -> tuple[Com
     for name in list(names)[:CHECKED]:
         if why := _why_no_input(files, name, cwd):
             wrong[name] = why
-    said = []
+    said = strange
     if wrong:
         said.append(f"marked, but no input, so that neither placement nor --resume looks at it: {_shown(wrong)}")
     glued = dict.fromkeys(text for at in range(min(len(commands), CHECKED)) for text in commands.unmarked(at))
@@ -73,6 +76,14 @@ def resolve_marks(files: FileSystems, commands: Commands, cwd: str) -> tuple[Com
             f"no mark, since it stands in quotes, though there is such a file: {_shown(quoted)}; write <['{first}']>"
         )
     return with_found(commands, found) if found else commands, said
+
+
+def _body(commands: Commands) -> str:
+    """Return what the user typed, as far as a shell reads it."""
+    text = (
+        "\n".join(commands.texts[:CHECKED]) if isinstance(commands, ExplicitCommands) else getattr(commands, "text", "")
+    )
+    return text if is_bash(shell_of(text, commands.shell)) is not None else ""
 
 
 def check_copies(files: FileSystems, commands: Commands, cwd: str) -> None:

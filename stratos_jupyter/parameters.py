@@ -7,6 +7,7 @@ it is refused with row and column; nothing that is missing becomes a word of a c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
 from itertools import islice
@@ -21,6 +22,17 @@ Table: TypeAlias = tuple[tuple[str, ...], list[tuple[str, ...]]]
 ROWS: Final = 2_000_000
 #: so many wrong values a message names
 SHOWN: Final = 5
+
+#: types of rows that have no names; most have one of them
+_NAMELESS: Final = frozenset({str, list, tuple, int, float, bool})
+#: floats of fewer digits than Python's own: pandas', Arrow's
+_NARROW: Final = frozenset({"Float32", "Float16", "float", "halffloat"})
+#: kinds of numbers and texts of NumPy of which Python's own show the same digits
+_EXACT: Final = frozenset("biuU")
+
+#: a text whose quotes close, and its parts between commas outside of them
+_PART: Final = re.compile(r"""(?:^|(?<=,))((?>[^,'"]++|'[^']*+'|"[^"]*+")*+)(?=,|$)""", re.DOTALL)
+_PARTS: Final = re.compile(r"""(?>[^'"]++|'[^']*+'|"[^"]*+")*+""", re.DOTALL)
 
 #: what is missing, by the name of its type: pandas', NumPy's
 _MISSING: Final = frozenset({"NAType", "NaTType", "MaskedConstant"})
@@ -70,8 +82,7 @@ def rows_of(params: object) -> Table:
     """
     names, rows = _table(params)
     if not rows:
-        once = "; what gives its rows only once may have given them: make it a list" if _is_iterator(params) else ""
-        raise SpecError(f"the parameters are empty: there is nothing to run{once}")
+        raise SpecError(f"the parameters are empty: there is nothing to run{_why_empty(params)}")
     _check_names(names)
     return names, _texts(names, rows)
 
@@ -90,15 +101,19 @@ def _table(params: object) -> tuple[tuple[str, ...], list[Sequence[object]]]:
     if isinstance(params, str | bytes | bytearray) or not isinstance(params, Iterable) or hasattr(params, "__fspath__"):
         raise SpecError(f"the parameters are a {type(params).__name__}: {_EXPECTED}")
     elements = _elements(params)
+    if (name := _series_name(params)) and all(map(_is_scalar, elements)):
+        return (name,), [(value,) for value in elements]
     named = [_record(element) for element in elements]
     if any(record is not None for record in named):
         return _by_name(elements, named)
     rows = [_row(element) for element in elements]
-    names = tuple(f"c{place}" for place in range(1, len(rows[0]) + 1)) if rows else ()
+    return tuple(f"c{place}" for place in range(1, len(rows[0]) + 1)) if rows else (), rows
+
+
+def _series_name(params: object) -> str:
+    """Return the name of a Series, which is a column; '' of what has none."""
     name = getattr(params, "name", None) if hasattr(params, "dtype") else None
-    if len(names) == 1 and name:
-        names = (str(name),)  # of a Series
-    return names, rows
+    return "" if name is None or isinstance(name, tuple) else str(name)
 
 
 def _columns(params: object) -> list[tuple[object, object]] | None:
@@ -147,6 +162,8 @@ def _joined(columns: Sequence[tuple[object, object]]) -> tuple[tuple[str, ...], 
 
 def _record(element: Any) -> Mapping[str, object] | None:
     """Return the values of a row by name; None of one without names."""
+    if type(element) in _NAMELESS:
+        return None
     if isinstance(element, Mapping):
         return {str(name): value for name, value in element.items()}
     if isinstance(element, type):
@@ -178,7 +195,9 @@ def _by_name(
 
 def _row(element: object) -> Sequence[object]:
     if isinstance(element, str) and not isinstance(element, Enum):
-        return tuple(part.strip() for part in element.split(","))
+        quoted = "," in element and ("'" in element or '"' in element) and _PARTS.fullmatch(element)
+        parts = _PART.findall(element) if quoted else element.split(",")
+        return tuple(part.strip() for part in parts)
     if _is_scalar(element) or isinstance(element, Mapping | Set):
         return (element,)
     return _elements(element)
@@ -186,11 +205,15 @@ def _row(element: object) -> Sequence[object]:
 
 def _elements(values: Any) -> list[object]:
     """Return the elements of a column, a row or all rows, as little changed as may be."""
+    if type(values) is list or type(values) is tuple:
+        return list(values)
     dtype = getattr(values, "dtype", None)
     kind, size = getattr(dtype, "kind", ""), getattr(dtype, "itemsize", 8)
-    if (kind == "f" and size != 8) or str(dtype) in ("Float32", "Float16"):
+    if (kind == "f" and size != 8) or str(dtype or getattr(values, "type", "")) in _NARROW:
         # Python's own floats would show digits that a narrow one does not have.
         return list(values.to_numpy() if hasattr(values, "to_numpy") else values)
+    if hasattr(values, "ndim") and hasattr(values, "tolist") and (kind in _EXACT or (kind == "f" and size == 8)):
+        return list(values.tolist())  # of NumPy, or pandas: all at once
     if kind == "M":
         return _dates(list(values))
     for convert in ("to_pylist", "to_list"):  # Arrow; polars and pandas
@@ -223,8 +246,20 @@ def _is_scalar(value: object) -> bool:
     return getattr(value, "shape", None) == () or not isinstance(value, Iterable)
 
 
-def _is_iterator(params: object) -> bool:
-    return isinstance(params, Iterator)
+def _why_empty(params: object) -> str:
+    """Say why what seems to have rows may have none."""
+    held = list(params.values()) if isinstance(params, Mapping) else [params]
+    if any(isinstance(values, Iterator) for values in held):
+        return "; what gives its rows only once may have given them: make it a list"
+    if hasattr(params, "iloc") and len(getattr(params, "index", ())):
+        return "; its rows have an index, but no columns: give .reset_index()"
+    return ""
+
+
+def index_names(params: object) -> tuple[str, ...]:
+    """Return the names of a frame's index, which are no columns of it."""
+    names = getattr(getattr(params, "index", None), "names", None) if hasattr(params, "iloc") else None
+    return tuple(str(name) for name in names or () if name is not None)
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -35,6 +35,13 @@ _HEREDOC: Final = re.compile(r"<<(-?)[ \t]*((?:\\.|'[^'\n]*'|\"[^\"\n]*\"|[^\s;&
 _FD: Final = re.compile(r"[0-9]+|\{[A-Za-z_]\w*\}")
 _ASSIGNS: Final = re.compile(r"[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=")
 _HEAD: Final = re.compile(r"\([ \t]*\)")
+#: places in backticks, by what they are to the command in those
+_TICKED: Final = {
+    Place.WORD: Place.TICKED_BARE,
+    Place.BARE: Place.TICKED_BARE,
+    Place.SINGLE: Place.TICKED_SINGLE,
+    Place.DOUBLE: Place.TICKED_DOUBLE,
+}
 #: what stands after them in [[ ]] is a pattern
 _COMPARES: Final = frozenset({"=~", "==", "=", "!="})
 #: a text of plain words, quotes that close, redirections of their own and plain marks
@@ -239,16 +246,22 @@ class Reader(Quotes):
         self._commands(")", loose=loose)
         self._depth -= 1
 
-    def _inner(self, start: int, end: int) -> None:
-        if self.text.find("<[", start, end) >= 0 and self.text.find("\\", start, end) < 0:
-            inner = Reader(self.text[start:end], bash=self._bash)
-            inner.read()
-            self.marks += [(start + begin, start + close) for begin, close in inner.marks]
-            self.unmarked += [start + at for at in inner.unmarked]
+    def _inner(self, start: int, end: int, *, places: bool) -> None:
+        text = self.text[start:end]
+        if "\\" in text or not ("<[" in text or (places and PLACEHOLDER in text)):
+            return  # a backslash in backticks is not what it is elsewhere
+        inner = Reader(text, bash=self._bash)
+        inner.read()
+        self.marks += [(start + begin, start + close) for begin, close in inner.marks]
+        self.unmarked += [start + at for at in inner.unmarked]
+        if places:
+            taken = {start + at: _TICKED[place] for at, place in inner.found if place in _TICKED}
+            self.refused = [(at, where) for at, where in self.refused if at not in taken]
+            self.found += taken.items()
 
-    @property
-    def _waits_for_body(self) -> bool:
-        return bool(self._heredocs)
+    def _set_aside(self, heredocs: list[tuple[str, bool, int]]) -> list[tuple[str, bool, int]]:
+        before, self._heredocs = self._heredocs, heredocs
+        return before
 
     def _alone(self, command: Command) -> bool:
         """Say whether the placeholder is a word of its own, and an argument."""

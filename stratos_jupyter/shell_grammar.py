@@ -179,7 +179,6 @@ class Level:
         """Take in what stood in brackets of its own: ``( )``, ``(( ))``, ``[[ ]]``."""
         if self.names and self._open[-1].word != "function":
             self._phase(_Phase.DO)
-            return
         self._wanted, self._something = None, True
 
     def function(self, at: int) -> None:

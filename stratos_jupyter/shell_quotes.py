@@ -30,6 +30,9 @@ class Place(Enum):
     SINGLE = "in single quotes"
     DOUBLE = "in double quotes"
     JOINED = "in double quotes, right after the name of a variable"
+    TICKED_BARE = "in backticks, outside quotes"
+    TICKED_SINGLE = "in backticks, in single quotes"
+    TICKED_DOUBLE = "in backticks, in double quotes"
     VERBATIM = "in a script that no shell reads"
 
 
@@ -51,13 +54,12 @@ class Quotes:
         """Read commands up to the ) that closes them, and go past it."""
 
     @abstractmethod
-    def _inner(self, start: int, end: int) -> None:
-        """Read what stands in backticks."""
+    def _inner(self, start: int, end: int, *, places: bool) -> None:
+        """Read what stands in backticks, in which there may be places of names."""
 
-    @property
     @abstractmethod
-    def _waits_for_body(self) -> bool:
-        """Whether the body of a here-document begins on the next line."""
+    def _set_aside(self, heredocs: list[tuple[str, bool, int]]) -> list[tuple[str, bool, int]]:
+        """Exchange the here-documents whose bodies begin on the next line, and return those that there were."""
 
     def _sees(self, what: str) -> bool:
         return self.text.startswith(what, self._at)
@@ -145,7 +147,7 @@ class Quotes:
                 if command is not None:
                     command.word += escaped
             elif char == "`":
-                self._backticks()
+                self._backticks(in_double=True)  # bash expands braces in "`"{a,b}"`"
             elif char == "$":
                 dollar = self._dollar(command, in_double=True)
             else:
@@ -164,12 +166,20 @@ class Quotes:
             self._at += 1
             self._arithmetic("in $(( ))")
         elif self._sees("$("):
-            if self._waits_for_body:
-                raise self._error(self._at, "a $( ) on the line of a here-document; put it into a variable before")
+            opened, waiting = self._at, self._set_aside([])
             self._at += 2
             self._substitutions += 1
+            around = self._forbidden
+            if self._bash:
+                self._forbidden = []  # its commands are read as any are, also in $(( )) and ${ }
             self._nested()
+            self._forbidden = around
             self._substitutions -= 1
+            if waiting and "\n" in self.text[opened : self._at]:
+                raise self._error(
+                    opened, "a $( ) of several lines on the line of a here-document; put it into a variable before"
+                )
+            self._set_aside(waiting)
         elif self._sees("${"):
             self._brace(in_double)
         elif self.text[self._at + 1 : self._at + 2] in _SPECIAL:
@@ -210,7 +220,7 @@ class Quotes:
                     return
         raise self._error(opened, "a (( is not closed")
 
-    def _backticks(self) -> None:
+    def _backticks(self, *, in_double: bool = False) -> None:
         opened = self._at
         self._at += 1
         self._forbidden.append("in backticks")
@@ -224,7 +234,7 @@ class Quotes:
                 self._at += 1
                 if char == "`":
                     self._forbidden.pop()
-                    self._inner(opened + 1, self._at - 1)
+                    self._inner(opened + 1, self._at - 1, places=self._bash and not in_double and not self._forbidden)
                     return
         raise self._error(opened, "a backtick is not closed")
 

@@ -20,8 +20,10 @@ _LEADING: Final = frozenset(
     {"if", "then", "else", "elif", "while", "until", "do", "!", "{", "time", "exec", "command", "builtin", "coproc"}
 )
 _ASSIGNMENT: Final = re.compile(r"[A-Za-z_]\w*\+?=")
-_SUBSCRIPT: Final = re.compile(r"[A-Za-z_]\w*\[[^\]]*")
+#: of a variable, or of an element that an array is made of
+_SUBSCRIPT: Final = re.compile(r"(?:[A-Za-z_]\w*)?\[[^\]]*")
 _COMMAND_OPTION: Final = re.compile(r"[-+][A-Za-z]*c[A-Za-z]*")
+_EVALUATING_OPTION: Final = re.compile(r"-[A-Za-z]*[in][A-Za-z]*")
 _OPTION_WITH_VALUE: Final = frozenset({"-o", "+o", "-O", "+O", "--rcfile", "--init-file"})
 _QUOTES: Final = str.maketrans("", "", "'\"\\")
 
@@ -98,11 +100,17 @@ class Command:
                 found.append((at, "in arithmetic"))
             elif number <= first:
                 continue
-            elif name in _EVALUATE or (name in _DECLARE and not before):
+            elif name in _EVALUATE or (name in _DECLARE and (not before or self._evaluates(name, first))):
                 found.append((at, f"in what {name} evaluates"))
-            elif name in ("[", "test", "printf") and "-v" in self.words[first + 1 :]:
+            elif name in ("[", "test", "printf") and self.words[number - 1] == "-v":
                 found.append((at, f"in what {name} -v evaluates"))
         return found
+
+    def _evaluates(self, name: str, first: int) -> bool:
+        """Say whether a declaration gives its variables numbers, or other variables' names."""
+        return name not in ("export", "readonly") and any(
+            _EVALUATING_OPTION.fullmatch(word) for word in self.words[first + 1 :]
+        )
 
     def _script(self) -> int | None:
         """Return the number of the word that another shell gets as its script, as in ``env sh -ec SCRIPT``."""

@@ -9,6 +9,7 @@ stands       the name becomes
 bare         ``'name'``, a quote in it ``'\''``; as it is where it is a word of its own and nothing in it is special
 in '...'     the same without the outer quotes
 in "..."     a backslash before each of ``\ " $`` and the backtick; after ``$x``, quoted apart
+in `...`     the same, with a backslash before each of ``\`` and the backtick of that
 ===========  ===========================================
 
 A name that begins with ``-`` gets ``./`` before it. A ``%f%`` in a comment stays: a newline in a name would end the
@@ -57,6 +58,11 @@ def _in_double(name: str) -> str:
     return name.translate(_IN_DOUBLE)
 
 
+def _ticked(quote: Callable[[str], str]) -> Callable[[str], str]:
+    """Return what quotes a name in backticks, which take backslashes away before anything else is read."""
+    return lambda name: quote(name).replace("\\", "\\\\").replace("`", "\\`")
+
+
 def _joined(name: str) -> str:
     return f'"{_bare(name)}"'
 
@@ -68,6 +74,9 @@ _VARIABLE: Final = {
     Place.SINGLE: "'\"$STRATOS_FILE\"'",
     Place.DOUBLE: "${STRATOS_FILE}",
     Place.JOINED: '""${STRATOS_FILE}""',
+    Place.TICKED_BARE: '"$STRATOS_FILE"',
+    Place.TICKED_SINGLE: "'\"$STRATOS_FILE\"'",
+    Place.TICKED_DOUBLE: "${STRATOS_FILE}",
 }
 
 _QUOTE: Final[dict[Place, Callable[[str], str]]] = {
@@ -76,6 +85,9 @@ _QUOTE: Final[dict[Place, Callable[[str], str]]] = {
     Place.SINGLE: _in_single,
     Place.DOUBLE: _in_double,
     Place.JOINED: _joined,
+    Place.TICKED_BARE: _ticked(_bare),
+    Place.TICKED_SINGLE: _ticked(_in_single),
+    Place.TICKED_DOUBLE: _ticked(_in_double),
     Place.VERBATIM: str,
 }
 

@@ -172,6 +172,29 @@ def test_a_dry_run_shows_what_is_put_in_and_taken_out(
     ]
     run("%%stratos explicit --dry-run\n# one\necho a # b\n  # c\n")
     assert "2 lines with a comment left out" in capsys.readouterr().out
+    run("%%stratos glob [ab]*.dat --dry-run\n#!/usr/bin/env python3\nimport sys\nprint(sys.argv[1])")
+    assert "   $STRATOS_FILE, and its first argument is a.dat\n" in capsys.readouterr().out
+
+
+def test_quotes_of_a_web_page_are_said_and_run(
+    shell: InteractiveShell, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("%%stratos explicit --job q --into df --wait\necho “a b”")
+    assert outputs(shell) == ["“a b”\n"]
+    assert any("“ in line 1" in notice for notice in sessions.current().job("q").view.notices)
+    run("%%stratos explicit --dry-run\necho\u00a0a")
+    assert "a no-break blank in line 1" in capsys.readouterr().out
+
+
+def test_a_script_finds_its_file_as_its_first_argument(
+    shell: InteractiveShell, run: Run, files: list[str], tmp_path: Path
+) -> None:
+    run("%%stratos glob *two.dat --job py --into df --wait\n#!/usr/bin/env python3\nimport sys\nprint(sys.argv[1])")
+    assert outputs(shell) == ["b two.dat\n"]
+    run(
+        '%%stratos glob *two.dat --job s --into df --wait\n#!/bin/bash\necho "$1"; for ((i=0;i<2;i++)); do echo $i;done'
+    )
+    assert outputs(shell) == ["b two.dat\n0\n1\n"]
 
 
 def test_running_again_looks_at_the_files_of_a_pattern(shell: InteractiveShell, run: Run, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
 from typing import Any
 
 import pandas as pd
@@ -23,6 +24,7 @@ from stratos_jupyter.commands import (
     with_found,
 )
 from stratos_jupyter.errors import SpecError
+from stratos_jupyter.pasted import pasted
 from stratos_jupyter.spec import JobSpec, OutputMode
 from stratos_jupyter.values import (
     parse_columns,
@@ -492,6 +494,39 @@ def test_what_is_no_placeholder_is_refused_in_every_kind(make: Any, said: str) -
 
 
 @pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("p %f% -o %file.stem%.out", r"%file.stem%.*a command takes parts of a name as a shell does: x=%f%"),
+        ("p %f% %f.suffix%", "%f.suffix%"),
+        ("p %f% %seed%_out", "%seed%"),
+        ("p %f% %seed%%x%", "%seed%"),
+        ("p %f% run%seed%.txt", "%seed%"),
+        ("p %f% 1%seed%", "%seed%"),
+        ("Rscript fit.R %f% %in%", "%in%"),
+        ("p %f% %PATH%", "%PATH%"),
+    ],
+)
+def test_what_is_written_like_a_placeholder_is_refused(text: str, unknown: str) -> None:
+    with pytest.raises(SpecError, match=f"unknown placeholder {unknown}"):
+        glob_commands(text, ["a"])
+
+
+def test_a_misspelt_column_is_refused_wherever_it_stands() -> None:
+    for text in ("printf 'x%sampel%s' %sample%", "sqlite3 db \"select 1 where n like '%sampel%'\"; p %sample%"):
+        with pytest.raises(SpecError, match=r"%sampel%.*is %sample% meant"):
+            template_commands(text, {"sample": ["a"]})
+
+
+@pytest.mark.parametrize("text", ["printf '%s\\n' %abc%", "printf '%s\\n' '%abc%'", 'printf "%s\\n" "%abc%"'])
+def test_the_cure_of_an_unknown_placeholder_means_its_characters(text: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        explicit_commands([text])
+    cured = text.replace("%abc%", str(caught.value).rpartition("write ")[2])
+    command = explicit_commands([cured]).command(0)
+    assert subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout == "%abc%\n"
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "date +%Y%m%d",
@@ -508,6 +543,20 @@ def test_what_is_no_placeholder_is_refused_in_every_kind(make: Any, said: str) -
         "echo ${x%.fq}${y%%.*}",
         "echo $((7 % 3))",
         "stat -c %s%n f",
+        "printf '%s_%03d\\n' a 5",
+        "printf '%s_to_%s.txt' a b",
+        "printf 'part %dof%d\\n' 1 2",
+        "python3 -c 'print(\"%s_vs_%.2f\" % (1, 2))'",
+        "git log --format='%h%x09%an%x09%s'",
+        "exiftool -d %Y%m%d_%%e.%%e f",
+        "convert a.png -resize 50%x50% -crop 100%x100%+0+0 b.png",
+        "curl http://h/%C3%A9t%C3%A9 -o x",
+        "curl 'http://h/caf%E9noir%20x'",
+        "sqlite3 db \"SELECT * FROM t WHERE n LIKE '%abc%' OR n like '%a%b_c%d%'\"",
+        "sqlite3 db 'select * from t where n not like \"%abc%\"'",
+        "psql -c \"SELECT 1 WHERE n ILIKE '%abc%' OR n ~~* '%abc%' OR n LIKE '%x%'\"",
+        "Rscript -e 'x %in% y; a %o% b; foreach(i=1:3) %dopar% f(i)'",
+        "Rscript - <<'E'\nx %in% y\nE\n:",
     ],
 )
 def test_what_only_looks_like_a_placeholder_is_left_in_every_kind(text: str) -> None:
@@ -523,6 +572,9 @@ def test_a_format_of_printf_is_no_placeholder_where_that_is_sure() -> None:
     assert template_commands("printf '%f%%' %c%", [["1"]]).command(0) == "printf '%f%%' 1"
     with pytest.raises(SpecError, match="either printf's %f and a percent sign"):
         glob_commands("awk '{ printf \"%f%%\", $1 }' %f%", ["a.b"])
+    with pytest.raises(SpecError, match="%f%s is either printf's %f and %s or the file's name"):
+        glob_commands("awk '{ printf \"%f%s\\n\", $1, $2 }' %f%", ["a.b"])
+    assert glob_commands("printf '%s\\n' %f%.gz", ["a.b"]).command(0) == "printf '%s\\n' 'a.b'.gz"
 
 
 # -- values -------------------------------------------------------------------------------------------------
@@ -692,3 +744,150 @@ def test_a_templates_placeholder_in_a_glob_is_refused(text: str) -> None:
 def test_a_globs_placeholder_in_a_template_is_refused() -> None:
     with pytest.raises(SpecError, match="belongs to a glob"):
         template_commands("cat %f% %c%", [["a"]])
+
+
+# -- where a line ends ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("rm -r \\ \n  /data/x", r"line 1: .*what follows the \\ at its end"),
+        ("a\nfit --a 1 \\\t\n  --b 2", r"line 2: .*what follows the \\ at its end"),
+        ("fit --a 1 \\  # the first\n  --b 2", r"what follows the \\ at its end"),
+        ("fit --a 1 # the first \\\n  --b 2", r"what follows the \\ at its end"),
+        ("fit --a 1 \\\n#  --old 2 \\\n  --b 2", "a comment ends it"),
+        ("fit --a 1 \\\n#  --old 2\n  --b 2", "a comment ends it"),
+        ("fit --a 1 \\\n\n  --b 2", "a blank line ends it"),
+        ("fit --a 1 \\\n\n\n\tb", "a blank line ends it"),
+        ("fit --a 1\n--b 2", r"line 2: '--b 2' \(it begins with -"),
+    ],
+)
+def test_a_line_that_only_seems_to_go_on_is_refused(body: str, why: str) -> None:
+    with pytest.raises(SpecError, match=why):
+        explicit_lines(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "commands"),
+    [
+        ("fit --a 1 \\\n  --b 2 \\\n#  --c 3", ["fit --a 1   --b 2 #  --c 3"]),
+        ("fit --a 1 \\\n#  --c 3\nfit 2", ["fit --a 1 #  --c 3", "fit 2"]),
+        ("# fit \\ \n#  --b\nfit 2", ["fit 2"]),
+        ("  fit \\\n    --a\\\n\n  fit 2", ["fit     --a", "fit 2"]),
+        ("fit 1\n  fit 2", ["fit 1", "fit 2"]),
+        ("fit \\ \n\nfit 2", ["fit \\", "fit 2"]),
+        ("ls 'a \\ '\nfit 2", ["ls 'a \\ '", "fit 2"]),
+        ("echo a\\\\ \nfit 2", ["echo a\\\\", "fit 2"]),
+    ],
+)
+def test_a_line_that_ends_is_left_alone(body: str, commands: list[str]) -> None:
+    assert list(explicit_lines(body).texts) == commands
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "source env.sh",
+        ". venv/bin/activate",
+        'source "$HOME/env.sh"',
+        'eval "$(conda shell.bash hook)"',
+        "eval $(brew shellenv)",
+        "source conda.sh; conda activate a",
+        "spack load gcc",
+        "source ~/.bashrc",
+        ". /opt/intel/oneapi/setvars.sh intel64",
+        "source $ROOTSYS/bin/thisroot.sh",
+    ],
+)
+def test_what_only_sets_something_for_the_next_line_is_refused(line: str) -> None:
+    with pytest.raises(SpecError, match=r"each command runs by itself.*line 1"):
+        explicit_lines(f"{line}\npython fit.py")
+    assert len(explicit_lines(f"{line} && python fit.py\npython fit.py")) == 2
+    assert len(explicit_lines(line)) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        ". ./a.sh\n. ./b.sh",
+        "./source x\nb",
+        "eval prog 1\neval prog 2",
+        "f() { a; }; f\nb",
+        "source arc_fit.sh 3\nb",
+        ". ./convert.sh\nb",
+    ],
+)
+def test_what_does_something_is_a_command(body: str) -> None:
+    assert len(explicit_lines(body)) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#!/usr/bin/env python3\nimport sys\nprint(sys.argv[1])",
+        "#!/usr/bin/awk -f\n{ n++ } END { print n }",
+        '#!/bin/bash\nwc -l "$1"',
+        '#!/bin/sh\nfor f; do wc -l "$f"; done',
+        '#!/bin/bash\nwc -l "${1}" > "${1%.dat}.n"',
+    ],
+)
+def test_a_script_needs_no_place_for_its_first_argument(text: str) -> None:
+    assert glob_commands(text, ["a b"]).command(0) == text
+
+
+@pytest.mark.parametrize("text", ["#!/bin/bash\necho hi", 'wc -l "$1"', "for f; do wc $f; done"])
+def test_a_command_that_names_no_file_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="the command names no file"):
+        glob_commands(text, ["a b"])
+
+
+@pytest.mark.parametrize("text", ["#!/usr/bin/env python3\nprint('%abc%')", "cat <<E %f%\n%abc%\nE"])
+def test_the_cure_has_no_quotes_where_they_are_characters(text: str) -> None:
+    with pytest.raises(SpecError, match=r"keep the first % apart: make the text of two, % and abc%$"):
+        glob_commands(text, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("echo “hello world”", ["“ in line 1", "” in line 1"]),
+        ("true\nawk ‘{print $1}’ f", ["‘ in line 2", "’ in line 2"]),
+        ("cat\u00a0f", ["a no-break blank in line 1"]),
+        ("\ufeffcat f", ["a byte order mark in line 1"]),
+        ("fit –flag", ["– in line 1"]),
+        ("fit --name=“a”", ["“ in line 1", "” in line 1"]),
+        ("echo '“a” \u00a0' \"‘b’\" # “c”\nfit Zürich.dat O’Brien.dat 東京.dat 10–20.dat", []),
+        ("# it's “a”\ncat <<E\n“b”\nE", []),
+    ],
+)
+def test_what_a_web_page_makes_of_quotes_and_blanks_is_said(text: str, found: list[str]) -> None:
+    assert pasted(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "fixed", "printed"),
+    [
+        ("date -d 2020-01-02 +%Y%m%d; echo %m%", 'date -d 2020-01-02 +%Y%m""%d; echo %m%', "20200102\n7\n"),
+        ("date -d 2020-01-02 '+%d %m%d'; echo %m%", "date -d 2020-01-02 '+%d %m''%d'; echo %m%", "02 0102\n7\n"),
+        ("printf '%m%%\\n'", "printf '%m%''%%\\n'", "7%\n"),
+        ("awk 'BEGIN { printf \"%m%%\\n\" }'", "awk 'BEGIN { printf \"%m%''%%\\n\" }'", "7%\n"),
+    ],
+)
+def test_a_column_of_one_letter_in_a_format_is_refused(text: str, fixed: str, printed: str) -> None:
+    with pytest.raises(SpecError, match=r"%m%.* is either %m and .* of a format, or the value of m and "):
+        template_commands(text, {"m": [7]})
+    command = template_commands(fixed, {"m": [7]}).command(0)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stdout == printed
+
+
+def test_a_column_of_one_letter_elsewhere_is_a_column() -> None:
+    rows = {"m": [7], "n": [2]}
+    for text, command in (
+        ("sbatch --array=1-%n%%4 x", "sbatch --array=1-2%4 x"),
+        ("printf '%s\\n' %m% %n%", "printf '%s\\n' 7 2"),
+        ("date +%F; p m%m%n%n%.dat", "date +%F; p m7n2.dat"),
+        ("p %m%%n%", "p 72"),
+    ):
+        assert template_commands(text, rows).command(0) == command

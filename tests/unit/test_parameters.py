@@ -271,3 +271,45 @@ def test_neither_pandas_nor_polars_is_loaded() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_a_series_is_a_column_whose_texts_are_not_split() -> None:
+    assert rows_of(pd.Series(["Doe, Jane", "Roe, R."], name="who")) == (("who",), [("Doe, Jane",), ("Roe, R.",)])
+    assert rows_of(pd.Series([(1, 2), (3, 4)], name="pairs"))[1] == [("1", "2"), ("3", "4")]
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("'a,b', 2", ("'a,b'", "2")),
+        ('"x, y",z', ('"x, y"', "z")),
+        ("it's, 4", ("it's", "4")),
+        ("a='1,2',b", ("a='1,2'", "b")),
+    ],
+)
+def test_a_comma_in_quotes_splits_no_text(text: str, values: tuple[str, ...]) -> None:
+    assert rows_of([text])[1] == [values]
+
+
+def test_what_is_an_index_is_said() -> None:
+    frame = pd.DataFrame({"sample": ["a", "b"], "n": [1, 2]})
+    with pytest.raises(SpecError, match=r"%sample% is the index of the parameters, .*reset_index"):
+        template_commands("p %sample% %n%", frame.set_index("sample"))
+    with pytest.raises(SpecError, match=r"have an index, but no columns: give .reset_index"):
+        rows_of(frame.set_index(["sample", "n"]))
+    both = frame.set_index("sample", drop=False)
+    assert template_commands("p %sample% %n%", both).command(1) == "p b 2"
+
+
+def test_a_column_that_has_been_used_up_is_said() -> None:
+    once = {"x": iter([1, 2])}
+    assert rows_of(once)[1] == [("1",), ("2",)]
+    with pytest.raises(SpecError, match="gives its rows only once"):
+        rows_of(once)
+
+
+@pytest.mark.parametrize("dtype", ["i4", "u8", "f8", "?", "U3"])
+def test_an_array_is_its_rows_whatever_it_is_made_of(dtype: str) -> None:
+    array = np.array([[0, 1], [2, 3]]).astype(dtype)
+    assert rows_of(array)[1] == [tuple(str(value) for value in row) for row in array]
+    assert rows_of(np.ma.array(array))[1] == rows_of(array)[1]

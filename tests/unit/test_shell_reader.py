@@ -224,6 +224,8 @@ TOKENS = [
 @pytest.mark.skipif(BASH is None, reason="needs bash")
 @settings(max_examples=300)
 @given(st.lists(st.sampled_from(TOKENS), min_size=1, max_size=8).map(" ".join))
+@example("for ((i=0;i<2;i++)); do a; done")
+@example("for ((;;)) ; do a; done")
 @example("if [[ a ]] then b; fi")
 @example("case x in (a) b;; esac")
 @example("coproc n { a; }")

@@ -48,6 +48,7 @@ CONTEXTS = [
     "cat <<'EOF' >/dev/null\n$( ` '\nEOF\np %f%",
     "cat <<-A <<B >/dev/null\n'\n\tA\n\"\nB\np %f%",
     "cat <<EOF >/dev/null; p %f%\nx\nEOF",
+    "cat <<EOF > $(echo /dev/null); p %f%\nit's\nEOF",
     "p \\\\%f% | sed -z 's/^.//'",
     'p "\\$%f%" | sed -z "s/^.//"',
     'x=1; p "$x%f%" | sed -z "s/^.//"',
@@ -139,7 +140,7 @@ def test_a_context_passes_a_name_that_only_the_node_knows(shell: str, template: 
         ("cat <<EOF\n%f%\nEOF", "in a here-document"),
         ("cat <<'EOF'\n%f%\nEOF", "in a here-document"),
         ("cat <<EOF\n%f%", "in a here-document"),
-        ("echo `cat %f%`", "in backticks"),
+        ("echo `cat \\\\ %f%`", "in backticks"),
         ('echo "`cat %f%`"', "in backticks"),
         ("echo $(( %f% + 1 ))", r"in \$\(\( \)\)"),
         ('echo "$(( %f% + 1 ))"', r"in \$\(\( \)\)"),
@@ -178,6 +179,10 @@ def test_a_context_passes_a_name_that_only_the_node_knows(shell: str, template: 
         ("[[ -n x && %f% -eq 1 ]]", "in arithmetic"),
         ("[ -v %f% ]", "-v evaluates"),
         ("printf -v %f% x", "-v evaluates"),
+        ("declare -i n=%f%", "in what declare evaluates"),
+        ('local -ri n="%f%"', "in what local evaluates"),
+        ("typeset -n r=%f%", "in what typeset evaluates"),
+        ("a=([%f%]=1)", "in an array's subscript"),
         ("declare %f%", "declare evaluates"),
     ],
 )
@@ -196,6 +201,7 @@ def test_where_no_name_can_be_quoted_it_is_refused_with_the_cure(template: str, 
         ("echo `x", "backtick is not closed"),
         ("echo $(x", "not closed"),
         ("echo ${x", "not closed"),
+        ("cat <<E $(echo\n-)\nx\nE\np %f%", "of several lines on the line of a here-document"),
         ("echo $((1", "not closed"),
         ("x=$(cat <<EOF)\n%f%\nEOF\n", "here-document"),
         ("cat <<%f%\nx", "here-document"),
@@ -272,4 +278,46 @@ def test_a_plain_name_as_an_argument_stays_readable() -> None:
 
 def test_several_refusals_are_told_together() -> None:
     with pytest.raises(SpecError, match=r"line 1 stands in backticks; %f% in line 2 stands after a backslash"):
-        compile_file_template("echo `%f%`\necho \\%f%")
+        compile_file_template('echo "`%f%`"\necho \\%f%')
+
+
+@pytest.mark.skipif(len(SHELLS) < 2, reason="needs bash")
+@pytest.mark.parametrize(
+    "template",
+    [
+        "x=$(( $(q %f% | wc -l) + 0 )); p %f%",
+        'echo "$(( $(q "%f%" | wc -c)/4 ))" >/dev/null; p "%f%"',
+        "(( $(q %f% | wc -c) > 1 )); p %f%",
+        "if (( $(q '%f%' | wc -c) > 1 )); then p %f%; fi",
+        'p "${x:-$(q "%f%")}"',
+        'x=${x:-"$(q %f%)"}; p "$x"',
+        "a[$(q %f% | wc -l)]=1; p %f%",
+        'x=`q %f%`; p "$x"',
+        "x=`q '%f%'`; p \"$x\"",
+        'x=`q "%f%"`; p "$x"',
+    ],
+)
+def test_commands_in_arithmetic_and_expansions_are_commands(template: str, empty: Path) -> None:
+    for name in AWKWARD:
+        given = dashed(name) + ("." if 'p "$' in template else "")
+        assert seen(SHELLS[1], template, name, empty) == [os.fsencode(given)], name
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["echo $(( $(wc -l < a) + %f% ))", "echo ${x:-$(echo a)%f%}", "echo `echo \\\\ %f%`", "echo $(( `cat %f%` ))"],
+)
+def test_what_stands_beside_such_commands_is_refused_still(text: str) -> None:
+    with pytest.raises(SpecError, match="where no file name can be quoted"):
+        compile_file_template(text)
+    with pytest.raises(SpecError, match=r"in \$\(\( \)\)"):  # shells other than bash may read it otherwise
+        compile_file_template("echo $(( $(wc -l < %f%) ))", bash=False)
+
+
+@pytest.mark.skipif(len(SHELLS) < 2, reason="needs bash")
+@pytest.mark.parametrize(
+    "template", ['printf -v x %s %f%; p "$x"', 'a=(1 [3]=%f%); p "${a[3]}"', 'declare -r x="%f%"; p "$x"']
+)
+def test_a_value_that_is_not_evaluated_is_quoted(template: str, empty: Path) -> None:
+    for name in AWKWARD:
+        assert seen(SHELLS[1], template, name, empty) == [os.fsencode(dashed(name))], name
