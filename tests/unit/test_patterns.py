@@ -201,6 +201,25 @@ def test_a_file_whose_name_is_the_pattern_itself_is_the_last_resort(
     assert "left out the file of that name itself" in caplog.text
 
 
+def test_links_that_are_not_gone_through_are_said_where_they_lead_elsewhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for folder in ("data/a", "elsewhere"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "x.fits").touch()
+    (tmp_path / "data/up").symlink_to("..")
+    (tmp_path / "data/latest").symlink_to("a")
+    assert FileSystems().expand("data/**/*.fits", str(tmp_path)) == ["data/a/x.fits"]
+    assert not caplog.text
+    (tmp_path / "data/b").symlink_to("../elsewhere")
+    assert FileSystems().expand("data/**/*.fits", str(tmp_path)) == ["data/a/x.fits"]
+    assert "left out what is behind data/b: ** goes through no links to directories, write data/b/**" in caplog.text
+    assert FileSystems().expand("data/{**,b/**}/*.fits", str(tmp_path)) == ["data/a/x.fits", "data/b/x.fits"]
+    (tmp_path / "data/a/x.fits").unlink()
+    with pytest.raises(SpecError, match=r"no file matches .*: data/b: \*\* goes through no links to directories"):
+        FileSystems().expand("data/**/*.fits", str(tmp_path))
+
+
 def test_an_alternative_that_finds_nothing_is_said(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert FileSystems().expand("d/{x,y}*.{fits,fit}", str(data)) == ["d/x1.fits", "d/x2.fits", "d/x10.fits"]
     assert "nothing matches d/x*.fit, d/y*.fits, d/y*.fit" in caplog.text
@@ -217,6 +236,9 @@ def test_what_is_no_pattern_is_refused(data: Path) -> None:
     [
         ("d/{x1,x2,x3}.fits", "1 of its 3 names do not exist: d/x3.fits; with a wildcard"),
         ("$NOWHERE/*", r"\$NOWHERE is not set in the notebook's environment"),
+        ("$DATA_1/*", r"\$DATA_1 is not set .*; did you mean \$\{DATA\}_1\?"),
+        ("$DATAS/*", r"\$DATAS is not set .*; did you mean \$DATA\?"),
+        ("\\$DATA/*", r"no file matches '\\\\\$DATA/\*' in "),
         ("${NOWHERE}/$ALSO_NOT/*", r"\$NOWHERE is not set.*\$ALSO_NOT is not set"),
         ("$EMPTY/*", r"\$EMPTY is empty, and the pattern would begin at /"),
         ("$(ls)/*", r"only \$NAME and \$\{NAME\} are known"),

@@ -33,7 +33,7 @@ PATIENCE_S = 30
 QUIET_S = 5.0
 #: The most that is told of a failure.
 _TOLD = 2000
-#: The system takes no argument of more than 128 KiB, so what is asked for is handed over in pieces of so many characters.
+#: No argument may have more than 128 KiB, so what is asked for is handed over in pieces of so many characters.
 _PIECE = 100000
 
 # Runs on any python3 by itself. When the command begins, SIGPIPE, SIGXFSZ and LC_CTYPE are as they were before Python.

@@ -213,6 +213,8 @@ class Expansion:
             itself = os.path.join(self._folder, self._text)
             if os.path.lexists(itself) and not any(self._text in found for found in results):
                 log.warning("%s: left out the file of that name itself, as a shell does", self._text)
+        if links := self._links():
+            log.warning("%s: left out what is behind %s", self._text, links)
         if refused:
             shown = "; ".join(str(error) for error in refused[:SHOWN])
             more = f"; and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
@@ -226,6 +228,14 @@ class Expansion:
         if hidden:
             log.warning("%s: left out %s; HDFS's own tools hide names that begin with _ as well, write _* for them",
                         self._text, _some(hidden))  # fmt: skip
+
+    def _links(self) -> str:
+        """Name the links that ** has not gone through, and which lead to what it has not seen otherwise."""
+        if False in self._expanders and (links := _outside(self._expanders[False])):
+            return (
+                f"{_some(in_order(links))}: ** goes through no links to directories, write {links[0]}/** for that one"
+            )
+        return ""
 
     # -- names ------------------------------------------------------------------------------------------------
 
@@ -259,9 +269,9 @@ class Expansion:
         """Return what is said when nothing is found."""
         where = f" on HDFS {self._files.hdfs}" if word.on_hdfs else "" if word.start.shown else f" in {self._folder}"
         meant = plain(word.text)
-        means = f", which is {word.text!r}" if "$" in self._text and meant != self._text else ""
+        means = f", which is {meant!r}" if "$" in self._text and self._text not in (meant, word.text) else ""
         try:
-            why = why_nothing(self._text, word.start, self._expander(word.on_hdfs))
+            why = why_nothing(self._text, word.start, self._expander(word.on_hdfs)) or self._links()
         except StorageError:
             why = ""
         return f"no file matches {self._text!r}{means}{where}{f': {why}' if why else ''}"
@@ -275,6 +285,26 @@ def _place(name: str, steps_up: bool) -> str:
         return os.path.normpath(name)
     folder, base = os.path.split(name.rstrip("/"))
     return os.path.join(os.path.realpath(folder), base)
+
+
+def _outside(expander: Expander) -> list[str]:
+    """Return the links that lead neither into the directories that `**` has walked through, nor to those above."""
+    if not expander.links:
+        return []
+    walked = {os.path.realpath(path) for path in expander.walked}
+    above = {folder for path in walked for folder in _upwards(path)}
+    real = {name: os.path.realpath(path) for name, path in expander.links.items()}
+    return [name for name, path in real.items() if path not in above and walked.isdisjoint(_upwards(path))]
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """Yield a path, and those of all directories above it."""
+    while True:
+        yield path
+        folder = os.path.dirname(path)
+        if folder == path:
+            return
+        path = folder
 
 
 def _some(names: Sequence[str]) -> str:
