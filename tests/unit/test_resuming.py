@@ -361,6 +361,14 @@ def test_a_refusal_names_all_and_is_short() -> None:
     assert len(said) < 400
 
 
+def test_another_shell_is_refused_with_the_option_that_goes_on() -> None:
+    """A run of version 0.1.0 has sh, and a cell that does not name a shell has bash."""
+    with pytest.raises(SpecError, match=r"--shell is bash -e, and was sh: .* as it was \(--shell sh\), or leave"):
+        refuse_others(JobSpec(shell=("sh",)), Rules(), JobSpec())
+    with pytest.raises(SpecError, match=r"as it was \(--shell 'bash -euo pipefail'\)"):
+        refuse_others(JobSpec(shell=("bash", "-euo", "pipefail")), Rules(), JobSpec())
+
+
 def test_what_has_changed_is_said_as_it_is_typed() -> None:
     rules = Rules(halt=Halt(3, 0.1), retry_on=(Cause(Reason.EXIT, 1), Cause(Reason.MEMORY)))
     assert refuse_others(JobSpec(), Rules(), JobSpec(mem_mib=2048, timeout_s=60, rules=rules)) == [
@@ -371,6 +379,9 @@ def test_what_has_changed_is_said_as_it_is_typed() -> None:
         "the engine stays local, where the run began (the cell has local[2])"
     ]
     assert refuse_others(JobSpec(), Rules(), JobSpec()) == []
+    assert refuse_others(JobSpec(), Rules(retry_delay_s=0.0), JobSpec(linger_s=0.0)) == [
+        "from now on --linger 0s (was not set), --retry-delay 1s (was 0s)"
+    ]
 
 
 def test_keys_stay_with_their_commands() -> None:
