@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...errors import SpecError, StorageError
@@ -244,11 +245,13 @@ class Expansion:
         names: list[str] = []
         seen: set[str] = set()
         may_repeat = len(words) > 1 or ".." in self._text
+        real = cache(os.path.realpath)  # very many names may be in one folder
         for word, found in zip(words, results, strict=True):
             head = self._folder.rstrip("/") + "/" if not is_url(word.text) and word.start.shown != "/" else ""
             its = list(found)
             if may_repeat:
-                places = {_place(head + name, ".." in word.text and not word.on_hdfs): name for name in its[::-1]}
+                steps_up = real if ".." in word.text and not word.on_hdfs else None
+                places = {_place(head + name, steps_up): name for name in its[::-1]}
                 its = [name for place, name in reversed(places.items()) if place not in seen]
                 seen.update(places)
             names += [head + name for name in its] if head and self._absolute else its
@@ -277,14 +280,17 @@ class Expansion:
         return f"no file matches {self._text!r}{means}{where}{f': {why}' if why else ''}"
 
 
-def _place(name: str, steps_up: bool) -> str:
-    """Return what two names of one file have in common, where they differ in how they are written."""
+def _place(name: str, real: Callable[[str], str] | None) -> str:
+    """Return what two names of one file have in common, where they differ in how they are written.
+
+    `real` says which folder it is that a path with steps up leads to.
+    """
     if is_url(name):
         return joined(name.partition(":")[2])
-    if not steps_up:
+    if real is None:
         return os.path.normpath(name)
     folder, base = os.path.split(name.rstrip("/"))
-    return os.path.join(os.path.realpath(folder), base)
+    return os.path.join(real(folder), base)
 
 
 def _outside(expander: Expander) -> list[str]:
