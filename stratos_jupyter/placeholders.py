@@ -10,6 +10,8 @@ from typing import Final
 from .errors import SpecError
 
 _NAME: Final = re.compile(r"%(\w{2,})%")
+#: parts of a name, which are places of --makes
+_PART: Final = re.compile(r"%(\w+\.(?:name|parent|stem|suffix))%")
 #: a single letter counts only as a word of its own, or a value: `date +%Y%m%d` and printf '%d%s' are common
 _LETTER: Final = re.compile(r"(?<![^\s'\"=])%([A-Za-z]\d{0,3})%(?![^\s'\";|&)])")
 #: what printf and strftime have: %ld, %_H, %Ey
@@ -25,7 +27,7 @@ def unknown_placeholders(text: str, known: Sequence[str]) -> list[str]:
     """Return what stands between two % like a placeholder, and is none of the `known`."""
     taken = "|".join(sorted(map(re.escape, known), key=len, reverse=True))
     rest = re.sub(f"%(?:{taken})%", " ", text) if known else text
-    found = [match[1] for match in _NAME.finditer(rest) if not _is_format(rest, match)]
+    found = [match[1] for of in (_NAME, _PART) for match in of.finditer(rest) if not _is_format(rest, match)]
     found += _LETTER.findall(rest)
     odd = [name for name in known if not name.isidentifier()]
     lowered = {name.strip().lower(): name for name in odd}
@@ -59,8 +61,11 @@ def refuse_unknown(text: str, known: Sequence[str]) -> None:
     meant = f" (is {', '.join(f'%{name}%' for name in dict.fromkeys(near))} meant?)" if near else ""
     names = ", ".join(f"%{name}%" for name in known) or "none: each command is run as it is"
     first = unknown[0]
+    parts = ""
+    if _PART.fullmatch(f"%{first}%"):
+        parts = ". Parts of a name are places of --makes alone; in bash: f=PATH; f=${f##*/}; f=${f%.*}"
     raise SpecError(
-        f"unknown placeholder {shown}; known: {names}{meant}. To mean the characters themselves write "
+        f"unknown placeholder {shown}; known: {names}{meant}{parts}. To mean the characters themselves write "
         f'%{first[0]}""{first[1:]}%'
     )
 

@@ -437,6 +437,8 @@ def test_a_script_that_does_not_end_is_refused(body: str) -> None:
         (lambda: template_commands("p %y%", {"x": [1]}), r"unknown placeholder %y%; known: %c%, %x%"),
         (lambda: template_commands("p --a=%y% %x%", {"x": [1]}), "unknown placeholder %y%"),
         (lambda: glob_commands("p %F% %f%", ["a"]), "unknown placeholder %F%"),
+        (lambda: glob_commands("p %f% > %file.stem%.x", ["a"]), r"unknown placeholder %file\.stem%.*places of --makes"),
+        (lambda: template_commands("p %x% > %x.name%", {"x": [1]}), r"unknown placeholder %x\.name%"),
         (lambda: explicit_commands(["p %model%"]), "command 0 .*unknown placeholder %model%; known: none"),
         (lambda: explicit_lines("a\np %f%"), "line 2 .*belongs to a glob"),
         (lambda: explicit_lines("p %c%"), "belongs to a glob, %c% to a template"),
