@@ -409,16 +409,15 @@ def resume(
     env = env_key(session.home, spec, around.env)
     looked = session.look(spec, commands, sure=True)
     cell = [Wanted(_identity(spec.cwd, commands, index), looked.of(index)) for index in range(len(commands))]
-    ahead = (looked.ahead,) if looked.ahead else ()
     job = _open(session, spec.job_id)
     if job is None and not _is_kept(session, spec.job_id):
-        tally = Tally(new=len(cell), says=ahead)
+        tally = Tally(new=len(cell), says=looked.said)
         return (None if dry_run else session.submit(spec, commands, parser=parser, keys=looked.keys(env))), tally
     if dry_run:
         run = _peek(session, spec.job_id) if job is None else _run_of(job)
         taken = refuse_others(run.spec, run.rules, spec)
         work = _compare(run, spec, cell, env)
-        return None, replace(work.tally, says=(*taken, *ahead, *work.tally.says))
+        return None, replace(work.tally, says=(*taken, *looked.said, *work.tally.says))
     attached = job is None
     if job is None:
         job = session.attach(spec.job_id, hold=COMPARING, make_parser=lambda _: parser)
@@ -438,7 +437,7 @@ def resume(
     job.renew(added, work.superseded, work.restored, work.again)
     for one in said:
         job.notice(one)
-    return job, replace(work.tally, says=(*taken, *ahead, *work.tally.says))
+    return job, replace(work.tally, says=(*taken, *looked.said, *work.tally.says))
 
 
 def _open(session: Session, job_id: str) -> Job | None:

@@ -112,6 +112,17 @@ def test_a_task_that_works_in_its_directory_is_done_once(again: Again, between: 
     assert ran() == ["case_2"]
 
 
+@pytest.mark.parametrize("mark", ["<[mesh]>", "<[mes*]>"])
+def test_what_is_in_a_marked_directory_is_an_input(again: Again, mark: str) -> None:
+    Path("mesh").mkdir()
+    Path("mesh/points").write_text("1")
+    options = {"body": f"ls {mark}; cat %f%", "what": "glob [ab].dat"}
+    again(wait=PLAIN, **options)
+    assert again(**options) == "+0 new, 0 changed, 2 done"
+    Path("mesh/points").write_text("22")
+    assert again(**options) == "+0 new, 2 changed, 0 done"
+
+
 @pytest.mark.parametrize("first", [PLAIN, "--wait --resume"])
 def test_what_is_published_by_a_rename_is_seen(shell: InteractiveShell, again: Again, first: str) -> None:
     """It keeps the time of its writing, which is before the run."""

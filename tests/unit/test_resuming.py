@@ -280,9 +280,22 @@ def test_a_time_in_the_future_is_told_once(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).touch()
     commands = glob_commands("cat %f%", ["a", "b"])
-    assert look_at_inputs(commands, str(tmp_path)).ahead == ""
+    assert look_at_inputs(commands, str(tmp_path)).said == ()
     os.utime(tmp_path / "b", (2e10, 2e10))
-    assert look_at_inputs(commands, str(tmp_path)).ahead.startswith("input 'b' was changed")
+    (said,) = look_at_inputs(commands, str(tmp_path)).said
+    assert said.startswith("input 'b' was changed")
+
+
+def test_a_directory_of_which_not_all_is_looked_at_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen, "MOST", 3)
+    for name in ("case/0/p", "case/0/U", "case/system/control"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    commands = glob_commands("cat %f%", ["case"])
+    (said,) = look_at_inputs(commands, str(tmp_path)).said
+    assert said.startswith(f"of directory '{tmp_path}/case/0' --resume sees what comes and goes")
+    monkeypatch.setattr(seen, "MOST", 5)
+    assert look_at_inputs(commands, str(tmp_path)).said == ()
 
 
 def test_where_looking_takes_long_several_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
