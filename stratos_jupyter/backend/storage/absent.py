@@ -47,6 +47,9 @@ def _of_the_tree(word: Start, expander: Expander) -> list[str]:
     names = [part for part in head.split("/") if part]
     folders = [(word.shown, word.path)]
     for at, part in enumerate(names + parts):
+        if part == "**" and (rest := [one for one in (names + parts)[at:] if one != "**"]):
+            shown, path = folders[0]
+            return [f"nothing below {shown or path}, at any depth, matches {'/'.join(rest)!r}"]
         if part in ("", ".", "..", "**"):
             return []
         magic, last = at >= len(names) and has_magic(part), at == len(names) + len(parts) - 1

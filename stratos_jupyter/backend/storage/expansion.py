@@ -274,7 +274,8 @@ class Expansion:
         meant = plain(word.text)
         means = f", which is {meant!r}" if "$" in self._text and self._text not in (meant, word.text) else ""
         try:
-            why = why_nothing(self._text, word.start, self._expander(word.on_hdfs)) or self._links()
+            said = (why_nothing(self._text, word.start, self._expander(word.on_hdfs)), self._links())
+            why = "; ".join(filter(None, said))
         except StorageError:
             why = ""
         return f"no file matches {self._text!r}{means}{where}{f': {why}' if why else ''}"
