@@ -106,7 +106,8 @@ def glob_commands(text: str, files: Sequence[str], fetch: bool = False, shell: s
         reader.read()
         _refuse_open(reader, shell_of(text, shell))
         template = template_of(reader)
-    if not template.count and "STRATOS_FILE" not in text:
+    is_script = text.startswith("#!")  # which finds the file as its first argument
+    if not template.count and "STRATOS_FILE" not in text and not is_script:
         raise SpecError("the command names no file, so every task would do the same: write %f% where its name belongs")
     return GlobCommands(text, files, template, fetch, _name(shell))
 

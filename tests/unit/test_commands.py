@@ -133,6 +133,8 @@ def test_quotes_of_a_name_in_brackets_are_the_names() -> None:
 def test_a_glob_without_a_place_for_the_name_is_refused() -> None:
     with pytest.raises(SpecError, match="write %f% where its name belongs"):
         glob_commands("wc -l", ["a"])
+    for script in ("#!/usr/bin/awk -f\n{ print FILENAME }", "#!/usr/bin/env python3\nimport sys; open(sys.argv[1])"):
+        assert glob_commands(script, ["a"]).command(0) == script, "it has the file as its argument"
     with pytest.raises(SpecError, match="names no file"):
         glob_commands("wc -l # %f%", ["a"])
     assert glob_commands('wc -l "$STRATOS_FILE"', ["a"]).command(0) == 'wc -l "$STRATOS_FILE"'

@@ -221,6 +221,17 @@ def test_a_task_has_copies_of_more_files_than_one_argument_holds(client: Client,
     assert client.wait(task).stdout == "tiny" * 2
 
 
+def test_a_script_finds_the_copy_as_its_argument(client: Client, web: str) -> None:
+    script = '#!/bin/sh -e\n[ "$1" = "$STRATOS_FILE" ]; wc -c < "$1"; echo $#'
+    assert client.wait(start(client, script, "two words", web)).stdout.split() == [str(len(DATA)), "1"]
+    task = 1 + max([task for task, _ in client.ended], default=0)
+    client.context(fetch=["me", web])
+    client.batch(
+        ['#!/bin/sh -e\necho "$1"; wc -c < "$STRATOS_COPY_1"'], first=task, files=["here"], copies=[["hdfs:/a/b"]]
+    )
+    assert client.wait(task).stdout.split() == ["here", str(len(DATA))]
+
+
 @pytest.mark.parametrize("way", ["kill", "timeout"])
 def test_half_a_copy_is_removed_too(client: Client, web: str, way: str) -> None:
     limit = {"timeout_s": 1.0} if way == "timeout" else {}

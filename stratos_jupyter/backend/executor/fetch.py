@@ -221,6 +221,8 @@ if not asked["locale"]:
 for number in (signal.SIGPIPE, getattr(signal, "SIGXFSZ", signal.SIGPIPE)):
     signal.signal(number, signal.SIG_DFL)
 argv = [os.fsencode(word) for word in sys.argv[after:]]
+if asked["is_argument"]:
+    argv[-1] = os.environb[b"STRATOS_FILE"]
 why = errno.ENOENT
 for program in asked["programs"]:
     try:
@@ -260,6 +262,8 @@ def prepare_fetch(task: Task, copies: List[Tuple[str, str]], way: Way) -> Way:
             for number, (variable, name) in enumerate(copies)
         ],
         "programs": [program.decode("utf-8", "surrogateescape") for program in programs],
+        # A script finds its task's file as its last argument, too.
+        "is_argument": bool(task.script) and copies[0][0] == "STRATOS_FILE",
         "locale": any(line.startswith(b"LC_CTYPE=") for line in context.env),
         "patience_s": PATIENCE_S,
         "wait_s": context.fetch_wait_s,
