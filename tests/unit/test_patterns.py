@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from stratos_jupyter.backend.storage.absent import why_nothing
 from stratos_jupyter.backend.storage.files import FileSystems
 from stratos_jupyter.backend.storage.local import LocalTree
 from stratos_jupyter.backend.storage.mounts import Names, Where, joined, parse_mounts, plain_name
@@ -409,6 +410,14 @@ def test_where_wildcards_end_it_is_only_looked(tree: Listed) -> None:
 def test_a_name_without_wildcards_is_only_looked_at(tree: Listed) -> None:
     assert tree.expand("2023/a/snap_1") == ["2023/a/snap_1"]
     assert (tree.listed, tree.looked) == ([], ["/2023/a/snap_1"])
+
+
+def test_a_root_is_named_as_it_is_typed(tree: Listed) -> None:
+    for pattern, said in (
+        ("/no/such/*", "hdfs:/no does not exist; hdfs:/ has "),
+        ("/**/nosuch*", "nothing below hdfs:/, at any depth"),
+    ):
+        assert said in why_nothing(f"hdfs:{pattern}", Start("hdfs:", "/", pattern), Expander(tree))
 
 
 def test_many_names_of_one_directory_are_listed_once(tree: Listed) -> None:
