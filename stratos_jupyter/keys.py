@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from .backend.executor.seen import CONTENT, DEVICE, INODE, OWNER, STATUS, Tree, key_of, look
+from .backend.executor.seen import CONTENT, DEVICE, INODE, MOST, OWNER, STATUS, Tree, key_of, look
 from .backend.storage.files import Found, OnHdfs
 from .backend.store.home import secret_of
 from .commands import Commands
@@ -56,13 +56,13 @@ class Looked:
     here, there : list of str
         The key of the inputs of each command that are files of this machine, and of those on HDFS; `there` is empty
         when that was not asked.
-    ahead : str
-        What is to be said of inputs that were changed in the future; '' when there is none.
+    said : tuple of str
+        What there is to say of them, a line each: one was changed in the future, one holds more than is looked at.
     """
 
     here: list[str]
     there: list[str]
-    ahead: str = ""
+    said: tuple[str, ...] = ()
 
     def keys(self, env: str, places: Sequence[int] | None = None) -> Keys:
         """Return the keys of all of these commands, or of some, as a call keeps them."""
@@ -113,19 +113,25 @@ def look_at_inputs(commands: Commands, cwd: str, on_hdfs: OnHdfs | None = None) 
         found += [one(index) for index in rest]
     now_s = time.time()
     ahead = [index for index, (_, newest_s) in enumerate(found) if newest_s > now_s + AHEAD_S]
-    text = ""
+    said = []
     if ahead:
         name = _newest(commands.inputs(ahead[0]), cwd)
         more = f" and of {len(ahead) - 1:,} more tasks" if len(ahead) > 1 else ""
-        text = (
+        said.append(
             f"input {name!r}{more} was changed {_span(found[ahead[0]][1] - now_s)} from now, by this machine's clock: "
             "a clock is wrong, or somebody has set that time. Programs that compare times, as make, may skip it"
+        )
+    if large := [left_out for *_, left_out in trees.values() if left_out is not None]:
+        more = f" and {len(large) - 1:,} more" if len(large) > 1 else ""
+        said.append(
+            f"of directory {os.fsdecode(large[0])!r}{more} --resume sees what comes and goes, not what is written to: "
+            f"an input of more than {MOST:,} files, or one that may not be read"
         )
     there = []
     if elsewhere and on_hdfs is not None and on_hdfs.known:
         of_each = (commands.inputs(index) for index in range(len(commands)))
         there = [_key_there([(name, elsewhere[name]) for name in names if name in elsewhere]) for names in of_each]
-    return Looked([key for key, _ in found], there, text)
+    return Looked([key for key, _ in found], there, tuple(said))
 
 
 def _key_there(names: Sequence[tuple[str, Found | None]]) -> str:

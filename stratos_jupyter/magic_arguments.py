@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, Self, TypeVar
 
 from .errors import UsageError
 
@@ -19,6 +20,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _ARGUMENTS: Final = "_stratos_arguments"
 _SUBCOMMAND: Final = "_stratos_subcommand"
+#: what a quote holds, or a backslash and the character behind it
+_PROTECTED: Final = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*"|\\(.)""", re.DOTALL)
 
 
 class HelpAsked(Exception):
@@ -43,6 +46,8 @@ class Argument:
         Whether a positional argument may be left out.
     complete : str
         What tab completes its value with, see `completion`.
+    pattern : bool
+        Whether a positional argument is a pattern of files.
     """
 
     name: str
@@ -51,6 +56,7 @@ class Argument:
     many: bool = False
     optional: bool = False
     complete: str = ""
+    pattern: bool = False
 
     @property
     def is_option(self) -> bool:
@@ -62,13 +68,37 @@ class Argument:
         text = self.help.replace("%", "%%")
         if not self.is_option:
             nargs = {(True, True): "*", (True, False): "+", (False, True): "?"}.get((self.many, self.optional))
-            parser.add_argument(self.name, nargs=nargs, help=text)
+            parser.add_argument(self.name, nargs=nargs, help=text, type=_as_pattern if self.pattern else str)
         elif not self.metavar:
             parser.add_argument(self.name, action="store_true", help=text)
         elif self.many:
             parser.add_argument(self.name, action="append", default=[], metavar=self.metavar, help=text)
         else:
             parser.add_argument(self.name, metavar=self.metavar, help=text)
+
+
+class Word(str):
+    r"""A word of a magic line.
+
+    Attributes
+    ----------
+    pattern : str
+        The word as a pattern has it, where a backslash takes the meaning from the character behind it: ``a\*b`` names
+        one file, and the word itself is ``a*b``.
+    """
+
+    __slots__ = ("pattern",)
+    pattern: str
+
+    def __new__(cls, text: str, pattern: str) -> Self:
+        """Make a word that is `text`, and `pattern` where a pattern is wanted."""
+        word = super().__new__(cls, text)
+        word.pattern = pattern
+        return word
+
+
+def _as_pattern(word: str) -> str:
+    return word.pattern if isinstance(word, Word) else word
 
 
 class _Help(argparse.Action):
@@ -129,17 +159,24 @@ class Subcommand:
 
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """Read what follows the subcommand; UsageError when that cannot be done, HelpAsked for ``--help``."""
+        options = [argument.name for argument in self.arguments if argument.is_option]
+        finds_files = any(argument.pattern for argument in self.arguments)
         try:
             args, strange = self.parser().parse_known_args(words)
         except UsageError as error:
-            raise self.error(str(error)) from None
-        options = [argument.name for argument in self.arguments if argument.is_option]
+            dashed = next((word for word in words if word[:1] == "-" and word.partition("=")[0] not in options), "")
+            cure = f"; a name that begins with a dash is written ./{dashed}" if finds_files and dashed else ""
+            raise self.error(f"{error}{cure}") from None
         unknown = [word.partition("=")[0] for word in strange if word.startswith("-") and word != "--"]
         if unknown:
-            raise self.error("; ".join(f"unknown option {word}{near(word, options)}" for word in unknown))
+            raise self.error(
+                "; ".join(
+                    f"{word} stands behind --; write options before that" if word in options else
+                    f"unknown option {word}{near(word, options)}" for word in unknown
+                )
+            )  # fmt: skip
         if strange:
-            several = any(argument.name == "PATTERN" for argument in self.arguments)
-            more = ", and write several patterns as one: {a*,b/*}" if several else ""
+            more = ", and write several patterns as one: {a*,b/*}" if finds_files else ""
             raise self.error(f"too many words: {shlex.join(strange)}; quote what contains spaces{more}")
         return args
 
@@ -200,13 +237,22 @@ def near(word: str, known: Iterable[str]) -> str:
 
 
 def split(line: str) -> list[str]:
-    """Split a magic line as a shell splits words; nothing is expanded."""
+    """Split a magic line as a shell splits words, each a `Word`; nothing is expanded."""
     if line.rstrip().endswith("\\"):
         raise UsageError(
             "the magic line ends in \\, but IPython does not continue it: the next line would already be the "
             "command. Write all options on one line, and the command below it"
         )
     try:
-        return shlex.split(line, comments=False, posix=True)
+        words, patterns = shlex.split(line), shlex.split(_PROTECTED.sub(_kept, line))
     except ValueError:
         raise UsageError(f"a quote is opened and not closed in: {line.strip()}") from None
+    return [Word(*both) for both in zip(words, patterns, strict=True)]
+
+
+def _kept(found: re.Match[str]) -> str:
+    """Return a backslash outside of quotes so that it is still there when the line has been split."""
+    behind = found[1]
+    if behind is None or behind in " \t\r\n'\"":
+        return found[0]
+    return "\\\\" + (found[0] if behind == "\\" else behind)

@@ -208,7 +208,7 @@ def _changes(spec: JobSpec, commands: Commands, index: int) -> list[str]:
     name = commands.file(index)
     if isinstance(commands, GlobCommands) and name is not None and commands.template.count:
         own = commands.files[index]
-        if commands.fetch:
+        if commands.fetch and is_url(own):
             lines.append(f"%f% is a copy of {clean(own, LABEL)} on the task's node")
         elif name != own:
             lines.append(f"%f% is {clean(name, LABEL)}: ./ stands before a name that begins with a dash")

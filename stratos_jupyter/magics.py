@@ -146,7 +146,7 @@ class StratosMagics(Magics):
 
     @subcommand("%%stratos glob data/*.txt --job demo --into df --parse tsv --columns lines:int,words:int\n"
                 "wc -lw < %f%", cell=True)  # fmt: skip
-    @argument("PATTERN", "files, a task for each; ** goes through directories", complete="files")
+    @argument("PATTERN", "files, a task for each; ** goes through directories", complete="files", pattern=True)
     @submission_options
     def do_glob(self, args: argparse.Namespace) -> None:
         """Run the cell's body, a shell script, once for each file; %f% is its name.

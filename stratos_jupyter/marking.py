@@ -47,6 +47,7 @@ def resolve_marks(files: FileSystems, commands: Commands, cwd: str) -> tuple[Com
     found: dict[str, list[str]] = {}
     names: dict[str, None] = {}
     wrong: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for word in _words(commands):
         if word.variable:
             wrong[word.text] = f"what {word.variable} holds is known to the task alone; write the name itself"
@@ -58,10 +59,19 @@ def resolve_marks(files: FileSystems, commands: Commands, cwd: str) -> tuple[Com
             found[word.pattern], why = _expand(files, word, cwd)
             if why:
                 wrong[word.text] = why
+            elif any(_is_folder(files, name, cwd) for name in found[word.pattern]):
+                folders[word.text] = ""
     for name in list(names)[:CHECKED]:
-        if why := _why_no_input(files, name, cwd):
+        if _is_folder(files, name, cwd):
+            folders[name] = ""
+        elif why := _why_no_input(files, name, cwd):
             wrong[name] = why
     said = strange
+    if folders:
+        said.append(
+            f"marked, and a directory: {_shown(folders)}; --resume looks at what is in it, but no task is placed by "
+            f"it. For that mark its files: <[{next(iter(folders)).rstrip('/')}/*]>"
+        )
     if wrong:
         said.append(f"marked, but no input, so that neither placement nor --resume looks at it: {_shown(wrong)}")
     glued = dict.fromkeys(text for at in range(min(len(commands), CHECKED)) for text in commands.unmarked(at))
@@ -138,10 +148,15 @@ def _expand(files: FileSystems, word: Word, cwd: str) -> tuple[list[str], str]:
         return [], "no file matches"
     except StorageError as error:
         return [], str(error)
-    if is_url(word.pattern):
-        return found, ""
-    inputs = [name for name in found if not os.path.isdir(os.path.join(cwd, name))]
-    return inputs, "" if inputs else "directories; mark their files"
+    return found, ""
+
+
+def _is_folder(files: FileSystems, name: str, cwd: str) -> bool:
+    """Say whether a name is a directory of this machine."""
+    try:
+        return files.find(name, cwd) is None and os.path.isdir(os.path.join(cwd, name))
+    except (SpecError, ValueError):
+        return False
 
 
 def _why_no_input(files: FileSystems, name: str, cwd: str) -> str:
@@ -149,10 +164,7 @@ def _why_no_input(files: FileSystems, name: str, cwd: str) -> str:
     try:
         if is_url(name) or files.find(name, cwd) is not None:
             return ""
-        whole = os.path.join(cwd, name)
-        if os.path.isdir(whole):
-            return f"a directory, whose files may change without it; mark them: <[{name.rstrip('/')}/*]>"
-        return "" if os.path.exists(whole) else "not there"
+        return "" if os.path.exists(os.path.join(cwd, name)) else "not there"
     except (SpecError, ValueError) as error:
         return str(error)
 

@@ -22,9 +22,10 @@ _CLOSED: Final = re.compile(r"""(?:[^'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")*""", r
 _VARIABLE: Final = re.compile(r"\$(?:[A-Za-z_]\w*|\{[^}]*\}?|[0-9@*#?$!-])")
 _PLAIN: Final = re.compile(r"[\w./:@+,=\-]+")
 _SEQUENCE: Final = re.compile(r"(?:(-?\d+)\.\.(-?\d+)|([A-Za-z])\.\.([A-Za-z]))(?:\.\.(-?\d+))?")
-#: characters that a pattern is not to take for more than they are: where they are quoted; always, as braces are used up
+#: characters that a pattern is not to take for more than they are: where they are quoted; always, since what braces and
+#: backslashes mean has been read
 _QUOTABLE: Final = frozenset("*?[$~`")
-_LITERAL: Final = frozenset("{}")
+_LITERAL: Final = frozenset("{}\\")
 #: as many words may one pair of braces make
 BRACES: Final = 10_000
 
@@ -42,7 +43,7 @@ class Word(NamedTuple):
     name : str
         The file that it names; '' when the shell expands it to something else.
     pattern : str
-        What finds its files, as `glob.glob` has it; '' when it has a name.
+        What finds its files, as `storage.words` reads it; '' when it has a name.
     variable : str
         The first variable in it, whose value only the task knows; '' when there is none.
     """

@@ -6,7 +6,7 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, overload
 
@@ -86,9 +86,10 @@ class Placing:
         if not spec.fetch:
             return commands, said
         check_copies(files, commands, cwd)
-        if not isinstance(commands, GlobCommands) and not commands.may_mark:
+        fetched = with_fetch(commands)
+        if not any(map(is_url, _copied(fetched))):
             said = [*said, "--fetch: nothing is marked, as <[hdfs:/PATH]>, so nothing is copied"]
-        return with_fetch(commands), said
+        return fetched, said
 
     def check(self, spec: JobSpec, commands: Commands) -> None:
         """Raise StorageError where inputs are on an HDFS that cannot be, as of an unknown alias; asks nothing."""
@@ -156,6 +157,13 @@ class Placing:
             known, self._known = self._known, {}
         for _, placer in known.values():
             placer.close()
+
+
+def _copied(commands: Commands) -> Iterator[str]:
+    """Yield the files of the first commands of which there may be copies."""
+    for index in range(min(len(commands), CHECKED)):
+        yield commands.file(index) or ""
+        yield from commands.copies(index)
 
 
 def _patterns(commands: Commands, index: int) -> list[str]:

@@ -22,7 +22,9 @@ that is another one. No clock is asked: keys are compared for being the same (`k
 3. Where the node saw something else before the task began than was seen here at its submission, either will do: files
    of the same name may be others there, or none, and what changed before a task began was read by it.
 4. What has not ended reads, or has read, its inputs itself: it stays. What failed is run again in any case.
-5. A call of which nothing is known (of version 0.1.0, without ``--resume``; an HDFS that could not say) counts as up to
+5. The states of tasks are taken before the inputs are looked at. So a task that ends meanwhile counts as one that has
+   not ended: what it has just done to its inputs is no change.
+6. A call of which nothing is known (of version 0.1.0, without ``--resume``; an HDFS that could not say) counts as up to
    date, and that is said.
 
 `plan` is pure; `resume` finds the run, and does what the plan says in one transaction. Options that say how tasks are
@@ -407,29 +409,28 @@ def resume(
     commands, said = session.resolve(spec, commands)
     around = session.surroundings(spec)
     env = env_key(session.home, spec, around.env)
-    looked = session.look(spec, commands, sure=True)
-    cell = [Wanted(_identity(spec.cwd, commands, index), looked.of(index)) for index in range(len(commands))]
-    ahead = (looked.ahead,) if looked.ahead else ()
     job = _open(session, spec.job_id)
     if job is None and not _is_kept(session, spec.job_id):
-        tally = Tally(new=len(cell), says=ahead)
+        looked = session.look(spec, commands, sure=True)
+        tally = Tally(new=len(commands), says=looked.said)
         return (None if dry_run else session.submit(spec, commands, parser=parser, keys=looked.keys(env))), tally
-    if dry_run:
-        run = _peek(session, spec.job_id) if job is None else _run_of(job)
-        taken = refuse_others(run.spec, run.rules, spec)
-        work = _compare(run, spec, cell, env)
-        return None, replace(work.tally, says=(*taken, *ahead, *work.tally.says))
-    attached = job is None
-    if job is None:
+    attached = job is None and not dry_run
+    if attached:
         job = session.attach(spec.job_id, hold=COMPARING, make_parser=lambda _: parser)
     try:
-        run = _run_of(job)
+        run = _peek(session, spec.job_id) if job is None else _run_of(job)
         taken = refuse_others(run.spec, run.rules, spec)
+        # Only now, by rule 5.
+        looked = session.look(spec, commands, sure=True)
+        cell = [Wanted(_identity(spec.cwd, commands, index), looked.of(index)) for index in range(len(commands))]
         work = _compare(run, spec, cell, env)
+        tally = replace(work.tally, says=(*taken, *looked.said, *work.tally.says))
+        if job is None or dry_run:
+            return None, tally
         _surround(job, around)
         job.now_is(spec, parser)
     except BaseException:
-        if attached:  # leave it as it was: that it is held here is no matter of the next process
+        if attached and job is not None:  # leave it as it was: that it is held here is no matter of the next process
             session.let_go(job)
         raise
     added = None
@@ -438,7 +439,7 @@ def resume(
     job.renew(added, work.superseded, work.restored, work.again)
     for one in said:
         job.notice(one)
-    return job, replace(work.tally, says=(*taken, *ahead, *work.tally.says))
+    return job, tally
 
 
 def _open(session: Session, job_id: str) -> Job | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, Final
 
 from .backend.core.rules import Cause, Halt, Rules
@@ -54,7 +56,9 @@ RULES: Final = {
     "locality_wait_s": ("--locality-wait", "s"),
 }
 #: those that are written as a user types them
-_TEXTS: Final[dict[str, Callable[[Any], str]]] = {"ok_exit": codes_text, "fail_on": fail_on_text}
+_TEXTS: Final[dict[str, Callable[[Any], str]]] = {"ok_exit": codes_text, "fail_on": fail_on_text, "shell": shlex.join}
+#: where 0 means that nobody has said anything; elsewhere it is a number as others are
+_ZERO_IS_NONE: Final = frozenset(field.name for of in (JobSpec, Rules) for field in fields(of) if field.default == 0)
 
 
 def refuse_others(old: JobSpec, rules: Rules, new: JobSpec) -> list[str]:
@@ -79,16 +83,18 @@ def refuse_others(old: JobSpec, rules: Rules, new: JobSpec) -> list[str]:
     SpecError
         Names what cannot change, and the cure.
     """
-    bad = [
-        f"{name} is {_shown(now)}, and was {_shown(was)}"
-        for what, name in FIXED.items()
+    others = {
+        what: (_shown(what, now), _shown(what, was))
+        for what in FIXED
         if (now := getattr(new, what, None)) != (was := getattr(old, what, None))
         and not (what == "master" and is_local(new.master) and is_local(old.master))
-    ]
-    if bad:
+    }
+    if others:
+        bad = [f"{FIXED[what]} is {now}, and was {was}" for what, (now, was) in others.items()]
+        as_it_was = f" (--shell {shlex.quote(others['shell'][1])})" if "shell" in others else ""
         raise SpecError(
-            f"{'; '.join(bad)}: that cannot change within one run of {new.job_id}. Leave it as it was, or leave "
-            "--resume out to run all anew"
+            f"{'; '.join(bad)}: that cannot change within one run of {new.job_id}. Leave it as it was{as_it_was}, or "
+            "leave --resume out to run all anew"
         )
     both = [(TAKEN, new, old), (RULES, new.rules, rules)]
     changed = []
@@ -96,24 +102,30 @@ def refuse_others(old: JobSpec, rules: Rules, new: JobSpec) -> list[str]:
         for what, (name, unit) in of.items():
             values = getattr(now, what), getattr(was, what)
             if values[0] != values[1]:
-                shown = [_TEXTS[what](value) if what in _TEXTS else _shown(value, unit) for value in values]
-                changed.append(f"{name} {shown[0] or 'not set'} (was {shown[1] or 'not set'})")
+                shown = [_shown(what, value, unit) for value in values]
+                changed.append(f"{name} {shown[0]} (was {shown[1]})")
     says = [f"from now on {', '.join(changed)}"] if changed else []
     if new.master != old.master:
         says.append(f"the engine stays {old.master}, where the run began (the cell has {new.master})")
     return says
 
 
-def _shown(value: object, unit: str = "") -> str:
+def _shown(what: str, value: object, unit: str = "") -> str:
+    if what in _TEXTS:
+        return _TEXTS[what](value) or "not set"
+    if value in (None, "", ()) or (value == 0 and what in _ZERO_IS_NONE):
+        return "not set"
+    return _text(value, unit)
+
+
+def _text(value: object, unit: str = "") -> str:
     match value:
-        case None | "" | 0 | ():
-            return "not set"
         case float() | int():
             return f"{value:g}{unit}"
         case Halt():
             return f"{value.share:.0%}" if value.share else f"{value.count:,}"
         case tuple():
-            return ",".join(_shown(one) for one in value)
+            return ",".join(map(_text, value))
         case Cause():
             return str(value.reason) if value.code is None else f"{value.reason}:{value.code}"
         case _:

@@ -290,8 +290,8 @@ class Session:
         if keys is None:
             looked = self.look(job.spec, commands)
             keys = looked.keys(env_key(self.home, job.spec, around.env))
-            if looked.ahead:
-                job.notice(looked.ahead)
+            for one in looked.said:
+                job.notice(one)
         return job.add(commands, around, keys)
 
     def _check_added(self, job: Job, commands: Commands) -> None:

@@ -243,6 +243,11 @@ cat <[{hdfs.rpc}{folder}/dark.fits]> <[hdfs:{folder}/s_{{2,10}}.fits]> <[{hdfs.r
     capsys.readouterr()
     cell(f"explicit --hdfs {hdfs.url} --fetch --job n --dry-run", "echo 1")
     assert "nothing is marked" in capsys.readouterr().out
+    here = tmp_path / "here.txt"
+    cell(f"glob {here} --hdfs {hdfs.url} --fetch --job n --dry-run", f"cat %f% <[{here}]>")
+    said = capsys.readouterr().out
+    assert "nothing is marked" in said
+    assert "is a copy" not in said
 
 
 def token_of(hdfs: Hdfs) -> str:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -47,6 +48,26 @@ def test_work_in_place_is_done_once(again: Again, between: Callable[[], None], f
     between()
     assert again(body=IN_PLACE) == "+0 new, 0 changed, 4 done"
     assert [applied(name) for name in "abcd"] == [1, 1, 1, 1]
+
+
+def test_work_in_place_that_ends_while_its_cell_is_compared_is_done_once(again: Again) -> None:
+    body = f"while [ ! -e go ]; do sleep 0.01; done; {IN_PLACE}"
+    options = {"body": body, "what": "glob a.dat"}
+    again(wait="", **options)
+    until(lambda: job().state(0) is TaskState.RUNNING)
+    look = sessions.Session.look
+
+    def and_then_it_ends(self: sessions.Session, *args: Any, **more: Any) -> Any:
+        seen = look(self, *args, **more)
+        Path("go").touch()
+        until(lambda: job().state(0) is TaskState.FINISHED)
+        return seen
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions.Session, "look", and_then_it_ends)
+        assert again(**options) == "+0 new, 0 changed, 0 done, 1 still to run"
+    assert again(**options) == "+0 new, 0 changed, 1 done"
+    assert applied("a") == 1
 
 
 def test_that_an_input_has_changed_meanwhile_is_said(
@@ -110,6 +131,17 @@ def test_a_task_that_works_in_its_directory_is_done_once(again: Again, between: 
     between()
     assert again(body=body, what="glob case_*") == "+0 new, 1 changed, 1 done"
     assert ran() == ["case_2"]
+
+
+@pytest.mark.parametrize("mark", ["<[mesh]>", "<[mes*]>"])
+def test_what_is_in_a_marked_directory_is_an_input(again: Again, mark: str) -> None:
+    Path("mesh").mkdir()
+    Path("mesh/points").write_text("1")
+    options = {"body": f"ls {mark}; cat %f%", "what": "glob [ab].dat"}
+    again(wait=PLAIN, **options)
+    assert again(**options) == "+0 new, 0 changed, 2 done"
+    Path("mesh/points").write_text("22")
+    assert again(**options) == "+0 new, 2 changed, 0 done"
 
 
 @pytest.mark.parametrize("first", [PLAIN, "--wait --resume"])

@@ -111,8 +111,8 @@ def test_a_mark_that_is_no_input_is_said_once_with_the_cure(
     (tmp_path / "sub").mkdir()
     for mark, said in (
         ("<[no*pe]>", "no*pe (no file matches)"),
-        ("<[sub]>", "sub (a directory, whose files may change without it; mark them: <[sub/*]>)"),
-        ("<[su*]>", "su* (directories; mark their files)"),
+        ("<[sub]>", "marked, and a directory: sub; --resume looks at what is in it, but no task is placed by it."),
+        ("<[su*/]>", "For that mark its files: <[su*/*]>"),
         ("<[absent]>", "absent (not there)"),
         ("<[s3://b/k]>", "s3://b/k (neither on this machine nor on HDFS (hdfs:/...))"),
         ("<[https://h/f]>", "https://h/f (neither on this machine nor on HDFS (hdfs:/...))"),

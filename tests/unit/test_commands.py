@@ -135,6 +135,8 @@ def test_quotes_of_a_name_in_brackets_are_the_names() -> None:
 def test_a_glob_without_a_place_for_the_name_is_refused() -> None:
     with pytest.raises(SpecError, match="write %f% where its name belongs"):
         glob_commands("wc -l", ["a"])
+    for script in ("#!/usr/bin/awk -f\n{ print FILENAME }", "#!/usr/bin/env python3\nimport sys; open(sys.argv[1])"):
+        assert glob_commands(script, ["a"]).command(0) == script, "it has the file as its argument"
     with pytest.raises(SpecError, match="names no file"):
         glob_commands("wc -l # %f%", ["a"])
     assert glob_commands('wc -l "$STRATOS_FILE"', ["a"]).command(0) == 'wc -l "$STRATOS_FILE"'
@@ -483,6 +485,8 @@ def test_a_script_that_does_not_end_is_refused(body: str) -> None:
         (lambda: template_commands("p %y%", {"x": [1]}), r"unknown placeholder %y%; known: %c%, %x%"),
         (lambda: template_commands("p --a=%y% %x%", {"x": [1]}), "unknown placeholder %y%"),
         (lambda: glob_commands("p %F% %f%", ["a"]), "unknown placeholder %F%"),
+        (lambda: glob_commands("p %f% > %file.stem%.x", ["a"]), r"unknown placeholder %file\.stem%.*places of --makes"),
+        (lambda: template_commands("p %x% > %x.name%", {"x": [1]}), r"unknown placeholder %x\.name%"),
         (lambda: explicit_commands(["p %model%"]), "command 0 .*unknown placeholder %model%; known: none"),
         (lambda: explicit_lines("a\np %f%"), "line 2 .*belongs to a glob"),
         (lambda: explicit_lines("p %c%"), "belongs to a glob, %c% to a template"),

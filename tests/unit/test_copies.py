@@ -90,3 +90,11 @@ def test_quoted_braces_of_a_mark_are_characters_in_the_pattern_that_finds_its_fi
     assert [word.pattern for word in mark.words] == ["a\\{x,y\\}[$][~]*.dat"]
     (tmp_path / "a{x,y}$~1.dat").touch()
     assert FileSystems().expand(mark.words[0].pattern, str(tmp_path)) == ["a{x,y}$~1.dat"]
+
+
+def test_a_backslash_in_a_name_is_a_character_in_the_pattern_of_a_mark(tmp_path: Path) -> None:
+    (tmp_path / "a\\b1.dat").touch()
+    (quoted,) = explicit_commands(["cat <['a\\b'*.dat]>"]).marks(0)
+    (of_file,) = glob_commands("cat <[%f%*.dat]>", ["a\\b"]).marks(0)
+    for mark in (quoted, of_file):
+        assert FileSystems().expand(mark.words[0].pattern, str(tmp_path)) == ["a\\b1.dat"]

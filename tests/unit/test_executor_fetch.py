@@ -42,6 +42,9 @@ class WebHdfs(BaseHTTPRequestHandler):
             self._refuse(403, "StandbyException", "on standby\n\tat org.x")
         elif name == "folder":
             self._say(200, json.dumps({"FileStatus": {"length": 0, "type": "DIRECTORY"}}).encode())
+        elif name == "tiny":
+            status = json.dumps({"FileStatus": {"length": 4}}).encode()
+            self._say(200, status if "op=GETFILESTATUS" in self.path else b"tiny")
         elif "op=GETFILESTATUS" in self.path:
             self._say(200, json.dumps({"FileStatus": {"length": HUGE if name == "huge" else len(DATA)}}).encode())
         elif name == "moved":
@@ -210,11 +213,31 @@ def test_a_task_has_copies_of_all_that_it_names(client: Client, web: str) -> Non
     assert copies(client) == []
 
 
+def test_a_task_has_copies_of_more_files_than_one_argument_holds(client: Client, web: str) -> None:
+    task = 1 + max([task for task, _ in client.ended], default=0)
+    client.context(fetch=["me", web])
+    names = [f"hdfs:/a/{'long' * 50}/{number}/tiny" for number in range(400)]
+    client.batch(['cat "$STRATOS_COPY_1" "$STRATOS_COPY_400"'], first=task, copies=[names])
+    assert client.wait(task).stdout == "tiny" * 2
+
+
+def test_a_script_finds_the_copy_as_its_argument(client: Client, web: str) -> None:
+    script = '#!/bin/sh -e\n[ "$1" = "$STRATOS_FILE" ]; wc -c < "$1"; echo $#'
+    assert client.wait(start(client, script, "two words", web)).stdout.split() == [str(len(DATA)), "1"]
+    task = 1 + max([task for task, _ in client.ended], default=0)
+    client.context(fetch=["me", web])
+    client.batch(
+        ['#!/bin/sh -e\necho "$1"; wc -c < "$STRATOS_COPY_1"'], first=task, files=["here"], copies=[["hdfs:/a/b"]]
+    )
+    assert client.wait(task).stdout.split() == ["here", str(len(DATA))]
+
+
 @pytest.mark.parametrize("way", ["kill", "timeout"])
 def test_half_a_copy_is_removed_too(client: Client, web: str, way: str) -> None:
     limit = {"timeout_s": 1.0} if way == "timeout" else {}
     task = start(client, "echo never", "hangs", web, **limit)
-    client.until(lambda: any(path.stat().st_size for copy in copies(client) for path in copy.iterdir()))
+    # All that has come is in it, so that another replica goes on from there.
+    client.until(lambda: [path.stat().st_size for copy in copies(client) for path in copy.iterdir()] == [2_000_000])
     if way == "kill":
         client.send(["kill", [[task, 1]]])
     assert client.wait(task).reason == ("user" if way == "kill" else way)

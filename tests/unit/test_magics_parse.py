@@ -62,6 +62,25 @@ def test_a_line_is_split_as_a_shell_does_and_nothing_is_expanded(line: str, word
     assert split(line) == words
 
 
+@pytest.mark.parametrize(
+    ("word", "pattern"),
+    [
+        (r"a\*b", r"a\*b"),
+        (r"a\\b", r"a\\b"),
+        (r"\$X\{1\}", r"\$X\{1\}"),
+        (r"two\ words\*", r"two words\*"),
+        (r"it\'s\"", "it's\""),
+        (r"'a\*b'", r"a\*b"),
+        (r'"a\*b"', r"a\*b"),
+        ("'my data/*.txt'", "my data/*.txt"),
+        ("*.txt", "*.txt"),
+    ],
+)
+def test_a_backslash_in_a_pattern_protects_the_character_behind_it(word: str, pattern: str) -> None:
+    args = read(rf"glob --job a\*b {word} --parse regex:\(a\)")
+    assert (args.job, args.PATTERN, args.parse) == ("a*b", pattern, "regex:(a)")
+
+
 @pytest.mark.parametrize("line", ["glob data/* \\", "glob data/* \\  "])
 def test_a_line_that_ends_in_a_backslash_says_why_it_cannot_go_on(line: str) -> None:
     with pytest.raises(UsageError, match="the next line would already be the command"):
@@ -122,6 +141,8 @@ def test_options_are_not_abbreviated() -> None:
         ("glob", "PATTERN"),
         ("glob a* b*", r"too many words: 'b\*'; quote"),
         ("glob a* --job", "--job"),
+        ("glob -a.txt --job x", r"PATTERN; a name that begins with a dash is written \./-a\.txt"),
+        ("glob -- -a.txt --job x", "--job stands behind --; write options before that"),
         ("log demo", "TASK"),
         ("status one two", "too many words: two"),
         ("explicit pattern", "too many words: pattern"),

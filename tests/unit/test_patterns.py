@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from stratos_jupyter.backend.storage.absent import why_nothing
 from stratos_jupyter.backend.storage.files import FileSystems
 from stratos_jupyter.backend.storage.local import LocalTree
 from stratos_jupyter.backend.storage.mounts import Names, Where, joined, parse_mounts, plain_name
@@ -201,6 +202,25 @@ def test_a_file_whose_name_is_the_pattern_itself_is_the_last_resort(
     assert "left out the file of that name itself" in caplog.text
 
 
+def test_links_that_are_not_gone_through_are_said_where_they_lead_elsewhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for folder in ("data/a", "elsewhere"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "x.fits").touch()
+    (tmp_path / "data/up").symlink_to("..")
+    (tmp_path / "data/latest").symlink_to("a")
+    assert FileSystems().expand("data/**/*.fits", str(tmp_path)) == ["data/a/x.fits"]
+    assert not caplog.text
+    (tmp_path / "data/b").symlink_to("../elsewhere")
+    assert FileSystems().expand("data/**/*.fits", str(tmp_path)) == ["data/a/x.fits"]
+    assert "left out what is behind data/b: ** goes through no links to directories, write data/b/**" in caplog.text
+    assert FileSystems().expand("data/{**,b/**}/*.fits", str(tmp_path)) == ["data/a/x.fits", "data/b/x.fits"]
+    (tmp_path / "data/a/x.fits").unlink()
+    with pytest.raises(SpecError, match=r"depth, matches .*; data/b: \*\* goes through no links"):
+        FileSystems().expand("data/**/*.fits", str(tmp_path))
+
+
 def test_an_alternative_that_finds_nothing_is_said(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert FileSystems().expand("d/{x,y}*.{fits,fit}", str(data)) == ["d/x1.fits", "d/x2.fits", "d/x10.fits"]
     assert "nothing matches d/x*.fit, d/y*.fits, d/y*.fit" in caplog.text
@@ -217,6 +237,9 @@ def test_what_is_no_pattern_is_refused(data: Path) -> None:
     [
         ("d/{x1,x2,x3}.fits", "1 of its 3 names do not exist: d/x3.fits; with a wildcard"),
         ("$NOWHERE/*", r"\$NOWHERE is not set in the notebook's environment"),
+        ("$DATA_1/*", r"\$DATA_1 is not set .*; did you mean \$\{DATA\}_1\?"),
+        ("$DATAS/*", r"\$DATAS is not set .*; did you mean \$DATA\?"),
+        ("\\$DATA/*", r"no file matches '\\\\\$DATA/\*' in "),
         ("${NOWHERE}/$ALSO_NOT/*", r"\$NOWHERE is not set.*\$ALSO_NOT is not set"),
         ("$EMPTY/*", r"\$EMPTY is empty, and the pattern would begin at /"),
         ("$(ls)/*", r"only \$NAME and \$\{NAME\} are known"),
@@ -230,6 +253,7 @@ def test_what_is_no_pattern_is_refused(data: Path) -> None:
         ("d/*.dat", r"in d nothing matches '\*.dat'; it has r.fastq, r_R1.fq, sub/, up/, x1.fits and 2 more"),
         ("Data/snap*", "upper and lower case differ: Snap_1.dat"),
         ("data/*", "upper and lower case differ: Data"),
+        ("d/**/y*/z", "nothing below d, at any depth, matches 'y[*]/z'"),
         ("d/*hidden", "names that begin with . are found only when the pattern begins so"),
         ("d/x1.fits/*", "d/x1.fits is no directory"),
         ("'d/x*'", "the quotes in it are characters"),
@@ -388,6 +412,14 @@ def test_where_wildcards_end_it_is_only_looked(tree: Listed) -> None:
 def test_a_name_without_wildcards_is_only_looked_at(tree: Listed) -> None:
     assert tree.expand("2023/a/snap_1") == ["2023/a/snap_1"]
     assert (tree.listed, tree.looked) == ([], ["/2023/a/snap_1"])
+
+
+def test_a_root_is_named_as_it_is_typed(tree: Listed) -> None:
+    for pattern, said in (
+        ("/no/such/*", "hdfs:/no does not exist; hdfs:/ has "),
+        ("/**/nosuch*", "nothing below hdfs:/, at any depth"),
+    ):
+        assert said in why_nothing(f"hdfs:{pattern}", Start("hdfs:", "/", pattern), Expander(tree))
 
 
 def test_many_names_of_one_directory_are_listed_once(tree: Listed) -> None:

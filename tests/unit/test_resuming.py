@@ -280,9 +280,22 @@ def test_a_time_in_the_future_is_told_once(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).touch()
     commands = glob_commands("cat %f%", ["a", "b"])
-    assert look_at_inputs(commands, str(tmp_path)).ahead == ""
+    assert look_at_inputs(commands, str(tmp_path)).said == ()
     os.utime(tmp_path / "b", (2e10, 2e10))
-    assert look_at_inputs(commands, str(tmp_path)).ahead.startswith("input 'b' was changed")
+    (said,) = look_at_inputs(commands, str(tmp_path)).said
+    assert said.startswith("input 'b' was changed")
+
+
+def test_a_directory_of_which_not_all_is_looked_at_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen, "MOST", 3)
+    for name in ("case/0/p", "case/0/U", "case/system/control"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    commands = glob_commands("cat %f%", ["case"])
+    (said,) = look_at_inputs(commands, str(tmp_path)).said
+    assert said.startswith(f"of directory '{tmp_path}/case/0' --resume sees what comes and goes")
+    monkeypatch.setattr(seen, "MOST", 5)
+    assert look_at_inputs(commands, str(tmp_path)).said == ()
 
 
 def test_where_looking_takes_long_several_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,6 +374,14 @@ def test_a_refusal_names_all_and_is_short() -> None:
     assert len(said) < 400
 
 
+def test_another_shell_is_refused_with_the_option_that_goes_on() -> None:
+    """A run of version 0.1.0 has sh, and a cell that does not name a shell has bash."""
+    with pytest.raises(SpecError, match=r"--shell is bash -e, and was sh: .* as it was \(--shell sh\), or leave"):
+        refuse_others(JobSpec(shell=("sh",)), Rules(), JobSpec())
+    with pytest.raises(SpecError, match=r"as it was \(--shell 'bash -euo pipefail'\)"):
+        refuse_others(JobSpec(shell=("bash", "-euo", "pipefail")), Rules(), JobSpec())
+
+
 def test_what_has_changed_is_said_as_it_is_typed() -> None:
     rules = Rules(halt=Halt(3, 0.1), retry_on=(Cause(Reason.EXIT, 1), Cause(Reason.MEMORY)))
     assert refuse_others(JobSpec(), Rules(), JobSpec(mem_mib=2048, timeout_s=60, rules=rules)) == [
@@ -371,6 +392,9 @@ def test_what_has_changed_is_said_as_it_is_typed() -> None:
         "the engine stays local, where the run began (the cell has local[2])"
     ]
     assert refuse_others(JobSpec(), Rules(), JobSpec()) == []
+    assert refuse_others(JobSpec(), Rules(retry_delay_s=0.0), JobSpec(linger_s=0.0)) == [
+        "from now on --linger 0s (was not set), --retry-delay 1s (was 0s)"
+    ]
 
 
 def test_keys_stay_with_their_commands() -> None:

@@ -33,6 +33,8 @@ PATIENCE_S = 30
 QUIET_S = 5.0
 #: The most that is told of a failure.
 _TOLD = 2000
+#: No argument may have more than 128 KiB, so what is asked for is handed over in pieces of so many characters.
+_PIECE = 100000
 
 # Runs on any python3 by itself. When the command begins, SIGPIPE, SIGXFSZ and LC_CTYPE are as they were before Python.
 _PROGRAM = """
@@ -40,7 +42,8 @@ import errno, json, os, signal, socket, sys, time, urllib.request
 from urllib.error import HTTPError
 from urllib.parse import quote, urljoin, urlsplit
 
-asked = json.loads(sys.argv[1])
+after = 2 + int(sys.argv[1])
+asked = json.loads("".join(sys.argv[2:after]))
 raw = lambda text: text.encode("utf-8", "surrogateescape")
 LASTING = (
     "AccessControlException", "FileNotFoundException", "IllegalArgumentException", "InvalidPathException",
@@ -119,7 +122,7 @@ def read(web, path, target, at, size, dead):
     with answer:
         while target.tell() < size:
             try:
-                data = answer.read(min(1 << 20, size - target.tell()))
+                data = answer.read1(min(1 << 20, size - target.tell()))
             except Exception as error:
                 raise Behind(host, "DataNode {}: {}".format(netloc, said(error)[1]))
             if not data:
@@ -217,7 +220,9 @@ if not asked["locale"]:
     os.environb.pop(b"LC_CTYPE", None)
 for number in (signal.SIGPIPE, getattr(signal, "SIGXFSZ", signal.SIGPIPE)):
     signal.signal(number, signal.SIG_DFL)
-argv = [os.fsencode(word) for word in sys.argv[2:]]
+argv = [os.fsencode(word) for word in sys.argv[after:]]
+if asked["is_argument"]:
+    argv[-1] = os.environb[b"STRATOS_FILE"]
 why = errno.ENOENT
 for program in asked["programs"]:
     try:
@@ -257,6 +262,8 @@ def prepare_fetch(task: Task, copies: List[Tuple[str, str]], way: Way) -> Way:
             for number, (variable, name) in enumerate(copies)
         ],
         "programs": [program.decode("utf-8", "surrogateescape") for program in programs],
+        # A script finds its task's file as its last argument, too.
+        "is_argument": bool(task.script) and copies[0][0] == "STRATOS_FILE",
         "locale": any(line.startswith(b"LC_CTYPE=") for line in context.env),
         "patience_s": PATIENCE_S,
         "wait_s": context.fetch_wait_s,
@@ -265,8 +272,10 @@ def prepare_fetch(task: Task, copies: List[Tuple[str, str]], way: Way) -> Way:
         "lost": CLUSTER_FAILED,
         "why": _why(task),
     }
-    python = encode(sys.executable)
-    return [python, b"-I", b"-S", b"-c", encode(_PROGRAM), encode(json.dumps(asked)), *own], (python,), more
+    python, text = encode(sys.executable), json.dumps(asked)
+    pieces = [text[at : at + _PIECE] for at in range(0, len(text), _PIECE)]
+    argv = [python, b"-I", b"-S", b"-c", encode(_PROGRAM), b"%d" % len(pieces), *map(encode, pieces), *own]
+    return argv, (python,), more
 
 
 def _path(name: str) -> str:

@@ -28,8 +28,9 @@ CONTENT, DEVICE, STATUS, INODE, OWNER = slice(0, 12), slice(12, 14), slice(14, 1
 # Numbers of several files are mixed into one, and brought down to the bytes that there are by a prime each.
 _MIX, _ROOM, _SHORT, _LONG = 1000003, (1 << 64) - 1, 65521, 4294967291
 
-#: What is in a directory: a digest of names, sizes and times, and what there is of status, inode and owner.
-Tree = Tuple[bytes, int, int, int]
+#: What is in a directory: a digest of names, sizes and times, what there is of status, inode and owner, and the first
+#: directory in it that was not looked into.
+Tree = Tuple[bytes, int, int, int, Optional[bytes]]
 #: Entries of a directory that are looked at.
 MOST = 1000
 
@@ -73,7 +74,7 @@ def look(names: Sequence[str], cwd: bytes, trees: Optional[Dict[bytes, Tree]] = 
                 tree = _tree(path, one)
                 if trees is not None:
                     trees[path] = tree
-            below, changed, number, mode = tree
+            below, changed, number, mode, _ = tree
             parts.append(b"%b\0/%b" % (name, below))
         else:
             parts.append(b"%b\0%d\0%d" % (name, one.st_size, one.st_mtime_ns))
@@ -99,17 +100,22 @@ def key_of(parts: Sequence[bytes], device: int, status: int, inode: int, owner: 
 def _tree(folder: bytes, status: os.stat_result) -> Tree:
     content = sha256()
     changed = number = mode = 0
-    for part, one in _entries(folder, status):
+    left_out: List[bytes] = []
+    for part, one in _entries(folder, status, left_out):
         content.update(part + b"\0\0")
         if one is not None:
             changed = changed * _MIX + one.st_ctime_ns & _ROOM
             number = number * _MIX + one.st_ino & _ROOM
             mode = mode * _MIX + _owner(one) & _ROOM
-    return content.hexdigest().encode("ascii"), changed, number, mode
+    return content.hexdigest().encode("ascii"), changed, number, mode, left_out[0] if left_out else None
 
 
-def _entries(folder: bytes, status: os.stat_result) -> Iterator[Tuple[bytes, Optional[os.stat_result]]]:
+def _entries(
+    folder: bytes, status: os.stat_result, left_out: List[bytes]
+) -> Iterator[Tuple[bytes, Optional[os.stat_result]]]:
     """Yield what there is to say of each entry below a directory, and of a file its status.
+
+    Directories that are not looked into are added to `left_out`.
 
     Links to directories aren't followed. The status of a directory says nothing: whatever comes and goes in it for a
     moment changes that.
@@ -120,6 +126,7 @@ def _entries(folder: bytes, status: os.stat_result) -> Iterator[Tuple[bytes, Opt
         shown, path, changed_ns = todo.popleft()
         names = _names(path, left)
         if names is None:
+            left_out.append(path)
             yield b"%b\0%d" % (shown, changed_ns), None
             continue
         left -= len(names)

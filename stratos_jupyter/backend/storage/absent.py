@@ -47,6 +47,9 @@ def _of_the_tree(word: Start, expander: Expander) -> list[str]:
     names = [part for part in head.split("/") if part]
     folders = [(word.shown, word.path)]
     for at, part in enumerate(names + parts):
+        if part == "**" and (rest := [one for one in (names + parts)[at:] if one != "**"]):
+            shown, path = folders[0]
+            return [f"nothing below {_folder(shown, path)}, at any depth, matches {'/'.join(rest)!r}"]
         if part in ("", ".", "..", "**"):
             return []
         magic, last = at >= len(names) and has_magic(part), at == len(names) + len(parts) - 1
@@ -57,9 +60,14 @@ def _of_the_tree(word: Start, expander: Expander) -> list[str]:
         ]
         if not below:
             shown, path = folders[0]
-            return [_nothing_in(shown or path, expander.listing(path), part, magic, last, expander.tree.hidden)]
+            return [_nothing_in(_folder(shown, path), expander.listing(path), part, magic, last, expander.tree.hidden)]
         folders = below[:FOLDERS_MOST]
     return []
+
+
+def _folder(shown: str, path: str) -> str:
+    """Return how a message names a directory: ``hdfs:/``, not ``hdfs:``."""
+    return shown + "/" * (path == "/" and shown[-1:] not in ("", "/")) or path
 
 
 def _fitting(expander: Expander, path: str, part: str, last: bool) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...errors import SpecError, StorageError
@@ -213,6 +214,8 @@ class Expansion:
             itself = os.path.join(self._folder, self._text)
             if os.path.lexists(itself) and not any(self._text in found for found in results):
                 log.warning("%s: left out the file of that name itself, as a shell does", self._text)
+        if links := self._links():
+            log.warning("%s: left out what is behind %s", self._text, links)
         if refused:
             shown = "; ".join(str(error) for error in refused[:SHOWN])
             more = f"; and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
@@ -227,6 +230,14 @@ class Expansion:
             log.warning("%s: left out %s; HDFS's own tools hide names that begin with _ as well, write _* for them",
                         self._text, _some(hidden))  # fmt: skip
 
+    def _links(self) -> str:
+        """Name the links that ** has not gone through, and which lead to what it has not seen otherwise."""
+        if False in self._expanders and (links := _outside(self._expanders[False])):
+            return (
+                f"{_some(in_order(links))}: ** goes through no links to directories, write {links[0]}/** for that one"
+            )
+        return ""
+
     # -- names ------------------------------------------------------------------------------------------------
 
     def _joined(self, words: Sequence[_Word], results: Sequence[Mapping[str, Entry]]) -> list[str]:
@@ -234,11 +245,13 @@ class Expansion:
         names: list[str] = []
         seen: set[str] = set()
         may_repeat = len(words) > 1 or ".." in self._text
+        real = cache(os.path.realpath)  # very many names may be in one folder
         for word, found in zip(words, results, strict=True):
             head = self._folder.rstrip("/") + "/" if not is_url(word.text) and word.start.shown != "/" else ""
             its = list(found)
             if may_repeat:
-                places = {_place(head + name, ".." in word.text and not word.on_hdfs): name for name in its[::-1]}
+                steps_up = real if ".." in word.text and not word.on_hdfs else None
+                places = {_place(head + name, steps_up): name for name in its[::-1]}
                 its = [name for place, name in reversed(places.items()) if place not in seen]
                 seen.update(places)
             names += [head + name for name in its] if head and self._absolute else its
@@ -259,22 +272,46 @@ class Expansion:
         """Return what is said when nothing is found."""
         where = f" on HDFS {self._files.hdfs}" if word.on_hdfs else "" if word.start.shown else f" in {self._folder}"
         meant = plain(word.text)
-        means = f", which is {word.text!r}" if "$" in self._text and meant != self._text else ""
+        means = f", which is {meant!r}" if "$" in self._text and self._text not in (meant, word.text) else ""
         try:
-            why = why_nothing(self._text, word.start, self._expander(word.on_hdfs))
+            said = (why_nothing(self._text, word.start, self._expander(word.on_hdfs)), self._links())
+            why = "; ".join(filter(None, said))
         except StorageError:
             why = ""
         return f"no file matches {self._text!r}{means}{where}{f': {why}' if why else ''}"
 
 
-def _place(name: str, steps_up: bool) -> str:
-    """Return what two names of one file have in common, where they differ in how they are written."""
+def _place(name: str, real: Callable[[str], str] | None) -> str:
+    """Return what two names of one file have in common, where they differ in how they are written.
+
+    `real` says which folder it is that a path with steps up leads to.
+    """
     if is_url(name):
         return joined(name.partition(":")[2])
-    if not steps_up:
+    if real is None:
         return os.path.normpath(name)
     folder, base = os.path.split(name.rstrip("/"))
-    return os.path.join(os.path.realpath(folder), base)
+    return os.path.join(real(folder), base)
+
+
+def _outside(expander: Expander) -> list[str]:
+    """Return the links that lead neither into the directories that `**` has walked through, nor to those above."""
+    if not expander.links:
+        return []
+    walked = {os.path.realpath(path) for path in expander.walked}
+    above = {folder for path in walked for folder in _upwards(path)}
+    real = {name: os.path.realpath(path) for name, path in expander.links.items()}
+    return [name for name, path in real.items() if path not in above and walked.isdisjoint(_upwards(path))]
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """Yield a path, and those of all directories above it."""
+    while True:
+        yield path
+        folder = os.path.dirname(path)
+        if folder == path:
+            return
+        path = folder
 
 
 def _some(names: Sequence[str]) -> str:

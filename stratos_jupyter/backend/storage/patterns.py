@@ -91,10 +91,16 @@ class Expander:
         Where.
     hidden : dict
         Names that would have matched, but for how they begin, a dot apart.
+    walked : dict
+        The directories that `**` has begun in, by path.
+    links : dict
+        Links to directories that `**` has not gone through: their paths by the names that are shown.
     """
 
     tree: Tree
     hidden: dict[str, None] = field(default_factory=dict)
+    walked: dict[str, None] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
     _listed: dict[str, Mapping[str, Entry] | None] = field(default_factory=dict)
     _looked: dict[str, Entry | None] = field(default_factory=dict)
 
@@ -214,8 +220,15 @@ class Expander:
             if self._listed.get(match.path) is not None
         ]
         every = {match.shown: match for match in here}
+        self.walked.update((match.path, None) for match in here)
         while here:
             self._list(here)
+            self.links.update(
+                (_below(match.shown, name), _below(match.path, name))
+                for match in here
+                for name, entry in (self._listed.get(match.path) or {}).items()
+                if entry.is_link and entry.is_dir and name[0] not in hidden
+            )
             below = [
                 Match(_below(match.shown, name), _below(match.path, name), entry)
                 for match in here

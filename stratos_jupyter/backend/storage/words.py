@@ -180,6 +180,16 @@ def _tilde(word: str, home: Callable[[str], str]) -> str:
     return escape(name if folder == name else folder) + parted + rest
 
 
+def _near(name: str, environ: Mapping[str, str]) -> str:
+    """Return what a name that is not set may mean: a shorter one, behind which text goes on, or a similar one."""
+    begun = max(
+        (one for one in environ if one != "_" and re.match(rf"{re.escape(one)}[_0-9]", name)), key=len, default=""
+    )
+    if begun:
+        return f"; did you mean ${{{begun}}}{name[len(begun) :]}?"
+    return "".join(f"; did you mean ${one}?" for one in difflib.get_close_matches(name, environ, 1, 0.7))
+
+
 def _variables(word: str, environ: Mapping[str, str], wrong: dict[str, None]) -> str:
     """Put in the values of variables; note in `wrong` what cannot be."""
     if "$" not in word:
@@ -198,7 +208,7 @@ def _variables(word: str, environ: Mapping[str, str], wrong: dict[str, None]) ->
             name = found[1] or found[2]
             value = environ.get(name)
             if value is None:
-                near = "".join(f"; did you mean ${one}?" for one in difflib.get_close_matches(name, environ, 1, 0.7))
+                near = _near(name, environ)
                 wrong[
                     f"${name} is not set in the notebook's environment{near} "
                     f"(a Python variable is not in it: os.environ[{name!r}] = ... puts it there)"
