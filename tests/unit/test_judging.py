@@ -14,6 +14,7 @@ from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.states import Reason
 from stratos_jupyter.backend.engines.base import Result
 from stratos_jupyter.judging import Judge
+from stratos_jupyter.outputs_read import Outputs
 from stratos_jupyter.parsing import make_parser
 from tests.waiting import until
 
@@ -30,10 +31,12 @@ class Desk:
         self.posted: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self.taken: list[Result] = []
         self.marks: list[object] = []
-        self.judge = Judge(self.posted.put, most_s)
+        self.judge = Judge(self.posted.put)
+        parser = make_parser(parse, (), function)
         job: Any = SimpleNamespace(
             spec=SimpleNamespace(fails_on_parse=True),
-            parser=make_parser(parse, (), function),
+            parser=parser,
+            parsed_outputs=None if parser is None else Outputs(parser, most_s),
             rules=Rules(ok_exit=((0, 1),)),
             output_of=lambda result: (result.stdout or b"").decode(),
         )
