@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from .errors import StratosError
 from .report import clean
 
-#: how long outputs may be parsed before a cell runs, while the job goes on and once it has ended, in seconds
-PARSED_MOST_S: Final = (2.0, 30.0)
+#: how long outputs may be parsed before a cell runs, in seconds
+PARSED_MOST_S: Final = 2.0
+#: the same, once, when the job has ended: then the cell may want all of them
+ALL_PARSED_MOST_S: Final = 30.0
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -42,6 +44,8 @@ class Binding:
         self.said = ""
         #: what is not in the variable yet, as a line; '' when all is
         self.missing = ""
+        #: whether to wait longer for what is not parsed when the job has ended
+        self.patient = True
         self._namespace = namespace
         self._seen: JobView | None = None
         self._frame: weakref.ref[Any] | None = None
@@ -71,13 +75,17 @@ class Binding:
     def _bind(self) -> None:
         view = self.job.view  # first, so that what arrives in between is bound the next time
         ended = view.ended_at is not None
-        frame = self.job.results(within_s=PARSED_MOST_S[ended])
+        try:
+            frame = self.job.results(within_s=ALL_PARSED_MOST_S if ended and self.patient else PARSED_MOST_S)
+        except KeyboardInterrupt:  # the user has waited long enough: with what there is
+            frame = self.job.results(within_s=0.0)
         # The user may drop the variable: a table of a million rows is not ours to keep.
         self._frame = weakref.ref(frame)
         self._columns = list(frame.columns)
         self._namespace[self.name] = frame
         self._seen = None if self.job.unparsed else view
         if ended and self.job.unparsed:
+            self.patient = False
             name = clean(self.job.job_id)
             self.missing = (
                 f"{self.name} lacks {self.job.unparsed:,} of {view.done:,} rows: their outputs are still being parsed; "
@@ -99,8 +107,14 @@ class Bindings:
 
     def complete(self, job: Job) -> None:
         """Have all outputs of a job parsed that a variable follows, however long that takes."""
-        if not job.gone and any(binding.job is job for binding in self._by_name.values()):
-            job.parse_trouble()
+        following = [binding for binding in self._by_name.values() if binding.job is job]
+        if following and not job.gone:
+            try:
+                job.parse_trouble()
+            except KeyboardInterrupt:
+                for binding in following:
+                    binding.patient = False
+                raise
 
     def refresh(self, *_: object) -> None:
         """Bind fresh snapshots; called before each cell."""

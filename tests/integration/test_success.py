@@ -316,3 +316,37 @@ def test_results_that_wait_to_be_parsed_are_recorded_when_the_session_ends(sessi
     journal = open_whole(job.folder)
     assert [(row.task, row.reason) for row in journal.rows()] == [(0, "exit")]
     journal.close()
+
+
+def test_a_parser_that_hangs_holds_up_no_cell(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stratos_jupyter.binding.PARSED_MOST_S", 0.05)
+    monkeypatch.setattr("stratos_jupyter.binding.ALL_PARSED_MOST_S", 0.1)
+    monkeypatch.setattr("stratos_jupyter.magics.STATUS_S", 0.1)
+    cell("import threading\nrelease = threading.Event()\nread = []")
+    cell("def slow(text):\n    read.append(text)\n    if text == '2\\n': release.wait(20)\n    return float(text)")
+    cell("%%stratos explicit --job demo --parse slow --into df\necho 1\necho 2\necho 3")
+    until(lambda: sessions.current().job("demo").view.ended_at is not None)
+    cell("")  # what has ended first is known now
+    for _ in range(2):  # it is said before each cell
+        said = cell("print('cell', sorted(df.value))")
+        assert "df lacks " in said
+        assert " of 3 rows: their outputs are still being parsed; df = %stratos results demo waits for them" in said
+        assert "cell [" in said
+    assert "still being parsed" in cell("%stratos status demo")
+    cell("release.set()")
+    cell("%stratos wait demo")
+    assert cell("print(sorted(df.value), sorted(read))") == "[1.0, 2.0, 3.0] ['1\\n', '2\\n', '3\\n']\n"
+
+
+def test_an_output_is_parsed_once_for_the_verdict_and_the_table(cell: Cell) -> None:
+    cell("read = []\ndef mine(text):\n    read.append(text)\n    return float(text)")
+    cell("%%stratos explicit --job demo --parse mine --fail-on parse --into df --wait\necho 1\necho x\necho 3")
+    assert cell("print(list(df.state), sorted(read))") == (
+        "['FINISHED', 'FAILED', 'FINISHED'] ['1\\n', '3\\n', 'x\\n']\n"
+    )
+
+
+def test_an_interrupt_of_a_function_is_an_error_of_its_output(cell: Cell) -> None:
+    cell("def mine(text):\n    raise KeyboardInterrupt")
+    cell("%%stratos explicit --job demo --parse mine --into df --wait\necho 1")
+    assert cell("print(list(df.parse_error))") == "['KeyboardInterrupt']\n"
