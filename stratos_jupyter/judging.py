@@ -9,6 +9,7 @@ result is that it does.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: how long a thread waits for more before it ends, in seconds
 IDLE_S: Final = 10.0
+#: for how long results wait before the user is told, in seconds
+SAY_AFTER_S: Final = 5.0
 #: of what a parser says, in characters
 SAID: Final = 300
 
@@ -50,6 +53,7 @@ class Judge:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._at_work = 0
+        self._said = ""
 
     @property
     def parser(self) -> Parser | None:
@@ -80,9 +84,11 @@ class Judge:
         return self.job.rules.ending(result.reason, result.code) is TaskState.FINISHED
 
     def _run(self) -> None:
+        since_s: float | None = None
         while (taken := self._next()) is not None:
             results, done = taken
-            judged = self._judged(results)
+            since_s = since_s or time.monotonic()
+            judged = self._judged(results, since_s + SAY_AFTER_S)
 
             def tell(judged: Sequence[Result] = judged, done: Done = done) -> None:
                 self._at_work -= 1
@@ -90,6 +96,9 @@ class Judge:
 
             with suppress(RuntimeError):  # the driver has been closed: the results come again to the next kernel
                 self._post(tell)
+            if self._waiting.empty():
+                since_s = None
+                self._say("")
 
     def _next(self) -> tuple[Sequence[Result], Done] | None:
         """Return what is to be judged; None when there has been nothing for a while, and the thread is to end."""
@@ -101,13 +110,28 @@ class Judge:
             self._thread = None
         return None
 
-    def _judged(self, results: Sequence[Result]) -> list[Result]:
+    def _say(self, text: str) -> None:
+        """Show the user that results wait; with '', no longer."""
+        said, self._said = self._said, text
+        with suppress(RuntimeError):  # the driver has been closed
+            if said and said != text and self.job is not None:
+                self.job.withdraw(said)
+            if text and said != text and self.job is not None:
+                self.job.notice(text)
+
+    def _judged(self, results: Sequence[Result], say_at_s: float) -> list[Result]:
         job, parser = self.job, self.parser
         outputs = None if job is None or parser is None else job.parsed_outputs
         well = [result for result in results if self._well(result)] if outputs is not None else []
         if job is None or outputs is None or not well:
             return list(results)
-        read = outputs.read([((result.task, result.attempt), job.output_of(result)) for result in well])
+        wanted = [((result.task, result.attempt), job.output_of(result)) for result in well]
+        read = outputs.read(wanted, say_at_s)
+        if len(read) < len(wanted):
+            self._say(
+                f"tasks that have ended wait until --parse {job.spec.parse} has read what they wrote, for --fail-on"
+            )
+            read = outputs.read(wanted)
         outputs.keep_few()
         wrong = {(result.task, result.attempt): error for result, (_, error) in zip(well, read, strict=True) if error}
         return [_failed(result, wrong.get((result.task, result.attempt), "")) for result in results]
