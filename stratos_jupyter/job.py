@@ -44,7 +44,7 @@ from .commands import Commands, plain_commands
 from .errors import JobNotFound, SpecError, StreamClosed
 from .failures import Failures, Group, told
 from .keys import same, saw
-from .outputs_read import Outputs
+from .parsed_outputs import ParsedOutputs
 from .recorded import begun
 from .rule_values import parse_count, parse_halt, parse_rate, parse_retries
 from .spec import JobSpec, OutputMode
@@ -149,7 +149,7 @@ class Job:
         self._journal = journal
         self._driver = driver
         self._parser = parser
-        self._outputs: Outputs | None = None
+        self._outputs: ParsedOutputs | None = None
         self._lock = threading.RLock()
         self._numbering = threading.Lock()  # tasks are numbered in the order in which the driver hears of them
         self._closed = False
@@ -766,11 +766,11 @@ class Job:
         return self._parser
 
     @property
-    def parsed_outputs(self) -> Outputs | None:
+    def parsed_outputs(self) -> ParsedOutputs | None:
         """What reads each task's stdout by `parser`, in bounded time; None without one."""
         outputs, parser = self._outputs, self._parser
         if parser is not None and (outputs is None or outputs.parser is not parser):
-            outputs = self._outputs = Outputs(parser)
+            outputs = self._outputs = ParsedOutputs(parser)
         return outputs
 
     def output_of(self, result: Result) -> str:

@@ -2,7 +2,7 @@
 
 Whether a task has finished decides on its retries, so it must be known before the scheduler hears of the result, and a
 parser may be a function of the user's, which may take long, or for ever. So results wait here, unacknowledged and in
-their order, while they are parsed (`outputs_read`); the driver goes on meanwhile. Of a parser that takes too long the
+their order, while they are parsed (`parsed_outputs`); the driver goes on meanwhile. Of a parser that takes too long the
 result is that it does.
 """
 

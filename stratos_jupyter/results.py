@@ -21,7 +21,7 @@ import pandas as pd
 
 from .backend.core.states import TERMINAL, Reason, TaskState
 from .backend.store.rows import ResultRow
-from .outputs_read import Outputs
+from .parsed_outputs import ParsedOutputs
 
 if TYPE_CHECKING:
     from .parsing import Parsed, Parser
@@ -193,7 +193,7 @@ class ResultTable:
         Task index to one value for each placeholder; asked as the command is.
     text_of : callable
         Bytes, path and size of an output to its bounded text.
-    outputs : Outputs, optional
+    outputs : ParsedOutputs, optional
         What has read them, by `parser`, for others as well.
 
     Attributes
@@ -209,10 +209,10 @@ class ResultTable:
         command_of: Callable[[int], str],
         values_of: Callable[[int], Sequence[str | None]],
         text_of: Callable[[bytes | None, str, int], str],
-        outputs: Outputs | None = None,
+        outputs: ParsedOutputs | None = None,
     ) -> None:
         self.placeholders = tuple(placeholders)
-        self._outputs = Outputs(parser) if outputs is None and parser is not None else outputs
+        self._outputs = ParsedOutputs(parser) if outputs is None and parser is not None else outputs
         self._command_of = command_of
         self._values_of = values_of
         self._text_of = text_of

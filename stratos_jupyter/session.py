@@ -524,7 +524,11 @@ class Session:
         """Hand a job to a process of its own, which goes on with it in the background; return that process's id."""
         if job not in self._jobs:
             raise JobNotFound(f"{job.job_id} is not held by this process; attach it first")
-        _parser_without_notebook(job.spec)
+        if not _can_be_detached(job.spec):
+            raise SpecError(
+                f"{job.job_id} cannot go on in the background: --fail-on parse needs {job.spec.parse}, a function of "
+                "this process. What runs goes on when the process ends; attach the job where the function is defined"
+            )
         self.let_go(job)
         # On this machine its environment is its tasks' too; on a cluster nothing of it is.
         return start_keeper(self.home, job, {} if is_local(job.spec.master) else _chosen_settings())

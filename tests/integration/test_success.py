@@ -204,7 +204,7 @@ def test_a_function_of_the_notebook_decides_and_whatever_it_raises_is_a_failure(
     assert [end[:2] for end in ended()] == [("FAILED", "output"), ("FINISHED", "exit")]
     assert cell("print(df.value[1], df.parse_error[0])") == "2.0 SystemExit: 3\n"
     job = sessions.current().job("demo")
-    with pytest.raises(SpecError, match="rows cannot parse, a function of its notebook"):
+    with pytest.raises(SpecError, match="demo cannot go on in the background: --fail-on parse needs rows, a "):
         cell("%stratos detach demo")
     assert sessions.current().jobs() == [job]
 
@@ -236,6 +236,16 @@ def test_a_processor_refuses_a_file_that_one_of_its_tasks_makes_already(
     for bad in ({"ok_exit": "x"}, {"makes": ["*"]}, {"fail_on": ["stderr:("]}, {"fail_on": "parse"}):
         with pytest.raises(SpecError, match=next(iter(bad)).replace("_", ".")):
             Processor("local", **bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("session")
+@pytest.mark.parametrize("codes", [[0, 4], (0, 4), {0, 4}, range(5), "0,4", "0-4"])
+def test_python_says_exit_codes_as_python_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codes: object) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = [Path("out-%c1%"), "log-%c1%"]
+    job = Processor("local[2]", ok_exit=codes, makes=made, retry_on=["output", "exit:3"])  # type: ignore[arg-type]
+    job.template_batch("echo x | tee out-%c1% > log-%c1%; exit %c1%", [0, 4, 5])
+    assert list(job.df.state) == ["FINISHED", "FINISHED", "FAILED"]
 
 
 CRASH = """
@@ -326,12 +336,10 @@ def test_a_parser_that_hangs_holds_up_no_cell(cell: Cell, monkeypatch: pytest.Mo
     cell("def slow(text):\n    read.append(text)\n    if text == '2\\n': release.wait(20)\n    return float(text)")
     cell("%%stratos explicit --job demo --parse slow --into df\necho 1\necho 2\necho 3")
     until(lambda: sessions.current().job("demo").view.ended_at is not None)
-    cell("")  # what has ended first is known now
-    for _ in range(2):  # it is said before each cell
-        said = cell("print('cell', sorted(df.value))")
-        assert "df lacks " in said
-        assert " of 3 rows: their outputs are still being parsed; df = %stratos results demo waits for them" in said
-        assert "cell [" in said
+    said = cell("print('cell', sorted(df.value))") + cell("print('cell', sorted(df.value))")
+    assert "df lacks " in said
+    assert " of 3 rows: their outputs are still being parsed; df = %stratos results demo waits for them" in said
+    assert said.count("cell [") == 2
     assert "still being parsed" in cell("%stratos status demo")
     cell("release.set()")
     cell("%stratos wait demo")

@@ -14,7 +14,7 @@ from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.states import Reason
 from stratos_jupyter.backend.engines.base import Result
 from stratos_jupyter.judging import Judge
-from stratos_jupyter.outputs_read import Outputs
+from stratos_jupyter.parsed_outputs import ParsedOutputs
 from stratos_jupyter.parsing import make_parser
 from tests.waiting import until
 
@@ -37,7 +37,7 @@ class Desk:
         job: Any = SimpleNamespace(
             spec=SimpleNamespace(fails_on_parse=True, parse=parse),
             parser=parser,
-            parsed_outputs=None if parser is None else Outputs(parser, most_s),
+            parsed_outputs=None if parser is None else ParsedOutputs(parser, most_s),
             rules=Rules(ok_exit=((0, 1),)),
             notice=self.said.append,
             withdraw=self.said.remove,

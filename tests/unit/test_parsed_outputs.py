@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from stratos_jupyter import outputs_read
-from stratos_jupyter.outputs_read import Outputs
+from stratos_jupyter import parsed_outputs
+from stratos_jupyter.parsed_outputs import ParsedOutputs
 from stratos_jupyter.parsing import make_parser
 from tests.waiting import until
 
 
-def outputs(parse: str, function: Callable[[str], object] | None = None, most_s: float = 30.0) -> Outputs:
+def outputs(parse: str, function: Callable[[str], object] | None = None, most_s: float = 30.0) -> ParsedOutputs:
     parser = make_parser(parse, (), function)
     assert parser is not None
-    return Outputs(parser, most_s, search_most_s=0.2)
+    return ParsedOutputs(parser, most_s, search_most_s=0.2)
 
 
 def named(*texts: str) -> list[tuple[tuple[int, int], str]]:
@@ -95,7 +95,7 @@ def test_each_is_read_once_until_it_is_taken() -> None:
 
 
 def test_what_nobody_takes_is_dropped_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outputs_read, "KEPT", 2)
+    monkeypatch.setattr(parsed_outputs, "KEPT", 2)
     seen: list[str] = []
 
     def function(text: str) -> float:
@@ -123,7 +123,7 @@ def test_who_does_not_wait_gets_what_there_is(release: threading.Event) -> None:
 
 
 def test_threads_and_processes_end_when_there_is_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outputs_read, "IDLE_S", 0.01)
+    monkeypatch.setattr(parsed_outputs, "IDLE_S", 0.01)
     for reading in (outputs("regex:(?P<v>.)"), outputs("f", len)):
         for task in range(3):  # and begin again
             assert reading.read([((task, 1), "x")])[0][1] == ""

@@ -65,7 +65,7 @@ for line in sys.stdin:
 """
 
 
-class Outputs:
+class ParsedOutputs:
     """Reads the outputs of a job's attempts; any thread may ask.
 
     Parameters
