@@ -8,6 +8,7 @@ result is that it does.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ from .backend.engines.base import Result
 if TYPE_CHECKING:
     from .job import Job
     from .parsing import Parser
+
+log = logging.getLogger(__name__)
 
 #: how long a thread waits for more before it ends, in seconds
 IDLE_S: Final = 10.0
@@ -88,7 +91,12 @@ class Judge:
         while (taken := self._next()) is not None:
             results, done = taken
             since_s = since_s or time.monotonic()
-            judged = self._judged(results, since_s + SAY_AFTER_S)
+            try:
+                judged = self._judged(results, since_s + SAY_AFTER_S)
+            except Exception as error:  # whatever it is: the results that come after these wait for them
+                log.exception("outputs cannot be judged")
+                said = f"{type(error).__name__}: {error}"
+                judged = [_failed(result, said if self._well(result) else "") for result in results]
 
             def tell(judged: Sequence[Result] = judged, done: Done = done) -> None:
                 self._at_work -= 1

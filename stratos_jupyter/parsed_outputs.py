@@ -93,15 +93,15 @@ class ParsedOutputs:
         """
         if not self.parser.may_hang:
             return [parsed(self.parser, text) for _, text in wanted]
-        count = 0
+        found: list[Parsed] = []
         with self._changed:
             while True:
-                while count < len(wanted) and wanted[count][0] in self._read:
-                    count += 1
-                if count == len(wanted) or (until_s is not None and time.monotonic() >= until_s):
-                    self._ask(wanted[count:])
-                    return [self._read[key] for key, _ in wanted[:count]]
-                self._ask(wanted[count:])
+                # Taken as they come: another thread may drop them.
+                while len(found) < len(wanted) and (values := self._read.get(wanted[len(found)][0])) is not None:
+                    found.append(values)
+                self._ask(wanted[len(found) :])
+                if len(found) == len(wanted) or (until_s is not None and time.monotonic() >= until_s):
+                    return found
                 self._changed.wait(1.0 if until_s is None else max(0.0, min(1.0, until_s - time.monotonic())))
 
     def drop(self, keys: Iterable[Key]) -> None:

@@ -94,6 +94,23 @@ def test_each_is_read_once_until_it_is_taken() -> None:
     assert seen[1000:] == ["0"]
 
 
+def test_what_one_thread_takes_another_may_be_waiting_for(release: threading.Event) -> None:
+    def function(text: str) -> float:
+        if text == "2":
+            release.wait(20.0)
+        return float(text)
+
+    reading = outputs("f", function)
+    found: list[object] = []
+    thread = threading.Thread(target=lambda: found.append(reading.read(named("1", "2"))))
+    thread.start()
+    until(lambda: reading.read(named("1"), time.monotonic()))
+    reading.drop([(0, 1)])
+    release.set()
+    thread.join(20.0)
+    assert found == [[((1.0,), ""), ((2.0,), "")]]
+
+
 def test_what_nobody_takes_is_dropped_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parsed_outputs, "KEPT", 2)
     seen: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..core.states import Reason
 from ..store.journal import Journal
 from .inbox import Act, Added
 
@@ -44,7 +45,10 @@ class Page:
                     acts.append((seq, *entry))
                 else:
                     rows.append((seq, *entry))
+            # What is found after all may have been given up in this very page: an attempt has one row.
+            found = set(self.found)
+            lost = [row for row in rows if (row[1], row[2]) in found and row[4] == Reason.LOST]
             journal.forget_lost(self.found)
-            journal.add_results(rows)
+            journal.add_results([row for row in rows if row not in lost] if lost else rows)
             journal.add_looks(self.looks)
             journal.add_acts(acts)
