@@ -647,12 +647,14 @@ class _Work:
     def inputs(self, task: int) -> Sequence[str] | None:
         """Return which inputs of a task a node is to look at, where those are not just its file."""
         names: Sequence[str] = self._job.commands.inputs(task)
+        file = self._job.commands.file(task)
+        if not names and file is None:  # as of most, and all of them are asked for
+            return None
         cwd = self._job.commands.surroundings(self._job.commands.call_of(task)).cwd
         if self._job.spec.hdfs:
             names = self._placing.here(self._job.spec, names, cwd)
         if not cwd:  # in a folder that only the node knows
             names = [name for name in names if name[:1] in ("/", "~")]
-        file = self._job.commands.file(task)
         return None if list(names) == ([] if file is None else [file]) else list(names)
 
     def context(self, call: int) -> Mapping[str, object]:

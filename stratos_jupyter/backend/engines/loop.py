@@ -424,7 +424,7 @@ class JobLoop:
 
     def _left(self, result: Result) -> int:
         """Return how many processes an attempt left behind; 0 when its result was told before."""
-        return left_count(result.note) if self.wants(result.task, result.attempt) else 0
+        return left_count(result.note) if result.note and self.wants(result.task, result.attempt) else 0
 
     def _wanted(self, result: Result) -> list[str]:
         """Return the commands that a monitor asks for, once, and not when the user wants the task ended."""

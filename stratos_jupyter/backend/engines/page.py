@@ -45,10 +45,12 @@ class Page:
                     acts.append((seq, *entry))
                 else:
                     rows.append((seq, *entry))
-            # What is found after all may have been given up in this very page: an attempt has one row.
-            found = set(self.found)
-            lost = [row for row in rows if (row[1], row[2]) in found and row[4] == Reason.LOST]
-            journal.forget_lost(self.found)
-            journal.add_results([row for row in rows if row not in lost] if lost else rows)
-            journal.add_looks(self.looks)
+            if self.found:
+                # What is found after all may have been given up in this very page: an attempt has one row.
+                found = set(self.found)
+                rows = [row for row in rows if row[4] != Reason.LOST or (row[1], row[2]) not in found]
+                journal.forget_lost(self.found)
+            journal.add_results(rows)
+            if self.looks:
+                journal.add_looks(self.looks)
             journal.add_acts(acts)
