@@ -7,10 +7,15 @@ another object than the one we bound, or its columns were changed, one line says
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .errors import StratosError
 from .report import clean
+
+#: how long outputs may be parsed before a cell runs, in seconds
+PARSED_MOST_S: Final = 2.0
+#: the same, once, when the job has ended: then the cell may want all of them
+ALL_PARSED_MOST_S: Final = 30.0
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -37,12 +42,17 @@ class Binding:
         self.job = job
         #: what the user was last told of it
         self.said = ""
+        #: what is not in the variable yet, as a line; '' when all is
+        self.missing = ""
+        #: whether to wait longer for what is not parsed when the job has ended
+        self.patient = True
         self._namespace = namespace
         self._seen: JobView | None = None
         self._frame: weakref.ref[Any] | None = None
 
     def refresh(self) -> str:
         """Bind a fresh snapshot when there is news; return why binding stops, or nothing while it goes on."""
+        self.missing = ""
         if self.job.view is self._seen:  # a job that has news, or has ended and was relaunched, has another view
             return ""
         why = self._why_not()
@@ -64,12 +74,23 @@ class Binding:
 
     def _bind(self) -> None:
         view = self.job.view  # first, so that what arrives in between is bound the next time
-        frame = self.job.df
+        ended = view.ended_at is not None
+        try:
+            frame = self.job.results(within_s=ALL_PARSED_MOST_S if ended and self.patient else PARSED_MOST_S)
+        except KeyboardInterrupt:  # the user has waited long enough: with what there is
+            frame = self.job.results(within_s=0.0)
         # The user may drop the variable: a table of a million rows is not ours to keep.
         self._frame = weakref.ref(frame)
         self._columns = list(frame.columns)
         self._namespace[self.name] = frame
-        self._seen = view
+        self._seen = None if self.job.unparsed else view
+        if ended and self.job.unparsed:
+            self.patient = False
+            name = clean(self.job.job_id)
+            self.missing = (
+                f"{self.name} lacks {self.job.unparsed:,} of {view.done:,} rows: their outputs are still being parsed; "
+                f"{self.name} = %stratos results {name} waits for them"
+            )
 
 
 class Bindings:
@@ -84,6 +105,17 @@ class Bindings:
         self._by_name[name] = Binding(self._shell.user_ns, name, job)
         self.refresh()
 
+    def complete(self, job: Job) -> None:
+        """Have all outputs of a job parsed that a variable follows, however long that takes."""
+        following = [binding for binding in self._by_name.values() if binding.job is job]
+        if following and not job.gone:
+            try:
+                job.parse_trouble()
+            except KeyboardInterrupt:
+                for binding in following:
+                    binding.patient = False
+                raise
+
     def refresh(self, *_: object) -> None:
         """Bind fresh snapshots; called before each cell."""
         for binding in list(self._by_name.values()):
@@ -94,6 +126,8 @@ class Bindings:
             else:
                 if ended:
                     del self._by_name[binding.name]
+                else:
+                    ended = binding.missing
             if ended and ended != binding.said:
                 print(ended)
             binding.said = ended

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -43,6 +44,7 @@ from .commands import Commands, plain_commands
 from .errors import JobNotFound, SpecError, StreamClosed
 from .failures import Failures, Group, told
 from .keys import same, saw
+from .parsed_outputs import ParsedOutputs
 from .recorded import begun
 from .rule_values import parse_count, parse_halt, parse_rate, parse_retries
 from .spec import JobSpec, OutputMode
@@ -147,6 +149,7 @@ class Job:
         self._journal = journal
         self._driver = driver
         self._parser = parser
+        self._outputs: ParsedOutputs | None = None
         self._lock = threading.RLock()
         self._numbering = threading.Lock()  # tasks are numbered in the order in which the driver hears of them
         self._closed = False
@@ -158,6 +161,7 @@ class Job:
         self.seek: Callable[[range], object] = lambda tasks: None
         self._table: ResultTable | None = None
         self._table_seq = 0
+        self._unparsed = 0
         self._relaunched: set[int] = set()
         self._promised: dict[str, int] | None = None
         self._failures = Failures()
@@ -461,7 +465,7 @@ class Job:
             if self.spec.to_record() != old.to_record() or self.spec.env != old.env:
                 self.edition += 1
             if parser is not None or (old.parse, old.columns) != (spec.parse, spec.columns):
-                self._parser, self._table = parser, None
+                self._parser, self._outputs, self._table = parser, None, None
             self._promised = None
             if self.rules != spec.rules:
                 self._driver.call(lambda: self._loop.post_now(RulesChanged(self._loop.now(), spec.rules)))
@@ -761,19 +765,33 @@ class Job:
         """What makes columns of each task's stdout."""
         return self._parser
 
+    @property
+    def parsed_outputs(self) -> ParsedOutputs | None:
+        """What reads each task's stdout by `parser`, in bounded time; None without one."""
+        outputs, parser = self._outputs, self._parser
+        if parser is not None and (outputs is None or outputs.parser is not parser):
+            outputs = self._outputs = ParsedOutputs(parser)
+        return outputs
+
     def output_of(self, result: Result) -> str:
         """Return what is parsed of a result that has not been recorded."""
         return self.text_of(result.stdout, result.stdout_path, result.stdout_size)
 
-    def parse_trouble(self) -> tuple[int, int, str]:
+    def parse_trouble(self, within_s: float | None = None) -> tuple[int, int, str]:
         """Return how many results could not be parsed, the first such task, and what was wrong with its output.
 
-        Parses what has not been parsed yet. Without such a result, or a parser, the first is 0.
+        Parses what has not been parsed yet, as far as that can be done `within_s` seconds; `unparsed` says how many are
+        left. Without such a result, or a parser, the first is 0.
         """
         if self._parser is None:
             return 0, 0, ""
         with self._lock:
-            return self._results().trouble(self.superseded)
+            return self._results(within_s).trouble(self.superseded)
+
+    @property
+    def unparsed(self) -> int:
+        """How many results there were the last time that had not been parsed in time, and are in no table."""
+        return self._unparsed
 
     def text_of(self, data: bytes | None, path: str, size: int) -> str:
         """Return a stream as text, bounded by the job's ``output_limit``; the path of its file where it stays there."""
@@ -880,13 +898,16 @@ class Job:
         """DataFrame, shape (n_ended, n_columns), index ``task``: one row for each ended task."""
         return self.results()
 
-    def results(self, all: bool = False) -> pd.DataFrame:
+    def results(self, all: bool = False, within_s: float | None = None) -> pd.DataFrame:
         """Return the results as a DataFrame.
 
         Parameters
         ----------
         all : bool
             Also the tasks that have not ended.
+        within_s : float, optional
+            How long outputs may be parsed for it, in seconds: those that are not by then are not in it, and `unparsed`
+            says how many. As long as it takes when not given.
 
         Returns
         -------
@@ -895,22 +916,29 @@ class Job:
         """
         self._ours()
         with self._lock:
-            table = self._results()
+            table = self._results(within_s)
             left_out = self.superseded
             return table.frame_all(self.states(), left_out) if all else table.frame(left_out)
 
-    def _results(self) -> ResultTable:
+    def _results(self, within_s: float | None = None) -> ResultTable:
         from .results import ResultTable  # here, so that importing the package does not load pandas
 
         placeholders = self.commands.placeholders
         if self._table is None or self._table.placeholders != placeholders:
             commands = self.commands
-            self._table = ResultTable(placeholders, self._parser, commands.command, commands.values, self.text_of)
+            outputs = self.parsed_outputs
+            self._table = ResultTable(
+                placeholders, self._parser, commands.command, commands.values, self.text_of, outputs
+            )
             self._table_seq = 0
         rows = self.rows(self._table_seq)
+        self._unparsed = 0
         if rows:
-            self._table.update(rows)
-            self._table_seq = rows[-1].seq  # only now: an interrupt in a user's parser must not lose rows
+            until_s = None if within_s is None else time.monotonic() + within_s
+            taken = self._table.update(rows, until_s)
+            self._unparsed = len(rows) - taken
+            if taken:
+                self._table_seq = rows[taken - 1].seq  # only now: an interrupt must not lose rows
         for task in list(self._relaunched):
             if self.state(task) < TaskState.FINISHED:
                 # the row of its new end may have been read already, while that was being made known

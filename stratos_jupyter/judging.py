@@ -2,13 +2,15 @@
 
 Whether a task has finished decides on its retries, so it must be known before the scheduler hears of the result, and a
 parser may be a function of the user's, which may take long, or for ever. So results wait here, unacknowledged and in
-their order, while a thread parses them; the driver goes on meanwhile. Of a parser that takes too long the result is
-that it does, and its thread is left to itself.
+their order, while they are parsed (`parsed_outputs`); the driver goes on meanwhile. Of a parser that takes too long the
+result is that it does.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -16,16 +18,17 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .backend.core.states import Reason, TaskState
 from .backend.engines.base import Result
-from .parsing import parsed
 
 if TYPE_CHECKING:
     from .job import Job
     from .parsing import Parser
 
-#: how long one output may be parsed, in seconds
-PARSE_MOST_S: Final = 30.0
+log = logging.getLogger(__name__)
+
 #: how long a thread waits for more before it ends, in seconds
 IDLE_S: Final = 10.0
+#: for how long results wait before the user is told, in seconds
+SAY_AFTER_S: Final = 5.0
 #: of what a parser says, in characters
 SAID: Final = 300
 
@@ -33,7 +36,7 @@ Done: TypeAlias = Callable[[Sequence[Result]], None]
 
 
 class Judge:
-    """Parses results of one job, in a thread of its own that begins with the first of them.
+    """Has results of one job parsed, by a thread of its own that begins with the first of them.
 
     Parameters
     ----------
@@ -46,15 +49,14 @@ class Judge:
         Whose results; set once it is made.
     """
 
-    def __init__(self, post: Callable[[Callable[[], object]], object], most_s: float = PARSE_MOST_S) -> None:
+    def __init__(self, post: Callable[[Callable[[], object]], object]) -> None:
         self.job: Job | None = None
         self._post = post
-        self._most_s = most_s
         self._waiting: SimpleQueue[tuple[Sequence[Result], Done]] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._at_work = 0
-        self._worker: _Worker | None = None
+        self._said = ""
 
     @property
     def parser(self) -> Parser | None:
@@ -85,9 +87,16 @@ class Judge:
         return self.job.rules.ending(result.reason, result.code) is TaskState.FINISHED
 
     def _run(self) -> None:
+        since_s: float | None = None
         while (taken := self._next()) is not None:
             results, done = taken
-            judged = [self._judged(result) for result in results]
+            since_s = since_s or time.monotonic()
+            try:
+                judged = self._judged(results, since_s + SAY_AFTER_S)
+            except Exception as error:  # whatever it is: the results that come after these wait for them
+                log.exception("outputs cannot be judged")
+                said = f"{type(error).__name__}: {error}"
+                judged = [_failed(result, said if self._well(result) else "") for result in results]
 
             def tell(judged: Sequence[Result] = judged, done: Done = done) -> None:
                 self._at_work -= 1
@@ -95,6 +104,9 @@ class Judge:
 
             with suppress(RuntimeError):  # the driver has been closed: the results come again to the next kernel
                 self._post(tell)
+            if self._waiting.empty():
+                since_s = None
+                self._say("")
 
     def _next(self) -> tuple[Sequence[Result], Done] | None:
         """Return what is to be judged; None when there has been nothing for a while, and the thread is to end."""
@@ -104,55 +116,38 @@ class Judge:
             if not self._waiting.empty():
                 return self._waiting.get()
             self._thread = None
-        if self._worker is not None:
-            self._worker.end()
-            self._worker = None
         return None
 
-    def _judged(self, result: Result) -> Result:
+    def _say(self, text: str) -> None:
+        """Show the user that results wait; with '', no longer."""
+        said, self._said = self._said, text
+        with suppress(RuntimeError):  # the driver has been closed
+            if said and said != text and self.job is not None:
+                self.job.withdraw(said)
+            if text and said != text and self.job is not None:
+                self.job.notice(text)
+
+    def _judged(self, results: Sequence[Result], say_at_s: float) -> list[Result]:
         job, parser = self.job, self.parser
-        if job is None or parser is None or not self._well(result):
-            return result
-        error = self._error(parser, job.output_of(result))
-        if not error:
-            return result
-        note = "; ".join(filter(None, (result.note, f"stdout cannot be parsed: {error[:SAID]}")))
-        return result._replace(reason=Reason.OUTPUT, note=note)
-
-    def _error(self, parser: Parser, text: str) -> str:
-        """Return what is wrong with an output; '' when it can be parsed."""
-        worker = self._worker = self._worker or _Worker()
-        error = worker.parse(parser, text, self._most_s)
-        if error is None:
-            worker.end()  # when its function returns, if ever
-            self._worker = None
-            return f"the parser took longer than {self._most_s:g} s"
-        return error
+        outputs = None if job is None or parser is None else job.parsed_outputs
+        well = [result for result in results if self._well(result)] if outputs is not None else []
+        if job is None or outputs is None or not well:
+            return list(results)
+        wanted = [((result.task, result.attempt), job.output_of(result)) for result in well]
+        read = outputs.read(wanted, say_at_s)
+        if len(read) < len(wanted):
+            self._say(
+                f"tasks that have ended wait until --parse {job.spec.parse} has read what they wrote, for --fail-on"
+            )
+            read = outputs.read(wanted)
+        outputs.keep_few()
+        wrong = {(result.task, result.attempt): error for result, (_, error) in zip(well, read, strict=True) if error}
+        return [_failed(result, wrong.get((result.task, result.attempt), "")) for result in results]
 
 
-class _Worker:
-    """A thread that parses one text after another, and can be left to itself."""
-
-    def __init__(self) -> None:
-        self._texts: SimpleQueue[tuple[Parser, str, list[str], threading.Event] | None] = SimpleQueue()
-        threading.Thread(target=self._run, name="stratos-parser", daemon=True).start()
-
-    def parse(self, parser: Parser, text: str, most_s: float) -> str | None:
-        """Return what is wrong with a text, '' for nothing; None when that takes too long."""
-        said: list[str] = []
-        done = threading.Event()
-        self._texts.put((parser, text, said, done))
-        return said[0] if done.wait(most_s) else None
-
-    def end(self) -> None:
-        """End the thread once it has nothing more to do."""
-        self._texts.put(None)
-
-    def _run(self) -> None:
-        while (taken := self._texts.get()) is not None:
-            parser, text, said, done = taken
-            try:
-                said.append(parsed(parser, text)[1])
-            except BaseException as error:  # nobody interrupts this thread: it is the function's own
-                said.append(type(error).__name__)
-            done.set()
+def _failed(result: Result, error: str) -> Result:
+    """Return a result as it counts when its output has that error; '' for none."""
+    if not error:
+        return result
+    note = "; ".join(filter(None, (result.note, f"stdout cannot be parsed: {error[:SAID]}")))
+    return result._replace(reason=Reason.OUTPUT, note=note)

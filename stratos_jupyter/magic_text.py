@@ -93,11 +93,16 @@ def cleaning_text(found: Sequence[Cleaned], done: bool) -> str:
 
 
 def status_text(
-    view: JobView, groups: Sequence[Group] = (), lives_in: str = "", unparsed: tuple[int, int, str] = (0, 0, "")
+    view: JobView,
+    groups: Sequence[Group] = (),
+    lives_in: str = "",
+    unparsed: tuple[int, int, str] = (0, 0, ""),
+    unread: int = 0,
 ) -> str:
     """Return what there is to say of a job; `groups` are its failures, the largest first.
 
-    `lives_in` is what its tasks end with, beside this machine; `unparsed` is what `Job.parse_trouble` says.
+    `lives_in` is what its tasks end with, beside this machine; `unparsed` is what `Job.parse_trouble` says, of all but
+    `unread` outputs, which have not been parsed yet.
     """
     counts = ", ".join(f"{view[state]:,} {state.name.lower()}" for state in TaskState if view[state])
     lines = [plain_text(view), f"{state_text(view)[0]}: {counts or 'no tasks'}"]
@@ -107,6 +112,8 @@ def status_text(
     count, task, error = unparsed
     if count:
         lines.append(f"{counted(count, 'output')} could not be parsed (parse_error); task {task}: {clean(error)}")
+    if unread:
+        lines.append(f"{counted(unread, 'output')} still being parsed")
     if view.attempts_retried:
         lines.append(f"{counted(view.attempts_retried, 'attempt')} failed and tried again")
     resting, next_at = view.resting

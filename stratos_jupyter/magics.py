@@ -63,6 +63,8 @@ _NAMED_JOB: Final = argument("JOB", "the job", complete="jobs")
 
 #: who interrupts again within this time may want more than to stop waiting, in seconds
 TWICE_S: Final = 2.0
+#: how long outputs may be parsed for a status, in seconds
+STATUS_S: Final = 2.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -236,7 +238,8 @@ class StratosMagics(Magics):
         """Show how far a job is, and why tasks failed, those that failed alike together."""
         job = self._session().job(args.JOB)
         lives_in = habitat() if is_local(job.spec.master) else ""
-        print(status_text(job.view, job.failure_groups(), lives_in, job.parse_trouble()))
+        unparsed = job.parse_trouble(STATUS_S)
+        print(status_text(job.view, job.failure_groups(), lives_in, unparsed, job.unparsed))
 
     @subcommand("%stratos wait demo")
     @_JOB
@@ -425,6 +428,7 @@ class StratosMagics(Magics):
     def _wait(self, job: Job, display: JobDisplay) -> None:
         if not job.wait(pump=display.pump) and job.halted:
             print(f"{clean(job.job_id)}: {remains_text(job.view)}")
+        self.bindings.complete(job)
 
     def _session(self) -> Session:
         session = sessions.current()

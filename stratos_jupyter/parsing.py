@@ -49,6 +49,25 @@ class _Unreadable(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """A regular expression with named groups.
+
+    Attributes
+    ----------
+    text : str
+        As the user wrote it.
+    names : tuple of str
+        Of its groups.
+    take : callable
+        Makes values of the groups of a match; of None when there is none, and of a text that says why nobody knows.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    take: Callable[[Sequence[str | None] | str | None], Parsed]
+
+
+@dataclass(frozen=True, slots=True)
 class Parser:
     """Reads the values of some columns from a task's stdout; made by `make_parser`.
 
@@ -60,11 +79,27 @@ class Parser:
         Text to values and error; may raise what it likes.
     revive : callable or None
         For a column of dtype ``object``, whose value is kept as text: makes a new object of it, each time it is asked.
+    pattern : Pattern or None
+        What is searched for, of a parser that does that.
+    calls : bool
+        Whether it calls a function of the user's.
     """
 
     columns: Columns
     read: Callable[[str], Parsed]
     revive: Callable[[str], object] | None = None
+    pattern: Pattern | None = None
+    calls: bool = False
+
+    @property
+    def nothing(self) -> tuple[Value, ...]:
+        """The values of an output that cannot be read."""
+        return (None,) * len(self.columns)
+
+    @property
+    def may_hang(self) -> bool:
+        """Whether nobody knows how long it takes."""
+        return self.calls or self.pattern is not None
 
     def parse(self, text: str) -> Parsed:
         """Return one value for each column, None where it is missing, and what went wrong.
@@ -74,7 +109,7 @@ class Parser:
         try:
             return self.read(text)
         except Exception as error:  # a user's function may raise anything
-            return (None,) * len(self.columns), _described(error)
+            return self.nothing, _described(error)
 
 
 def is_known(parse: str) -> bool:
@@ -92,7 +127,7 @@ def parsed(parser: Parser, text: str) -> Parsed:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return (None,) * len(parser.columns), _described(error)
+        return parser.nothing, _described(error)
 
 
 def make_parser(
@@ -293,13 +328,16 @@ def _regex_parser(pattern: str, columns: Columns) -> Parser:
     named = tuple((name, dtypes.get(name, "str")) for name in groups)
     convert = _converter(named)
 
+    def take(found: Sequence[str | None] | str | None) -> Parsed:
+        if found is None or isinstance(found, str):
+            return (None,) * len(named), "the pattern is not in stdout" if found is None else found
+        return convert(found)
+
     def read(text: str) -> Parsed:
         match = search.search(text)
-        if match is None:
-            raise _Unreadable("the pattern is not in stdout")
-        return convert([match[name] for name in groups])
+        return take(None if match is None else [match[name] for name in groups])
 
-    return Parser(named, read)
+    return Parser(named, read, pattern=Pattern(pattern, groups, take))
 
 
 def _function_parser(name: str, columns: Columns, function: Callable[[str], object]) -> Parser:
@@ -324,7 +362,7 @@ def _function_parser(name: str, columns: Columns, function: Callable[[str], obje
         _check_count(1, len(named))
         return convert((got,))
 
-    return Parser(named, read)
+    return Parser(named, read, calls=True)
 
 
 def _check_count(got: int, count: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from pathlib import PurePath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ from .monitors import function_source
 from .placing import glob_on
 from .products import parse_makes
 from .rule_values import (
+    PARSE,
     parse_count,
     parse_fail_on,
     parse_halt,
@@ -155,9 +157,9 @@ class Processor:
         node, removed after the task.
     shell : str
         The shell that reads the commands, with its options: ``"bash -e"``, ``"sh"``, ``"bash -euo pipefail"``.
-    ok_exit : int or str
+    ok_exit : int, str or iterable of int
         All exit codes that mean that the work was done: ``"0,1"``, ``"0-2"``.
-    makes : str or sequence of str
+    makes : str, path or sequence of them
         Files that each task makes, as ``"out/%file.stem%.fits"``, or directories: they must be there after the task,
         and not be empty.
     fail_on : str or sequence of str
@@ -212,8 +214,8 @@ class Processor:
         hdfs: str = _DEFAULTS["hdfs"],
         fetch: bool = _DEFAULTS["fetch"],
         shell: str = _DEFAULTS["shell"],
-        ok_exit: int | str = _DEFAULTS["ok_exit"],
-        makes: str | Sequence[str] = _DEFAULTS["makes"],
+        ok_exit: int | str | Iterable[int] = _DEFAULTS["ok_exit"],
+        makes: str | PurePath | Sequence[str | PurePath] = _DEFAULTS["makes"],
         fail_on: str | Sequence[str] = _DEFAULTS["fail_on"],
     ) -> None:
         given = {
@@ -512,7 +514,10 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
 
     def read(name: str, parse: Callable[[Any], Any], otherwise: Any) -> Any:
         text = "" if values[name] is None else values[name]
-        if not (isinstance(text, list | tuple) and name in ("makes", "fail_on")):
+        several = isinstance(text, list | tuple | set | frozenset | range)
+        if several and name in ("ok_exit", "retry_on"):
+            text = ",".join(map(str, text))
+        elif not (several and name in ("makes", "fail_on")):
             text = str(text)
         if not text:
             return otherwise
@@ -560,6 +565,8 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
     )
     makes = read("makes", parse_makes, ())
     fail_on = read("fail_on", parse_fail_on, ())
+    if (PARSE, "") in fail_on:
+        bad.append(f"fail_on: {PARSE} is for cells, which have --parse; here, name what is wrong: stdout:REGEX")
     monitor, source = values["monitor"], ""
     if callable(monitor):
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Final
 
 from .commands import Commands, GlobCommands, TemplateCommands
@@ -33,10 +33,11 @@ def parse_makes(texts: object) -> tuple[str, ...]:
     SpecError
         One can be no file's name. Names everything that is wrong.
     """
-    words = [texts] if isinstance(texts, str) or not isinstance(texts, Sequence) else list(texts)
+    words = [texts] if isinstance(texts, str) or not isinstance(texts, Iterable) else list(texts)
     found: list[str] = []
     bad: list[str] = []
-    for word in words:
+    for given in words:
+        word = given.__fspath__() if hasattr(given, "__fspath__") else given
         if not isinstance(word, str):
             bad.append(f"{word!r} is no text")
             continue

@@ -21,7 +21,7 @@ import pandas as pd
 
 from .backend.core.states import TERMINAL, Reason, TaskState
 from .backend.store.rows import ResultRow
-from .parsing import parsed
+from .parsed_outputs import ParsedOutputs
 
 if TYPE_CHECKING:
     from .parsing import Parsed, Parser
@@ -179,7 +179,7 @@ class _Objects(_Texts):
 class ResultTable:
     """The results of one job, as they come.
 
-    Not for several threads at a time. A user's parsing function runs on the thread that calls `update`.
+    Not for several threads at a time.
 
     Parameters
     ----------
@@ -193,6 +193,8 @@ class ResultTable:
         Task index to one value for each placeholder; asked as the command is.
     text_of : callable
         Bytes, path and size of an output to its bounded text.
+    outputs : ParsedOutputs, optional
+        What has read them, by `parser`, for others as well.
 
     Attributes
     ----------
@@ -207,9 +209,10 @@ class ResultTable:
         command_of: Callable[[int], str],
         values_of: Callable[[int], Sequence[str | None]],
         text_of: Callable[[bytes | None, str, int], str],
+        outputs: ParsedOutputs | None = None,
     ) -> None:
         self.placeholders = tuple(placeholders)
-        self._parser = parser
+        self._outputs = ParsedOutputs(parser) if outputs is None and parser is not None else outputs
         self._command_of = command_of
         self._values_of = values_of
         self._text_of = text_of
@@ -242,15 +245,21 @@ class ResultTable:
 
     # -- taking rows ------------------------------------------------------------------------------------
 
-    def update(self, rows: Iterable[ResultRow]) -> None:
-        """Take committed rows in order of arrival.
+    def update(self, rows: Iterable[ResultRow], until_s: float | None = None) -> int:
+        """Take committed rows in order of arrival; return how many were taken.
 
         Of the attempts of a task the latest counts; one that was taken before, or came before one that was, changes
-        nothing. So after an interrupt the same rows may be given again.
+        nothing. So after an interrupt the same rows may be given again. By `until_s` of `time.monotonic` those are
+        taken that are parsed by then, up to the first that is not.
         """
         left = iter(rows)
+        count = 0
         while chunk := list(islice(left, CHUNK)):
-            self._take(chunk)
+            taken = self._take(chunk, until_s)
+            count += taken
+            if taken < len(chunk):
+                break
+        return count
 
     def forget(self, task: int, attempt: int) -> None:
         """Drop the row of a task that was relaunched, unless it is of this `attempt`; only a later one makes a new."""
@@ -259,7 +268,14 @@ class ResultTable:
             for column in self._columns:
                 column.clear(task)
 
-    def _take(self, chunk: list[ResultRow]) -> None:
+    def _take(self, chunk: list[ResultRow], until_s: float | None) -> int:
+        """Take rows up to the first that is not parsed in time; return how many."""
+        while chunk and (unread := self._enter(chunk, until_s)) is not None:
+            chunk = chunk[: next(place for place, row in enumerate(chunk) if row is unread)]
+        return len(chunk)
+
+    def _enter(self, chunk: list[ResultRow], until_s: float | None) -> ResultRow | None:
+        """Enter rows; when one of them is not parsed in time, enter none and return the first such."""
         self._reserve(1 + max(row.task for row in chunk))
         latest: dict[int, ResultRow] = {}
         for row in chunk:
@@ -267,12 +283,14 @@ class ResultTable:
             if row.attempt > (self._attempt[row.task] if other is None else other.attempt):
                 latest[row.task] = row
         if not latest:
-            return
+            return None
         rows = list(latest.values())
         text_of = self._text_of
         stdouts = [text_of(row.stdout, row.stdout_path, row.stdout_size) for row in rows]
         stderrs = [text_of(row.stderr, row.stderr_path, row.stderr_size) for row in rows]
-        parsed = self._parse(rows, stdouts)  # the user's code; nothing has been changed until it is done
+        parsed, unread = self._parse(rows, stdouts, until_s)  # nothing has been changed until it is done
+        if unread is not None:
+            return unread
         tasks = np.fromiter(latest, np.int64, len(latest))
         fields = dict(zip(ResultRow._fields, zip(*rows, strict=True), strict=True))
         for name, column in self._as_in_row.items():
@@ -285,16 +303,28 @@ class ResultTable:
             self._error.put(tasks, [error or None for _, error in parsed])
         self._attempt[tasks] = fields["attempt"]
         self._state[tasks] = fields["state"]
+        if self._outputs is not None:
+            self._outputs.drop((row.task, row.attempt) for row in chunk)
+        return None
 
-    def _parse(self, rows: list[ResultRow], stdouts: list[str]) -> list[Parsed]:
-        if self._parser is None:
-            return []
-        parser = self._parser
+    def _parse(
+        self, rows: list[ResultRow], stdouts: list[str], until_s: float | None
+    ) -> tuple[list[Parsed], ResultRow | None]:
+        """Return what is read of rows; or the first that was not read in time."""
+        if self._outputs is None:
+            return [], None
         nothing: Parsed = (None,) * len(self._parsed), ""
-        return [
-            parsed(parser, text) if row.state == TaskState.FINISHED or row.reason == Reason.OUTPUT else nothing
-            for row, text in zip(rows, stdouts, strict=True)
+        to_read = [
+            place for place, row in enumerate(rows) if row.state == TaskState.FINISHED or row.reason == Reason.OUTPUT
         ]
+        wanted = [((rows[place].task, rows[place].attempt), stdouts[place]) for place in to_read]
+        read = self._outputs.read(wanted, until_s)
+        if len(read) < len(wanted):
+            return [], rows[to_read[len(read)]]
+        found = [nothing] * len(rows)
+        for place, values in zip(to_read, read, strict=True):
+            found[place] = values
+        return found, None
 
     def trouble(self, without: Collection[int] = ()) -> tuple[int, int, str]:
         """Return how many results could not be parsed, the first such task and what was wrong; 0 first for none."""
@@ -364,7 +394,7 @@ class ResultTable:
         arrays += [np.maximum(finished - started, 0.0)]
         arrays += [taken[name] for name in ("cpu_s", "max_rss_mib", "local_fraction")]
         arrays += [column.taken(where) for column in (self._stdout, self._stderr, *self._parsed)]
-        if self._parser is not None:
+        if self._outputs is not None:
             arrays.append(self._error.taken(where))
         index = pd.Index(tasks, name=INDEX)
         # As Series, since an array of objects would have its dtype guessed by what is in it.

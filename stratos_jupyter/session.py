@@ -524,7 +524,11 @@ class Session:
         """Hand a job to a process of its own, which goes on with it in the background; return that process's id."""
         if job not in self._jobs:
             raise JobNotFound(f"{job.job_id} is not held by this process; attach it first")
-        _parser_without_notebook(job.spec)
+        if not _can_be_detached(job.spec):
+            raise SpecError(
+                f"{job.job_id} cannot go on in the background: --fail-on parse needs {job.spec.parse}, a function of "
+                "this process. What runs goes on when the process ends; attach the job where the function is defined"
+            )
         self.let_go(job)
         # On this machine its environment is its tasks' too; on a cluster nothing of it is.
         return start_keeper(self.home, job, {} if is_local(job.spec.master) else _chosen_settings())
@@ -643,12 +647,14 @@ class _Work:
     def inputs(self, task: int) -> Sequence[str] | None:
         """Return which inputs of a task a node is to look at, where those are not just its file."""
         names: Sequence[str] = self._job.commands.inputs(task)
+        file = self._job.commands.file(task)
+        if not names and file is None:  # as of most, and all of them are asked for
+            return None
         cwd = self._job.commands.surroundings(self._job.commands.call_of(task)).cwd
         if self._job.spec.hdfs:
             names = self._placing.here(self._job.spec, names, cwd)
         if not cwd:  # in a folder that only the node knows
             names = [name for name in names if name[:1] in ("/", "~")]
-        file = self._job.commands.file(task)
         return None if list(names) == ([] if file is None else [file]) else list(names)
 
     def context(self, call: int) -> Mapping[str, object]:

@@ -204,7 +204,7 @@ def test_a_function_of_the_notebook_decides_and_whatever_it_raises_is_a_failure(
     assert [end[:2] for end in ended()] == [("FAILED", "output"), ("FINISHED", "exit")]
     assert cell("print(df.value[1], df.parse_error[0])") == "2.0 SystemExit: 3\n"
     job = sessions.current().job("demo")
-    with pytest.raises(SpecError, match="rows cannot parse, a function of its notebook"):
+    with pytest.raises(SpecError, match="demo cannot go on in the background: --fail-on parse needs rows, a "):
         cell("%stratos detach demo")
     assert sessions.current().jobs() == [job]
 
@@ -236,6 +236,16 @@ def test_a_processor_refuses_a_file_that_one_of_its_tasks_makes_already(
     for bad in ({"ok_exit": "x"}, {"makes": ["*"]}, {"fail_on": ["stderr:("]}, {"fail_on": "parse"}):
         with pytest.raises(SpecError, match=next(iter(bad)).replace("_", ".")):
             Processor("local", **bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("session")
+@pytest.mark.parametrize("codes", [[0, 4], (0, 4), {0, 4}, range(5), "0,4", "0-4"])
+def test_python_says_exit_codes_as_python_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codes: object) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = [Path("out-%c1%"), "log-%c1%"]
+    job = Processor("local[2]", ok_exit=codes, makes=made, retry_on=["output", "exit:3"])  # type: ignore[arg-type]
+    job.template_batch("echo x | tee out-%c1% > log-%c1%; exit %c1%", [0, 4, 5])
+    assert list(job.df.state) == ["FINISHED", "FINISHED", "FAILED"]
 
 
 CRASH = """
@@ -316,3 +326,35 @@ def test_results_that_wait_to_be_parsed_are_recorded_when_the_session_ends(sessi
     journal = open_whole(job.folder)
     assert [(row.task, row.reason) for row in journal.rows()] == [(0, "exit")]
     journal.close()
+
+
+def test_a_parser_that_hangs_holds_up_no_cell(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stratos_jupyter.binding.PARSED_MOST_S", 0.05)
+    monkeypatch.setattr("stratos_jupyter.binding.ALL_PARSED_MOST_S", 0.1)
+    monkeypatch.setattr("stratos_jupyter.magics.STATUS_S", 0.1)
+    cell("import threading\nrelease = threading.Event()\nread = []")
+    cell("def slow(text):\n    read.append(text)\n    if text == '2\\n': release.wait(20)\n    return float(text)")
+    cell("%%stratos explicit --job demo --parse slow --into df\necho 1\necho 2\necho 3")
+    until(lambda: sessions.current().job("demo").view.ended_at is not None)
+    said = cell("print('cell', sorted(df.value))") + cell("print('cell', sorted(df.value))")
+    assert "df lacks " in said
+    assert " of 3 rows: their outputs are still being parsed; df = %stratos results demo waits for them" in said
+    assert said.count("cell [") == 2
+    assert "still being parsed" in cell("%stratos status demo")
+    cell("release.set()")
+    cell("%stratos wait demo")
+    assert cell("print(sorted(df.value), sorted(read))") == "[1.0, 2.0, 3.0] ['1\\n', '2\\n', '3\\n']\n"
+
+
+def test_an_output_is_parsed_once_for_the_verdict_and_the_table(cell: Cell) -> None:
+    cell("read = []\ndef mine(text):\n    read.append(text)\n    return float(text)")
+    cell("%%stratos explicit --job demo --parse mine --fail-on parse --into df --wait\necho 1\necho x\necho 3")
+    assert cell("print(list(df.state), sorted(read))") == (
+        "['FINISHED', 'FAILED', 'FINISHED'] ['1\\n', '3\\n', 'x\\n']\n"
+    )
+
+
+def test_an_interrupt_of_a_function_is_an_error_of_its_output(cell: Cell) -> None:
+    cell("def mine(text):\n    raise KeyboardInterrupt")
+    cell("%%stratos explicit --job demo --parse mine --into df --wait\necho 1")
+    assert cell("print(list(df.parse_error))") == "['KeyboardInterrupt']\n"

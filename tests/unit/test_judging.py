@@ -14,6 +14,7 @@ from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.states import Reason
 from stratos_jupyter.backend.engines.base import Result
 from stratos_jupyter.judging import Judge
+from stratos_jupyter.parsed_outputs import ParsedOutputs
 from stratos_jupyter.parsing import make_parser
 from tests.waiting import until
 
@@ -30,11 +31,16 @@ class Desk:
         self.posted: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self.taken: list[Result] = []
         self.marks: list[object] = []
-        self.judge = Judge(self.posted.put, most_s)
+        self.said: list[str] = []
+        self.judge = Judge(self.posted.put)
+        parser = make_parser(parse, (), function)
         job: Any = SimpleNamespace(
-            spec=SimpleNamespace(fails_on_parse=True),
-            parser=make_parser(parse, (), function),
+            spec=SimpleNamespace(fails_on_parse=True, parse=parse),
+            parser=parser,
+            parsed_outputs=None if parser is None else ParsedOutputs(parser, most_s),
             rules=Rules(ok_exit=((0, 1),)),
+            notice=self.said.append,
+            withdraw=self.said.remove,
             output_of=lambda result: (result.stdout or b"").decode(),
         )
         self.judge.job = job
@@ -127,3 +133,15 @@ def test_its_threads_end_when_there_is_nothing_more(monkeypatch: pytest.MonkeyPa
         desk.drive(1)
         until(lambda: not {"stratos-judge", "stratos-parser"} & {thread.name for thread in threading.enumerate()})
     assert [one.task for one in desk.taken] == [0, 1, 2]
+
+
+def test_that_results_wait_is_said_until_they_do_not(monkeypatch: pytest.MonkeyPatch, release: threading.Event) -> None:
+    monkeypatch.setattr("stratos_jupyter.judging.SAY_AFTER_S", 0.05)
+    desk = Desk("mine", lambda text: float(release.wait(20.0)))
+    desk.hand(result(0, "x"))
+    desk.hand(result(1, "x"))
+    until(lambda: desk.said)
+    assert desk.said == ["tasks that have ended wait until --parse mine has read what they wrote, for --fail-on"]
+    release.set()
+    desk.drive(2)
+    until(lambda: not desk.said)

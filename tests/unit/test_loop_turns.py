@@ -12,6 +12,7 @@ import pytest
 
 from stratos_jupyter.backend.core.decisions import Decision
 from stratos_jupyter.backend.core.events import (
+    Attached,
     BatchLost,
     Ending,
     Event,
@@ -27,9 +28,11 @@ from stratos_jupyter.backend.core.events import (
 from stratos_jupyter.backend.core.placement import BatchPolicy
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.rules import Rules
+from stratos_jupyter.backend.core.scheduler import Scheduler
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.engines.base import Result
 from stratos_jupyter.backend.engines.loop import JobLoop
+from stratos_jupyter.backend.engines.replay import replay
 from stratos_jupyter.backend.store.journal import Journal
 from stratos_jupyter.errors import JournalError
 
@@ -98,6 +101,12 @@ class Rig:
     def counted(self, task: int) -> list[tuple[int, str]]:
         """Attempt and reason of the results of a task that count."""
         return [(row.attempt, row.reason) for row in self.journal.rows() if row.task == task]
+
+
+def replayed(rig: Rig) -> bytes:
+    again = Scheduler(BatchPolicy(5.0, 100), Rules(retries=1, retry_delay_s=0.0))
+    replay(rig.journal, again, ONE, 0)
+    return again.table.states()
 
 
 def result(
@@ -317,3 +326,43 @@ def test_a_path_that_is_no_text_comes_back_as_it_was(rig: Rig) -> None:
     rig.turn()
     (row,) = rig.journal.rows()
     assert row.stdout_path == "/data/Z\udcfcrich"
+
+
+def test_a_result_of_what_is_given_up_in_the_same_turn_is_recorded(rig: Rig) -> None:
+    rig.add(0, 2)
+    rig.offer()
+    number = next(number for number, _, attempts in rig.it.scheduler.launched if (0, 1) in attempts)
+    rig.it.post(BatchLost(3.0, number))
+    rig.told(result(0, 1))
+    rig.turn()
+    assert rig.state(0) is TaskState.FINISHED
+    assert rig.counted(0) == [(1, "exit")]
+    assert replayed(rig) == rig.it.scheduler.table.states()
+
+
+def test_nothing_is_launched_before_what_an_earlier_process_has_left_is_known(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[Callable[[], object]] = []
+
+    def judge(results: Sequence[Result], take: Callable[[Sequence[Result]], None]) -> bool:
+        if results or waiting:
+            waiting.append(lambda: take(results))
+        return bool(waiting)
+
+    rig.add(0, 1)
+    rig.offer()
+    monkeypatch.setattr(rig.it, "_judge", judge)
+    rig.told(result(0, 1))
+    rig.turn(Attached(3.0))  # nothing runs; the result that came before it is still being judged
+    rig.add(1, 1)
+    rig.offer()
+    assert rig.state(1) is TaskState.QUEUED
+    while waiting:
+        waiting.pop(0)()
+        rig.turn()
+    assert rig.state(0) is TaskState.FINISHED
+    assert rig.state(1) is TaskState.STAGING
+    assert rig.it.scheduler.attempts_lost == 0
+    monkeypatch.undo()
+    rig.offer()

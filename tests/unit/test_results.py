@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import signal
 import subprocess
 import sys
+import threading
+import time
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +24,7 @@ from stratos_jupyter.backend.store.outputs import bounded_text
 from stratos_jupyter.backend.store.rows import ResultRow
 from stratos_jupyter.parsing import OBJECT, Parser, make_parser
 from stratos_jupyter.results import CHUNK, ResultTable
+from tests.waiting import until
 
 FIXED_DTYPES = {
     "state": "string",
@@ -367,11 +371,14 @@ def test_a_row_is_parsed_once() -> None:
 
 
 def test_an_interrupted_parse_can_be_taken_up_again() -> None:
-    broken = [True]
+    read: list[str] = []
+    release = threading.Event()
 
     def function(text: str) -> float:
-        if text == "1" and broken:
-            raise KeyboardInterrupt
+        read.append(text)
+        if text == "1":
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # a user's, while it waits for this
+            release.wait(20.0)
         return float(text)
 
     made = table(parsed("mine", function=function))
@@ -379,9 +386,29 @@ def test_an_interrupted_parse_can_be_taken_up_again() -> None:
     with pytest.raises(KeyboardInterrupt):
         made.update(rows)
     check_dtypes(made.frame(), FIXED_DTYPES | {"value": "float64", "parse_error": "string"})
-    broken.clear()
-    made.update(rows)
+    release.set()
+    assert made.update(rows) == 3
     assert made.frame().value.tolist() == [0.0, 1.0, 2.0]
+    assert read == ["0", "1", "2"], "each once"
+
+
+def test_rows_are_taken_up_to_the_first_that_is_not_parsed_in_time() -> None:
+    release = threading.Event()
+
+    def function(text: str) -> float:
+        if text == "2":
+            release.wait(20.0)
+        return float(text)
+
+    made = table(parsed("mine", function=function))
+    rows = [row(0, b"0"), row(1, b"1"), row(3, b"x", state=TaskState.FAILED), row(2, b"2"), row(4, b"4")]
+    until(lambda: made.update(rows, time.monotonic()) == 3)
+    assert made.frame().index.tolist() == [0, 1, 3]
+    assert made.update(rows[3:], time.monotonic()) == 0
+    release.set()
+    assert made.update(rows[3:]) == 2
+    assert made.frame().value.tolist()[:3] == [0.0, 1.0, 2.0]
+    assert made.frame().index.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_lists_of_equal_length_stay_lists() -> None:

@@ -25,6 +25,9 @@ from ..core.events import (
     Ending,
     Event,
     KillAsked,
+    OffersArrived,
+    OffersRescinded,
+    OfferUnfit,
     PauseAsked,
     RelaunchAsked,
     TasksAdded,
@@ -53,6 +56,8 @@ SHOW_EVERY_S: Final = 0.1
 RETRY_S: Final = 1.0
 #: events by which attempts may be given up whose results have come and wait to be judged
 TELLS_OF_LOSS: Final = (Attached, BatchLost, TasksReturned)
+#: events of offers: what is launched before the loop has heard of `Attached` would count as lost by it
+OFFERS: Final = (OffersArrived, OffersRescinded, OfferUnfit)
 #: notices that a view carries
 NOTICES: Final = 5
 
@@ -123,6 +128,7 @@ class JobLoop:
         self._titles = (job_id, run, engine_name)
         self._inbox: list[Item] = []
         self._waiters: list[Waiter] = []
+        self._attaching = False  # `Attached` waits until results that came before it are judged
         self._notices: list[str] = []
         self._submitted_at = clock()
         self._ended_at: float | None = None
@@ -160,8 +166,15 @@ class JobLoop:
 
     def post(self, event: Event) -> None:
         """Take in an event."""
-        if isinstance(event, TELLS_OF_LOSS) and self._judge((), lambda _: self._take_in(event)):
-            return  # results that came before it are not lost
+        waits = isinstance(event, TELLS_OF_LOSS) or (self._attaching and isinstance(event, OFFERS))
+        if waits and self._judge((), lambda _: self._take_in_late(event)):  # results that came before it are not lost
+            self._attaching = self._attaching or isinstance(event, Attached)
+        else:
+            self._take_in(event)
+
+    def _take_in_late(self, event: Event) -> None:
+        if isinstance(event, Attached):
+            self._attaching = False
         self._take_in(event)
 
     def _take_in(self, event: Event) -> None:
@@ -411,7 +424,7 @@ class JobLoop:
 
     def _left(self, result: Result) -> int:
         """Return how many processes an attempt left behind; 0 when its result was told before."""
-        return left_count(result.note) if self.wants(result.task, result.attempt) else 0
+        return left_count(result.note) if result.note and self.wants(result.task, result.attempt) else 0
 
     def _wanted(self, result: Result) -> list[str]:
         """Return the commands that a monitor asks for, once, and not when the user wants the task ended."""

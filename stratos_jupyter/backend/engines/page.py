@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..core.states import Reason
 from ..store.journal import Journal
 from .inbox import Act, Added
 
@@ -44,7 +45,12 @@ class Page:
                     acts.append((seq, *entry))
                 else:
                     rows.append((seq, *entry))
-            journal.forget_lost(self.found)
+            if self.found:
+                # What is found after all may have been given up in this very page: an attempt has one row.
+                found = set(self.found)
+                rows = [row for row in rows if row[4] != Reason.LOST or (row[1], row[2]) not in found]
+                journal.forget_lost(self.found)
             journal.add_results(rows)
-            journal.add_looks(self.looks)
+            if self.looks:
+                journal.add_looks(self.looks)
             journal.add_acts(acts)
