@@ -55,7 +55,7 @@ _PLAIN_VALUE: Final = re.compile(r"[\w./:=@%+,\-]+")
 #: how many rows a message names
 _SHOWN: Final = 3
 #: the first argument of a shell's script
-_ARGUMENT: Final = re.compile(r"\$\{?[!#]?[1@*]|\bshift\b|\bgetopts\b")
+_ARGUMENT: Final = re.compile(r"\$\{?[!#]?[1@*]|\b(?:shift|getopts)\b|\bfor\s+\w+\s*(?:;|\bdo\b)")
 _CURE: Final = "a value that is no shell text of its own goes through shlex.quote"
 
 

@@ -146,6 +146,8 @@ def test_a_glob_without_a_place_for_the_name_is_refused() -> None:
         '#!/bin/bash\nwc -l < "$1"',
         '#!/bin/sh -eu\nfor f in "$@"; do wc -l "$f"; done',
         "#!/bin/bash\nwc -l ${1?}",
+        "#!/bin/bash\nfor f; do wc -l $f; done",
+        "#!/bin/sh\nfor f\ndo\n  wc -l $f\ndone",
     ],
 )
 def test_a_script_has_the_file_as_its_argument_and_needs_no_place_for_it(text: str) -> None:

@@ -218,6 +218,8 @@ if not asked["locale"]:
 for number in (signal.SIGPIPE, getattr(signal, "SIGXFSZ", signal.SIGPIPE)):
     signal.signal(number, signal.SIG_DFL)
 argv = [os.fsencode(word) for word in sys.argv[2:]]
+if asked["argument"]:
+    argv[-1] = os.environb[b"STRATOS_FILE"]
 why = errno.ENOENT
 for program in asked["programs"]:
     try:
@@ -264,6 +266,8 @@ def prepare_fetch(task: Task, copies: List[Tuple[str, str]], way: Way) -> Way:
         "failed": NOT_FETCHED,
         "lost": CLUSTER_FAILED,
         "why": _why(task),
+        # The last argument of a script is the task's file.
+        "argument": bool(task.script) and copies[0][0] == "STRATOS_FILE",
     }
     python = encode(sys.executable)
     return [python, b"-I", b"-S", b"-c", encode(_PROGRAM), encode(json.dumps(asked)), *own], (python,), more
