@@ -32,6 +32,8 @@ SHOWN: Final = 3
 #: how many groups of failures a status shows, and how much of what they say
 GROUPS: Final = 5
 LABEL: Final = 72
+#: how much of a file's name a dry run shows
+PATH: Final = 240
 #: where the last line of an earlier attempt's stderr is looked for, in bytes
 END_BYTES: Final = 4096
 
@@ -216,23 +218,23 @@ def _changes(spec: JobSpec, commands: Commands, index: int) -> list[str]:
     if isinstance(commands, GlobCommands) and name is not None and commands.template.count:
         own = commands.files[index]
         if commands.fetch and is_url(own):
-            lines.append(f"%f% is a copy of {clean(own, LABEL)} on the task's node")
+            lines.append(f"%f% is a copy of {clean(own, PATH)} on the task's node")
         elif name != own:
-            lines.append(f"%f% is {clean(name, LABEL)}: ./ stands before a name that begins with a dash")
+            lines.append(f"%f% is {clean(name, PATH)}: ./ stands before a name that begins with a dash")
         elif not VERBATIM.fullmatch(own):
-            lines.append(f"%f% is {clean(own, LABEL)}, quoted for its place")
+            lines.append(f"%f% is {clean(own, PATH)}, quoted for its place")
     elif isinstance(commands, GlobCommands) and name is not None:
         first = ", and its first argument" if commands.text.startswith("#!") else ""
-        lines.append(f"$STRATOS_FILE{first} is {clean(name, LABEL)}")
+        lines.append(f"$STRATOS_FILE{first} is {clean(name, PATH)}")
     for mark in commands.marks(index):
         for word in mark.words:
             files = word.files(commands.found)
-            shown = ", ".join(clean(_whole(spec, file), LABEL) for file in files[:SHOWN])
+            shown = ", ".join(clean(_whole(spec, file), PATH) for file in files[:SHOWN])
             more = f" and {len(files) - SHOWN:,} more" if len(files) > SHOWN else ""
             leads = shown or ("known to the task alone" if word.variable else "no file")
-            lines.append(f"input, by its mark: {clean(word.text, LABEL)} is {leads}{more}")
+            lines.append(f"input, by its mark: {clean(word.text, PATH)} is {leads}{more}")
     for number, url in enumerate(commands.copies(index)[:SHOWN]):
-        lines.append(f"$STRATOS_COPY_{number + 1} is a copy of {clean(url, LABEL)} on the task's node")
+        lines.append(f"$STRATOS_COPY_{number + 1} is a copy of {clean(url, PATH)} on the task's node")
     return lines
 
 

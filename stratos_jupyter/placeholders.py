@@ -123,7 +123,10 @@ def refuse_unknown(text: str, known: Sequence[str], *, shell: bool = True) -> No
     parts = ""
     if any(_PART.fullmatch(f"%{name}%") for name in unknown):
         own = "f" if "f" in known else known[-1] if known else "name"
-        parts = f"; a command takes parts of a name as a shell does: x=%{own}%; y=${{x##*/}}; prog $x > ${{y%.*}}.out"
+        parts = (
+            "; parts of a name are places of --makes alone, a command takes them as a shell does: "
+            f'x=%{own}%; y=${{x##*/}}; prog "$x" > "${{y%.*}}.out"'
+        )
     raise SpecError(f"unknown placeholder {shown}; known: {names}{meant}{parts}. {_cure(text, *min(places), shell)}")
 
 

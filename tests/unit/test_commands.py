@@ -150,6 +150,8 @@ def test_a_glob_without_a_place_for_the_name_is_refused() -> None:
         '#!/bin/bash\nwc -l < "$1"',
         '#!/bin/sh -eu\nfor f in "$@"; do wc -l "$f"; done',
         "#!/bin/bash\nwc -l ${1?}",
+        "#!/bin/bash\nfor f; do wc -l $f; done",
+        "#!/bin/sh\nfor f\ndo\n  wc -l $f\ndone",
     ],
 )
 def test_a_script_has_the_file_as_its_argument_and_needs_no_place_for_it(text: str) -> None:
@@ -500,7 +502,7 @@ def test_what_is_no_placeholder_is_refused_in_every_kind(make: Any, said: str) -
 @pytest.mark.parametrize(
     ("text", "unknown"),
     [
-        ("p %f% -o %file.stem%.out", r"%file.stem%.*a command takes parts of a name as a shell does: x=%f%"),
+        ("p %f% -o %file.stem%.out", r"%file.stem%.*a command takes them as a shell does: x=%f%"),
         ("p %f% %f.suffix%", "%f.suffix%"),
         ("p %f% %seed%_out", "%seed%"),
         ("p %f% %seed%%x%", "%seed%"),

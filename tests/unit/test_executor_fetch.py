@@ -200,6 +200,16 @@ def test_a_server_that_comes_back_is_waited_for(client: Client) -> None:
     assert (record.code, record.stdout.strip()) == (0, str(len(DATA)))
 
 
+def test_a_script_gets_the_copy_as_its_argument(client: Client, web: str) -> None:
+    script = "#!/usr/bin/env python3\nimport os, sys\n(name,) = sys.argv[1:]\n"
+    script += "print(os.path.getsize(name), name == os.environ['STRATOS_FILE'])"
+    record = client.wait(start(client, script, "whole", web))
+    assert (record.stdout, record.stderr) == (f"{len(DATA)} True\n", None)
+    script = '#!/bin/sh\necho "$1"; wc -c < "$STRATOS_COPY_1"'
+    client.batch([script], first=900, files=["a b"], copies=[["hdfs:/b/whole"]])
+    assert client.wait(900).stdout == f"a b\n{len(DATA)}\n"
+
+
 def test_a_task_has_copies_of_all_that_it_names(client: Client, web: str) -> None:
     task = 1 + max([task for task, _ in client.ended], default=0)
     client.context(fetch=["me", web])

@@ -146,7 +146,7 @@ def huge_pages() -> bool:
 
 def _figures(pid: int, name: str) -> Dict[bytes, int]:
     """Return the figures, in KiB, of a file of `pid`."""
-    lines = [line.split() for line in _read("/proc/{}/{}".format(pid, name), 4096).splitlines()]
+    lines = [line.split() for line in _read("/proc/{}/{}".format(pid, name), 16384).splitlines()]
     return {words[0]: int(words[1]) for words in lines if words[2:] == [b"kB"]}
 
 
