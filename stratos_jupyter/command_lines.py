@@ -264,6 +264,8 @@ def read_lines(text: str, shell: str = "", *, semicolons: bool = False) -> Lines
         if known and (why := _why_cut(line, lines[number - 1 : at], lines, at)):
             wrong.append((f"line {number}", line, why))
         stripped = line.strip()
+        if known and (len(stripped) - len(stripped.rstrip("\\"))) % 2 and line[-1:] in (" ", "\t"):
+            stripped += line[len(line.rstrip())]  # cut -d\ : the blank is an argument
         if not stripped:
             continue
         if stripped[0] == "#":

@@ -782,7 +782,7 @@ def test_a_line_that_only_seems_to_go_on_is_refused(body: str, why: str) -> None
         ("# fit \\ \n#  --b\nfit 2", ["fit 2"]),
         ("  fit \\\n    --a\\\n\n  fit 2", ["fit     --a", "fit 2"]),
         ("fit 1\n  fit 2", ["fit 1", "fit 2"]),
-        ("fit \\ \n\nfit 2", ["fit \\", "fit 2"]),
+        ("cut -d\\  \n\nfit 2", ["cut -d\\ ", "fit 2"]),
         ("ls 'a \\ '\nfit 2", ["ls 'a \\ '", "fit 2"]),
         ("echo a\\\\ \nfit 2", ["echo a\\\\", "fit 2"]),
     ],
