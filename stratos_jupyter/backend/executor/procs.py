@@ -133,10 +133,10 @@ def share(pid: int) -> Optional[int]:
     if b"Pss_Anon:" in found:
         return (found[b"Pss_Anon:"] + found.get(b"Pss_Shmem:", 0)) * 1024
     # Linux before 5.4 has one figure for all.
-    known = [
-        nbytes for nbytes in (in_use(pid), found[b"Pss:"] * 1024 if b"Pss:" in found else None) if nbytes is not None
-    ]
-    return min(known) if known else None
+    all_kib, own_bytes = found.get(b"Pss:"), in_use(pid)
+    if all_kib is None or own_bytes is None:
+        return own_bytes if all_kib is None else all_kib * 1024
+    return min(all_kib * 1024, own_bytes)
 
 
 def huge_pages() -> bool:
