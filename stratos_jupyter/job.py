@@ -497,6 +497,10 @@ class Job:
         table = self._loop.scheduler.table
         return task < len(table) and table.ended(task)
 
+    def is_doomed(self, task: int) -> bool:
+        """Say whether the user has asked to end a task whose end is not known; any thread may ask."""
+        return self._loop.scheduler.is_doomed(task)
+
     @property
     def gone(self) -> bool:
         """Whether this process does not hold the run any more."""

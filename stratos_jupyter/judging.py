@@ -102,11 +102,11 @@ class Judge:
                 self._at_work -= 1
                 done(judged)
 
-            with suppress(RuntimeError):  # the driver has been closed: the results come again to the next kernel
-                self._post(tell)
             if self._waiting.empty():
                 since_s = None
                 self._say("")
+            with suppress(RuntimeError):  # the driver has been closed: the results come again to the next kernel
+                self._post(tell)
 
     def _next(self) -> tuple[Sequence[Result], Done] | None:
         """Return what is to be judged; None when there has been nothing for a while, and the thread is to end."""
@@ -130,6 +130,11 @@ class Judge:
     def _judged(self, results: Sequence[Result], say_at_s: float) -> list[Result]:
         job, parser = self.job, self.parser
         outputs = None if job is None or parser is None else job.parsed_outputs
+        if job is not None and parser is not None:  # what the user has ended meanwhile need not be parsed any more
+            results = [
+                result._replace(reason=Reason.USER) if self._well(result) and job.is_doomed(result.task) else result
+                for result in results
+            ]
         well = [result for result in results if self._well(result)] if outputs is not None else []
         if job is None or outputs is None or not well:
             return list(results)

@@ -32,6 +32,7 @@ class Desk:
         self.taken: list[Result] = []
         self.marks: list[object] = []
         self.said: list[str] = []
+        self.doomed: set[int] = set()
         self.judge = Judge(self.posted.put)
         parser = make_parser(parse, (), function)
         job: Any = SimpleNamespace(
@@ -39,6 +40,7 @@ class Desk:
             parser=parser,
             parsed_outputs=None if parser is None else ParsedOutputs(parser, most_s),
             rules=Rules(ok_exit=((0, 1),)),
+            is_doomed=self.doomed.__contains__,
             notice=self.said.append,
             withdraw=self.said.remove,
             output_of=lambda result: (result.stdout or b"").decode(),
@@ -145,3 +147,20 @@ def test_that_results_wait_is_said_until_they_do_not(monkeypatch: pytest.MonkeyP
     release.set()
     desk.drive(2)
     until(lambda: not desk.said)
+
+
+def test_what_the_user_ends_is_not_parsed_any_more(release: threading.Event) -> None:
+    read: list[str] = []
+
+    def parse(text: str) -> float:
+        read.append(text)
+        return float(release.wait(20.0))
+
+    desk = Desk("mine", parse)
+    desk.hand(result(0, "a"))
+    desk.hand(result(1, "b"), result(2, "", code=7))
+    until(lambda: read)
+    desk.doomed |= {0, 1, 2}
+    release.set()
+    assert [one[:2] for one in desk.drive(2)] == [(0, "exit"), (1, "user"), (2, "exit")]
+    assert read == ["a"]
