@@ -560,10 +560,12 @@ def test_of_many_that_steal_at_once_one_has_it(
     kernel(f"echo x >> {tmp_path}/ran; " + waiting(tmp_path / "a"))
     until((tmp_path / "a.up").exists)
     steal = (
-        "from stratos_jupyter.session import current\nfrom stratos_jupyter.errors import EngineError\n"
+        "from stratos_jupyter.session import current\n"
+        "from stratos_jupyter.errors import EngineError, JobNotFound\n"
         "try:\n    job = current().attach('demo', steal=True)\n"
+        "    print('ended' if job.wait() else 'let go', job.view.attempts_lost)\n"
         "except EngineError as error:\n    print('refused', error)\n"
-        "else:\n    print('ended' if job.wait() else 'let go', job.view.attempts_lost)\n"
+        "except JobNotFound as error:\n    print('let go', error)\n"  # before it could wait
     )
     thieves = [start(steal, state_home) for _ in range(3)]
     until(lambda: (lease := read_lease(folder)) is not None and lease.pid in [thief.pid for thief in thieves], 30)
