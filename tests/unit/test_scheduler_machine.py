@@ -318,6 +318,6 @@ class SchedulerMachine(RuleBasedStateMachine):
 
 TestSchedulerMachine = SchedulerMachine.TestCase
 #: in CI this many runs are made, each of up to thirty events; elsewhere a few new ones each time
-EXAMPLES = 10_000 if os.environ.get("CI") else 100
+EXAMPLES = 6_000 if os.environ.get("CI") else 100
 TestSchedulerMachine.settings = settings(max_examples=EXAMPLES, stateful_step_count=30)
 TestSchedulerMachine.pytestmark = [pytest.mark.timeout(600)]  # type: ignore[attr-defined]
