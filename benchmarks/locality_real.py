@@ -18,9 +18,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from stratos_jupyter.backend.core.rules import Rules
-from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.session import Session
-from stratos_jupyter.spec import JobSpec
 from tests.clusters.both import agents_on, balanced, reader
 from tests.clusters.hdfs.build import servers
 from tests.clusters.hdfs.cluster import Hdfs

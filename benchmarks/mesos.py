@@ -20,10 +20,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from stratos_jupyter.backend.core.states import TERMINAL
-from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
-from stratos_jupyter.spec import JobSpec
 from tests.clusters.mesos.build import programs
 from tests.clusters.mesos.cluster import Cluster
 from tests.clusters.mesos.rawframework import resources, scalar

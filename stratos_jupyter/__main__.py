@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import session as sessions
-from .backend.engines.mesos.packing import write_executor
+from .backend.engines.mesos.executor_bundle import write_executor
 from .backend.store.lease import become_keeper
-from .cleaning import clean_home
 from .errors import StratosError
 from .job import Job
-from .magic_text import cleaning_text, runs_text, status_text
-from .reading import full_account_of_record
-from .report import clean, plain_text
-from .report_page import write_report, written_text
+from .magic.text import cleaning_text, runs_text, status_text
+from .report.collect import full_account_of_record
+from .report.page import write_report, written_text
+from .report.text import clean, plain_text
+from .runs.cleanup import clean_home
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -28,34 +28,34 @@ from .backend.core.events import (
     Superseded,
     TasksAdded,
 )
+from .backend.core.explain import sentences
 from .backend.core.rules import Rules
 from .backend.core.states import TaskState
 from .backend.core.views import JobView
-from .backend.core.why import sentences
-from .backend.driver import Driver
 from .backend.engines.base import Largest, Result, Tail
-from .backend.engines.loop import JobLoop
 from .backend.executor.notes import WAITING
-from .backend.inherited import Inherited
+from .backend.forks import Inherited
+from .backend.results.bounded_parsing import ParsedOutputs
+from .backend.results.failure_groups import Failures, Group, told
+from .backend.run.loop import JobLoop
+from .backend.run.thread import Driver
+from .backend.spec.commands import Commands, plain_commands
+from .backend.spec.job_spec import JobSpec, OutputMode
+from .backend.spec.parse_rules import parse_count, parse_halt, parse_rate, parse_retries
+from .backend.spec.parse_values import parse_duration_s
+from .backend.spec.workload import Keys, Surroundings, Workload
 from .backend.store.journal import Journal
 from .backend.store.outputs import bounded_text, last_text
 from .backend.store.rows import FactRow, FirstRow, ResultRow
-from .commands import Commands, plain_commands
 from .errors import JobNotFound, SpecError, StreamClosed
-from .failures import Failures, Group, told
-from .keys import same, saw
-from .parsed_outputs import ParsedOutputs
-from .recorded import begun
-from .rule_values import parse_count, parse_halt, parse_rate, parse_retries
-from .spec import JobSpec, OutputMode
-from .values import parse_duration_s
-from .workload import Keys, Surroundings, Workload
+from .runs.fingerprints import same, saw
+from .runs.recorded_run import begun
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .parsing import Parser
-    from .results import ResultTable
+    from .backend.results.parsers import Parser
+    from .backend.results.table import ResultTable
 
 #: how often a waiting cell looks at the newest view, in seconds
 PUMP_EVERY_S: Final = 0.1
@@ -925,7 +925,7 @@ class Job:
             return table.frame_all(self.states(), left_out) if all else table.frame(left_out)
 
     def _results(self, within_s: float | None = None) -> ResultTable:
-        from .results import ResultTable  # here, so that importing the package does not load pandas
+        from .backend.results.table import ResultTable  # here, so that importing the package does not load pandas
 
         placeholders = self.commands.placeholders
         if self._table is None or self._table.placeholders != placeholders:

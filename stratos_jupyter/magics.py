@@ -20,15 +20,20 @@ from IPython.display import display
 
 from . import session as sessions
 from . import settings
-from .binding import Bindings
-from .cleaning import clean_home
-from .commands import Commands, explicit_lines, reads, template_commands
-from .completion import PARSERS, Completer
+from .backend.engines.local.host import habitat
+from .backend.engines.local.site import is_local
+from .backend.engines.monitors import function_source
+from .backend.results.parsers import Parser, make_parser
+from .backend.spec.commands import Commands, explicit_lines, reads, template_commands
+from .backend.spec.job_spec import JobSpec
+from .backend.spec.parse_values import parse_size_mib
 from .errors import JobNotFound, SpecError, UsageError
-from .habitat import habitat
-from .magic_arguments import HelpAsked, argument, near, overview, split, subcommand, subcommands
-from .magic_options import job_spec, submission_options, task_indices, tried, wrong_name
-from .magic_text import (
+from .job_inputs import glob_on
+from .magic.arguments import HelpAsked, argument, near, overview, split, subcommand, subcommands
+from .magic.completion import PARSERS, Completer
+from .magic.into import Bindings
+from .magic.options import job_spec, submission_options, task_indices, tried, wrong_name
+from .magic.text import (
     cleaning_text,
     jobs_text,
     log_text,
@@ -39,16 +44,11 @@ from .magic_text import (
     status_text,
     table,
 )
-from .monitors import function_source
-from .parsing import Parser, make_parser
-from .placing import glob_on
-from .reading import account_of, full_account_of, full_account_of_record
-from .report import clean
-from .report_page import write_report, written_text
-from .resuming import resume
-from .sites import is_local
-from .spec import JobSpec
-from .values import parse_size_mib
+from .report.collect import account_of, full_account_of, full_account_of_record
+from .report.page import write_report, written_text
+from .report.text import clean
+from .resume import resume
+from .runs.cleanup import clean_home
 from .widgets import JobDisplay, JobsWidget
 
 if TYPE_CHECKING:
@@ -402,14 +402,16 @@ class StratosMagics(Magics):
             print(preview_text(spec, commands, args.body, said))
             return
         if args.into:
-            import_module(".results", __package__)  # pandas takes a while: an interrupt had better come before the job
+            import_module(
+                ".backend.results.table", __package__
+            )  # pandas takes a while: an interrupt had better come before the job
         self._follow(args, session.submit(spec, commands, parser=parser))
 
     def _resume(self, args: argparse.Namespace, spec: JobSpec, commands: Commands, parser: Parser | None) -> None:
         if args.job is None:
             raise args.made.error("--resume goes on with a job: name it with --job")
         if args.into and not args.dry_run:
-            import_module(".results", __package__)
+            import_module(".backend.results.table", __package__)
         session = self._session()
         job, tally = resume(session, spec, commands, parser=parser, dry_run=args.dry_run)
         said = [] if job is not None else [*session.resolve(session.check(spec), commands)[1], "nothing was started"]

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .backend.core.rules import Rules
 from .backend.core.states import ZERO
-from .backend.storage.hdfs import checked_address, plain_access
-from .backend.storage.mounts import parse_mounts
-from .commands import Commands, explicit_commands, explicit_lines, reads, template_commands
-from .errors import JobHalted, SpecError, StorageError
-from .job import Job
-from .monitors import function_source
-from .placing import glob_on
-from .products import parse_makes
-from .rule_values import (
+from .backend.engines.local.site import is_local, output_limit
+from .backend.engines.monitors import function_source
+from .backend.inputs.hdfs import checked_address, plain_access
+from .backend.inputs.mounts import parse_mounts
+from .backend.spec.commands import Commands, explicit_commands, explicit_lines, reads, template_commands
+from .backend.spec.job_spec import SHELL, JobSpec, OutputMode
+from .backend.spec.parse_rules import (
     PARSE,
     parse_count,
     parse_fail_on,
@@ -31,11 +29,13 @@ from .rule_values import (
     parse_retry_on,
     parse_timeout,
 )
+from .backend.spec.parse_values import as_number, parse_duration_s, parse_shell, parse_size_mib
+from .backend.spec.products import parse_makes
+from .errors import JobHalted, SpecError, StorageError
+from .job import Job
+from .job_inputs import glob_on
 from .session import Session, current
-from .sites import is_local, output_limit
-from .spec import SHELL, JobSpec, OutputMode
 from .stream import Outputs, Stream
-from .values import as_number, parse_duration_s, parse_shell, parse_size_mib
 
 if TYPE_CHECKING:
     import pandas as pd

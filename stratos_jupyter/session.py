@@ -18,12 +18,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from .backend.core.states import IN_FLIGHT
-from .backend.driver import Driver
 from .backend.engines.base import Engine
-from .backend.engines.loop import JobLoop
-from .backend.inherited import close_inherited
-from .backend.storage.files import FileSystems
-from .backend.store.home import make_home, new_run, newest_run, runs
+from .backend.engines.local.site import GRACE_S, LocalSite, Site, is_local
+from .backend.engines.task_environment import TOGETHER_MOST, task_environment, thread_variables, too_large
+from .backend.forks import close_inherited
+from .backend.inputs.filesystems import FileSystems
+from .backend.results.parse_check import Judge
+from .backend.results.parsers import Parser, is_known, make_parser
+from .backend.run.loop import JobLoop
+from .backend.run.thread import Driver
+from .backend.spec.commands import Commands, commands_from_record
+from .backend.spec.job_spec import JobSpec
+from .backend.spec.products import promise
+from .backend.spec.workload import Keys, Surroundings, Workload
 from .backend.store.journal import Journal, open_whole, set_aside
 from .backend.store.lease import (
     Holder,
@@ -38,20 +45,13 @@ from .backend.store.lease import (
     want_no_longer,
 )
 from .backend.store.progress import begin_progress, write_progress
-from .commands import Commands, commands_from_record
-from .environment import TOGETHER_MOST, task_environment, thread_variables, too_large
+from .backend.store.run_dirs import make_home, new_run, newest_run, runs
 from .errors import EngineError, JobNotFound, JournalBusy, JournalError, SpecError
 from .job import Job
-from .judging import Judge
-from .keeper import start_keeper
-from .kept import Kept
-from .keys import Looked, env_key, look_at_inputs
-from .parsing import Parser, is_known, make_parser
-from .placing import Placing
-from .products import promise
-from .sites import GRACE_S, LocalSite, Site, is_local
-from .spec import JobSpec
-from .workload import Keys, Surroundings, Workload
+from .job_inputs import Placing
+from .runs.background import start_keeper
+from .runs.fingerprints import Looked, env_key, look_at_inputs
+from .runs.stored_run import Kept
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class Session:
     def _new_site(self, master: str) -> Site:
         if is_local(master):
             return LocalSite(master, self.home)
-        from .clusters import MesosSite  # here, so that whoever has no cluster pays nothing for it
+        from .backend.engines.mesos.site import MesosSite  # here, so that whoever has no cluster pays nothing for it
 
         return MesosSite(master)
 

@@ -14,10 +14,10 @@ import platformdirs
 from traitlets import All, CFloat, CInt, CUnicode, Enum, TraitError, Unicode, observe, validate
 from traitlets.config import SingletonConfigurable
 
-from .backend.storage.hdfs import addresses
-from .backend.storage.mounts import parse_mounts
-from .errors import SpecError
-from .rule_values import (
+from .backend.inputs.hdfs import addresses
+from .backend.inputs.mounts import parse_mounts
+from .backend.spec.job_spec import OutputMode
+from .backend.spec.parse_rules import (
     parse_count,
     parse_fail_on,
     parse_halt,
@@ -28,8 +28,8 @@ from .rule_values import (
     parse_retry_on,
     parse_timeout,
 )
-from .spec import OutputMode
-from .values import as_amount, parse_duration_s, parse_shell, parse_size_mib
+from .backend.spec.parse_values import as_amount, parse_duration_s, parse_shell, parse_size_mib
+from .errors import SpecError
 
 #: ``STRATOS_MASTER`` is the environment's word for the setting ``master``
 PREFIX: Final = "STRATOS_"

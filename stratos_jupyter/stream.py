@@ -7,7 +7,7 @@ from typing import Any
 
 from .backend.core.ranges import TaskRanges
 from .backend.core.states import TaskState
-from .commands import Commands
+from .backend.spec.commands import Commands
 from .errors import SpecError, StreamClosed
 from .job import Job
 

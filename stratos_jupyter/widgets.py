@@ -27,14 +27,14 @@ from IPython.core.getipython import get_ipython
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display, update_display
 
-from .account import Account
 from .backend.core.states import TaskState
 from .backend.core.views import JobView
-from .bundle import STATIC, bundled
 from .job import Job
-from .report import MAX_NOTICES, clean, failure_reasons, inputs_text, plain_text, state_text
-from .snapshot import HIDE_LOST_WIDGET, static_html
-from .watching import JobsWatch, Watch
+from .live.bundle import STATIC, bundled
+from .live.publisher import JobsWatch, Watch
+from .report.snapshot import HIDE_LOST_WIDGET, static_html
+from .report.summary import Account
+from .report.text import MAX_NOTICES, clean, failure_reasons, inputs_text, plain_text, state_text
 
 #: a running job's static snapshot is renewed at least this far apart, milestones aside
 SNAPSHOT_EVERY_S = 30.0

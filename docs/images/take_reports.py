@@ -57,11 +57,11 @@ def main() -> None:
 def pages(folder: Path) -> tuple[Path, Path]:
     """Run a job; return its report and its snapshot."""
     from stratos_jupyter import session
-    from stratos_jupyter.commands import template_commands
-    from stratos_jupyter.reading import account_of, full_account_of
-    from stratos_jupyter.report_page import write_report
-    from stratos_jupyter.snapshot import static_html
-    from stratos_jupyter.spec import JobSpec
+    from stratos_jupyter.backend.spec.commands import template_commands
+    from stratos_jupyter.backend.spec.job_spec import JobSpec
+    from stratos_jupyter.report.collect import account_of, full_account_of
+    from stratos_jupyter.report.page import write_report
+    from stratos_jupyter.report.snapshot import static_html
 
     program = folder / "gsnap"
     program.write_text(PROGRAM)

@@ -4,11 +4,11 @@
 // what they show. Whatever came from a user or a task is set with textContent, never as HTML. Nothing runs while the
 // widget cannot be seen: the kernel is told so and sends nothing.
 
-import { build, draw, summary } from "./head.js";
-import { say } from "./base.js";
-import { explore } from "./explore.js";
-import { jobsView } from "./jobs.js";
-import { linkOf } from "./link.js";
+import { build, draw, summary } from "./summary.js";
+import { say } from "./dom.js";
+import { explore } from "./tabs.js";
+import { jobsView } from "./job_list.js";
+import { linkOf } from "./kernel_link.js";
 
 const SPEAK_EVERY_MS = 10000; // for screen readers; the end is said at once
 const NO_KERNEL_MS = 3000; // nothing was ever heard of it: there is none, and nothing to be asked

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import stratos_jupyter
-from stratos_jupyter.bundle import bundled
+from stratos_jupyter.live.bundle import bundled
 from tests.conftest import require
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ import nbformat
 import pytest
 from nbconvert import HTMLExporter
 
-from stratos_jupyter.account import Account
 from stratos_jupyter.backend.core.states import Reason, TaskState
-from stratos_jupyter.report import clean
-from stratos_jupyter.report_page import write_report
-from stratos_jupyter.snapshot import HIDE_LOST_WIDGET, static_html
+from stratos_jupyter.report.page import write_report
+from stratos_jupyter.report.snapshot import HIDE_LOST_WIDGET, static_html
+from stratos_jupyter.report.summary import Account
+from stratos_jupyter.report.text import clean
 from stratos_jupyter.widgets import NOTHING
-from tests.hostile import HOSTILE, hostile_account, span, view_of
+from tests.support.hostile_text import HOSTILE, hostile_account, span, view_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

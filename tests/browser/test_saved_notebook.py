@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import nbformat
 import pytest
 
-from stratos_jupyter.account import Account
 from stratos_jupyter.backend.core.states import Reason
-from stratos_jupyter.failures import Group
-from stratos_jupyter.snapshot import HIDE_LOST_WIDGET, static_html
+from stratos_jupyter.backend.results.failure_groups import Group
+from stratos_jupyter.report.snapshot import HIDE_LOST_WIDGET, static_html
+from stratos_jupyter.report.summary import Account
 from stratos_jupyter.widgets import NOTHING
 from tests.conftest import require
-from tests.hostile import view_of
-from tests.waiting import until
+from tests.support.hostile_text import view_of
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

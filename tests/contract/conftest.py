@@ -17,23 +17,23 @@ from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.scheduler import Scheduler
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.core.views import JobView
-from stratos_jupyter.backend.driver import Driver
 from stratos_jupyter.backend.engines.base import Engine
-from stratos_jupyter.backend.engines.local import LocalEngine
-from stratos_jupyter.backend.engines.loop import JobLoop, Judge
-from stratos_jupyter.backend.engines.machine import this_machine
+from stratos_jupyter.backend.engines.local.engine import LocalEngine
+from stratos_jupyter.backend.engines.local.machine import this_machine
+from stratos_jupyter.backend.engines.local.orphans import RUN
 from stratos_jupyter.backend.engines.mesos.driver import MesosDriver
 from stratos_jupyter.backend.engines.mesos.engine import MesosEngine
-from stratos_jupyter.backend.engines.mesos.terms import Terms
-from stratos_jupyter.backend.engines.mesos.wire import Who
-from stratos_jupyter.backend.engines.orphans import RUN
-from stratos_jupyter.backend.engines.replay import replay
+from stratos_jupyter.backend.engines.mesos.framework import Terms
+from stratos_jupyter.backend.engines.mesos.messages import Who
+from stratos_jupyter.backend.engines.mesos.site import mesos_command
 from stratos_jupyter.backend.engines.scripted import Outcome, ScriptedEngine
+from stratos_jupyter.backend.run.loop import JobLoop, Judge
+from stratos_jupyter.backend.run.replay import replay
+from stratos_jupyter.backend.run.thread import Driver
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.workload import Surroundings, Workload
 from stratos_jupyter.backend.store.journal import Journal
 from stratos_jupyter.backend.store.rows import ResultRow
-from stratos_jupyter.clusters import mesos_command
-from stratos_jupyter.commands import explicit_commands
-from stratos_jupyter.workload import Surroundings, Workload
 
 SLOTS = 2
 ENGINES = ["scripted", "local", pytest.param("mesos", marks=pytest.mark.mesos)]

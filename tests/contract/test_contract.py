@@ -17,10 +17,10 @@ from stratos_jupyter.backend.core.events import (
 )
 from stratos_jupyter.backend.core.rules import Halt, Rules
 from stratos_jupyter.backend.core.states import IN_FLIGHT, TaskState
-from stratos_jupyter.backend.engines.orphans import bearers
+from stratos_jupyter.backend.engines.local.orphans import bearers
 from stratos_jupyter.backend.store.journal import FILE_NAME
 from tests.contract.conftest import SLOTS, Run
-from tests.waiting import until
+from tests.support.waiting import until
 
 
 def test_every_command_ends_once_with_its_output(run: Run) -> None:

@@ -13,11 +13,12 @@ import pytest
 
 from stratos_jupyter.backend.core.events import KillAsked
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.backend.engines import link, local, orphans
-from stratos_jupyter.backend.engines.local import local_cpus
+from stratos_jupyter.backend.engines.local.engine import engine as local
+from stratos_jupyter.backend.engines.local.engine import executor_link as link
+from stratos_jupyter.backend.engines.local.engine import local_cpus, orphans
 from stratos_jupyter.errors import EngineError
 from tests.contract.conftest import Run
-from tests.waiting import until
+from tests.support.waiting import until
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from stratos_jupyter.backend.core.events import OfferUnfit, PauseAsked, Place, P
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.engines.base import Engine
-from stratos_jupyter.backend.engines.loop import JobLoop
 from stratos_jupyter.backend.engines.scripted import Outcome, ScriptedEngine
-from stratos_jupyter.commands import explicit_commands
-from stratos_jupyter.workload import Surroundings
+from stratos_jupyter.backend.run.loop import JobLoop
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.workload import Surroundings
 from tests.contract.conftest import Run
-from tests.waiting import until
+from tests.support.waiting import until
 
 NODES, SLOTS, TASKS = 20, 4, 2000
 

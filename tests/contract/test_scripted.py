@@ -11,7 +11,7 @@ from stratos_jupyter.backend.core.events import KillAsked
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.engines.base import Result
 from tests.contract.conftest import Run
-from tests.waiting import until
+from tests.support.waiting import until
 
 
 @pytest.fixture

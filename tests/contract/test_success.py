@@ -11,7 +11,7 @@ from stratos_jupyter.backend.core.rules import Cause, Halt, Rules
 from stratos_jupyter.backend.core.states import IN_FLIGHT, Reason, TaskState
 from stratos_jupyter.backend.engines.base import Result
 from tests.contract.conftest import Run
-from tests.waiting import until
+from tests.support.waiting import until
 
 #: what engines do that really run something
 REAL = pytest.mark.parametrize("engine", ["local", pytest.param("mesos", marks=pytest.mark.mesos)])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter.backend.engines.orphans import bearers
+from stratos_jupyter.backend.engines.local.orphans import bearers
 from tests.faults.kernels import executors, kill, start
 
 Start = Callable[..., subprocess.Popen[str]]

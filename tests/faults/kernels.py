@@ -18,8 +18,8 @@ LONG = ROUNDS > 5
 #: submits `texts` as the job demo, and says so
 SUBMIT = """
 from stratos_jupyter.session import current
-from stratos_jupyter.commands import explicit_commands
-from stratos_jupyter.spec import JobSpec
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 job = current().submit(JobSpec("demo", master="local[2]", cwd={cwd!r}), explicit_commands({texts!r}))
 print("up", flush=True)
 """

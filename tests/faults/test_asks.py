@@ -12,11 +12,11 @@ import pytest
 
 from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.states import TERMINAL, TaskState
-from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import current as settings
-from stratos_jupyter.spec import JobSpec
 from tests.clusters.mesos.cluster import Cluster
 from tests.faults.kernels import LONG, ROUNDS
 

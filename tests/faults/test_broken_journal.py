@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter.backend.engines.orphans import bearers
+from stratos_jupyter.backend.engines.local.orphans import bearers
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.backend.store.journal import FILE_NAME, FORMAT
-from stratos_jupyter.cleaning import clean_home
-from stratos_jupyter.commands import explicit_commands
 from stratos_jupyter.errors import JournalError
+from stratos_jupyter.runs.cleanup import clean_home
 from stratos_jupyter.session import Session
-from stratos_jupyter.spec import JobSpec
 from tests.faults.conftest import Start
 from tests.faults.kernels import SUBMIT, executors, is_up
-from tests.waiting import until
+from tests.support.waiting import until
 
 
 def overwritten(path: Path) -> None:

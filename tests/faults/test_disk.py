@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.errors import JournalError
 from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
-from stratos_jupyter.spec import JobSpec
 from tests.faults.conftest import Start, needs_root
 from tests.faults.kernels import SUBMIT, executors, is_up, kill
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 

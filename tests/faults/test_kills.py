@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter.backend.engines.orphans import bearers
+from stratos_jupyter.backend.engines.local.orphans import bearers
 from tests.faults.kernels import ROUNDS, executors, kill, start
-from tests.waiting import until
+from tests.support.waiting import until
 
 TASKS = 300
 SEED = int(os.environ.get("STRATOS_SEED", "20260101"))
@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(100 + 30 * ROUNDS)]
 
 SUBMIT = """
 from stratos_jupyter.session import current
-from stratos_jupyter.commands import explicit_commands
-from stratos_jupyter.spec import JobSpec
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 texts = [f"echo x >> ran.{{i}}; sleep {pause}; echo {{i}}" for i in range({tasks})]
 job = current().submit(JobSpec("demo", master="local[2]", cwd={work!r}), explicit_commands(texts))
 print("up", flush=True)

@@ -14,7 +14,7 @@ from stratos_jupyter.errors import JournalError
 from tests.conftest import require
 from tests.faults.conftest import Start
 from tests.faults.kernels import ATTACH, SUBMIT, is_up, start
-from tests.waiting import until
+from tests.support.waiting import until
 
 #: as the system answers where the server of a network file system has no lock daemon
 NO_LOCKS = r"""

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter.backend.engines.link import socket_folder
-from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.backend.engines.local.executor_link import socket_folder
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.errors import EngineError
 from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
-from stratos_jupyter.spec import JobSpec
 from tests.faults.conftest import needs_root
-from tests.waiting import until
+from tests.support.waiting import until
 
 NOBODY = 65534
 #: tries what it is told to, and says what came of it

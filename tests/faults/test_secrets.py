@@ -10,21 +10,21 @@ import pytest
 
 from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.errors import SpecError
 from stratos_jupyter.session import Session
-from stratos_jupyter.spec import JobSpec
 from stratos_jupyter.widgets import JobWidget
 from tests.faults.conftest import Start
 from tests.faults.kernels import is_up, start
-from tests.waiting import until
+from tests.support.waiting import until
 
 SECRET = "s3cret-value"
 CODE = """
 import time
 from stratos_jupyter.session import current
-from stratos_jupyter.commands import explicit_commands
-from stratos_jupyter.spec import JobSpec
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 spec = JobSpec("demo", master="local[1]", cwd={cwd!r}, env=(("TOKEN", {secret!r}),))
 texts = ["echo ${{#TOKEN}}; touch begun; until test -e go; do sleep 0.02; done"] + ["echo $TOKEN >> got"] * 5
 job = current().submit(spec, explicit_commands(texts))

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter.backend.engines import local
-from stratos_jupyter.backend.engines.orphans import bearers
+from stratos_jupyter.backend.engines.local.engine import engine as local
+from stratos_jupyter.backend.engines.local.orphans import bearers
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.backend.store.lease import lives, process_start
-from stratos_jupyter.commands import explicit_commands
 from stratos_jupyter.errors import EngineError
 from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
-from stratos_jupyter.spec import JobSpec
 from tests.faults.conftest import Start
 from tests.faults.kernels import LONG, SUBMIT, executors, is_up
-from tests.waiting import until
+from tests.support.waiting import until
 
 PAUSE_S = 10.0 if LONG else 1.0
 

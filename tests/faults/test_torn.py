@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter.backend.core.placement import BatchPolicy
+from stratos_jupyter.backend.core.batching import BatchPolicy
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.scheduler import Scheduler
-from stratos_jupyter.backend.engines.replay import replay
+from stratos_jupyter.backend.run.replay import replay
 from stratos_jupyter.backend.store.journal import FILE_NAME, open_whole
 from stratos_jupyter.session import Session
 from tests.faults.kernels import ATTACH, LONG, ROOT, executors, is_up, kill, start
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800 if LONG else 120)]
 
@@ -34,8 +34,8 @@ TASKS = 60
 SUBMIT = """
 import time
 from stratos_jupyter.session import current
-from stratos_jupyter.commands import explicit_commands
-from stratos_jupyter.spec import JobSpec
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 texts = [f"echo {{i}}; sleep 0.01; test {{i}} -lt 30 || until test -e go; do sleep 0.02; done" for i in range({tasks})]
 spec = JobSpec("demo", master="local[2]", cwd={work!r}, env=(("TOKEN", "x"),))
 job = current().submit(spec, explicit_commands(texts))

@@ -12,16 +12,17 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from stratos_jupyter import Processor, magics, sites
+from stratos_jupyter import Processor, magics
 from stratos_jupyter.backend.core.states import Reason, TaskState
-from stratos_jupyter.backend.storage.hdfs import Hdfs as Client
-from stratos_jupyter.commands import commands_from_record, glob_commands
+from stratos_jupyter.backend.engines.local.engine import site as sites
+from stratos_jupyter.backend.inputs.hdfs import Hdfs as Client
+from stratos_jupyter.backend.spec.commands import commands_from_record, glob_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.errors import SpecError, StorageError, UsageError
 from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
-from stratos_jupyter.spec import JobSpec
 from tests.clusters.hdfs.cluster import Hdfs, put
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.hdfs, pytest.mark.timeout(240)]
 

@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from stratos_jupyter.backend.storage import hdfs as hdfs_module
-from stratos_jupyter.backend.storage.files import FileSystems
-from stratos_jupyter.backend.storage.hdfs import Hdfs as Client
-from stratos_jupyter.backend.storage.hdfs import Located, _located, plain_access
-from stratos_jupyter.backend.storage.mounts import parse_mounts
-from stratos_jupyter.backend.storage.trouble import explain
+from stratos_jupyter.backend.inputs import hdfs as hdfs_module
+from stratos_jupyter.backend.inputs.filesystems import FileSystems
+from stratos_jupyter.backend.inputs.hdfs import Hdfs as Client
+from stratos_jupyter.backend.inputs.hdfs import Located, _located, plain_access
+from stratos_jupyter.backend.inputs.hdfs_errors import explain
+from stratos_jupyter.backend.inputs.mounts import parse_mounts
 from stratos_jupyter.errors import SpecError, StorageError
-from tests.awkward import AWKWARD
 from tests.clusters.hdfs.cluster import BLOCK, Hdfs, put
-from tests.waiting import until
+from tests.support.filenames import AWKWARD
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.hdfs, pytest.mark.timeout(240)]
 

@@ -18,16 +18,16 @@ from traitlets.config import Config
 from stratos_jupyter import Processor, magics
 from stratos_jupyter.backend.core.events import Event, Place, PlacesKnown
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.backend.engines.loop import JobLoop
-from stratos_jupyter.backend.storage.files import LISTED
-from stratos_jupyter.backend.storage.hdfs import Hdfs as HdfsClient
-from stratos_jupyter.commands import explicit_commands, template_commands
+from stratos_jupyter.backend.inputs.filesystems import LISTED
+from stratos_jupyter.backend.inputs.hdfs import Hdfs as HdfsClient
+from stratos_jupyter.backend.run.loop import JobLoop
+from stratos_jupyter.backend.spec.commands import explicit_commands, template_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.errors import SpecError, StorageError
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import Stratos
-from stratos_jupyter.spec import JobSpec
 from tests.clusters.hdfs.cluster import Hdfs, put
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.hdfs, pytest.mark.timeout(240)]
 
@@ -350,8 +350,8 @@ def test_a_forked_child_keeps_nothing_alive(hdfs: Hdfs, folder: str, state_home:
     code = f"""
 import os, signal, time
 from stratos_jupyter import session as sessions
-from stratos_jupyter.commands import explicit_commands
-from stratos_jupyter.spec import JobSpec
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 session = sessions.current()
 job = session.submit(JobSpec("forked", hdfs={hdfs.url!r}), explicit_commands(["true <[hdfs:{folder}/a]>"]))
 assert job.wait(20)

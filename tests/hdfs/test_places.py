@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 from stratos_jupyter.backend.core.events import Place
-from stratos_jupyter.backend.storage import places as placing
-from stratos_jupyter.backend.storage.files import FileSystems
-from stratos_jupyter.backend.storage.hdfs import Hdfs as Client
-from stratos_jupyter.backend.storage.mounts import parse_mounts
-from stratos_jupyter.backend.storage.places import Placer
+from stratos_jupyter.backend.inputs import locator as placing
+from stratos_jupyter.backend.inputs.filesystems import FileSystems
+from stratos_jupyter.backend.inputs.hdfs import Hdfs as Client
+from stratos_jupyter.backend.inputs.locator import Placer
+from stratos_jupyter.backend.inputs.mounts import parse_mounts
 from tests.clusters.hdfs.cluster import Hdfs, put
-from tests.waiting import until
+from tests.support.processes import children_of_this_process
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.hdfs, pytest.mark.timeout(240)]
 
@@ -72,13 +73,12 @@ def placer(hdfs: Hdfs, make_placer: MakePlacer) -> Placer:
 def processes_of_ours() -> list[int]:
     """Processes that find places, of this process."""
     found = []
-    for task in Path("/proc/self/task").iterdir():
-        for pid in (task / "children").read_text().split():
-            try:
-                if b"storage.finder" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    found.append(int(pid))
-            except OSError:
-                continue
+    for pid in children_of_this_process():
+        try:
+            if b"inputs.locator_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+        except OSError:
+            continue
     return found
 
 
@@ -255,8 +255,8 @@ def test_it_ends_with_the_process_that_it_belongs_to(hdfs: Hdfs, folder: str) ->
     put(hdfs.url, f"{folder}/0", b"x")
     code = f"""
 import os, threading
-from stratos_jupyter.backend.storage.files import FileSystems
-from stratos_jupyter.backend.storage.places import Placer
+from stratos_jupyter.backend.inputs.filesystems import FileSystems
+from stratos_jupyter.backend.inputs.locator import Placer
 told = threading.Event()
 placer = Placer(FileSystems({hdfs.url!r}))
 placer.find(0, [("hdfs:{folder}/0",)], lambda places: told.set())

@@ -12,27 +12,28 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter import Processor, cleaning
+from stratos_jupyter import Processor
 from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.core.views import JobView
-from stratos_jupyter.backend.engines.orphans import bearers
-from stratos_jupyter.backend.store import home
+from stratos_jupyter.backend.engines.local.host import habitat
+from stratos_jupyter.backend.engines.local.orphans import bearers
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
+from stratos_jupyter.backend.store import run_dirs as home
 from stratos_jupyter.backend.store.lease import WANTED, Holder, Lease, holder_of, lives, ourselves, read_lease
 from stratos_jupyter.backend.store.progress import read_progress
-from stratos_jupyter.cleaning import clean_home
-from stratos_jupyter.commands import explicit_commands
 from stratos_jupyter.errors import EngineError, JobNotFound
-from stratos_jupyter.habitat import habitat
+from stratos_jupyter.runs import cleanup as cleaning
+from stratos_jupyter.runs.cleanup import clean_home
 from stratos_jupyter.session import Session
-from stratos_jupyter.spec import JobSpec
 from tests.faults.kernels import executors, is_up, kill, start
-from tests.waiting import until
+from tests.support.waiting import until
 
 SUBMIT = """
 from stratos_jupyter.session import current
-from stratos_jupyter.commands import explicit_commands
-from stratos_jupyter.spec import JobSpec
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 job = current().submit(JobSpec("demo", master="local[2]"), explicit_commands({texts!r}))
 print("up", flush=True)
 """

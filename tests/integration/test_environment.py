@@ -13,9 +13,9 @@ from jupyter_client.manager import start_new_kernel
 
 import stratos_jupyter
 from stratos_jupyter import Processor, SpecError
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.session import Session
-from stratos_jupyter.spec import JobSpec
-from tests.waiting import until
+from tests.support.waiting import until
 
 ROOT = str(Path(stratos_jupyter.__file__).parents[1])
 OURS = r"^(MPLBACKEND|FORCE_COLOR|CLICOLOR|TERM|PAGER|GIT_PAGER|JPY_|PYDEVD|OMP_|MKL_|STRATOS_THREADS)"

@@ -22,12 +22,12 @@ from hypothesis.stateful import (
 )
 
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.backend.storage.files import FileSystems
-from stratos_jupyter.commands import glob_commands
-from stratos_jupyter.resuming import resume
+from stratos_jupyter.backend.inputs.filesystems import FileSystems
+from stratos_jupyter.backend.spec.commands import glob_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
+from stratos_jupyter.resume import resume
 from stratos_jupyter.session import Session
-from stratos_jupyter.spec import JobSpec
-from tests.waiting import until
+from tests.support.waiting import until
 
 #: Linux's clock for times of files
 COARSE = 5

@@ -17,11 +17,11 @@ from jupyter_client.manager import start_new_kernel
 
 import stratos_jupyter
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
-from stratos_jupyter.spec import JobSpec
-from tests.waiting import until
+from tests.support.waiting import until
 
 #: more than a session has descriptors, so that each number it has let go of belongs to one of these
 DECOYS = 64

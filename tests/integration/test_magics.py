@@ -17,13 +17,13 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from stratos_jupyter import session as sessions
+from stratos_jupyter.backend.core.explain import amount_text
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.backend.core.why import amount_text
-from stratos_jupyter.backend.engines.machine import this_machine
+from stratos_jupyter.backend.engines.local.machine import this_machine
 from stratos_jupyter.errors import EngineError, JobNotFound, SpecError, UsageError
 from stratos_jupyter.magics import Interrupted, StratosMagics
 from stratos_jupyter.settings import Stratos
-from tests.waiting import until
+from tests.support.waiting import until
 
 Run = Callable[[str], Any]
 
@@ -407,7 +407,7 @@ esac
     for file in tmp_path.glob("snap_00[0-4].dat"):
         file.unlink()
     tasks = groups[1].split()[1]
-    monkeypatch.setattr("stratos_jupyter.magic_text.GROUPS", 2)
+    monkeypatch.setattr("stratos_jupyter.magic.text.GROUPS", 2)
     run(f"%stratos relaunch demo {tasks}")  # they fail again, in the same way
     run("%stratos wait demo")
     capsys.readouterr()

@@ -14,7 +14,7 @@ from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import KernelManager, start_new_kernel
 
 import stratos_jupyter
-from tests.waiting import until
+from tests.support.waiting import until
 
 TIMEOUT_S = 60
 

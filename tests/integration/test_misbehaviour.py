@@ -14,17 +14,17 @@ import pytest
 from stratos_jupyter import Processor
 from stratos_jupyter.backend.core.rules import Cause, Halt, Rules
 from stratos_jupyter.backend.core.states import Reason, TaskState
-from stratos_jupyter.backend.engines.orphans import bearers
-from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.backend.engines.local.orphans import bearers
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec, OutputMode
 from stratos_jupyter.errors import SpecError
 from stratos_jupyter.job import Job
-from stratos_jupyter.magic_text import log_text, status_text
-from stratos_jupyter.recorded import read_run
+from stratos_jupyter.magic.text import log_text, status_text
+from stratos_jupyter.runs.recorded_run import read_run
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import current as settings
-from stratos_jupyter.spec import JobSpec, OutputMode
 from tests.clusters.mesos.cluster import Cluster
-from tests.waiting import until
+from tests.support.waiting import until
 
 #: takes so many MiB for good
 HOG = f"exec {sys.executable} -c 'import sys, time; x = bytearray({{}} << 20); time.sleep({{}})'"

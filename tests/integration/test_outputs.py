@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from stratos_jupyter import Processor
-from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.session import Session
-from stratos_jupyter.spec import JobSpec
 
 
 def test_scheduler_sends_both_streams_back(session: Session) -> None:
@@ -79,7 +79,7 @@ def test_hostile_text_is_only_text(session: Session, text: str) -> None:
 
 
 def test_the_log_of_a_running_task_is_live(session: Session) -> None:
-    from tests.waiting import until
+    from tests.support.waiting import until
 
     job = session.submit(JobSpec(), explicit_commands(["echo begun; sleep 1000"]))
     until(lambda: job.log(0).stdout == "begun\n")

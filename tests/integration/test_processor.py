@@ -14,7 +14,7 @@ import pytest
 
 from stratos_jupyter import EngineError, Processor, SpecError, StreamClosed
 from stratos_jupyter.session import Session
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("session")
 

@@ -22,25 +22,25 @@ from traitlets.config import Config
 
 from stratos_jupyter import session as sessions
 from stratos_jupyter.__main__ import main
-from stratos_jupyter.account import LEFT_OUT, Account
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.backend.results.failure_groups import Group
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.errors import JobNotFound, JournalError
-from stratos_jupyter.failures import Group
-from stratos_jupyter.reading import _copy, account_of, full_account_of, full_account_of_record
-from stratos_jupyter.report_page import report_html, write_report
+from stratos_jupyter.report.collect import _copy, account_of, full_account_of, full_account_of_record
+from stratos_jupyter.report.page import report_html, write_report
+from stratos_jupyter.report.summary import LEFT_OUT, Account
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import Stratos
-from stratos_jupyter.spec import JobSpec
 from tests.faults.kernels import start
-from tests.waiting import until
+from tests.support.waiting import until
 
 COMMANDS = ["echo first; echo second", "echo no mass in 1.dat >&2; exit 3", "printf '\033[31mred\033[0m'", "exit 4"]
 
 HOLD = """
 from stratos_jupyter.session import current
-from stratos_jupyter.commands import explicit_commands
-from stratos_jupyter.spec import JobSpec
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 texts = ["echo early", "echo no mass >&2; exit 3", "sleep 60"]
 job = current().submit(JobSpec("demo", master="local[1]"), explicit_commands(texts))
 while job.view.done < 2 or not job.rows():

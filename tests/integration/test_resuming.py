@@ -16,7 +16,7 @@ from stratos_jupyter.errors import EngineError, JobNotFound, SpecError, UsageErr
 from stratos_jupyter.job import Job
 from stratos_jupyter.settings import Stratos
 from tests.faults.kernels import start
-from tests.waiting import until
+from tests.support.waiting import until
 
 Again = Callable[..., str]
 
@@ -316,10 +316,10 @@ def test_a_job_must_be_named(shell: InteractiveShell) -> None:
 
 KERNEL = """
 from stratos_jupyter.session import current
-from stratos_jupyter.resuming import resume
-from stratos_jupyter.commands import glob_commands
-from stratos_jupyter.backend.storage.files import FileSystems
-from stratos_jupyter.spec import JobSpec
+from stratos_jupyter.resume import resume
+from stratos_jupyter.backend.spec.commands import glob_commands
+from stratos_jupyter.backend.inputs.filesystems import FileSystems
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 spec = JobSpec("demo", env=(("X", "secret-value"),))
 job, tally = resume(current(), spec, glob_commands({body!r}, FileSystems().expand("*.dat")))
 print(tally, flush=True)

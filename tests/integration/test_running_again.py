@@ -20,7 +20,7 @@ from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.processor import Processor
 from tests.faults.kernels import start
 from tests.integration.test_resuming import BODY, Again, again, job, new_kernel, ran, ran_so_far, results, shell, write
-from tests.waiting import until
+from tests.support.waiting import until
 
 __all__ = ["again", "shell"]  # fixtures
 
@@ -232,9 +232,9 @@ def test_that_it_goes_on_is_said(shell: InteractiveShell, again: Again, capsys: 
 KERNEL = """
 import os
 from stratos_jupyter.session import current
-from stratos_jupyter.commands import glob_commands
-from stratos_jupyter.backend.storage.files import FileSystems
-from stratos_jupyter.spec import JobSpec
+from stratos_jupyter.backend.spec.commands import glob_commands
+from stratos_jupyter.backend.inputs.filesystems import FileSystems
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 job = current().submit(JobSpec("demo"), glob_commands({body!r}, FileSystems().expand("*.dat", os.getcwd())))
 print("submitted", flush=True)
 job.wait(60)

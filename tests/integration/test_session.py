@@ -18,12 +18,12 @@ import pytest
 from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.core.views import JobView
-from stratos_jupyter.backend.storage.files import FileSystems
-from stratos_jupyter.commands import explicit_commands, glob_commands, template_commands
+from stratos_jupyter.backend.inputs.filesystems import FileSystems
+from stratos_jupyter.backend.spec.commands import explicit_commands, glob_commands, template_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec, OutputMode
 from stratos_jupyter.errors import JobNotFound, JournalError, SpecError
 from stratos_jupyter.session import Session
-from stratos_jupyter.spec import JobSpec, OutputMode
-from tests.waiting import until
+from tests.support.waiting import until
 
 
 def marked(mark: str) -> list[int]:
@@ -228,8 +228,8 @@ def test_an_executor_that_is_killed_costs_only_what_ran(session: Session, tmp_pa
 def test_a_hundred_thousand_tasks_are_light(tmp_path: Path, state_home: Path) -> None:
     code = """
 import resource
-from stratos_jupyter.commands import glob_commands
-from stratos_jupyter.spec import JobSpec
+from stratos_jupyter.backend.spec.commands import glob_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.session import Session
 session = Session()
 names = [f"/data/snapshots/run_{i:06d}.dat" for i in range(100_000)]

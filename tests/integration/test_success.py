@@ -15,17 +15,17 @@ from traitlets.config import Config
 from stratos_jupyter import Processor, SpecError
 from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.backend.store.home import runs
+from stratos_jupyter.backend.results.parsers import make_parser
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.backend.store.journal import open_whole
-from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.backend.store.run_dirs import runs
 from stratos_jupyter.errors import UsageError
-from stratos_jupyter.parsing import make_parser
-from stratos_jupyter.reading import full_account_of_record
+from stratos_jupyter.report.collect import full_account_of_record
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import Stratos
-from stratos_jupyter.spec import JobSpec
 from tests.faults.kernels import kill, start
-from tests.waiting import until
+from tests.support.waiting import until
 
 Cell = Callable[..., str]
 
@@ -249,11 +249,11 @@ def test_python_says_exit_codes_as_python_does(tmp_path: Path, monkeypatch: pyte
 
 
 CRASH = """
-from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.backend.spec.commands import explicit_commands
 from stratos_jupyter.backend.core.rules import Rules
-from stratos_jupyter.parsing import make_parser
+from stratos_jupyter.backend.results.parsers import make_parser
 from stratos_jupyter.session import current
-from stratos_jupyter.spec import JobSpec
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 spec = JobSpec("demo", master="local[2]", makes=("made",), fail_on=(("stderr", "bad"), ("parse", "")), parse="float",
                cwd={cwd!r}, rules=Rules(ok_exit=((0, 3),)))
 job = current().submit(spec, explicit_commands([{text!r}]), parser=make_parser("float"))
@@ -329,8 +329,8 @@ def test_results_that_wait_to_be_parsed_are_recorded_when_the_session_ends(sessi
 
 
 def test_a_parser_that_hangs_holds_up_no_cell(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stratos_jupyter.binding.PARSED_MOST_S", 0.05)
-    monkeypatch.setattr("stratos_jupyter.binding.ALL_PARSED_MOST_S", 0.1)
+    monkeypatch.setattr("stratos_jupyter.magic.into.PARSED_MOST_S", 0.05)
+    monkeypatch.setattr("stratos_jupyter.magic.into.ALL_PARSED_MOST_S", 0.1)
     monkeypatch.setattr("stratos_jupyter.magics.STATUS_S", 0.1)
     cell("import threading\nrelease = threading.Event()\nread = []")
     cell("def slow(text):\n    read.append(text)\n    if text == '2\\n': release.wait(20)\n    return float(text)")

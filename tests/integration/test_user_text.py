@@ -17,7 +17,7 @@ from stratos_jupyter import Processor
 from stratos_jupyter import session as sessions
 from stratos_jupyter.errors import SpecError
 from stratos_jupyter.settings import Stratos
-from tests.waiting import until
+from tests.support.waiting import until
 
 Run = Callable[[str], Any]
 

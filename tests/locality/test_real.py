@@ -15,15 +15,15 @@ from stratos_jupyter import Processor, magics
 from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import current as settings
-from stratos_jupyter.spec import JobSpec
 from tests.clusters.both import agents_on, balanced, reader
 from tests.clusters.hdfs.cluster import Hdfs, put
 from tests.clusters.mesos.cluster import Cluster
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.hdfs, pytest.mark.mesos, pytest.mark.timeout(240)]
 

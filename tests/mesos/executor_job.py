@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stratos_jupyter.backend.engines.mesos.packing import pack_executor
+from stratos_jupyter.backend.engines.mesos.executor_bundle import pack_executor
 from tests.clusters.mesos.cluster import Cluster
 from tests.clusters.mesos.rawframework import Framework, Json, encoded, resources, task
-from tests.executor_client import Record
+from tests.support.executor_client import Record
 
 PACKED = pack_executor()
 EXECUTOR = f"stratos-{PACKED.digest}"

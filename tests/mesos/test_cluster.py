@@ -9,8 +9,8 @@ import pytest
 from tests.clusters.mesos.cluster import Cluster
 from tests.clusters.mesos.fixtures import MakeCluster
 from tests.clusters.mesos.rawframework import Framework, Refused, scalar, shell, task
-from tests.executor_client import alive
-from tests.waiting import until
+from tests.support.executor_client import alive
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.mesos
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from stratos_jupyter.backend.engines.mesos.happenings import (
+from stratos_jupyter.backend.engines.mesos.master_events import (
     CallLost,
     CallRefused,
     Disconnected,
@@ -29,8 +29,8 @@ from stratos_jupyter.backend.engines.mesos.happenings import (
 from tests.clusters.mesos.cluster import Cluster
 from tests.clusters.mesos.fixtures import MakeCluster
 from tests.clusters.mesos.rawframework import resources, shell, task
-from tests.driving import Driven, threads
-from tests.waiting import until
+from tests.support.mesos_driver import Driven, threads
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.mesos
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter.backend.engines.mesos.happenings import Disconnected, Subscribed
+from stratos_jupyter.backend.engines.mesos.master_events import Disconnected, Subscribed
 from tests.clusters.mesos.cluster import Cluster, free_port
 from tests.conftest import require
-from tests.driving import Driven, threads
-from tests.waiting import until
+from tests.support.mesos_driver import Driven, threads
+from tests.support.waiting import until
 
 JAR = Path("/usr/share/java/zookeeper.jar")
 CONFIGURATION = """

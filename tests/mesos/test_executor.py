@@ -13,9 +13,9 @@ import pytest
 
 from tests.clusters.mesos.cluster import Cluster
 from tests.clusters.mesos.fixtures import MakeCluster
-from tests.executor_client import alive
 from tests.mesos.executor_job import EXECUTOR, Job, job
-from tests.waiting import until
+from tests.support.executor_client import alive
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.mesos
 

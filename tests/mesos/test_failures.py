@@ -9,17 +9,17 @@ from urllib.request import urlopen
 import pytest
 
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.commands import explicit_commands
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.errors import EngineError
 from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import current as settings
-from stratos_jupyter.spec import JobSpec
 from tests.clusters.mesos.fixtures import MakeCluster
-from tests.executor_client import alive
 from tests.faults.kernels import is_up, kill, start
 from tests.mesos.conftest import begun, executors, noting, submit
-from tests.waiting import until
+from tests.support.executor_client import alive
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.mesos
 
@@ -117,8 +117,8 @@ def test_a_master_that_comes_back_finds_all_of_it(make_mesos: MakeCluster, sessi
 
 SUBMIT = """
 from stratos_jupyter.session import current
-from stratos_jupyter.commands import explicit_commands
-from stratos_jupyter.spec import JobSpec
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 job = current().submit(JobSpec("demo", master={master!r}), explicit_commands({texts!r}))
 print("up", flush=True)
 job.wait(600)

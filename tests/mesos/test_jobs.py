@@ -16,20 +16,20 @@ import pytest
 from stratos_jupyter import Processor
 from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.states import TaskState
+from stratos_jupyter.backend.spec.commands import explicit_commands, template_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec, OutputMode
 from stratos_jupyter.backend.store.progress import read_progress
-from stratos_jupyter.commands import explicit_commands, template_commands
 from stratos_jupyter.errors import EngineError, SpecError
-from stratos_jupyter.magic_text import status_text
-from stratos_jupyter.remaking import lost_products
-from stratos_jupyter.resuming import resume
+from stratos_jupyter.magic.text import status_text
+from stratos_jupyter.resume import resume
+from stratos_jupyter.runs.lost_products import lost_products
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import current as settings
-from stratos_jupyter.spec import JobSpec, OutputMode
 from tests.clusters.mesos.cluster import Cluster
 from tests.clusters.mesos.fixtures import MakeCluster
-from tests.executor_client import alive
 from tests.mesos.conftest import submit
-from tests.waiting import until
+from tests.support.executor_client import alive
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.mesos
 

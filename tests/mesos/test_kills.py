@@ -19,7 +19,7 @@ from tests.clusters.mesos.fixtures import MakeCluster
 from tests.faults.kernels import LONG, is_up, kill, start
 from tests.faults.kernels import ROUNDS as MANY
 from tests.mesos.conftest import executors
-from tests.waiting import until
+from tests.support.waiting import until
 
 TASKS = 300
 #: here each of them takes seconds
@@ -34,8 +34,8 @@ pytestmark = [pytest.mark.mesos, pytest.mark.slow, pytest.mark.timeout(100 + 60 
 
 SUBMIT = """
 from stratos_jupyter.session import current
-from stratos_jupyter.commands import explicit_commands
-from stratos_jupyter.spec import JobSpec
+from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 texts = [f"echo x >> {work}/ran.{{i}}; sleep {pause}; echo {{i}}" for i in range({tasks})]
 job = current().submit(JobSpec("demo", master={master!r}, output_limit=1 << 20), explicit_commands(texts))
 print("up", flush=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.mesos_rig import Rig
+from tests.support.mesos_engine import Rig
 
 
 @pytest.fixture

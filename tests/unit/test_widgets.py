@@ -19,11 +19,11 @@ from nbclient import NotebookClient
 from traitlets.config import Config
 
 from stratos_jupyter import widgets
-from stratos_jupyter.account import Account
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.core.views import JobView
-from stratos_jupyter.failures import Group
-from stratos_jupyter.snapshot import HIDE_LOST_WIDGET
+from stratos_jupyter.backend.results.failure_groups import Group
+from stratos_jupyter.report.snapshot import HIDE_LOST_WIDGET
+from stratos_jupyter.report.summary import Account
 from stratos_jupyter.widgets import HEARTBEAT_S, NOTHING, JobDisplay, JobWidget, Milestones, view_record
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from math import sqrt
 from typing import Final
 
-from .passing import Nearby, PassingClock
-from .places import Places
+from .delay_scheduling import Nearby, PassingClock
+from .input_locations import Places
 from .rules import Rules
 
 #: an offer that is passed over is given back for this long, in seconds

@@ -5,14 +5,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 
+from .batching import TaskQueue
+from .delay_scheduling import Nearby
 from .events import Place, TasksAdded
 from .locality import Locality
-from .passing import Nearby
-from .placement import TaskQueue
 from .resources import Resources
 from .retries import Retries
 from .states import TaskState
-from .table import TaskTable
+from .task_table import TaskTable
 
 
 class Queues:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, assert_never
 
-from .batches import Batches
+from .batching import Average, BatchPolicy, Median, TaskQueue
 from .decisions import Decision, Decline, Finish, Gone, Kill, Launch, Recall, Revive, Settle, Suppress
+from .delay_scheduling import Nearby
 from .events import (
     Attached,
     BatchLost,
@@ -43,17 +44,16 @@ from .events import (
     TasksStarted,
     Tick,
 )
-from .gate import Gate
+from .explain import Facts, Own, Seen, Wait, gate_text, place_text, reasons, resting_text
+from .in_flight import Batches
+from .launch_gate import Gate
 from .locality import REFUSE_S, Locality
-from .passing import Nearby
-from .placement import Average, BatchPolicy, Median, TaskQueue
 from .queues import Queues
 from .resources import Resources
 from .retries import Retries
 from .rules import Rules
 from .states import IN_FLIGHT, Cue, Reason, TaskState
-from .table import TaskTable
-from .why import Facts, Own, Seen, Wait, gate_text, place_text, reasons, resting_text
+from .task_table import TaskTable
 
 #: how often the cluster may lose a task before it is given up
 LOST_BOUND: Final = 10

@@ -11,12 +11,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from ..core.batching import BatchPolicy
 from ..core.decisions import Decision
 from ..core.events import Event
-from ..core.placement import BatchPolicy
 from ..core.resources import Resources
 from ..core.states import Reason
-from ..inherited import Inherited
+from ..forks import Inherited
 
 
 class Result(NamedTuple):

@@ -15,12 +15,12 @@ from functools import partial
 from itertools import count
 from typing import Final
 
+from ..core.batching import BatchPolicy
 from ..core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
 from ..core.events import Attached, BatchLost, Offer, OffersArrived, TasksReturned, TasksStarted
-from ..core.placement import BatchPolicy
 from ..core.resources import Resources
 from ..core.states import Reason
-from ..inherited import Inherited
+from ..forks import Inherited
 from .base import Result, Sink, Tail, Work
 
 #: what is refused for longer comes back when something changes only, in seconds

@@ -11,7 +11,7 @@ import traceback
 from time import monotonic, sleep
 from typing import Callable, List, Set
 
-from .procs import adopt_orphans, census, lines
+from .process.procs import adopt_orphans, census, lines
 
 #: How long processes that survive KILL are waited for.
 GIVE_UP_S = 10.0
@@ -30,7 +30,7 @@ def main() -> int:
 
 
 def _serve(pipe: int) -> int:
-    from .mesos import serve  # what the guard itself doesn't need takes none of its memory
+    from .mesos_main import serve  # what the guard itself doesn't need takes none of its memory
 
     return serve(pipe)
 

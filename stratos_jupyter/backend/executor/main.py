@@ -13,15 +13,15 @@ import sys
 from time import monotonic
 from typing import Any, Dict, List, Optional
 
-from .cgroup import Cgroups
-from .keep import Keeper
-from .launch import Launcher
-from .link import VERSION, Link
 from .loop import Alarm, Loop
-from .procs import adopt_orphans
+from .process.cgroup import Cgroups
+from .process.launch import Launcher
+from .process.procs import adopt_orphans
+from .process.spawn import Spawner, keep_descriptors_to_ourselves
 from .runner import Runner
-from .spawn import Spawner, keep_descriptors_to_ourselves
-from .spool import Spool
+from .transport.outbox import Keeper
+from .transport.spool import Spool
+from .transport.unix_socket import VERSION, Link
 from .work import Context, Malformed, read_batch, read_kill, read_recall
 
 #: The first kernel is given this long at least to connect.

@@ -19,23 +19,23 @@ from functools import partial
 from time import monotonic, time
 from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 
-from .adopted import Adopted
-from .cgroup import Cgroups
-from .exits import Exits, Outcome
-from .fetch import fetch_note
-from .helpers import Helpers, one_line
-from .kill import Killer, send_group
-from .launch import Launcher
-from .limits import Limits
-from .linger import Lingering, background
 from .loop import READ, Alarm, Loop
-from .monitor import Monitors
+from .monitor.helper_process import Helpers, one_line
+from .monitor.monitor import Monitors
+from .monitor.relaunch import Relaunchers
 from .notes import WAITING, joined
-from .outlet import Outlet
-from .relaunch import Relaunchers
-from .report import Reporter
-from .sizes import Sizes
-from .streams import Stream
+from .output.streams import Stream
+from .process.adopted import Adopted
+from .process.cgroup import Cgroups
+from .process.exits import Exits, Outcome
+from .process.fetch import fetch_note
+from .process.kill import Killer, send_group
+from .process.launch import Launcher
+from .process.limits import Limits
+from .process.linger import Lingering, background
+from .process.peak_memory import Sizes
+from .reporter import Reporter
+from .transport.base import Outlet
 from .work import Batch, Item, Key, Task
 
 #: A task younger than this is left alone.

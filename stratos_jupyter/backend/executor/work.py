@@ -9,13 +9,13 @@ import os
 from collections import deque
 from typing import Any, Deque, Dict, List, Optional, Set, Tuple, Type
 
-from .command import USUAL, Shell
-from .heard import HeardStream
 from .loop import Alarm
-from .seen import look
-from .streams import Stream
-from .success import Success
-from .watchplan import read_plan
+from .monitor.plan import read_plan
+from .output.monitored_stream import HeardStream
+from .output.streams import Stream
+from .process.argv import USUAL, Shell
+from .process.input_state import look
+from .process.success import Success
 
 #: One command that has not been started: task, attempt, command, file, and the URLs of what else is copied for it.
 Item = Tuple[Any, ...]

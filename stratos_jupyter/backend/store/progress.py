@@ -9,8 +9,8 @@ from typing import Final
 
 from ..core.states import IN_FLIGHT, TaskState
 from ..core.views import JobView
-from .home import BEGUN
 from .lease import write_private
+from .run_dirs import BEGUN
 
 PROGRESS: Final = BEGUN
 

@@ -18,7 +18,7 @@ from typing import Any, Self
 from xml.sax.saxutils import escape
 
 from tests.clusters.mesos.cluster import free_port
-from tests.waiting import until
+from tests.support.waiting import until
 
 BLOCK = 1024 * 1024
 START_S = 90.0

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from tests.waiting import until
+from tests.support.waiting import until
 
 HERE = Path(__file__).resolve().parent
 #: our stand-ins for programs that the library doesn't hold

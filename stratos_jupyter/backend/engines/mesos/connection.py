@@ -9,11 +9,11 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Final
 
-from ...inherited import Inherited
-from . import happenings as on
-from . import wire
-from .posting import Posting
-from .terms import Desk, MakeSpeaker, Speaker
+from ...forks import Inherited
+from . import master_events as on
+from . import messages as wire
+from .framework import Desk, MakeSpeaker, Speaker
+from .thread_bridge import Posting
 
 log = logging.getLogger(__name__)
 

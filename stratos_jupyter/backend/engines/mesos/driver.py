@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from ....errors import EngineError
-from ...inherited import Inherited
+from ...forks import Inherited
 from .address import ZooKeeper, parse_master
-from .happenings import CallLost, Happening
 from .leader import Finder
+from .master_events import CallLost, Happening
 from .subscription import Subscription
 
 #: what `Subscription` is written against

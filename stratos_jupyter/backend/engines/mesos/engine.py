@@ -14,23 +14,23 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, Final
 
+from ...core.batching import BatchPolicy
 from ...core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
 from ...core.events import Attached, Offer, OffersArrived, OfferUnfit, PauseAsked
-from ...core.placement import BatchPolicy
 from ...core.states import Reason
-from ...inherited import Inherited
+from ...forks import Inherited
 from ..base import Sink, Tail, Work
-from ..waiting import waiting_text
-from . import happenings as on
-from . import wire
+from ..lingering import waiting_text
+from . import master_events as on
+from . import messages as wire
 from .agents import Agent
 from .batches import Attempt, Batch
 from .connection import Connection
-from .launching import Held, prepare, still_wanted, take_back
+from .framework import Desk, Keep, MakeSpeaker, Terms
+from .launches import Held, prepare, still_wanted, take_back
 from .offers import Json, Pool, attributes, lacks, names, out_of_service, room
-from .repeats import Repeats
+from .retransmit import Repeats
 from .statuses import Statuses
-from .terms import Desk, Keep, MakeSpeaker, Terms
 
 #: one launch carries about this much work, in seconds: what is freed is offered again up to a second later
 BATCH_TARGET_S: Final = 5.0

@@ -13,14 +13,14 @@ from typing import Any, Final
 from ...core.events import LaunchKnown, NodeBack, NodeUnreachable, TasksReturned, TasksStarted
 from ...core.states import Reason
 from ..base import Result
-from ..records import result_of
-from . import happenings as on
-from . import wire
+from ..executor_records import result_of
+from . import master_events as on
+from . import messages as wire
 from .agents import Agent
 from .batches import Batch
 from .connection import Connection
-from .packing import NO_PYTHON
-from .terms import Desk
+from .executor_bundle import NO_PYTHON
+from .framework import Desk
 
 _RECONCILED: Final = "REASON_RECONCILIATION"
 _EXECUTOR_ENDED: Final = frozenset(

@@ -19,13 +19,13 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from ....errors import EngineError
-from ...inherited import Inherited
+from ...forks import Inherited
 from .address import Master, ZooKeeper
-from .courier import PATH, Courier, Route
-from .events import read_event
-from .happenings import Disconnected, Ended, FrameworkRefused, Happening, MasterError, Subscribed, Unauthorised
-from .pacing import Backoff
-from .stream import Lost, Stream, connect
+from .backoff import Backoff
+from .call_sender import PATH, Courier, Route
+from .event_messages import read_event
+from .event_stream import Lost, Stream, connect
+from .master_events import Disconnected, Ended, FrameworkRefused, Happening, MasterError, Subscribed, Unauthorised
 
 #: how long a user waits for a word about a master that does not answer
 PATIENCE_S: Final = 4.0

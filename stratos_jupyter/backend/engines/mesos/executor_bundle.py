@@ -1,0 +1,163 @@
+"""The executor as it travels: a shell command that holds its source.
+
+Nodes need no route to the kernel and no shared disk, only a python3. The command holds what the executor imports of
+itself, without comments and docstrings, compressed. For those who would rather have a copy on the nodes the same fits
+into one file.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import hashlib
+import os
+import shlex
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from ... import executor
+
+#: what a node that has no python3, or one that is too old, exits with, having said so in one line on standard error
+NO_PYTHON: Final = 69
+#: the most bytes of a command
+MOST_BYTES: Final = 64 * 1024
+
+_ENTRY: Final = "guard"
+_ROOT: Final = Path(executor.__file__).parent
+_NAME: Final = "stratos_executor.py"
+
+# Runs on any python3, so that one that is too old says so. The modules are found in a dictionary.
+_LOADER: Final = """
+if sys.version_info < (3, 6):
+    sys.stderr.write("stratos: python3 on this node is %s.%s; 3.6 or later is needed\\n" % sys.version_info[:2])
+    sys.exit({code})
+import base64, zlib
+from importlib.machinery import ModuleSpec
+parts = zlib.decompress(base64.b85decode(SOURCE)).decode("ascii").split("\\0")
+sources = dict(zip(parts[::2], parts[1::2]))
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name in sources:
+            return ModuleSpec(name, self, is_package=not sources[name])
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        name = module.__name__
+        exec(compile(sources.pop(name), name, "exec"), module.__dict__)
+del SOURCE, parts
+sys.meta_path.insert(0, Finder())
+from executor.{entry} import main
+sys.exit(main())
+"""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What a Mesos agent must be told to start the executor.
+
+    Parameters
+    ----------
+    command : str
+        For the shell. It exits with 69 where there is no suitable python3.
+    uris : tuple of str
+        What the agent has to fetch into the sandbox before; no archives.
+    digest : str
+        Names this version of the executor; belongs into its id.
+    """
+
+    command: str
+    uris: tuple[str, ...]
+    digest: str
+
+
+def pack_executor(uri: str = "") -> Packed:
+    """Return how an agent starts the executor.
+
+    Parameters
+    ----------
+    uri : str
+        Where nodes find what :func:`write_executor` has written: a path that all of them have, or an address that
+        Mesos can fetch. Without it, the executor travels in the command.
+    """
+    source = _packed_source()
+    if not uri:
+        program = f"import sys;SOURCE=sys.argv.pop(){_loader()}"
+        start = f"exec python3 -I -S -c {shlex.quote(program)} {shlex.quote(source)}"
+        return Packed(_guarded(start), (), _digest(source))
+    fetched = "://" in uri
+    path = "./" + uri.rstrip("/").rpartition("/")[2] if fetched else uri
+    start = f"exec python3 -I -S {shlex.quote(path)}"
+    return Packed(_guarded(start), (uri,) if fetched else (), _digest(source + uri))
+
+
+def write_executor(path: str | os.PathLike[str]) -> None:
+    """Write the executor as one file, for nodes to find by its path or to fetch; replaces what is there at once."""
+    text = (
+        "#!/usr/bin/env python3\n"
+        "# The executor of stratos_jupyter, for Mesos agents to start.\n"
+        f"import sys\nSOURCE = {_packed_source()!r}{_loader()}"
+    )
+    target = Path(path)
+    aside = target.with_name(f"{target.name}.{os.getpid()}.new")
+    aside.write_text(text, "ascii")
+    aside.chmod(0o755)
+    os.replace(aside, target)
+
+
+def _guarded(start: str) -> str:
+    """Say it in one line when there is no python3."""
+    sorry = "stratos: no python3 on this node; 3.6 or later is needed"
+    return f"command -v python3 >/dev/null 2>&1 || {{ echo {shlex.quote(sorry)} >&2; exit {NO_PYTHON}; }}; {start}"
+
+
+def _loader() -> str:
+    return _LOADER.format(code=NO_PYTHON, entry=_ENTRY)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256((_LOADER + text).encode()).hexdigest()[:12]
+
+
+@cache
+def _packed_source() -> str:
+    parts = [part for folder in _folders() for part in (folder, "")]
+    for name in _modules():
+        parts += [f"executor.{name}", _bare(_source(name))]
+    return base64.b85encode(zlib.compress("\0".join(parts).encode("ascii"), 9)).decode("ascii")
+
+
+def _modules() -> list[str]:
+    """Return the modules that the executor of a Mesos agent imports, in the order in which they are met."""
+    found = [_ENTRY]
+    for name in found:
+        for node in ast.walk(ast.parse(_source(name))):
+            if isinstance(node, ast.ImportFrom) and node.level and node.module:
+                module = ".".join([*name.split(".")[: -node.level], node.module])
+                if module not in found:
+                    found.append(module)
+    return found
+
+
+def _folders() -> list[str]:
+    """Return the packages that these modules are in: modules without a text."""
+    parents = {f"executor.{name}".rpartition(".")[0] for name in _modules()}
+    return ["executor", *sorted(parents - {"executor"})]
+
+
+def _source(name: str) -> str:
+    return _ROOT.joinpath(*name.split(".")).with_suffix(".py").read_text("utf-8")
+
+
+def _bare(source: str) -> str:
+    """Return a program without what is only for its readers."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Module() | ast.ClassDef() | ast.FunctionDef():
+                if ast.get_docstring(node, clean=False) is not None:
+                    node.body[:1] = [] if len(node.body) > 1 else [ast.Pass()]
+    # What isn't ASCII stands in strings only.
+    return ast.unparse(tree).encode("ascii", "backslashreplace").decode("ascii")

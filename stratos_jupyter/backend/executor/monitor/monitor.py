@@ -1,0 +1,228 @@
+"""Monitors: programs, or Python functions, that look at a task while it runs and may end it.
+
+Each task has its own rhythm: a first call when one interval of its run is over, then one each interval; what cannot
+be done in time is left out, not made good later. A call that still runs when the next one is due is killed. Trouble
+with a monitor is noted on the task and stops nothing. As soon as a task ends, for whatever reason, its monitor is
+killed and what it would have said is void.
+"""
+
+import errno
+import re
+from time import monotonic
+from typing import Callable, List, Optional, Set, Tuple
+
+from ..loop import Alarm, Loop
+from ..notes import Notes
+from ..output.monitored_stream import HeardStream, Newest, argument, fit
+from ..process.spawn import CannotStart, explain
+from ..work import Task, encode
+from .function import Question, program
+from .helper_process import Helper, Helpers, explain_start, last_line
+from .plan import WatchPlan
+
+#: A line that begins with this ends the task.
+KEYWORD = b"stratos_relaunch"
+
+_LINE = re.compile(rb"^" + KEYWORD, re.MULTILINE)
+_WORD = re.compile(rb"^" + KEYWORD + rb"[ \t]*", re.MULTILINE)
+# Starting monitors may take so long before others have their turn.
+_SHARE_S = 0.02
+# What may be over at the next call, so that it is worth another try.
+_PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY, errno.ENOSPC)
+
+
+class Printed(Newest):
+    """What a monitor prints; the keyword counts even in what is cut."""
+
+    asked = False
+    _start = 0
+
+    def _cut(self, kept: bytearray) -> None:
+        # `^` matches where the whole begins, but not where a search does.
+        self.asked = self.asked or _LINE.search(kept, self._start) is not None
+        self._start = 1
+
+
+class Watch:
+    """The monitor of one task."""
+
+    def __init__(self, monitors: "Monitors", task: Task, plan: WatchPlan) -> None:
+        self._monitors = monitors
+        self.task = task
+        self.plan = plan
+        self.due = task.started + plan.interval_s
+        self.helper: Optional[Helper] = None
+        self.question: Optional[Question] = None
+        self.notes = Notes()
+        #: What the monitor printed when it ended the task, for the relauncher; None when nobody is to be asked.
+        self.output: Optional[bytes] = None
+        #: What the monitor itself wants to be started instead.
+        self.commands: List[str] = []
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._monitors.forget(self)
+
+    def renounce(self) -> None:
+        """Let nothing follow the end of the task."""
+        self.output = None
+        self.commands = []
+
+
+class Monitors:
+    """Calls monitors.
+
+    Parameters
+    ----------
+    loop : Loop
+        Calls us back.
+    helpers : Helpers
+        Starts what we call.
+    read : callable
+        Reads what a task has written so far.
+    end : callable
+        Ends a task because its monitor says so.
+    """
+
+    def __init__(self, loop: Loop, helpers: Helpers, read: Callable[[Task], None], end: Callable[[Task], None]) -> None:
+        self._helpers = helpers
+        self._read = read
+        self._end = end
+        self._watches: Set[Watch] = set()
+        self._alarm = Alarm(loop, self._call_those_due)
+
+    def watch(self, task: Task, plan: WatchPlan) -> None:
+        """Watch a task from now on."""
+        task.watch = watch = Watch(self, task, plan)
+        if not task.reason:
+            self._watches.add(watch)
+            self._alarm.by(watch.due)
+
+    def forget(self, watch: Watch) -> None:
+        """Watch a task no longer; a monitor that runs is killed."""
+        self._watches.discard(watch)
+        if watch.helper is not None:
+            self._helpers.drop(watch.helper)
+            watch.helper = None
+        self._close(watch)
+
+    def _call_those_due(self) -> None:
+        began = monotonic()
+        for watch in sorted(self._watches, key=lambda watch: watch.due):
+            now = monotonic()
+            if watch.due > now or now - began > _SHARE_S:
+                self._alarm.by(max(watch.due, now))
+                return
+            self._call(watch, now)
+            if watch in self._watches:
+                self._alarm.by(watch.due)
+
+    def _call(self, watch: Watch, now: float) -> None:
+        interval_s = watch.plan.interval_s
+        watch.due += interval_s * (1 + int((now - watch.due) / interval_s))
+        if watch.due <= now:
+            watch.due = now + interval_s
+        helper = watch.helper
+        if helper is not None:
+            watch.helper = None
+            self._helpers.drop(helper)
+            watch.notes.add("monitor killed: it ran longer than {:g} s".format(interval_s))
+            self._close(watch)
+            self._judge(watch, helper, killed=True)
+            if watch not in self._watches:
+                return
+        self._read(watch.task)
+        failure = self._start(watch)
+        if failure is not None:
+            lasting, text = failure
+            watch.notes.add("monitor: " + text)
+            self._close(watch)
+            if lasting:
+                self._watches.discard(watch)
+
+    def _start(self, watch: Watch) -> Optional[Tuple[bool, str]]:
+        """Call a monitor; when that fails, return whether it always would, and why."""
+        task, plan = watch.task, watch.plan
+        context = task.batch.context
+        streams = [stream for stream in (task.out, task.err) if isinstance(stream, HeardStream)]
+        heard = [stream.hear() for stream in streams]
+        stdin = -1
+        try:
+            if plan.argv:
+                argv = [*plan.argv, b"%d" % task.pid, argument(*heard)]
+            else:
+                watch.question = Question(plan, task.pid, *heard)
+                stdin = watch.question.stdin
+                argv = program()
+            helper = Helper(task.mark + b".monitor", Printed(), lambda helper: self._ended(watch, helper))
+            self._helpers.start(helper, argv, context, environment(task), stdin)
+        except CannotStart as error:
+            failure = explain_start(error, argv[0]) or explain(error, context.cwd)
+            lasting = error.number not in _PASSING
+        except OSError as error:
+            failure = "cannot be asked: {}; its question goes through the folder for temporary files".format(error)
+            lasting = False
+        else:
+            watch.helper = helper
+            return None
+        for stream, one in zip(streams, heard):
+            stream.unhear(one)
+        return lasting, failure
+
+    def _ended(self, watch: Watch, helper: Helper) -> None:
+        """Note that a monitor has exited."""
+        watch.helper = None
+        name = watch.plan.name
+        answer = None
+        if watch.question is not None:
+            answer = watch.question.answer()
+            self._close(watch)
+        if helper.failure:
+            watch.notes.add("{} {}".format(name or "monitor", helper.failure))
+        elif name and answer is None:
+            watch.notes.add("{} ended without an answer".format(name))
+        if answer is not None:
+            if answer.trouble:
+                watch.notes.add(answer.trouble)
+            if answer.text:
+                helper.out.take_line(answer.text)
+            if answer.commands is not None:
+                self._say(watch, fit(helper.out.get()))
+                watch.commands = answer.commands
+                self._end_task(watch)
+                return
+        self._judge(watch, helper)
+
+    def _judge(self, watch: Watch, helper: Helper, killed: bool = False) -> None:
+        """See what a monitor has printed."""
+        text = fit(helper.out.get())
+        self._say(watch, text)
+        if killed:
+            # Its last line may lack what it was about to say; `helper.out.asked` tells of lines long finished.
+            text = text[: text.rfind(b"\n") + 1]
+        if helper.out.asked or _LINE.search(text):
+            watch.output = _WORD.sub(b"", text).strip()
+            self._end_task(watch)
+
+    def _end_task(self, watch: Watch) -> None:
+        self._end(watch.task)
+        if watch.task.reason != "monitor":
+            watch.renounce()  # it has ended by itself in this very moment
+
+    def _say(self, watch: Watch, text: bytes) -> None:
+        """Keep the last line for a person."""
+        last = text.rstrip().rpartition(b"\n")[2]
+        if last and not last.startswith(KEYWORD):
+            watch.notes.said = last_line(last)
+
+    def _close(self, watch: Watch) -> None:
+        if watch.question is not None:
+            watch.question.close()
+            watch.question = None
+
+
+def environment(task: Task) -> List[bytes]:
+    """Return the environment of a task, but for its mark."""
+    file = task.item[3]
+    env = task.batch.context.env
+    return env if file is None else [*env, b"STRATOS_FILE=" + encode(file)]

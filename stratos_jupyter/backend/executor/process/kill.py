@@ -1,0 +1,322 @@
+"""End tasks so that nothing of them is left.
+
+A process belongs to a task when it descends from the task's leader, is in its group or session, or carries its mark.
+We adopt orphans (PR_SET_CHILD_SUBREAPER), so all that our tasks ever started stays below us: nothing else is looked
+at, let alone killed. An orphan without session and mark (``setsid``, double fork, ``env -i``) belongs to whichever
+running task was there before it; when only one was, it is that one's, when none is left, it is nobody's. What helpers
+(monitors, relaunchers) start is found in the same way and is never a task's.
+
+To end a task: TERM to all of it (and CONT, for a stopped process cannot obey); once only zombies are left it is over;
+after the grace time KILL, again and again at growing intervals, because processes fork while we look; after ten
+seconds of that we give up and say so. The leader is reaped last: as long as it is a zombie, its process id, hence
+the group's, cannot be anybody else's.
+
+What a task leaves behind when it ends by itself is killed too, where we have adopted anything that may be its: what is
+known to be its at once, and named in its note; the rest, which may be a neighbour's, by a sweep over /proc.
+"""
+
+import os
+import signal
+from contextlib import suppress
+from time import monotonic, sleep
+from typing import Callable, Dict, Iterable, List, Optional, Set, Tuple, Union
+
+from ..loop import Alarm, Loop
+from ..monitor.helper_process import Helper
+from ..work import Task
+from .adopted import Adopted
+from .cgroup import Cgroups
+from .procs import Census, Proc, census, mark, process, title
+
+#: Whose a process may be.
+Owner = Union[Task, Helper]
+
+#: How long processes that survive KILL are waited for.
+GIVE_UP_S = 10.0
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
+_GROWTH = 1.5
+#: Between sweeps while tasks end; a slow sweep (many processes) is made rarer, to cost at most 2 %.
+_SWEEP_EVERY_S = 0.5
+_SWEEP_RARITY = 50
+#: A look that sees only orphans that have just exited is repeated so often, ...
+_LOOKS = 4
+#: ... and whoever forks and exits all the time is hunted for so long before others have their turn.
+_HUNT_S = 0.020
+_LAST_SWEEP_S = 2.0
+
+
+class Killer:
+    """Ends tasks, and what tasks have left behind.
+
+    Parameters
+    ----------
+    loop : Loop
+        Calls us back.
+    running : dict
+        Tasks by the process id of their leader, which has not been reaped.
+    helpers : dict
+        Helpers that live, by the process id of their leader: they and what they start are no task's.
+    adopted : Adopted
+        Reaps orphans.
+    over : callable
+        Gets each task of which nothing is left.
+    cgroups : Cgroups
+        Whatever is in the group of a task belongs to it.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        running: Dict[int, Task],
+        helpers: Dict[int, Helper],
+        adopted: Adopted,
+        over: Callable[[Task], None],
+        cgroups: Cgroups,
+    ) -> None:
+        self._loop = loop
+        self._running = running
+        self._helpers = helpers
+        self._adopted = adopted
+        self._over = over
+        self._cgroups = cgroups
+        self._next_sweep = 0.0
+        self._sweep = Alarm(loop, self._sweep_now)
+        self._pause_s = _FIRST_PAUSE_S
+        #: Orphans, with their start, that may as well be those of a task that is over: nobody's note names them.
+        self._doubtful: Set[Tuple[int, int]] = set()
+
+    def end(self, task: Task, reason: str, grace_s: Optional[float] = None) -> None:
+        """Begin to end a running task; `over` is called when it is done. A grace that it has can become shorter."""
+        if grace_s is None:
+            grace_s = task.batch.context.grace_s
+        if task.reason:
+            hard_at = monotonic() + grace_s
+            if hard_at < task.hard_at and task.alarm is not None:
+                task.hard_at = hard_at
+                if grace_s > 0:
+                    task.alarm.by(hard_at)
+                else:
+                    self._step(task)
+            return
+        task.reason = reason
+        if task.watch is not None:
+            task.watch.stop()
+        task.hard_at = monotonic() + grace_s
+        task.pause_s = _FIRST_PAUSE_S
+        task.alarm = Alarm(self._loop, lambda: self._step(task))
+        if grace_s > 0:
+            self._ask(task)
+            # Once the leader has exited, nothing else tells of an end.
+            task.alarm.by(min(task.hard_at, monotonic() + task.pause_s) if task.exited else task.hard_at)
+        else:
+            self._step(task)
+
+    def exited(self, task: Task) -> None:
+        """See what is left of a task that is being ended and whose leader has exited."""
+        self._step(task)
+
+    def _step(self, task: Task) -> None:
+        if self._running.get(task.pid) is not task or task.alarm is None:
+            return
+        left, unsure = self._look(task)
+        now = monotonic()
+        if task.exited and not left and not unsure:
+            self._over(task)
+            return
+        if now < task.hard_at:
+            # While the leader is there, its exit will tell.
+            task.alarm.by(min(task.hard_at, now + task.pause_s) if task.exited else task.hard_at)
+        elif now < task.hard_at + GIVE_UP_S:
+            send_group(task, signal.SIGKILL)
+            self._cgroups.kill(task)
+            _send((proc.pid for proc in left), signal.SIGKILL)
+            if unsure or any(proc.group != task.pid for proc in left):
+                self._hunt(task)
+            task.alarm.by(monotonic() + task.pause_s)
+        else:
+            pids = sorted(proc.pid for proc in left)
+            if pids or not task.exited:
+                task.note = "could not be ended: process {}".format(", ".join(map(str, pids or [task.pid])))
+            self._over(task)
+            return
+        task.pause_s = min(task.pause_s * _GROWTH, _LONGEST_PAUSE_S)
+
+    def _ask(self, task: Task) -> None:
+        """Send TERM, once to each: programs take a second one for impatience."""
+        others = [proc.pid for proc in self._look(task)[0] if proc.group != task.pid]
+        for number in (signal.SIGTERM, signal.SIGCONT):
+            send_group(task, number)
+            _send(others, number)
+
+    def _look(self, task: Task) -> Tuple[List[Proc], bool]:
+        """Return the live processes of `task`, its leader included, and whether some may have been overlooked."""
+        procs: List[Proc] = []
+        for _again in range(_LOOKS):
+            everybody = census()
+            if everybody is None:
+                # All that we can know of is the group; once its leader has exited, it has to count as gone.
+                return [], False
+            ((_task, procs),) = self.shares(everybody, [task])
+            if procs or not any(task in self._owners(proc, everybody) for proc in self._just_exited(everybody)):
+                return procs, False
+        return procs, True
+
+    def _just_exited(self, everybody: Census) -> List[Proc]:
+        """Return the orphans of which that is true: whoever they left behind may be too young for this census."""
+        return [
+            proc
+            for proc in everybody.children(os.getpid())
+            if proc.zombie and proc.pid not in self._running and proc.pid not in self._helpers
+        ]
+
+    def shares(self, everybody: Census, tasks: Iterable[Task]) -> List[Tuple[Task, List[Proc]]]:
+        """Return the live processes of each of these tasks."""
+        roots = {task.pid: self._cgroups.pids(task) for task in tasks}
+        for proc in self._beneath(everybody):
+            owners = self._owners(proc, everybody)
+            if len(owners) == 1 and owners[0].pid in roots:
+                roots[owners[0].pid].append(proc.pid)
+        return [(self._running[pid], everybody.family(found)) for pid, found in roots.items()]
+
+    def _beneath(self, everybody: Census) -> List[Proc]:
+        """Return our children; zombies that we adopted are reaped on the way."""
+        found = []
+        for proc in everybody.children(os.getpid()):
+            if proc.zombie and proc.pid not in self._running and proc.pid not in self._helpers:
+                self._adopted.reap(proc.pid)
+            found.append(proc)
+        return found
+
+    def _owners(self, proc: Proc, everybody: Census) -> List[Owner]:
+        """Return whose a child of ours is: nobody's, one task's or helper's, or one of several."""
+        running, helpers = self._running, self._helpers
+        for number in (proc.pid, proc.session, proc.group):
+            owner: Optional[Owner] = running.get(number) or helpers.get(number)
+            if owner is not None:
+                return [owner]
+        of_group = self._cgroups.owner(proc.pid)
+        if of_group is not None:
+            return list(of_group)
+        # Otherwise only one that was there before it can have started it.
+        procs = everybody.procs
+        owners: List[Owner] = [*running.values(), *helpers.values()]
+        owners = [one for one in owners if one.pid in procs and procs[one.pid].started <= proc.started]
+        found = mark(proc.pid)
+        return owners if found is None else [one for one in owners if one.mark == found]
+
+    def _hunt(self, task: Optional[Task]) -> None:
+        """KILL those orphans of `task`, or of no task, that fork and exit faster than a census can look."""
+        owners: List[Owner] = [] if task is None else [task]
+        known = [*self._running, *self._helpers]
+        leaders = {pid: proc for pid, proc in ((pid, process(pid)) for pid in known) if proc is not None}
+        everybody = Census(leaders)
+        seen: Set[int] = set()
+        until = monotonic() + _HUNT_S
+        fresh = True
+        while fresh and monotonic() < until:
+            fresh = False
+            for pid in self._adopted.pids() or ():
+                if pid in leaders:
+                    continue
+                proc = None if self._adopted.reap(pid) or pid in seen else process(pid)
+                if proc is None:
+                    fresh = True  # it has just exited, or will at once: then its own child, if any, comes to us
+                elif self._owners(proc, everybody) == owners:
+                    _send([pid], signal.SIGKILL)
+                    seen.add(pid)
+                    fresh = True
+
+    def end_rest(self, task: Task) -> List[bytes]:
+        """Kill what is left of a task that has ended by itself; return the names of the programs."""
+        everybody = census()
+        if everybody is None:
+            return []
+        live = {(proc.pid, proc.started) for proc in everybody.procs.values()}
+        self._doubtful &= live
+        for proc in self._beneath(everybody):
+            owners = self._owners(proc, everybody)
+            if len(owners) > 1 and task in owners:
+                self._doubtful.add((proc.pid, proc.started))
+        ((_task, procs),) = self.shares(everybody, [task])
+        others = everybody.family(proc.pid for proc in procs if (proc.pid, proc.started) in self._doubtful)
+        names = [title(proc.pid)[0] for proc in procs if proc.pid != task.pid and proc not in others]
+        self._cgroups.kill(task)
+        _send([proc.pid for proc in procs if proc.pid != task.pid], signal.SIGKILL)
+        if procs:
+            self.sweep_soon()
+        return names
+
+    def task_ended(self) -> None:
+        """Note that a task has ended by itself and may have left something behind."""
+        self._sweep.by(max(self._next_sweep, monotonic() + _SWEEP_EVERY_S))
+
+    def sweep_soon(self) -> None:
+        """Sweep as soon as this turn is over, because we know that somebody is left or that nothing runs."""
+        self._sweep.by(0.0)
+
+    def _sweep_now(self) -> None:
+        self.sweep()
+
+    def sweep(self) -> bool:
+        """Kill what belongs to no task that runs; True when there was something."""
+        if not self._running and not self._helpers and not _have_children():
+            return False
+        before = monotonic()
+        victims, unsure = self._look_for_orphans()
+        if victims or unsure:
+            _send((proc.pid for proc in victims), signal.SIGKILL)
+            self._hunt(None)
+        now = monotonic()
+        self._next_sweep = now + max(_SWEEP_EVERY_S, _SWEEP_RARITY * (now - before))
+        # When nothing runs, the system itself knows whether anybody is left.
+        left = bool(victims) or unsure if self._running or self._helpers else _have_children()
+        if left:
+            self._sweep.by(now + self._pause_s)
+            self._pause_s = min(self._pause_s * _GROWTH, _LONGEST_PAUSE_S)
+        else:
+            self._pause_s = _FIRST_PAUSE_S
+        return left
+
+    def sweep_all(self) -> None:
+        """Sweep until nothing is left, for a while: this process is about to exit."""
+        until = monotonic() + _LAST_SWEEP_S
+        while self.sweep() and monotonic() < until:
+            sleep(_FIRST_PAUSE_S)
+
+    def _look_for_orphans(self) -> Tuple[List[Proc], bool]:
+        """Return the live processes that belong to no task, and whether some may have been overlooked."""
+        victims: List[Proc] = []
+        for _again in range(_LOOKS):
+            everybody = census()
+            if everybody is None:
+                return [], False
+            orphans = self._beneath(everybody)
+            victims = everybody.family(proc.pid for proc in orphans if not self._owners(proc, everybody))
+            if victims or all(self._owners(proc, everybody) for proc in self._just_exited(everybody)):
+                return victims, False
+        return victims, True
+
+
+def send_group(task: Task, number: int) -> None:
+    """Send a signal to the group of a task whose leader has not been reaped."""
+    try:
+        os.killpg(task.pid, number)
+    except OSError:
+        pass  # gone, or not ours any more (setuid)
+
+
+def _send(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with suppress(OSError):
+            os.kill(pid, number)
+
+
+def _have_children() -> bool:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:  # nothing runs, so whatever this reaps was an orphan
+            pass
+    except ChildProcessError:
+        return False
+    return True

@@ -1,0 +1,304 @@
+"""The link to the kernel: frames over a Unix socket, one kernel at a time.
+
+A frame is four bytes of length, big-endian, and a JSON array of messages. Results are numbered, kept (keep.py), and
+sent again, in order, to a kernel that says hello; everything else that is said while nobody listens is forgotten.
+Nothing here blocks: what the socket doesn't take waits in a queue. A frame that cannot be understood ends the
+connection.
+
+Whoever connects is a stranger until it has said hello: it is told nothing, and the kernel that is there stays. With a
+hello it takes that one's place.
+"""
+
+import json
+import os
+import socket
+import struct
+from collections import deque
+from functools import partial
+from time import monotonic
+from typing import Any, Callable, Deque, List, Optional, Union
+
+from ..loop import READ, WRITE, Alarm, Loop
+from ..work import Malformed
+from .base import Outlet
+from .outbox import Keeper, Kept
+from .spool import FRAME_LIMIT, LENGTH, pack
+
+VERSION = 1
+
+#: A spool that cannot be written is tried again so often.
+RETRY_S = 1.0
+#: More of them don't wait at the door: the one that has waited longest goes.
+STRANGERS_MOST = 16
+
+_CHUNK = 256 * 1024
+# What may be sent before others have their turn.
+_SHARE = 4 * 1024 * 1024
+
+
+class Peer:
+    """One connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.open = True
+        self.received = bytearray()
+        #: Frames that wait; those that are kept are loaded when it is their turn.
+        self.out: Deque[Union[bytes, Kept]] = deque()
+        #: How much of the first of them has been sent.
+        self.sent = 0
+
+    def next_frame(self) -> Optional[List[List[Any]]]:
+        """Return the messages of the next frame, once it is there."""
+        buffer = self.received
+        if len(buffer) < 4:
+            return None
+        (length,) = LENGTH.unpack_from(buffer)
+        if length > FRAME_LIMIT:
+            raise Malformed("a frame of {} bytes".format(length))
+        if len(buffer) < 4 + length:
+            return None
+        try:
+            messages = json.loads(buffer[4 : 4 + length].decode("utf-8"))
+        except ValueError:
+            raise Malformed("no JSON") from None
+        del buffer[: 4 + length]
+        if type(messages) is not list or not all(type(one) is list and one for one in messages):
+            raise Malformed("no array of messages")
+        return messages
+
+
+class Link(Outlet):
+    """Talks to the kernel.
+
+    Parameters
+    ----------
+    loop : Loop
+        Calls us back.
+    listener : socket.socket
+        The listening socket.
+    keeper : Keeper
+        Keeps results.
+    on_hello : callable
+        Called when a kernel has said hello; is to call :meth:`welcome`.
+    on_message : callable
+        Gets each other message; raises Malformed.
+    on_lost : callable
+        Called when the kernel is gone.
+    on_room : callable
+        Called when new commands may be started again.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        listener: socket.socket,
+        keeper: Keeper,
+        on_hello: Callable[[], None],
+        on_message: Callable[[List[Any]], None],
+        on_lost: Callable[[], None],
+        on_room: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._listener = listener
+        self._keeper = keeper
+        self._on_hello = on_hello
+        self._on_message = on_message
+        self._on_lost = on_lost
+        self._on_room = on_room
+        self._peer: Optional[Peer] = None
+        self._guest: Optional[Peer] = None  # has just said hello
+        self._strangers: List[Peer] = []
+        self._trouble = ""
+        self._retry = Alarm(loop, self._write_again)
+        listener.setblocking(False)
+        listener.listen(16)
+        loop.watch(listener.fileno(), READ, self._accept)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a kernel listens."""
+        return self._peer is not None
+
+    @property
+    def settled(self) -> bool:
+        """Whether all has been sent and all results have been acknowledged."""
+        return self._keeper.settled and (self._peer is None or not self._peer.out)
+
+    @property
+    def spooled(self) -> bool:
+        """Whether results are kept on disk, if that can be done."""
+        return self._keeper.spooled
+
+    @property
+    def safe(self) -> bool:
+        """Whether no result is lost when this process ends now."""
+        safe = self._keeper.safe
+        self._look_at_keeper()
+        return safe
+
+    def say(self, *messages: List[Any]) -> None:
+        """Send messages that need not arrive."""
+        if self._peer is not None:  # spares making the frame
+            self._send(self._peer, pack(list(messages)))
+
+    def report(self, records: List[List[Any]]) -> None:
+        """Send results that must arrive."""
+        kept, frame = self._keeper.add(records)
+        self._look_at_keeper()
+        peer = self._peer
+        if peer is not None:
+            # What has to wait need not wait in memory.
+            self._send(peer, kept if peer.out else frame)
+
+    def acknowledged(self, seq: int) -> None:
+        """Note that the results up to `seq` have been recorded."""
+        self._keeper.acknowledge(seq)
+
+    def welcome(self, message: List[Any]) -> None:
+        """Answer a hello with `message` and all results that are kept."""
+        peer, self._guest = self._guest, None
+        if peer is None:
+            return
+        self._peer = peer
+        peer.out.extend([pack([message]), *self._keeper.all()])
+        self._write(peer)
+
+    def warn(self) -> None:
+        """Tell a new kernel what is wrong."""
+        if self._trouble:
+            self.say(["notice", self._trouble])
+
+    def _look_at_keeper(self) -> None:
+        """Say what has become of the spool; see whether there is room."""
+        keeper = self._keeper
+        if bool(keeper.trouble) != bool(self._trouble):
+            self._trouble = keeper.trouble
+            self.say(["notice", self._trouble])
+        if keeper.trouble:
+            self._retry.by(monotonic() + RETRY_S)
+        if self.congested and not keeper.congested:
+            self._loop.at(0.0, self._on_room)  # not now: somebody may be in the middle of something
+        self.congested = keeper.congested
+
+    def _write_again(self) -> None:
+        self._keeper.write()
+        self._look_at_keeper()
+
+    def _send(self, peer: Peer, frame: Union[bytes, Kept]) -> None:
+        peer.out.append(frame)
+        if len(peer.out) == 1:
+            self._write(peer)
+
+    def _write(self, peer: Peer) -> None:
+        out = peer.out
+        share = _SHARE
+        try:
+            while out and share > 0:
+                frame = out[0]
+                if isinstance(frame, Kept):
+                    loaded = self._keeper.load(frame)
+                    if loaded is None:
+                        out.popleft()
+                        continue
+                    out[0] = frame = loaded
+                size = peer.connection.send(memoryview(frame)[peer.sent :] if peer.sent else frame)
+                share -= size
+                peer.sent += size
+                if peer.sent == len(frame):
+                    out.popleft()
+                    peer.sent = 0
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop(peer)
+            return
+        if out:
+            self._loop.rewatch(peer.connection.fileno(), READ | WRITE)
+
+    def _accept(self, _mask: int) -> None:
+        try:
+            connection, _address = self._listener.accept()
+        except OSError:
+            return
+        if not _is_ours(connection):
+            connection.close()
+            return
+        connection.setblocking(False)
+        peer = Peer(connection)
+        self._strangers.append(peer)
+        if len(self._strangers) > STRANGERS_MOST:
+            self._hang_up(self._strangers[0])
+        self._loop.watch(connection.fileno(), READ, partial(self._ready, peer))
+
+    def _ready(self, peer: Peer, mask: int) -> None:
+        if mask & WRITE:
+            self._write(peer)
+            if peer.open and not peer.out:
+                self._loop.rewatch(peer.connection.fileno(), READ)
+        if mask & ~WRITE and peer.open:
+            self._read(peer)
+
+    def _read(self, peer: Peer) -> None:
+        try:
+            data = peer.connection.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(peer)
+            return
+        peer.received += data
+        try:
+            while peer.open:
+                messages = peer.next_frame()
+                if messages is None:
+                    break
+                for message in messages:
+                    self._handle(peer, message)
+                self._keeper.acknowledged()
+                self._look_at_keeper()
+        except Malformed:
+            self._drop(peer)
+
+    def _handle(self, peer: Peer, message: List[Any]) -> None:
+        if message[0] == "hello":
+            if message[1:2] != [VERSION]:
+                raise Malformed("another version: {!r}".format(message)[:200])
+            if self._peer is not None and self._peer is not peer:
+                self._hang_up(self._peer)
+            if peer in self._strangers:
+                self._strangers.remove(peer)
+            self._guest = peer
+            self._on_hello()
+        elif self._peer is peer:
+            self._on_message(message)
+        elif peer.open:
+            raise Malformed("no hello: {!r}".format(message)[:200])
+
+    def _hang_up(self, peer: Peer) -> None:
+        if peer.open:
+            peer.open = False
+            self._loop.unwatch(peer.connection.fileno())
+            peer.connection.close()
+        if peer is self._peer:
+            self._peer = None
+        elif peer in self._strangers:
+            self._strangers.remove(peer)
+
+    def _drop(self, peer: Peer) -> None:
+        was_kernel = peer is self._peer
+        self._hang_up(peer)
+        if was_kernel:
+            # Not now: whoever was sending something is in the middle of it.
+            self._loop.at(0.0, self._on_lost)
+
+
+def _is_ours(peer: socket.socket) -> bool:
+    """Whether the same user is at the other end; where that cannot be asked, the folder of the socket decides."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return True
+    _pid, uid, _gid = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
+    return bool(uid == os.getuid())
