@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from ..backend.engines.base import Result
 from ..backend.executor.process.input_state import CONTENT, DEVICE, INODE, MOST, OWNER, STATUS, Tree, key_of, look
 from ..backend.inputs.filesystems import Found, OnHdfs
 from ..backend.spec.commands import Commands
@@ -189,6 +190,26 @@ def same_inputs(one: str, other: str, *, worked: bool = False) -> bool:
 def saw_any(key: str) -> bool:
     """Say whether any of the inputs was there."""
     return b64decode(key)[DEVICE] != bytes(DEVICE.stop - DEVICE.start)
+
+
+def inputs_left(submitted: str, result: Result) -> tuple[str, bool] | None:
+    """Say what an attempt has left its inputs as, unless that is as they were `submitted`; '' for version 0.1.0's.
+
+    Returns
+    -------
+    fingerprint : str
+        What they are.
+    agreed : bool
+        Whether its node saw, before it started, what had been seen here, and not just that nothing is there; or it
+        has changed what an earlier attempt may have changed before.
+    """
+    after, before = result.inputs[0], result.inputs[-1]
+    if not submitted:
+        return after, False
+    if same_inputs(submitted, after):
+        return None
+    agreed = same_inputs(submitted, before) or (result.attempt > 1 and not same_inputs(before, after))
+    return after, agreed and saw_any(submitted)
 
 
 def matches_old(old: str, seen: Fingerprint) -> bool:

@@ -129,10 +129,13 @@ class Workload:
         """Return what the commands of a call find around them."""
         return self._calls[call][1]
 
-    def set_command_env(self, call: int, command_env: CommandEnv) -> None:
-        """Let the commands of a call find something else around them from now on."""
-        commands, _, fingerprints = self._calls[call]
-        self._calls[call] = commands, command_env, fingerprints
+    def set_env(self, env: Mapping[str, str]) -> bool:
+        """Let all commands find these variables from now on, in their own directories; say whether others did."""
+        changed = False
+        for call, (commands, old, fingerprints) in enumerate(self._calls):
+            changed = changed or old.env != env
+            self._calls[call] = commands, CommandEnv(old.cwd, env), fingerprints
+        return changed
 
     def calls(self) -> Iterator[tuple[int, Commands, CommandEnv, Fingerprints]]:
         """Yield every call: its first task, its commands, what is around them, and their fingerprints."""
