@@ -31,7 +31,7 @@ from stratos_jupyter.backend.run.loop import JobLoop, Judge
 from stratos_jupyter.backend.run.replay import replay
 from stratos_jupyter.backend.run.thread import Driver
 from stratos_jupyter.backend.spec.commands import explicit_commands
-from stratos_jupyter.backend.spec.workload import Surroundings, Workload
+from stratos_jupyter.backend.spec.workload import CommandEnv, Workload
 from stratos_jupyter.backend.store.journal import Journal
 from stratos_jupyter.backend.store.rows import ResultRow
 
@@ -151,14 +151,14 @@ class Run:
 
     def add(self, *commands: str) -> range:
         made = explicit_commands(commands)
-        tasks = self.workload.add(made, Surroundings(str(self.folder), {}))
+        tasks = self.workload.add(made, CommandEnv(str(self.folder), {}))
         event = TasksAdded(self.loop.now(), len(tasks), Resources(1.0))
         self.driver.call(lambda: self.loop.add(event, tasks.start, made.to_record))
         return tasks
 
     def adopt(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
         made = explicit_commands(texts)
-        tasks = self.workload.add(made, Surroundings(str(self.folder), {}), origin[0])
+        tasks = self.workload.add(made, CommandEnv(str(self.folder), {}), origin[0])
         event = TasksAdded(self.loop.now(), len(tasks), Resources(1.0))
         self.driver.post(lambda: self.loop.add(event, tasks.start, made.to_record, origin))
 

@@ -17,7 +17,7 @@ from ....errors import EngineError, SpecError
 from ...run.loop import JobLoop
 from ...spec.job_spec import JobSpec
 from ...spec.parse_values import parse_duration_s
-from ...spec.workload import Surroundings
+from ...spec.workload import CommandEnv
 from ...store.journal import Journal
 from ..base import Engine, Largest, Work
 from ..local.orphans import RUN
@@ -117,7 +117,7 @@ class MesosSite:
         monitor = spec.monitor if spec.monitor_source else programs["monitor"]
         return replace(spec, monitor=monitor, relauncher=programs["relauncher"]), bad
 
-    def context(self, spec: JobSpec, run: int, folder: Path, around: Surroundings) -> Mapping[str, object]:
+    def context(self, spec: JobSpec, run: int, folder: Path, around: CommandEnv) -> Mapping[str, object]:
         """Return what an executor must know of a call: of this kernel's environment only what the user named."""
         env = {name: around.env[name] for name, _ in spec.env if name in around.env}
         env |= {name: os.environ[name] for name, _ in spec.env if name not in env and name in os.environ}
