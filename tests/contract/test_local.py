@@ -14,7 +14,7 @@ import pytest
 from stratos_jupyter.backend.core.events import KillAsked
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.engines.local import engine as local
-from stratos_jupyter.backend.engines.local import orphans
+from stratos_jupyter.backend.engines.local import executor_link, orphans
 from stratos_jupyter.backend.engines.local.engine import local_cpus
 from stratos_jupyter.backend.engines.local.executor_link import ExecutorProcess
 from stratos_jupyter.errors import EngineError
@@ -31,12 +31,12 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 
 def test_an_executor_that_cannot_start_is_said_so_and_costs_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = link._START
-    monkeypatch.setattr(link, "_START", "raise SystemExit('no executor today')")
+    start = executor_link._START
+    monkeypatch.setattr(executor_link, "_START", "raise SystemExit('no executor today')")
     run.add("echo a", "echo b")
     until(lambda: any("no executor today" in notice for view in run.views for notice in view.notices))
     assert run.state(0) is TaskState.QUEUED
-    monkeypatch.setattr(link, "_START", start)
+    monkeypatch.setattr(executor_link, "_START", start)
     run.wait()
     assert sorted((row.task, row.attempt, row.stdout) for row in run.rows()) == [(0, 1, b"a\n"), (1, 1, b"b\n")]
     assert run.views[-1].attempts_lost == 0
