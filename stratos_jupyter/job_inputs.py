@@ -15,8 +15,9 @@ from .backend.forks import Inherited
 from .backend.inputs.filesystems import FileSystems, OnHdfs
 from .backend.inputs.locator import Placer
 from .backend.inputs.marked_inputs import check_copies, resolve_marks
-from .backend.inputs.mounts import Mounts, is_url
+from .backend.inputs.mounts import is_url
 from .backend.spec.commands import Commands, GlobCommands, glob_commands, reads, with_fetch
+from .backend.spec.parse_hdfs import Mounts
 from .errors import SpecError, StorageError
 
 if TYPE_CHECKING:
