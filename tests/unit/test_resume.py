@@ -26,12 +26,12 @@ from stratos_jupyter.backend.spec.commands import (
     template_commands,
 )
 from stratos_jupyter.backend.spec.job_spec import JobSpec, OutputMode
+from stratos_jupyter.backend.spec.options import OPTIONS
 from stratos_jupyter.backend.spec.workload import FINGERPRINT_CHARS, CommandEnv, Fingerprints, Workload
 from stratos_jupyter.errors import SpecError
-from stratos_jupyter.job import CHANGES
 from stratos_jupyter.resume import Known, Plan, Tally, Wanted, _known, _Run, _Work, _work, plan
 from stratos_jupyter.runs import fingerprints as keys_module
-from stratos_jupyter.runs.changed_options import FIXED, RULES, TAKEN, refuse_others
+from stratos_jupyter.runs.changed_options import refuse_others
 from stratos_jupyter.runs.fingerprints import (
     NOTHING,
     Fingerprint,
@@ -361,13 +361,11 @@ def test_a_key_of_version_0_1_0_is_understood(tmp_path: Path) -> None:
     assert matches_old(far, scan_inputs(explicit_commands(["cat <[hdfs:/a]>"]), "/", on_hdfs).of(0))
 
 
-def test_every_field_of_a_job_is_fixed_or_may_change() -> None:
-    handled = {*FIXED, *TAKEN, *CHANGES}
-    elsewhere = {"job_id", "cwd", "hdfs", "mounts"}  # which run, which commands, and where their inputs are
-    assert {one.name for one in fields(JobSpec)} - handled == elsewhere
-    assert not set(FIXED) & set(CHANGES)
-    assert set(TAKEN) <= set(CHANGES)
-    assert set(RULES) == {one.name for one in fields(Rules)}
+def test_every_field_of_a_job_is_decided_by_one_option() -> None:
+    decided = [field.name for option in OPTIONS for field in option.decides]
+    assert len(decided) == len(set(decided))
+    every = {one.name for of in (JobSpec, Rules) for one in fields(of)}
+    assert every - set(decided) == {"rules", "threads_given"}  # the rules are decided field by field
 
 
 def test_variables_have_a_key_that_depends_on_a_secret(tmp_path: Path) -> None:
