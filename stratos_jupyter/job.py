@@ -37,7 +37,7 @@ from .backend.executor.notes import WAITING
 from .backend.forks import Inherited
 from .backend.results.bounded_parsing import ParsedOutputs
 from .backend.results.failure_groups import Failures, Group, told
-from .backend.run.loop import JobLoop
+from .backend.run.loop import RunLoop
 from .backend.run.thread import Driver
 from .backend.spec.commands import Commands, plain_commands
 from .backend.spec.job_spec import JobSpec, OutputMode
@@ -138,7 +138,7 @@ class Job:
         journal: Journal,
         driver: Driver,
         parser: Parser | None,
-        make_loop: Callable[[Job], JobLoop],
+        make_loop: Callable[[Job], RunLoop],
     ) -> None:
         self.spec = spec
         self.job_id = spec.job_id
@@ -190,7 +190,7 @@ class Job:
             What is recorded cannot have happened.
         """
         # Known before the first offers come, which would be filled by anybody else.
-        sought = [self.seeks(commands, around.cwd) for _, commands, around, _ in self.commands.calls()]
+        sought = [self.seeks(commands, around.cwd) for _, commands, around, _ in self.commands.submissions()]
         tasks = range(len(self.commands))
 
         demand, priority = begun(self.spec, self._journal.meta())
@@ -360,12 +360,12 @@ class Job:
         if self._promised is not None:
             made = ((task, path) for task in tasks for path in self.makes(task))
             self._promised.update({os.path.normpath(os.path.join(self.spec.cwd, path)): task for task, path in made})
-        call = self.commands.call_of(tasks.start)
+        submission = self.commands.submission_of(tasks.start)
         sought = self.seeks(commands, surroundings.cwd)
         event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority, sought)
 
         def record() -> dict[str, Any]:
-            return self.commands.record(call, self.spec.cwd)
+            return self.commands.record(submission, self.spec.cwd)
 
         def enter() -> None:
             self._loop.add(event, tasks.start, record, origin)
@@ -482,7 +482,7 @@ class Job:
 
     def adopt(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
         """Add commands that an attempt's monitor asked for; the driver thread calls this."""
-        around = self.commands.surroundings(self.commands.call_of(origin[0]))
+        around = self.commands.surroundings(self.commands.submission_of(origin[0]))
         self._enter(plain_commands(texts), around, origin)
 
     def close(self) -> None:

@@ -408,7 +408,7 @@ def test_keys_stay_with_their_commands() -> None:
     around = Surroundings("/w", {})
     workload.add(explicit_commands(["a"]), around)
     workload.add(explicit_commands(["b", "c"]), Surroundings("/x", {}), None, Keys("e", "1" * 32 + "2" * 32, "3" * 64))
-    (_, _, _, none), (first, _, _, keys) = workload.calls()
+    (_, _, _, none), (first, _, _, keys) = workload.submissions()
     assert (none.env, none.of(0)) == ("", ("", "", ""))
     assert (first, keys.env, keys.of(1)) == (1, "e", ("2" * 32, "3" * 32, ""))
     assert (workload.key(0), workload.key(2)) == ("", "2" * 32)
