@@ -81,7 +81,7 @@ class Repeats:
                 desk.lose(batch)
                 self._connection.want_more()
             elif batch.given_up:  # it came back, perhaps, and others may have been faster
-                unwanted = [attempt for attempt in batch.left if not desk.sink.wants(*attempt)]
+                unwanted = [attempt for attempt in batch.left if not desk.sink.accepts_result(*attempt)]
                 desk.batches.kills.update(dict.fromkeys(unwanted, Reason.USER))
             elif batch.unreachable_s is not None and now - batch.unreachable_s >= desk.terms.partition_wait_s:
                 desk.batches.give_up(batch)
