@@ -43,12 +43,12 @@ from .backend.spec.commands import Commands, plain_commands
 from .backend.spec.job_spec import JobSpec, OutputMode
 from .backend.spec.parse_rules import parse_count, parse_halt, parse_rate, parse_retries
 from .backend.spec.parse_values import parse_duration_s
-from .backend.spec.workload import Keys, Surroundings, Workload
+from .backend.spec.workload import CommandEnv, Fingerprints, Workload
 from .backend.store.journal import Journal
 from .backend.store.outputs import bounded_text, last_text
 from .backend.store.rows import FactRow, FirstRow, ResultRow
 from .errors import JobNotFound, SpecError, StreamClosed
-from .runs.fingerprints import same, saw
+from .runs.fingerprints import same_inputs, saw_any
 from .runs.recorded_run import begun
 
 if TYPE_CHECKING:
@@ -153,12 +153,12 @@ class Job:
         self._lock = threading.RLock()
         self._numbering = threading.Lock()  # tasks are numbered in the order in which the driver hears of them
         self._closed = False
-        self._gone = False
+        self._released = False
         self._subscribers: list[Callable[[JobView], None]] = []
         #: says whether it is to be found out where the inputs of some commands are
-        self.seeks: Callable[[Commands, str], bool] = lambda commands, cwd: False
-        #: finds that out, of these tasks, and tells `places_are`
-        self.seek: Callable[[range], object] = lambda tasks: None
+        self.may_have_remote_inputs: Callable[[Commands, str], bool] = lambda commands, cwd: False
+        #: finds that out, of these tasks, and tells `set_input_locations`
+        self.locate: Callable[[range], object] = lambda tasks: None
         self._table: ResultTable | None = None
         self._table_seq = 0
         self._unparsed = 0
@@ -190,7 +190,7 @@ class Job:
             What is recorded cannot have happened.
         """
         # Known before the first offers come, which would be filled by anybody else.
-        sought = [self.seeks(commands, around.cwd) for _, commands, around, _ in self.commands.calls()]
+        sought = [self.may_have_remote_inputs(commands, around.cwd) for _, commands, around, _ in self.commands.calls()]
         tasks = range(len(self.commands))
 
         demand, priority = begun(self.spec, self._journal.meta())
@@ -200,7 +200,7 @@ class Job:
 
         self._driver.call(bring_back)
         if any(sought):
-            self.seek(tasks)
+            self.locate(tasks)
         self._closed = self._loop.scheduler.closed
         self._view = self._loop.view()
 
@@ -210,7 +210,7 @@ class Job:
 
     def let_go(self) -> None:
         """Drive the run no longer; what runs goes on. The driver thread calls this."""
-        self._gone = True
+        self._released = True
         self._loop.let_go()
         self._journal.close()
         if self._view.ended_at is None:
@@ -223,7 +223,7 @@ class Job:
 
     def _ours(self) -> None:
         """Raise JobNotFound when this process does not hold the run any more."""
-        if self._gone:
+        if self._released:
             raise JobNotFound(
                 f"{self.job_id} run {self.run} is not held by this process any more; %stratos attach {self.job_id}, or "
                 "Processor.attach, brings it back"
@@ -322,7 +322,7 @@ class Job:
 
     # -- adding -----------------------------------------------------------------------------------------
 
-    def add(self, commands: Commands, surroundings: Surroundings, keys: Keys | None = None) -> range:
+    def add(self, commands: Commands, command_env: CommandEnv, fingerprints: Fingerprints | None = None) -> range:
         """Add commands and return their indices.
 
         Raises
@@ -334,7 +334,7 @@ class Job:
         with self._lock:
             if self._closed:
                 raise StreamClosed(f"{self.job_id} is closed: wait() has ended it; a new stream or job takes more")
-            tasks = self._enter(commands, surroundings, keys=keys)
+            tasks = self._enter(commands, command_env, fingerprints=fingerprints)
             counts = list(self._view.counts)
             counts[TaskState.QUEUED] += len(tasks)
             self._view = replace(self._view, counts=tuple(counts), ended_at=None)
@@ -343,25 +343,29 @@ class Job:
     def _enter(
         self,
         commands: Commands,
-        surroundings: Surroundings,
+        command_env: CommandEnv,
         origin: tuple[int, int] | None = None,
-        keys: Keys | None = None,
+        fingerprints: Fingerprints | None = None,
     ) -> range:
         with self._numbering:
-            tasks, enter = self._number(commands, surroundings, origin, keys)
+            tasks, enter = self._number(commands, command_env, origin, fingerprints)
             self._driver.post(enter)
         return tasks
 
     def _number(
-        self, commands: Commands, surroundings: Surroundings, origin: tuple[int, int] | None, keys: Keys | None
+        self,
+        commands: Commands,
+        command_env: CommandEnv,
+        origin: tuple[int, int] | None,
+        fingerprints: Fingerprints | None,
     ) -> tuple[range, Callable[[], None]]:
         """Number commands, and return what makes them known on the driver thread; `_numbering` is held until then."""
-        tasks = self.commands.add(commands, surroundings, None if origin is None else origin[0], keys)
+        tasks = self.commands.add(commands, command_env, None if origin is None else origin[0], fingerprints)
         if self._promised is not None:
             made = ((task, path) for task in tasks for path in self.makes(task))
             self._promised.update({os.path.normpath(os.path.join(self.spec.cwd, path)): task for task, path in made})
         call = self.commands.call_of(tasks.start)
-        sought = self.seeks(commands, surroundings.cwd)
+        sought = self.may_have_remote_inputs(commands, command_env.cwd)
         event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority, sought)
 
         def record() -> dict[str, Any]:
@@ -370,13 +374,13 @@ class Job:
         def enter() -> None:
             self._loop.add(event, tasks.start, record, origin)
             if sought:
-                self.seek(tasks)  # only now: places must not be known before the tasks are
+                self.locate(tasks)  # only now: places must not be known before the tasks are
 
         return tasks, enter
 
-    def renew(
+    def extend(
         self,
-        added: tuple[Commands, Surroundings, Keys] | None,
+        added: tuple[Commands, CommandEnv, Fingerprints] | None,
         superseded: Sequence[int] = (),
         restored: Sequence[int] = (),
         again: Sequence[int] = (),
@@ -423,7 +427,7 @@ class Job:
         knows = self._loop.scheduler.locality.places.knows
         unknown = [task for task in tasks if not knows(task)]
         if unknown:
-            self.seek(range(min(unknown), max(unknown) + 1))
+            self.locate(range(min(unknown), max(unknown) + 1))
 
     @property
     def superseded(self) -> frozenset[int]:
@@ -446,15 +450,15 @@ class Job:
             has changed what an earlier attempt may have changed before.
         """
         after, before = result.inputs[0], result.inputs[-1]
-        submitted = self.commands.key(result.task)
+        submitted = self.commands.fingerprint(result.task)
         if not submitted:  # by version 0.1.0
             return after, False
-        if same(submitted, after):
+        if same_inputs(submitted, after):
             return None
-        agreed = same(submitted, before) or (result.attempt > 1 and not same(before, after))
-        return after, agreed and saw(submitted)
+        agreed = same_inputs(submitted, before) or (result.attempt > 1 and not same_inputs(before, after))
+        return after, agreed and saw_any(submitted)
 
-    def now_is(self, spec: JobSpec, parser: Parser | None) -> None:
+    def apply_cell(self, spec: JobSpec, parser: Parser | None) -> None:
         """Take over what may change between two runs of a cell: `CHANGES`, and how outputs are read.
 
         What runs goes on as it is; from the next launch on, all tasks are run as the cell says now.
@@ -480,9 +484,9 @@ class Job:
                 with self._journal.writing():
                     self._journal.set_meta({"spec": record, "begun": kept.get("begun", old.begun())})
 
-    def adopt(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
+    def add_from_monitor(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
         """Add commands that an attempt's monitor asked for; the driver thread calls this."""
-        around = self.commands.surroundings(self.commands.call_of(origin[0]))
+        around = self.commands.command_env(self.commands.call_of(origin[0]))
         self._enter(plain_commands(texts), around, origin)
 
     def close(self) -> None:
@@ -502,11 +506,11 @@ class Job:
         return self._loop.scheduler.is_doomed(task)
 
     @property
-    def gone(self) -> bool:
+    def released(self) -> bool:
         """Whether this process does not hold the run any more."""
-        return self._gone
+        return self._released
 
-    def places_are(self, places: tuple[Place, ...]) -> None:
+    def set_input_locations(self, places: tuple[Place, ...]) -> None:
         """Take in where inputs are."""
         self._driver.post(lambda: self._loop.post(PlacesKnown(self._loop.now(), places)))
 
@@ -660,7 +664,7 @@ class Job:
 
     def absent(self) -> list[str]:
         """Return the environment variables that the job names and that have no value here."""
-        given = self.commands.surroundings(0).env if len(self.commands) else {}
+        given = self.commands.command_env(0).env if len(self.commands) else {}
         return [name for name, _ in self.spec.env if name not in given and name not in os.environ]
 
     def resume(self) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..backend.store.rows import ResultRow
     from ..job import Job, TaskLog
     from ..runs.cleanup import Cleaned
-    from ..runs.stored_run import Kept
+    from ..runs.stored_run import StoredRun
 
 #: how many commands ``--dry-run`` shows
 SHOWN: Final = 3
@@ -72,7 +72,7 @@ def jobs_text(jobs: Sequence[Job]) -> str:
     return table(("job", "run", "state", "done", "failed", "tasks", "time"), rows)
 
 
-def runs_text(kept: Sequence[Kept]) -> str:
+def runs_text(kept: Sequence[StoredRun]) -> str:
     """Return a line for each job that can be attached."""
     if not kept:
         return "no job is kept"

@@ -14,7 +14,7 @@ from stratos_jupyter.backend.engines.base import Engine
 from stratos_jupyter.backend.engines.scripted import Outcome, ScriptedEngine
 from stratos_jupyter.backend.run.loop import JobLoop
 from stratos_jupyter.backend.spec.commands import explicit_commands
-from stratos_jupyter.backend.spec.workload import Surroundings
+from stratos_jupyter.backend.spec.workload import CommandEnv
 from tests.contract.conftest import Run
 from tests.support.waiting import until
 
@@ -30,7 +30,7 @@ class ClusterRun(Run):
 
     def add_sought(self, count: int) -> range:
         made = explicit_commands(["true"] * count)
-        tasks = self.workload.add(made, Surroundings(str(self.folder), {}))
+        tasks = self.workload.add(made, CommandEnv(str(self.folder), {}))
         event = TasksAdded(self.loop.now(), len(tasks), Resources(1.0), sought=True)
         self.driver.call(lambda: self.loop.add(event, tasks.start, made.to_record))
         return tasks

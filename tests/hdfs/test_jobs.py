@@ -125,7 +125,7 @@ def test_a_mark_may_be_a_pattern_or_an_absent_file_there(
 
 
 def job_around(session: Session) -> object:
-    return session.surroundings(JobSpec(cwd="/tmp"))
+    return session.command_env(JobSpec(cwd="/tmp"))
 
 
 def test_the_processor_finds_files_on_hdfs(hdfs: Hdfs, folder: str, session: Session) -> None:

@@ -18,7 +18,7 @@ from stratos_jupyter.backend.inputs import locator as placing
 from stratos_jupyter.backend.inputs.filesystems import FileSystems
 from stratos_jupyter.backend.inputs.hdfs import Hdfs as Client
 from stratos_jupyter.backend.inputs.locator import Placer
-from stratos_jupyter.backend.inputs.mounts import parse_mounts
+from stratos_jupyter.backend.spec.parse_hdfs import parse_mounts
 from tests.clusters.hdfs.cluster import Hdfs, put
 from tests.support.processes import children_of_this_process
 from tests.support.waiting import until

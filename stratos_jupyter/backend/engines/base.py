@@ -175,10 +175,10 @@ class Engine(Protocol):
 
 
 @runtime_checkable
-class Speaks(Protocol):
+class ExplainsOffers(Protocol):
     """An engine that knows more than its offers tell of why tasks wait."""
 
-    def standing(self) -> str:
+    def why_not_offering(self) -> str:
         """Return what keeps it from offering, as a clause for a person; '' when nothing does."""
 
 

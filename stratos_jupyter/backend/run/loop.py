@@ -40,7 +40,7 @@ from ..core.rules import Rules
 from ..core.scheduler import Scheduler
 from ..core.states import TERMINAL, Reason
 from ..core.views import JobView, RateMeter
-from ..engines.base import Engine, Ranked, Result, Speaks
+from ..engines.base import Engine, ExplainsOffers, Ranked, Result
 from ..executor.notes import left_count
 from ..store.journal import Journal
 from .inbox import Act, Added, Arrived, Item, acts_of, set_aside, take_together
@@ -276,7 +276,7 @@ class JobLoop:
 
     def why(self, task: int | None) -> list[str]:
         """Say in clauses what a task waits for, or what waits of all of them."""
-        said = self.engine.standing() if isinstance(self.engine, Speaks) else ""
+        said = self.engine.why_not_offering() if isinstance(self.engine, ExplainsOffers) else ""
         return self.scheduler.why(self.now(), task, self._titles[0], said)
 
     def close(self) -> Future[None]:
