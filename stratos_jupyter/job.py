@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any, Final
 from .backend.core.events import (
     Closed,
     DemandChanged,
+    InputLocation,
+    InputsLocated,
     KillAsked,
     PauseAsked,
-    Place,
-    PlacesKnown,
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
     Superseded,
     TasksAdded,
 )
-from .backend.core.explain import sentences
+from .backend.core.phrases import sentences
 from .backend.core.rules import Rules
 from .backend.core.states import TaskState
 from .backend.core.views import JobView
@@ -501,18 +501,18 @@ class Job:
         table = self._loop.scheduler.table
         return task < len(table) and table.ended(task)
 
-    def is_doomed(self, task: int) -> bool:
+    def is_being_killed(self, task: int) -> bool:
         """Say whether the user has asked to end a task whose end is not known; any thread may ask."""
-        return self._loop.scheduler.is_doomed(task)
+        return self._loop.scheduler.is_being_killed(task)
 
     @property
     def released(self) -> bool:
         """Whether this process does not hold the run any more."""
         return self._released
 
-    def set_input_locations(self, places: tuple[Place, ...]) -> None:
+    def set_input_locations(self, places: tuple[InputLocation, ...]) -> None:
         """Take in where inputs are."""
-        self._driver.post(lambda: self._loop.post(PlacesKnown(self._loop.now(), places)))
+        self._driver.post(lambda: self._loop.post(InputsLocated(self._loop.now(), places)))
 
     def notice(self, text: str) -> None:
         """Show the user a line, once."""

@@ -201,7 +201,7 @@ def _view(recorded: RecordedRun, run: int, journal: Journal) -> JobView:
         left_behind=recorded.replayed.left_behind,
         left_first=recorded.replayed.left_first,
         held=scheduler.held,
-        resting=scheduler.resting,
+        backing_off=scheduler.backing_off,
     )
 
 

@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 from .batching import TaskQueue
-from .delay_scheduling import Nearby
-from .events import Place, TasksAdded
+from .delay_scheduling import LocalityQueue
+from .events import InputLocation, TasksAdded
 from .locality import Locality
 from .resources import Resources
 from .retries import Retries
@@ -100,7 +100,7 @@ class Queues:
             if near is not None and self._places.chooses(task):
                 near.leave(task)
 
-    def locate(self, place: Place) -> bool:
+    def locate(self, place: InputLocation) -> bool:
         """Take in where a task's inputs lie; False when that says nothing, or nothing new."""
         task, sought = place.task, self._places.seeks(place.task)
         learned = self._places.learn(place)
@@ -143,7 +143,7 @@ class Queues:
         waits, away = self._table.waits, self._retries.out_of(demand, self.base)
         return lambda task: waits(task) and not away(task)
 
-    def _near_of(self, queue: TaskQueue) -> Nearby:
+    def _near_of(self, queue: TaskQueue) -> LocalityQueue:
         if queue.near is None:
             waits, chooses = self._waits_for(queue.demand), self._places.chooses
             near = self._locality.nearby(lambda task: chooses(task) and waits(task))
@@ -154,7 +154,7 @@ class Queues:
     # -- all of them ------------------------------------------------------------------------------------
 
     @property
-    def nears(self) -> list[Nearby]:
+    def nears(self) -> list[LocalityQueue]:
         """Of each queue those that prefer some node."""
         return [queue.near for queue in self.order if queue.near is not None]
 
@@ -190,8 +190,8 @@ class Queues:
         """Assert that whoever waits is in his queue, and apart just when he prefers some node."""
         waiting = {task for task in range(len(self._table)) if self._table.waits(task)}
         queued = {task for queue in self.order for task in queue}
-        assert waiting == queued | self._retries.resting, "what waits is in a queue, or rests before a retry"
-        assert not queued & self._retries.resting
+        assert waiting == queued | self._retries.backing_off, "what waits is in a queue, or rests before a retry"
+        assert not queued & self._retries.backing_off
         for queue in self.order:
             assert all(self.of(task) is queue for task in queue)
             if queue.near is not None:

@@ -123,7 +123,7 @@ class Retries:
         return self._until.get(task)
 
     @property
-    def resting(self) -> set[int]:
+    def backing_off(self) -> set[int]:
         """The tasks that wait."""
         return set(self._until)
 

@@ -102,7 +102,7 @@ class Sink(Protocol):
     def demand_of(self, task: int) -> Resources:
         """Return what a task asks for now."""
 
-    def wants(self, task: int, attempt: int) -> bool:
+    def accepts_result(self, task: int, attempt: int) -> bool:
         """Say whether the result of an attempt would still be its task's."""
 
 

@@ -11,12 +11,12 @@ from ..core.events import (
     Closed,
     DemandChanged,
     Event,
+    InputsLocated,
     KillAsked,
     LaunchKnown,
     OffersArrived,
     OfferUnfit,
     PauseAsked,
-    PlacesKnown,
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
@@ -48,7 +48,7 @@ class Added(NamedTuple):
 Act: TypeAlias = tuple[float, str, Any]
 Item: TypeAlias = Event | Arrived | Added
 #: what cannot change whether a result that comes after it is its task's result; another result of the task can
-HARMLESS: Final = (Arrived, Added, OffersArrived, OfferUnfit, PlacesKnown, TasksStarted)
+HARMLESS: Final = (Arrived, Added, OffersArrived, OfferUnfit, InputsLocated, TasksStarted)
 
 
 def take_together(inbox: list[Item]) -> tuple[list[Item], list[Item]]:

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from ...errors import JournalError
-from ..core.decisions import Decision, Finish, Launch, Settle
+from ..core.decisions import Decision, Finish, Launch, RecordEnding
 from ..core.events import (
     Attached,
     BatchLost,
@@ -160,9 +160,9 @@ class JobLoop:
         """Return what a task asks for now."""
         return self.scheduler.demand_of(task)
 
-    def wants(self, task: int, attempt: int) -> bool:
+    def accepts_result(self, task: int, attempt: int) -> bool:
         """Say whether the result of an attempt would still be its task's."""
-        return self.scheduler.wants(task, attempt)
+        return self.scheduler.accepts_result(task, attempt)
 
     def post(self, event: Event) -> None:
         """Take in an event."""
@@ -414,7 +414,7 @@ class JobLoop:
         page.rows([self._row(result, settles)])
         if settles and result.inputs and (inputs := self._inputs_left(result)) is not None:
             page.looks.append((*attempt, inputs[0], int(inputs[1])))
-        if self.scheduler.gave_up(*attempt):
+        if self.scheduler.was_given_up(*attempt):
             page.found.append(attempt)
         if left := self._left(result):
             page.acts([(self.now(), "left", [*attempt, left])])
@@ -424,17 +424,17 @@ class JobLoop:
 
     def _left(self, result: Result) -> int:
         """Return how many processes an attempt left behind; 0 when its result was told before."""
-        return left_count(result.note) if result.note and self.wants(result.task, result.attempt) else 0
+        return left_count(result.note) if result.note and self.accepts_result(result.task, result.attempt) else 0
 
     def _wanted(self, result: Result) -> list[str]:
         """Return the commands that a monitor asks for, once, and not when the user wants the task ended."""
         attempt = (result.task, result.attempt)
-        if not result.commands or attempt in self._adopted or self.scheduler.is_doomed(result.task):
+        if not result.commands or attempt in self._adopted or self.scheduler.is_being_killed(result.task):
             return []
         return [text for text in result.commands if text.strip()] if self._settles(result) else []
 
     def _settles(self, result: Result) -> bool:
-        return self.scheduler.settles(result.task, result.attempt, result.reason, result.code)
+        return self.scheduler.is_final_result(result.task, result.attempt, result.reason, result.code)
 
     def _row(self, result: Result, counts: bool) -> tuple[Any, ...]:
         task, attempt = result.task, result.attempt
@@ -547,7 +547,7 @@ class JobLoop:
         outward: list[Decision] = []
         for decision in decisions:
             match decision:
-                case Settle():
+                case RecordEnding():
                     self._settle(decision)
                 case Finish():
                     self._finish = decision
@@ -567,7 +567,7 @@ class JobLoop:
         if outward:
             self.engine.perform(outward)
 
-    def _settle(self, settle: Settle) -> None:
+    def _settle(self, settle: RecordEnding) -> None:
         """Record endings that no node reports."""
         now = self.now()
         rows = [
@@ -652,7 +652,7 @@ class JobLoop:
             remote_bytes=self.scheduler.locality.remote_bytes,
             waited_s=self.scheduler.locality.waited_s,
             held=self.scheduler.held,
-            resting=self.scheduler.resting,
+            backing_off=self.scheduler.backing_off,
             notices=tuple(self._notices),
             page=self.engine.page,
         )

@@ -26,9 +26,9 @@ from typing import Any, Final
 
 from ....errors import EngineError
 from ...core.batching import BatchPolicy
-from ...core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
+from ...core.decisions import Decision, Decline, Finish, Kill, Launch, RecordEnding, Revive, Suppress, WithdrawUnstarted
 from ...core.events import Attached, BatchLost, LaunchKnown, Offer, OffersArrived, TasksReturned, TasksStarted
-from ...core.explain import WORDS, amount_text
+from ...core.phrases import WORDS, amount_text
 from ...core.resources import SLACK, Resources
 from ...core.states import Reason
 from ...executor.transport.spool import read_spool
@@ -165,11 +165,11 @@ class LocalEngine:
                     asks = True
                 case Kill():
                     self._kill(decision.tasks, decision.reason)
-                case Recall():
+                case WithdrawUnstarted():
                     self._recall(decision.batches)
                 case Finish():
                     self._stop_links()
-                case Settle():
+                case RecordEnding():
                     pass  # nothing of it concerns a node
         for offer_id, amount in taken.items():
             self._machine.answer(offer_id, amount)
