@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any, Final
 from .backend.core.events import (
     Closed,
     DemandChanged,
+    InputLocation,
+    InputsLocated,
     KillAsked,
     PauseAsked,
-    Place,
-    PlacesKnown,
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
     Superseded,
     TasksAdded,
 )
-from .backend.core.explain import sentences
+from .backend.core.phrases import sentences
 from .backend.core.rules import Rules
 from .backend.core.states import TaskState
 from .backend.core.views import JobView
@@ -37,7 +37,7 @@ from .backend.executor.notes import WAITING
 from .backend.forks import Inherited
 from .backend.results.bounded_parsing import ParsedOutputs
 from .backend.results.failure_groups import Failures, Group, told
-from .backend.run.loop import JobLoop
+from .backend.run.loop import RunLoop
 from .backend.run.thread import Driver
 from .backend.spec.commands import Commands, plain_commands
 from .backend.spec.job_spec import JobSpec, OutputMode
@@ -123,7 +123,7 @@ class Job:
         journal: Journal,
         driver: Driver,
         parser: Parser | None,
-        make_loop: Callable[[Job], JobLoop],
+        make_loop: Callable[[Job], RunLoop],
     ) -> None:
         self.spec = spec
         self.job_id = spec.job_id
@@ -175,7 +175,9 @@ class Job:
             What is recorded cannot have happened.
         """
         # Known before the first offers come, which would be filled by anybody else.
-        sought = [self.may_have_remote_inputs(commands, around.cwd) for _, commands, around, _ in self.commands.calls()]
+        sought = [
+            self.may_have_remote_inputs(commands, around.cwd) for _, commands, around, _ in self.commands.submissions()
+        ]
         tasks = range(len(self.commands))
 
         demand, priority = begun(self.spec, self._journal.meta())
@@ -349,12 +351,12 @@ class Job:
         if self._promised is not None:
             made = ((task, path) for task in tasks for path in self.makes(task))
             self._promised.update({os.path.normpath(os.path.join(self.spec.cwd, path)): task for task, path in made})
-        call = self.commands.call_of(tasks.start)
+        submission = self.commands.submission_of(tasks.start)
         sought = self.may_have_remote_inputs(commands, command_env.cwd)
         event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority, sought)
 
         def record() -> dict[str, Any]:
-            return self.commands.record(call, self.spec.cwd)
+            return self.commands.record(submission, self.spec.cwd)
 
         def enter() -> None:
             self._loop.add(event, tasks.start, record, origin)
@@ -471,7 +473,7 @@ class Job:
 
     def add_from_monitor(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
         """Add commands that an attempt's monitor asked for; the driver thread calls this."""
-        around = self.commands.command_env(self.commands.call_of(origin[0]))
+        around = self.commands.command_env(self.commands.submission_of(origin[0]))
         self._enter(plain_commands(texts), around, origin)
 
     def close(self) -> None:
@@ -486,18 +488,18 @@ class Job:
         table = self._loop.scheduler.table
         return task < len(table) and table.ended(task)
 
-    def is_doomed(self, task: int) -> bool:
+    def is_being_killed(self, task: int) -> bool:
         """Say whether the user has asked to end a task whose end is not known; any thread may ask."""
-        return self._loop.scheduler.is_doomed(task)
+        return self._loop.scheduler.is_being_killed(task)
 
     @property
     def released(self) -> bool:
         """Whether this process does not hold the run any more."""
         return self._released
 
-    def set_input_locations(self, places: tuple[Place, ...]) -> None:
+    def set_input_locations(self, places: tuple[InputLocation, ...]) -> None:
         """Take in where inputs are."""
-        self._driver.post(lambda: self._loop.post(PlacesKnown(self._loop.now(), places)))
+        self._driver.post(lambda: self._loop.post(InputsLocated(self._loop.now(), places)))
 
     def notice(self, text: str) -> None:
         """Show the user a line, once."""

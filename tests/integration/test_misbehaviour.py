@@ -252,9 +252,9 @@ def test_a_monitor_ends_a_task_and_others_run_instead(
     assert frame.origin[2:].tolist() == [0, 0]
     assert "instead of it: 2-3" in log_text(job, job.log(0))
     assert "because of task 0" in log_text(job, job.log(2))
-    acts = [(act, detail) for _, act, detail in job._journal.acts() if act == "spawn"]
+    acts = [(act, detail) for _, act, detail in job._journal.entries() if act == "spawn"]
     assert acts == [("spawn", [0, 1, ["echo instead 7", "echo and 7"]])]
-    assert job._journal.calls()[1][3]["origin"] == [0, 1]
+    assert job._journal.submissions()[1][3]["origin"] == [0, 1]
 
 
 def test_whoever_waits_for_a_task_waits_for_what_runs_instead(watched: dict[str, Any], session: Session) -> None:

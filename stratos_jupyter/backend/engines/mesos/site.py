@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ....errors import EngineError, SpecError
-from ...run.loop import JobLoop
+from ...run.loop import RunLoop
 from ...spec.job_spec import JobSpec
 from ...spec.parse_values import parse_duration_s
 from ...spec.workload import CommandEnv
@@ -134,7 +134,7 @@ class MesosSite:
             **common_context(spec),
         }
 
-    def make_engine(self, loop: JobLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
+    def make_engine(self, loop: RunLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
         """Make the engine of a run."""
         from ....settings import current as settings  # here, so that importing the package loads no traitlets
 
