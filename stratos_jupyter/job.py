@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Final
 from .backend.core.events import (
     Closed,
     DemandChanged,
+    InputLocation,
+    InputsLocated,
     KillAsked,
     PauseAsked,
-    Place,
-    PlacesKnown,
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
 )
-from .backend.core.explain import sentences
+from .backend.core.phrases import sentences
 from .backend.core.rules import Rules
 from .backend.core.states import TaskState
 from .backend.core.views import JobView
@@ -35,13 +35,12 @@ from .backend.forks import Inherited
 from .backend.results.failure_groups import Group
 from .backend.results.job_results import JobResults
 from .backend.results.task_log import LOG_BYTES, TaskLog
-from .backend.run.loop import JobLoop
+from .backend.run.loop import RunLoop
 from .backend.run.submissions import Submissions
 from .backend.run.thread import Driver
 from .backend.spec.commands import Commands
 from .backend.spec.job_spec import JobSpec
-from .backend.spec.parse_rules import parse_count, parse_halt, parse_rate, parse_retries
-from .backend.spec.parse_values import parse_duration_s
+from .backend.spec.options import CHANGES, read_changes
 from .backend.spec.workload import CommandEnv, Fingerprints, Workload
 from .backend.store.journal import Journal
 from .backend.store.rows import FactRow, FirstRow, ResultRow
@@ -55,20 +54,6 @@ if TYPE_CHECKING:
 
 #: how often a waiting cell looks at the newest view, in seconds
 PUMP_EVERY_S: Final = 0.1
-#: what `Job.set` can change, and how it is read
-CHANGEABLE: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
-    "max_tasks": ("max_tasks", parse_count),
-    "rate": ("rate_per_s", parse_rate),
-    "delay": ("delay_s", parse_duration_s),
-    "halt": ("halt", parse_halt),
-    "retries": ("retries", parse_retries),
-    "locality_wait": ("locality_wait_s", parse_duration_s),
-}
-#: what of a job's spec may change while its run goes on: it says how tasks are run and read, not what they do
-CHANGES: Final = (
-    *("env", "rules", "parse", "columns", "threads", "mem_mib", "disk_mib", "gpus"),
-    *("threads_given", "timeout_s", "linger_s", "priority", "output_limit", "update_interval_s", "makes", "fail_on"),
-)
 
 
 class Job:
@@ -95,7 +80,7 @@ class Job:
         journal: Journal,
         driver: Driver,
         parser: Parser | None,
-        make_loop: Callable[[Job], JobLoop],
+        make_loop: Callable[[Job], RunLoop],
     ) -> None:
         self.spec = spec
         self.job_id = spec.job_id
@@ -346,18 +331,18 @@ class Job:
         table = self._loop.scheduler.table
         return task < len(table) and table.ended(task)
 
-    def is_doomed(self, task: int) -> bool:
+    def is_being_killed(self, task: int) -> bool:
         """Say whether the user has asked to end a task whose end is not known; any thread may ask."""
-        return self._loop.scheduler.is_doomed(task)
+        return self._loop.scheduler.is_being_killed(task)
 
     @property
     def released(self) -> bool:
         """Whether this process does not hold the run any more."""
         return self._released
 
-    def set_input_locations(self, places: tuple[Place, ...]) -> None:
+    def set_input_locations(self, places: tuple[InputLocation, ...]) -> None:
         """Take in where inputs are."""
-        self._driver.post(lambda: self._loop.post(PlacesKnown(self._loop.now(), places)))
+        self._driver.post(lambda: self._loop.post(InputsLocated(self._loop.now(), places)))
 
     def notice(self, text: str) -> None:
         """Show the user a line, once."""
@@ -536,10 +521,8 @@ class Job:
         Parameters
         ----------
         **values
-            ``max_tasks``: how many commands may run at once; ``rate``: launches, as ``"10/s"``; ``delay``: seconds
-            between two launches; ``halt``: after how many failures, as ``5`` or ``"10%"``; ``retries``;
-            ``locality_wait``: how long a task waits for a node that holds its inputs. None, or ``"none"``, takes a
-            bound away.
+            ``max_tasks=8``, ``rate="10/s"``, ``halt="10%"``: options that may change meanwhile, which
+            ``%stratos help set`` lists, each as a cell has it. None, or ``"none"``, takes a bound away.
 
         Returns
         -------
@@ -549,25 +532,10 @@ class Job:
         Raises
         ------
         SpecError
-            A name or a value cannot be; nothing has changed.
+            An option cannot be changed, or a value cannot be; names all of these, and nothing has changed.
         """
         self._ours()
-        changes: dict[str, Any] = {}
-        bad: list[str] = []
-        for name, value in values.items():
-            if name not in CHANGEABLE:
-                bad.append(f"{name} cannot be changed; {', '.join(CHANGEABLE)} can")
-                continue
-            field, parse = CHANGEABLE[name]
-            text = "none" if value is None else str(value)
-            try:
-                changes[field] = (
-                    0 if text == "none" and field in ("delay_s", "retries", "locality_wait_s") else parse(text)
-                )
-            except SpecError as error:
-                bad.append(f"{name}: {error}")
-        if bad:
-            raise SpecError("; ".join(bad))
+        changes = read_changes(values)
 
         def change() -> None:
             rules = replace(self._loop.scheduler.rules, **changes)

@@ -24,7 +24,7 @@ from .backend.forks import close_inherited
 from .backend.inputs.filesystems import FileSystems
 from .backend.results.parse_check import Judge
 from .backend.results.parsers import Parser
-from .backend.run.loop import JobLoop
+from .backend.run.loop import RunLoop
 from .backend.run.run_work import RunWork
 from .backend.run.thread import Driver
 from .backend.spec.commands import Commands
@@ -320,17 +320,17 @@ class Session:
             self._driver = Driver()
         driver, site = self._driver, self.site(spec.master)
 
-        def make_loop(job: Job) -> JobLoop:
+        def make_loop(job: Job) -> RunLoop:
             def context(spec: JobSpec, env: CommandEnv) -> Mapping[str, object]:
                 return site.context(spec, run, journal.folder, env)
 
             work = RunWork(job, self._inputs.here, context)
 
-            def make_engine(loop: JobLoop) -> Engine:
+            def make_engine(loop: RunLoop) -> Engine:
                 return site.make_engine(loop, work, spec, run, journal)
 
             return driver.call(
-                lambda: JobLoop(
+                lambda: RunLoop(
                     journal,
                     make_engine,
                     driver.loop,

@@ -166,7 +166,7 @@ def _view(recorded: RecordedRun, run: int, journal: Journal) -> JobView:
         engine=spec.master,
         counts=tuple(counts),
         at_s=time.time(),
-        submitted_at=min(recorded.replayed.call_times, default=journal.meta()["created_at"]),
+        submitted_at=min(recorded.replayed.submission_times, default=journal.meta()["created_at"]),
         ended_at=ended_at,
         reasons=MappingProxyType({str(reason): n for reason, n in reasons.items() if n}),
         attempts_lost=scheduler.attempts_lost,
@@ -174,5 +174,5 @@ def _view(recorded: RecordedRun, run: int, journal: Journal) -> JobView:
         left_behind=recorded.replayed.left_behind,
         left_first=recorded.replayed.left_first,
         held=scheduler.held,
-        resting=scheduler.resting,
+        backing_off=scheduler.backing_off,
     )

@@ -84,8 +84,8 @@ def read_submissions(journal: Journal) -> tuple[JobSpec, list[RecordedSubmission
         They are not what they should be; the journal is closed and has been set aside.
     """
     try:
-        facts, calls = journal.contents()
-        return JobSpec.from_record(facts["spec"]), [RecordedSubmission.from_record(call[-1]) for call in calls]
+        facts, submissions = journal.contents()
+        return JobSpec.from_record(facts["spec"]), [RecordedSubmission.from_record(one[-1]) for one in submissions]
     except (KeyError, TypeError, ValueError) as error:
         journal.close()
         raise set_aside(journal.folder, str(error)) from error

@@ -111,6 +111,6 @@ def read_run(journal: Journal) -> RecordedRun:
 def read_workload(journal: Journal, cwd: str) -> Workload:
     """Read the commands of a run whose working directory is `cwd`; they have no environment."""
     workload, env = Workload(), CommandEnv(cwd, {})
-    for _, _, _, record in journal.calls():
+    for _, _, _, record in journal.submissions():
         RecordedSubmission.from_record(record).add_to(workload, env)
     return workload

@@ -24,8 +24,8 @@ where that is another one. No clock is asked: fingerprints are compared for bein
 4. What has not ended reads, or has read, its inputs itself: it stays. What failed is run again in any case.
 5. The states of tasks are taken before the inputs are looked at. So a task that ends meanwhile counts as one that has
    not ended: what it has just done to its inputs is no change.
-6. A call of which nothing is known (of version 0.1.0, without ``--resume``; an HDFS that could not say) counts as up to
-   date, and that is said.
+6. A submission of which nothing is known (of version 0.1.0, without ``--resume``; an HDFS that could not say) counts as
+   up to date, and that is said.
 
 PURE: the fingerprints are taken elsewhere (`fingerprints`), and what follows from the plan is said by `resume_work`.
 """
@@ -58,7 +58,7 @@ class Known(NamedTuple):
     """
 
     task: int
-    call: int
+    submission: int
     identity: Identity
     env: str
     seen: tuple[Fingerprint, ...] = ()
@@ -152,7 +152,7 @@ def plan(cell: Sequence[Wanted], env: str, known: Iterable[Known]) -> Plan:
         else:
             # What an older version wrote beside its output may have been overwritten by the newest: that alone counts.
             old = earlier.get(identity, [])
-            newest = [task for task in old if task.call == old[-1].call]
+            newest = [task for task in old if task.submission == old[-1].submission]
             pairs, places_left, _ = _pairs(cell, those, env, newest)
             found.restored += [task.task for _, task in pairs]
             _remark(found, cell, pairs)

@@ -67,7 +67,7 @@ def known_tasks(run: RunSnapshot, left: Mapping[int, tuple[str, bool]]) -> Itera
     """
     spawned = {tasks.start for _, tasks in run.workload.spawned()}
     watched = {origin for origin, _ in run.workload.spawned()}
-    for call, (first, commands, command_env, fingerprints) in enumerate(run.workload.calls()):
+    for submission, (first, commands, command_env, fingerprints) in enumerate(run.workload.submissions()):
         if first in spawned:
             continue
         for index in range(len(commands)):
@@ -81,7 +81,7 @@ def known_tasks(run: RunSnapshot, left: Mapping[int, tuple[str, bool]]) -> Itera
                 old = ""
             free = not run.finished(task, watched)
             identity = identity_of(command_env.cwd, commands, index)
-            yield Known(task, call, identity, fingerprints.env, seen, old, free, task in run.superseded, agreed)
+            yield Known(task, submission, identity, fingerprints.env, seen, old, free, task in run.superseded, agreed)
 
 
 def resume_work(run: RunSnapshot, found: Plan, lost: Callable[[int], bool] = lambda task: False) -> ResumeWork:

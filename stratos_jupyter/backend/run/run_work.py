@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ...job import Job
 
 #: more submissions than a run can have
-CALLS_MOST: Final = 1 << 32
+SUBMISSIONS_MOST: Final = 1 << 32
 
 #: of the names of inputs of a job, as they are from a directory, those that are not on HDFS
 NotOnHdfs: TypeAlias = Callable[[JobSpec, Sequence[str], str], Sequence[str]]
@@ -45,9 +45,9 @@ class RunWork:
         """Return the files that the task makes, as their names are to its command."""
         return self._job.submissions.makes(task)
 
-    def call_of(self, task: int) -> int:
-        """Return what a task shares with others: its submission, and what the job says of all of them at the moment."""
-        return self._job.commands.root_of(task) + CALLS_MOST * self._job.edition
+    def context_of(self, task: int) -> int:
+        """Return the context of a task: its submission, and what the job says of all tasks at the moment."""
+        return self._job.commands.root_of(task) + SUBMISSIONS_MOST * self._job.edition
 
     def inputs(self, task: int) -> Sequence[str] | None:
         """Return which inputs of a task a node is to look at, where those are not just its file."""
@@ -56,13 +56,13 @@ class RunWork:
         file = commands.file(task)
         if not names and file is None:  # as of most, and all of them are asked for
             return None
-        cwd = commands.command_env(commands.call_of(task)).cwd
+        cwd = commands.command_env(commands.submission_of(task)).cwd
         if spec.hdfs:
             names = self._not_on_hdfs(spec, names, cwd)
         if not cwd:  # in a folder that only the node knows
             names = [name for name in names if name[:1] in ("/", "~")]
         return None if list(names) == ([] if file is None else [file]) else list(names)
 
-    def context(self, call: int) -> Mapping[str, object]:
-        """Return what an executor must know of the tasks for which `call_of` says this."""
-        return self._context(self._job.spec, self._job.commands.command_env(call % CALLS_MOST))
+    def context(self, number: int) -> Mapping[str, object]:
+        """Return what an executor must know of the tasks for which `context_of` says this."""
+        return self._context(self._job.spec, self._job.commands.command_env(number % SUBMISSIONS_MOST))

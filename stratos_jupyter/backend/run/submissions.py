@@ -11,7 +11,7 @@ from ..core.events import RelaunchAsked, ResumeAsked, Superseded, TasksAdded
 from ..spec.commands import Commands, plain_commands
 from ..spec.job_spec import JobSpec
 from ..spec.workload import CommandEnv, Fingerprints, Workload
-from .loop import JobLoop
+from .loop import RunLoop
 from .thread import Driver
 
 
@@ -24,7 +24,7 @@ class Submissions:
         Takes the commands in.
     driver : Driver
         The thread of the loop.
-    loop : JobLoop
+    loop : RunLoop
         Drives the run.
     spec : callable
         Returns the job's spec as it is now.
@@ -37,7 +37,7 @@ class Submissions:
         Begins to find out where the inputs of these tasks are; returns at once.
     """
 
-    def __init__(self, commands: Workload, driver: Driver, loop: JobLoop, spec: Callable[[], JobSpec]) -> None:
+    def __init__(self, commands: Workload, driver: Driver, loop: RunLoop, spec: Callable[[], JobSpec]) -> None:
         self._commands = commands
         self._driver = driver
         self._loop = loop
@@ -53,7 +53,7 @@ class Submissions:
 
     def add_from_monitor(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
         """Add commands that the monitor of an attempt, (task, attempt), asked for; the driver thread calls this."""
-        env = self._commands.command_env(self._commands.call_of(origin[0]))
+        env = self._commands.command_env(self._commands.submission_of(origin[0]))
         self._enter(plain_commands(texts), env, origin, None)
 
     def extend(
@@ -87,7 +87,7 @@ class Submissions:
 
     def locate_all(self) -> list[bool]:
         """Say of each submission whether inputs of its commands may have to be located."""
-        return [self.may_have_remote_inputs(commands, env.cwd) for _, commands, env, _ in self._commands.calls()]
+        return [self.may_have_remote_inputs(commands, env.cwd) for _, commands, env, _ in self._commands.submissions()]
 
     def locate_again(self, tasks: Sequence[int]) -> None:
         """Locate the inputs of tasks that wait again, which had ended when those of the others were located."""
@@ -112,12 +112,12 @@ class Submissions:
         tasks = self._commands.add(commands, env, None if origin is None else origin[0], fingerprints)
         if self._promised is not None:
             self._promised.update(self._made_by(tasks))
-        call = self._commands.call_of(tasks.start)
+        submission = self._commands.submission_of(tasks.start)
         sought = self.may_have_remote_inputs(commands, env.cwd)
         event = TasksAdded(self._loop.now(), len(tasks), spec.demand(), spec.priority, sought)
 
         def record() -> dict[str, Any]:
-            return self._commands.record(call, spec.cwd)
+            return self._commands.record(submission, spec.cwd)
 
         def enter() -> None:
             self._loop.add(event, tasks.start, record, origin)

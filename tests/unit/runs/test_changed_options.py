@@ -16,18 +16,16 @@ from stratos_jupyter.backend.spec.commands import (
     template_commands,
 )
 from stratos_jupyter.backend.spec.job_spec import JobSpec, OutputMode
+from stratos_jupyter.backend.spec.options import OPTIONS
 from stratos_jupyter.errors import SpecError
-from stratos_jupyter.job import CHANGES
-from stratos_jupyter.runs.changed_options import FIXED, RULES, TAKEN, refuse_others
+from stratos_jupyter.runs.changed_options import refuse_others
 
 
-def test_every_field_of_a_job_is_fixed_or_may_change() -> None:
-    handled = {*FIXED, *TAKEN, *CHANGES}
-    elsewhere = {"job_id", "cwd", "hdfs", "mounts"}  # which run, which commands, and where their inputs are
-    assert {one.name for one in fields(JobSpec)} - handled == elsewhere
-    assert not set(FIXED) & set(CHANGES)
-    assert set(TAKEN) <= set(CHANGES)
-    assert set(RULES) == {one.name for one in fields(Rules)}
+def test_every_field_of_a_job_is_decided_by_one_option() -> None:
+    decided = [field.name for option in OPTIONS for field in option.decides]
+    assert len(decided) == len(set(decided))
+    every = {one.name for of in (JobSpec, Rules) for one in fields(of)}
+    assert every - set(decided) == {"rules", "threads_given"}  # the rules are decided field by field
 
 
 def test_a_refusal_names_all_and_is_short() -> None:

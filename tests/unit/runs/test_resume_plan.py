@@ -20,10 +20,12 @@ def wanted(text: str, content: str = "k") -> Wanted:
 
 
 def known(
-    task: int, text: str, content: str = "k", env: str = "", call: int = 0, gone: bool = False, free: bool = False
+    task: int, text: str, content: str = "k", env: str = "", submission: int = 0, gone: bool = False, free: bool = False
 ) -> Known:
     identity = ("/w", None, text)
-    return Known(task, call, identity, env, (Fingerprint(key(content)),) if content else (), free=free, superseded=gone)
+    return Known(
+        task, submission, identity, env, (Fingerprint(key(content)),) if content else (), free=free, superseded=gone
+    )
 
 
 CELLS = st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from("kl")), max_size=12)
@@ -111,7 +113,7 @@ def test_what_a_task_left_counts_and_not_what_was_submitted() -> None:
 def test_what_is_wanted_again_comes_back_unless_a_newer_version_ran() -> None:
     gone = known(0, "a", gone=True)
     assert plan([wanted("a")], "", [gone]) == Plan(restored=[0])
-    assert plan([wanted("a")], "", [gone, known(1, "a", "l", call=1, gone=True)]) == Plan(new=[0])
+    assert plan([wanted("a")], "", [gone, known(1, "a", "l", submission=1, gone=True)]) == Plan(new=[0])
 
 
 def test_many_equal_commands_are_matched_quickly() -> None:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from ....errors import SpecError
 from ...core.states import ZERO
-from ...run.loop import JobLoop
+from ...run.loop import RunLoop
 from ...spec.job_spec import SHELL, JobSpec
 from ...spec.parse_values import parse_duration_s, parse_size_mib
 from ...spec.workload import CommandEnv
@@ -55,7 +55,7 @@ class Site(Protocol):
     def context(self, spec: JobSpec, run: int, folder: Path, around: CommandEnv) -> Mapping[str, object]:
         """Return what an executor must know of a call: the wire's ``context``."""
 
-    def make_engine(self, loop: JobLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
+    def make_engine(self, loop: RunLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
         """Make the engine of a run, on the driver thread."""
 
 
@@ -153,7 +153,7 @@ class LocalSite:
             **common_context(spec),
         }
 
-    def make_engine(self, loop: JobLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
+    def make_engine(self, loop: RunLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
         """Make the engine of a run."""
         failover_s = default_failover_s()
         return LocalEngine(loop, work, self.machine, journal.folder, priority=spec.priority, failover_s=failover_s)

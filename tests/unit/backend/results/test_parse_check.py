@@ -43,7 +43,7 @@ class Desk:
                 output_of=lambda result: (result.stdout or b"").decode(),
             ),
             rules=Rules(ok_exit=((0, 1),)),
-            is_doomed=self.doomed.__contains__,
+            is_being_killed=self.doomed.__contains__,
             notice=self.said.append,
             withdraw=self.said.remove,
         )

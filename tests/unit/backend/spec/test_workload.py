@@ -15,7 +15,7 @@ def test_keys_stay_with_their_commands() -> None:
     workload.add(
         explicit_commands(["b", "c"]), CommandEnv("/x", {}), None, Fingerprints("e", "1" * 32 + "2" * 32, "3" * 64)
     )
-    (_, _, _, none), (first, _, _, keys) = workload.calls()
+    (_, _, _, none), (first, _, _, keys) = workload.submissions()
     assert (none.env, none.of(0)) == ("", ("", "", ""))
     assert (first, keys.env, keys.of(1)) == (1, "e", ("2" * 32, "3" * 32, ""))
     assert (workload.fingerprint(0), workload.fingerprint(2)) == ("", "2" * 32)
