@@ -135,7 +135,7 @@ def latency(on: Cluster, trips: int) -> list[float]:
         found = []
         for _ in range(trips):
             began = time.perf_counter()
-            tasks = job.add(explicit_commands(["sleep 0.1"]), here.surroundings(job.spec))
+            tasks = job.add(explicit_commands(["sleep 0.1"]), here.command_env(job.spec))
             assert job.wait(60, tasks)
             found.append(time.perf_counter() - began)
     return found

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from . import session as sessions
 from .backend.engines.mesos.executor_bundle import write_executor
-from .backend.store.lease import become_keeper
+from .backend.store.lease import become_background
 from .errors import StratosError
 from .job import Job
 from .magic.text import cleaning_text, runs_text, status_text
-from .report.collect import full_account_of_record
+from .report.collect import full_summary_of_record
 from .report.page import write_report, written_text
 from .report.text import clean, plain_text
 from .runs.cleanup import clean_home
@@ -46,10 +46,10 @@ def main(words: Sequence[str] | None = None) -> int:
             case "attach":
                 return _attach(args)
             case "status":
-                print(runs_text([kept for kept in sessions.current().kept() if args.job in (None, kept.job_id)]))
+                print(runs_text([kept for kept in sessions.current().stored_runs() if args.job in (None, kept.job_id)]))
             case "report":
-                account = full_account_of_record(sessions.current().home, args.job)
-                print(written_text(*write_report(account, args.file, time.time())))
+                summary = full_summary_of_record(sessions.current().home, args.job)
+                print(written_text(*write_report(summary, args.file, time.time())))
             case "executor":
                 write_executor(args.file)
                 print(f"{args.file}: name it in the setting executor_uri, as the nodes see it")
@@ -63,7 +63,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _attach(args: argparse.Namespace) -> int:
     if args.keep:
-        become_keeper()
+        become_background()
     session = sessions.current()
     if args.keep:
         session.home = Path(args.keep)

@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any, Final
 from .backend.core.events import (
     Closed,
     DemandChanged,
+    InputLocation,
+    InputsLocated,
     KillAsked,
     PauseAsked,
-    Place,
-    PlacesKnown,
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
     Superseded,
     TasksAdded,
 )
-from .backend.core.explain import sentences
+from .backend.core.phrases import sentences
 from .backend.core.rules import Rules
 from .backend.core.states import TaskState
 from .backend.core.views import JobView
@@ -37,18 +37,17 @@ from .backend.executor.notes import WAITING
 from .backend.forks import Inherited
 from .backend.results.bounded_parsing import ParsedOutputs
 from .backend.results.failure_groups import Failures, Group, told
-from .backend.run.loop import JobLoop
+from .backend.run.loop import RunLoop
 from .backend.run.thread import Driver
 from .backend.spec.commands import Commands, plain_commands
 from .backend.spec.job_spec import JobSpec, OutputMode
-from .backend.spec.parse_rules import parse_count, parse_halt, parse_rate, parse_retries
-from .backend.spec.parse_values import parse_duration_s
-from .backend.spec.workload import Keys, Surroundings, Workload
+from .backend.spec.options import CHANGES, read_changes
+from .backend.spec.workload import CommandEnv, Fingerprints, Workload
 from .backend.store.journal import Journal
 from .backend.store.outputs import bounded_text, last_text
 from .backend.store.rows import FactRow, FirstRow, ResultRow
 from .errors import JobNotFound, SpecError, StreamClosed
-from .runs.fingerprints import same, saw
+from .runs.fingerprints import same_inputs, saw_any
 from .runs.recorded_run import begun
 
 if TYPE_CHECKING:
@@ -59,20 +58,6 @@ if TYPE_CHECKING:
 
 #: how often a waiting cell looks at the newest view, in seconds
 PUMP_EVERY_S: Final = 0.1
-#: what `Job.set` can change, and how it is read
-CHANGEABLE: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
-    "max_tasks": ("max_tasks", parse_count),
-    "rate": ("rate_per_s", parse_rate),
-    "delay": ("delay_s", parse_duration_s),
-    "halt": ("halt", parse_halt),
-    "retries": ("retries", parse_retries),
-    "locality_wait": ("locality_wait_s", parse_duration_s),
-}
-#: what of a job's spec may change while its run goes on: it says how tasks are run and read, not what they do
-CHANGES: Final = (
-    *("env", "rules", "parse", "columns", "threads", "mem_mib", "disk_mib", "gpus"),
-    *("threads_given", "timeout_s", "linger_s", "priority", "output_limit", "update_interval_s", "makes", "fail_on"),
-)
 #: what a log shows of a stream, in bytes
 LOG_BYTES: Final = 64 * 1024
 #: where the last line of a stderr is looked for, in bytes
@@ -138,7 +123,7 @@ class Job:
         journal: Journal,
         driver: Driver,
         parser: Parser | None,
-        make_loop: Callable[[Job], JobLoop],
+        make_loop: Callable[[Job], RunLoop],
     ) -> None:
         self.spec = spec
         self.job_id = spec.job_id
@@ -153,12 +138,12 @@ class Job:
         self._lock = threading.RLock()
         self._numbering = threading.Lock()  # tasks are numbered in the order in which the driver hears of them
         self._closed = False
-        self._gone = False
+        self._released = False
         self._subscribers: list[Callable[[JobView], None]] = []
         #: says whether it is to be found out where the inputs of some commands are
-        self.seeks: Callable[[Commands, str], bool] = lambda commands, cwd: False
-        #: finds that out, of these tasks, and tells `places_are`
-        self.seek: Callable[[range], object] = lambda tasks: None
+        self.may_have_remote_inputs: Callable[[Commands, str], bool] = lambda commands, cwd: False
+        #: finds that out, of these tasks, and tells `set_input_locations`
+        self.locate: Callable[[range], object] = lambda tasks: None
         self._table: ResultTable | None = None
         self._table_seq = 0
         self._unparsed = 0
@@ -190,7 +175,9 @@ class Job:
             What is recorded cannot have happened.
         """
         # Known before the first offers come, which would be filled by anybody else.
-        sought = [self.seeks(commands, around.cwd) for _, commands, around, _ in self.commands.calls()]
+        sought = [
+            self.may_have_remote_inputs(commands, around.cwd) for _, commands, around, _ in self.commands.submissions()
+        ]
         tasks = range(len(self.commands))
 
         demand, priority = begun(self.spec, self._journal.meta())
@@ -200,7 +187,7 @@ class Job:
 
         self._driver.call(bring_back)
         if any(sought):
-            self.seek(tasks)
+            self.locate(tasks)
         self._closed = self._loop.scheduler.closed
         self._view = self._loop.view()
 
@@ -210,7 +197,7 @@ class Job:
 
     def let_go(self) -> None:
         """Drive the run no longer; what runs goes on. The driver thread calls this."""
-        self._gone = True
+        self._released = True
         self._loop.let_go()
         self._journal.close()
         if self._view.ended_at is None:
@@ -223,7 +210,7 @@ class Job:
 
     def _ours(self) -> None:
         """Raise JobNotFound when this process does not hold the run any more."""
-        if self._gone:
+        if self._released:
             raise JobNotFound(
                 f"{self.job_id} run {self.run} is not held by this process any more; %stratos attach {self.job_id}, or "
                 "Processor.attach, brings it back"
@@ -322,7 +309,7 @@ class Job:
 
     # -- adding -----------------------------------------------------------------------------------------
 
-    def add(self, commands: Commands, surroundings: Surroundings, keys: Keys | None = None) -> range:
+    def add(self, commands: Commands, command_env: CommandEnv, fingerprints: Fingerprints | None = None) -> range:
         """Add commands and return their indices.
 
         Raises
@@ -334,7 +321,7 @@ class Job:
         with self._lock:
             if self._closed:
                 raise StreamClosed(f"{self.job_id} is closed: wait() has ended it; a new stream or job takes more")
-            tasks = self._enter(commands, surroundings, keys=keys)
+            tasks = self._enter(commands, command_env, fingerprints=fingerprints)
             counts = list(self._view.counts)
             counts[TaskState.QUEUED] += len(tasks)
             self._view = replace(self._view, counts=tuple(counts), ended_at=None)
@@ -343,40 +330,44 @@ class Job:
     def _enter(
         self,
         commands: Commands,
-        surroundings: Surroundings,
+        command_env: CommandEnv,
         origin: tuple[int, int] | None = None,
-        keys: Keys | None = None,
+        fingerprints: Fingerprints | None = None,
     ) -> range:
         with self._numbering:
-            tasks, enter = self._number(commands, surroundings, origin, keys)
+            tasks, enter = self._number(commands, command_env, origin, fingerprints)
             self._driver.post(enter)
         return tasks
 
     def _number(
-        self, commands: Commands, surroundings: Surroundings, origin: tuple[int, int] | None, keys: Keys | None
+        self,
+        commands: Commands,
+        command_env: CommandEnv,
+        origin: tuple[int, int] | None,
+        fingerprints: Fingerprints | None,
     ) -> tuple[range, Callable[[], None]]:
         """Number commands, and return what makes them known on the driver thread; `_numbering` is held until then."""
-        tasks = self.commands.add(commands, surroundings, None if origin is None else origin[0], keys)
+        tasks = self.commands.add(commands, command_env, None if origin is None else origin[0], fingerprints)
         if self._promised is not None:
             made = ((task, path) for task in tasks for path in self.makes(task))
             self._promised.update({os.path.normpath(os.path.join(self.spec.cwd, path)): task for task, path in made})
-        call = self.commands.call_of(tasks.start)
-        sought = self.seeks(commands, surroundings.cwd)
+        submission = self.commands.submission_of(tasks.start)
+        sought = self.may_have_remote_inputs(commands, command_env.cwd)
         event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority, sought)
 
         def record() -> dict[str, Any]:
-            return self.commands.record(call, self.spec.cwd)
+            return self.commands.record(submission, self.spec.cwd)
 
         def enter() -> None:
             self._loop.add(event, tasks.start, record, origin)
             if sought:
-                self.seek(tasks)  # only now: places must not be known before the tasks are
+                self.locate(tasks)  # only now: places must not be known before the tasks are
 
         return tasks, enter
 
-    def renew(
+    def extend(
         self,
-        added: tuple[Commands, Surroundings, Keys] | None,
+        added: tuple[Commands, CommandEnv, Fingerprints] | None,
         superseded: Sequence[int] = (),
         restored: Sequence[int] = (),
         again: Sequence[int] = (),
@@ -423,7 +414,7 @@ class Job:
         knows = self._loop.scheduler.locality.places.knows
         unknown = [task for task in tasks if not knows(task)]
         if unknown:
-            self.seek(range(min(unknown), max(unknown) + 1))
+            self.locate(range(min(unknown), max(unknown) + 1))
 
     @property
     def superseded(self) -> frozenset[int]:
@@ -446,15 +437,15 @@ class Job:
             has changed what an earlier attempt may have changed before.
         """
         after, before = result.inputs[0], result.inputs[-1]
-        submitted = self.commands.key(result.task)
+        submitted = self.commands.fingerprint(result.task)
         if not submitted:  # by version 0.1.0
             return after, False
-        if same(submitted, after):
+        if same_inputs(submitted, after):
             return None
-        agreed = same(submitted, before) or (result.attempt > 1 and not same(before, after))
-        return after, agreed and saw(submitted)
+        agreed = same_inputs(submitted, before) or (result.attempt > 1 and not same_inputs(before, after))
+        return after, agreed and saw_any(submitted)
 
-    def now_is(self, spec: JobSpec, parser: Parser | None) -> None:
+    def apply_cell(self, spec: JobSpec, parser: Parser | None) -> None:
         """Take over what may change between two runs of a cell: `CHANGES`, and how outputs are read.
 
         What runs goes on as it is; from the next launch on, all tasks are run as the cell says now.
@@ -480,9 +471,9 @@ class Job:
                 with self._journal.writing():
                     self._journal.set_meta({"spec": record, "begun": kept.get("begun", old.begun())})
 
-    def adopt(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
+    def add_from_monitor(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
         """Add commands that an attempt's monitor asked for; the driver thread calls this."""
-        around = self.commands.surroundings(self.commands.call_of(origin[0]))
+        around = self.commands.command_env(self.commands.submission_of(origin[0]))
         self._enter(plain_commands(texts), around, origin)
 
     def close(self) -> None:
@@ -497,18 +488,18 @@ class Job:
         table = self._loop.scheduler.table
         return task < len(table) and table.ended(task)
 
-    def is_doomed(self, task: int) -> bool:
+    def is_being_killed(self, task: int) -> bool:
         """Say whether the user has asked to end a task whose end is not known; any thread may ask."""
-        return self._loop.scheduler.is_doomed(task)
+        return self._loop.scheduler.is_being_killed(task)
 
     @property
-    def gone(self) -> bool:
+    def released(self) -> bool:
         """Whether this process does not hold the run any more."""
-        return self._gone
+        return self._released
 
-    def places_are(self, places: tuple[Place, ...]) -> None:
+    def set_input_locations(self, places: tuple[InputLocation, ...]) -> None:
         """Take in where inputs are."""
-        self._driver.post(lambda: self._loop.post(PlacesKnown(self._loop.now(), places)))
+        self._driver.post(lambda: self._loop.post(InputsLocated(self._loop.now(), places)))
 
     def notice(self, text: str) -> None:
         """Show the user a line, once."""
@@ -660,7 +651,7 @@ class Job:
 
     def absent(self) -> list[str]:
         """Return the environment variables that the job names and that have no value here."""
-        given = self.commands.surroundings(0).env if len(self.commands) else {}
+        given = self.commands.command_env(0).env if len(self.commands) else {}
         return [name for name, _ in self.spec.env if name not in given and name not in os.environ]
 
     def resume(self) -> None:
@@ -688,10 +679,8 @@ class Job:
         Parameters
         ----------
         **values
-            ``max_tasks``: how many commands may run at once; ``rate``: launches, as ``"10/s"``; ``delay``: seconds
-            between two launches; ``halt``: after how many failures, as ``5`` or ``"10%"``; ``retries``;
-            ``locality_wait``: how long a task waits for a node that holds its inputs. None, or ``"none"``, takes a
-            bound away.
+            ``max_tasks=8``, ``rate="10/s"``, ``halt="10%"``: options that may change meanwhile, which
+            ``%stratos help set`` lists, each as a cell has it. None, or ``"none"``, takes a bound away.
 
         Returns
         -------
@@ -701,25 +690,10 @@ class Job:
         Raises
         ------
         SpecError
-            A name or a value cannot be; nothing has changed.
+            An option cannot be changed, or a value cannot be; names all of these, and nothing has changed.
         """
         self._ours()
-        changes: dict[str, Any] = {}
-        bad: list[str] = []
-        for name, value in values.items():
-            if name not in CHANGEABLE:
-                bad.append(f"{name} cannot be changed; {', '.join(CHANGEABLE)} can")
-                continue
-            field, parse = CHANGEABLE[name]
-            text = "none" if value is None else str(value)
-            try:
-                changes[field] = (
-                    0 if text == "none" and field in ("delay_s", "retries", "locality_wait_s") else parse(text)
-                )
-            except SpecError as error:
-                bad.append(f"{name}: {error}")
-        if bad:
-            raise SpecError("; ".join(bad))
+        changes = read_changes(values)
 
         def change() -> None:
             rules = replace(self._loop.scheduler.rules, **changes)

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, overload
 
-from .backend.core.events import Place
+from .backend.core.events import InputLocation
 from .backend.forks import Inherited
 from .backend.inputs.filesystems import FileSystems, OnHdfs
 from .backend.inputs.locator import Placer
 from .backend.inputs.marked_inputs import check_copies, resolve_marks
-from .backend.inputs.mounts import Mounts, is_url
+from .backend.inputs.mounts import is_url
 from .backend.spec.commands import Commands, GlobCommands, glob_commands, reads, with_fetch
+from .backend.spec.parse_hdfs import Mounts
 from .errors import SpecError, StorageError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def glob_on(files: FileSystems, spec: JobSpec, text: str, pattern: str, *, absol
     return glob_commands(text, found, bool(spec.fetch), reads(spec))
 
 
-class Placing:
+class JobInputs:
     """The file systems of all jobs of a session, each with what asks where files are."""
 
     def __init__(self) -> None:
@@ -68,7 +69,7 @@ class Placing:
                 self._known[key] = files, Placer(files)
             return self._known[key]
 
-    def seeks(self, spec: JobSpec, commands: Commands, cwd: str) -> bool:
+    def may_have_remote_inputs(self, spec: JobSpec, commands: Commands, cwd: str) -> bool:
         """Say whether commands may have inputs on an HDFS, without asking it."""
         if not spec.hdfs or not len(commands):
             return False
@@ -93,7 +94,7 @@ class Placing:
 
     def check(self, spec: JobSpec, commands: Commands) -> None:
         """Raise StorageError where inputs are on an HDFS that cannot be, as of an unknown alias; asks nothing."""
-        if self.seeks(spec, commands, spec.cwd):
+        if self.may_have_remote_inputs(spec, commands, spec.cwd):
             tasks = range(min(len(commands), CHECKED))
             names = (name for task in tasks for name in (*commands.inputs(task), *_patterns(commands, task)))
             if any(self._is_on_hdfs(spec, name, spec.cwd) for name in names):
@@ -111,7 +112,7 @@ class Placing:
         StorageError
             It cannot say, and is to be `sure`; otherwise that is known after `ASKED_S` at the latest.
         """
-        if not self.seeks(spec, commands, spec.cwd):
+        if not self.may_have_remote_inputs(spec, commands, spec.cwd):
             return OnHdfs({})
         every = dict.fromkeys(name for index in range(len(commands)) for name in commands.inputs(index))
         names = [name for name in every if self._is_on_hdfs(spec, name, spec.cwd)]
@@ -135,7 +136,7 @@ class Placing:
         except queue.Empty:
             return unknown
 
-    def begin(self, job: Job, tasks: range) -> None:
+    def locate(self, job: Job, tasks: range) -> None:
         """Find out where the inputs of some tasks are, and tell the job of each of them; returns at once."""
         if job.spec.hdfs and tasks:
             _, placer = self._of(job.spec)
@@ -189,22 +190,22 @@ class _Inputs(Sequence[tuple[str, ...]]):
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
         task = self._tasks[index]
-        if self._job.gone or self._job.ended(task):
+        if self._job.released or self._job.ended(task):
             return ()
         commands = self._job.commands
         names = commands.inputs(task)
         if all(name[:1] == "/" or is_url(name) for name in names):
             return names
         # Where commands run in a folder that nobody knows yet, a relative name says nothing.
-        cwd = commands.surroundings(commands.root_of(task)).cwd
+        cwd = commands.command_env(commands.root_of(task)).cwd
         whole = (name if is_url(name) else os.path.join(cwd, name) for name in names)
         return tuple(name for name in whole if name[:1] == "/" or is_url(name))
 
 
-def _tell(job: Job) -> Callable[[tuple[Place, ...]], None]:
-    def tell(places: tuple[Place, ...]) -> None:
+def _tell(job: Job) -> Callable[[tuple[InputLocation, ...]], None]:
+    def tell(places: tuple[InputLocation, ...]) -> None:
         with suppress(RuntimeError):  # the driver has been closed
-            job.places_are(places)
+            job.set_input_locations(places)
 
     return tell
 

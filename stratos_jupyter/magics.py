@@ -26,6 +26,7 @@ from .backend.engines.monitors import function_source
 from .backend.results.parsers import Parser, make_parser
 from .backend.spec.commands import Commands, explicit_lines, reads, template_commands
 from .backend.spec.job_spec import JobSpec
+from .backend.spec.options import LIVE_TEXT
 from .backend.spec.parse_values import parse_size_mib
 from .errors import JobNotFound, SpecError, UsageError
 from .job_inputs import glob_on
@@ -44,7 +45,7 @@ from .magic.text import (
     status_text,
     table,
 )
-from .report.collect import account_of, full_account_of, full_account_of_record
+from .report.collect import full_summary_of, full_summary_of_record, summary_of
 from .report.page import write_report, written_text
 from .report.text import clean
 from .resume import resume
@@ -101,7 +102,7 @@ class StratosMagics(Magics):
             shell,
             self._subcommands,
             lambda: [job.job_id for job in self._session().jobs()],
-            lambda: [run.job_id for run in self._session().kept()],
+            lambda: [run.job_id for run in self._session().stored_runs()],
         )
 
     @no_var_expand
@@ -198,7 +199,7 @@ class StratosMagics(Magics):
         """Go on with a job that another kernel began; without a name, list what there is."""
         session = self._session()
         if args.JOB is None:
-            print(runs_text(session.kept()))
+            print(runs_text(session.stored_runs()))
             return
         if args.into is not None and (wrong := wrong_name(args.into)):
             raise args.made.error(wrong)
@@ -273,12 +274,12 @@ class StratosMagics(Magics):
         """Write one page that tells all of a job, for whoever has no notebook: failures, nodes, run times, tasks."""
         session = self._session()
         try:
-            account = full_account_of(session.job(args.JOB))
+            summary = full_summary_of(session.job(args.JOB))
         except JobNotFound:
             if args.JOB is None:
                 raise
-            account = full_account_of_record(session.home, args.JOB)
-        print(written_text(*write_report(account, args.o or "", time.time())))
+            summary = full_summary_of_record(session.home, args.JOB)
+        print(written_text(*write_report(summary, args.o or "", time.time())))
 
     @subcommand("%stratos why demo 17")
     @_JOB
@@ -344,8 +345,7 @@ class StratosMagics(Magics):
 
     @subcommand("%stratos set demo max_tasks=8 rate=10/s")
     @_NAMED_JOB
-    @argument("NAME=VALUE", "max_tasks, rate, delay, halt, retries or locality_wait; none takes a bound away",
-              many=True, complete="changeable")  # fmt: skip
+    @argument("NAME=VALUE", f"{LIVE_TEXT}; none takes a bound away", many=True, complete="live")
     def do_set(self, args: argparse.Namespace) -> None:
         """Change the pace of a job while it runs."""
         pairs = [word.partition("=") for word in getattr(args, "NAME=VALUE")]
@@ -462,7 +462,7 @@ class StratosMagics(Magics):
         older = self._displays.get((job.job_id, job.run))
         if older is not None and older.widget is None:
             older.close()  # in a terminal each of them would print its line
-        display = JobDisplay(tell=lambda view: account_of(job, view), shell=self.shell)
+        display = JobDisplay(tell=lambda view: summary_of(job, view), shell=self.shell)
         display.follow(job)
         self._displays[job.job_id, job.run] = display
         return display

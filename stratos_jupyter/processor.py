@@ -12,10 +12,10 @@ from .backend.core.rules import Rules
 from .backend.core.states import ZERO
 from .backend.engines.local.site import is_local, output_limit
 from .backend.engines.monitors import function_source
-from .backend.inputs.hdfs import checked_address, plain_access
-from .backend.inputs.mounts import parse_mounts
+from .backend.inputs.hdfs import plain_access
 from .backend.spec.commands import Commands, explicit_commands, explicit_lines, reads, template_commands
 from .backend.spec.job_spec import SHELL, JobSpec, OutputMode
+from .backend.spec.parse_hdfs import checked_address, parse_mounts
 from .backend.spec.parse_rules import (
     PARSE,
     parse_count,
@@ -29,7 +29,7 @@ from .backend.spec.parse_rules import (
     parse_retry_on,
     parse_timeout,
 )
-from .backend.spec.parse_values import as_number, parse_duration_s, parse_shell, parse_size_mib
+from .backend.spec.parse_values import parse_duration_s, parse_number, parse_shell, parse_size_mib
 from .backend.spec.products import parse_makes
 from .errors import JobHalted, SpecError, StorageError
 from .job import Job
@@ -529,9 +529,9 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
 
     def number(name: str) -> float:
         try:
-            return as_number(name, values[name])
+            return parse_number(str(values[name]))
         except SpecError as error:
-            bad.append(str(error))
+            bad.append(f"{name}: {error}")
             return 1.0
 
     threads = number("threads_per_task")

@@ -14,8 +14,8 @@ What is superseded stays on record, and is in no result.
 
 Theory of operation
 -------------------
-Of an input there may be three keys: *now*, as it was *submitted*, and as its task *left* it, which is recorded where
-that is another one. No clock is asked: keys are compared for being the same (`keys.same`).
+Of an input there may be three fingerprints: *now*, as it was *submitted*, and as its task *left* it, which is recorded
+where that is another one. No clock is asked: fingerprints are compared for being the same (`fingerprints.same_inputs`).
 
 1. A finished task is up to date when its inputs are now as it left them. Work in place is done once.
 2. It left nothing else than was submitted: they must be now as they were submitted.
@@ -24,8 +24,8 @@ that is another one. No clock is asked: keys are compared for being the same (`k
 4. What has not ended reads, or has read, its inputs itself: it stays. What failed is run again in any case.
 5. The states of tasks are taken before the inputs are looked at. So a task that ends meanwhile counts as one that has
    not ended: what it has just done to its inputs is no change.
-6. A call of which nothing is known (of version 0.1.0, without ``--resume``; an HDFS that could not say) counts as up to
-   date, and that is said.
+6. A submission of which nothing is known (of version 0.1.0, without ``--resume``; an HDFS that could not say) counts as
+   up to date, and that is said.
 
 `plan` is pure; `resume` finds the run, and does what the plan says in one transaction. Options that say how tasks are
 run, as ``--mem``, are those of the cell from then on; others cannot change within a run (`run_options`).
@@ -44,17 +44,17 @@ from .backend.core.states import TaskState
 from .backend.results.parsers import Parser
 from .backend.spec.commands import Commands, chosen
 from .backend.spec.job_spec import JobSpec
-from .backend.spec.workload import Surroundings, Workload
+from .backend.spec.workload import CommandEnv, Workload
 from .backend.store.journal import open_whole
 from .backend.store.lease import Holder, holder_of
 from .backend.store.run_dirs import newest_run
 from .errors import EngineError, JobNotFound
 from .job import Job
 from .runs.changed_options import refuse_others
-from .runs.fingerprints import Seen, env_key, known_of_old
+from .runs.fingerprints import Fingerprint, env_fingerprint, matches_old
 from .runs.lost_products import lost_products
 from .runs.recorded_run import read_run
-from .session import Session, restore_calls
+from .session import Session, restore_submissions
 
 #: working directory, file and text: which command it is
 Identity: TypeAlias = tuple[str, str | None, str]
@@ -64,40 +64,40 @@ COMPARING: Final = "held: it is compared with its cell"
 
 
 class Wanted(NamedTuple):
-    """A command of the cell: which, and the keys of its inputs now."""
+    """A command of the cell: which, and the fingerprints of its inputs now."""
 
     identity: Identity
-    seen: Seen
+    seen: Fingerprint
 
 
 class Known(NamedTuple):
     """A task of the run.
 
-    `seen` are keys of its inputs with which it is up to date, and `old` one of version 0.1.0. It is `free` when any
-    will do, since it has not finished. It has `worked` when it has changed its inputs itself.
+    `seen` are fingerprints of its inputs with which it is up to date, and `old` one of version 0.1.0. It is `free` when
+    any will do, since it has not finished. It has `worked` when it has changed its inputs itself.
     """
 
     task: int
-    call: int
+    submission: int
     identity: Identity
     env: str
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[Fingerprint, ...] = ()
     old: str = ""
     free: bool = False
     superseded: bool = False
     worked: bool = False
 
-    def reads(self, now: Seen) -> bool:
+    def reads(self, now: Fingerprint) -> bool:
         """Say whether it would read now what it has read."""
         if self.free or not (self.seen or self.old):
             return True
         return any(one.same(now, worked=self.worked) for one in self.seen) or (
-            bool(self.old) and known_of_old(self.old, now)
+            bool(self.old) and matches_old(self.old, now)
         )
 
-    def blind(self, now: Seen) -> bool:
+    def blind(self, now: Fingerprint) -> bool:
         """Say whether that is only assumed."""
-        return not self.free and not self.old and not any(one.tells(now) for one in self.seen or (Seen(""),))
+        return not self.free and not self.old and not any(one.tells(now) for one in self.seen or (Fingerprint(""),))
 
 
 @dataclass(slots=True)
@@ -161,8 +161,8 @@ class Tally:
 def plan(cell: Sequence[Wanted], env: str, known: Iterable[Known]) -> Plan:
     """Compare the commands of a cell with the tasks of a run.
 
-    Equal commands are matched one to one: first those with equal keys, in order, then those that are up to date all the
-    same, then the others.
+    Equal commands are matched one to one: first those with equal fingerprints, in order, then those that are up to date
+    all the same, then the others.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def plan(cell: Sequence[Wanted], env: str, known: Iterable[Known]) -> Plan:
         else:
             # What an older version wrote beside its output may have been overwritten by the newest: that alone counts.
             old = earlier.get(identity, [])
-            newest = [task for task in old if task.call == old[-1].call]
+            newest = [task for task in old if task.submission == old[-1].submission]
             pairs, places_left, _ = _pairs(cell, those, env, newest)
             found.restored += [task.task for _, task in pairs]
             _remark(found, cell, pairs)
@@ -292,21 +292,21 @@ def _identity(cwd: str, commands: Commands, index: int) -> Identity:
 def _known(run: _Run) -> Iterator[Known]:
     spawned = {tasks.start for _, tasks in run.workload.spawned()}
     watched = {origin for origin, _ in run.workload.spawned()}
-    for call, (first, commands, around, keys) in enumerate(run.workload.calls()):
+    for submission, (first, commands, around, fingerprints) in enumerate(run.workload.submissions()):
         if first in spawned:
             continue
         for index in range(len(commands)):
             task = first + index
-            here, there, old = keys.of(index)
-            seen = (Seen(here, there),) if here else ()
+            here, there, old = fingerprints.of(index)
+            seen = (Fingerprint(here, there),) if here else ()
             agreed = False
             if (left := run.looks.get(task)) is not None:
                 key, agreed = left
-                seen = (Seen(key, there), *(() if agreed else seen))
+                seen = (Fingerprint(key, there), *(() if agreed else seen))
                 old = ""
             free = not run.finished(task, watched)
             identity = _identity(around.cwd, commands, index)
-            yield Known(task, call, identity, keys.env, seen, old, free, task in run.superseded, agreed)
+            yield Known(task, submission, identity, fingerprints.env, seen, old, free, task in run.superseded, agreed)
 
 
 def _work(run: _Run, found: Plan, lost: Callable[[int], bool] = lambda task: False) -> _Work:
@@ -407,13 +407,15 @@ def resume(
     """
     spec = session.check(spec, commands)
     commands, said = session.resolve(spec, commands)
-    around = session.surroundings(spec)
-    env = env_key(session.home, spec, around.env)
+    around = session.command_env(spec)
+    env = env_fingerprint(session.home, spec, around.env)
     job = _open(session, spec.job_id)
     if job is None and not _is_kept(session, spec.job_id):
         looked = session.look(spec, commands, sure=True)
         tally = Tally(new=len(commands), says=looked.said)
-        return (None if dry_run else session.submit(spec, commands, parser=parser, keys=looked.keys(env))), tally
+        return (
+            None if dry_run else session.submit(spec, commands, parser=parser, fingerprints=looked.fingerprints(env))
+        ), tally
     attached = job is None and not dry_run
     if attached:
         job = session.attach(spec.job_id, hold=COMPARING, make_parser=lambda _: parser)
@@ -428,15 +430,15 @@ def resume(
         if job is None or dry_run:
             return None, tally
         _surround(job, around)
-        job.now_is(spec, parser)
+        job.apply_cell(spec, parser)
     except BaseException:
         if attached and job is not None:  # leave it as it was: that it is held here is no matter of the next process
             session.let_go(job)
         raise
     added = None
     if work.added:
-        added = chosen(commands, work.added), around, looked.keys(env, work.added)
-    job.renew(added, work.superseded, work.restored, work.again)
+        added = chosen(commands, work.added), around, looked.fingerprints(env, work.added)
+    job.extend(added, work.superseded, work.restored, work.again)
     for one in said:
         job.notice(one)
     return job, tally
@@ -470,15 +472,15 @@ def _peek(session: Session, job_id: str) -> _Run:
     with closing(open_whole(folder, aside=False)) as journal:
         recorded = read_run(journal)
         workload, looks = Workload(), journal.looks()
-        restore_calls(journal, workload, Surroundings(recorded.spec.cwd, {}))
+        restore_submissions(journal, workload, CommandEnv(recorded.spec.cwd, {}))
     table, rules = recorded.scheduler.table, recorded.scheduler.rules
     return _Run(recorded.spec, workload, table.states(), table.superseded, looks, rules)
 
 
-def _surround(job: Job, around: Surroundings) -> None:
+def _surround(job: Job, around: CommandEnv) -> None:
     """Let the older commands of a run find what those of its cell do; only the variables can be others."""
     changed = False
-    for call, (_, _, old, _) in enumerate(job.commands.calls()):
+    for submission, (_, _, old, _) in enumerate(job.commands.submissions()):
         changed = changed or old.env != around.env
-        job.commands.surround(call, replace(around, cwd=old.cwd))
+        job.commands.set_command_env(submission, replace(around, cwd=old.cwd))
     job.edition += changed

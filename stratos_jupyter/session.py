@@ -25,17 +25,17 @@ from .backend.forks import close_inherited
 from .backend.inputs.filesystems import FileSystems
 from .backend.results.parse_check import Judge
 from .backend.results.parsers import Parser, is_known, make_parser
-from .backend.run.loop import JobLoop
+from .backend.run.loop import RunLoop
 from .backend.run.thread import Driver
 from .backend.spec.commands import Commands, commands_from_record
 from .backend.spec.job_spec import JobSpec
 from .backend.spec.products import promise
-from .backend.spec.workload import Keys, Surroundings, Workload
+from .backend.spec.workload import CommandEnv, Fingerprints, Workload
 from .backend.store.journal import Journal, open_whole, set_aside
 from .backend.store.lease import (
     Holder,
     holder_of,
-    is_keeper,
+    is_background,
     is_wanted,
     ourselves,
     read_lease,
@@ -48,15 +48,15 @@ from .backend.store.progress import begin_progress, write_progress
 from .backend.store.run_dirs import make_home, new_run, newest_run, runs
 from .errors import EngineError, JobNotFound, JournalBusy, JournalError, SpecError
 from .job import Job
-from .job_inputs import Placing
-from .runs.background import start_keeper
-from .runs.fingerprints import Looked, env_key, look_at_inputs
-from .runs.stored_run import Kept
+from .job_inputs import JobInputs
+from .runs.background import start_background
+from .runs.fingerprints import ScannedInputs, env_fingerprint, scan_inputs
+from .runs.stored_run import StoredRun
 
 log = logging.getLogger(__name__)
 
-#: more calls than a run can have
-CALLS_MOST: Final = 1 << 32
+#: more submissions than a run can have
+SUBMISSIONS_MOST: Final = 1 << 32
 #: how often it is looked whether another process wants a job, in seconds
 LOOK_EVERY_S: Final = 1.0
 #: how long another process may take to let go of a job, in seconds
@@ -93,7 +93,7 @@ class Session:
         self._driver: Driver | None = None
         self._sites: dict[str, Site] = {}
         self._jobs: list[Job] = []
-        self._placing = Placing()
+        self._inputs = JobInputs()
         self._lock = threading.RLock()
 
     # -- asking -----------------------------------------------------------------------------------------
@@ -175,18 +175,18 @@ class Session:
         if bad:
             raise SpecError("; ".join(bad))
         if commands is not None:
-            self._placing.check(spec, commands)
+            self._inputs.check(spec, commands)
         return spec
 
     def resolve(self, spec: JobSpec, commands: Commands) -> tuple[Commands, list[str]]:
         """Return commands, told what the marks in them find, and what is to be said of marks that are no inputs."""
-        return self._placing.resolve(spec, commands)
+        return self._inputs.resolve(spec, commands)
 
     def files(self, spec: JobSpec) -> FileSystems:
         """Return the file systems that a job's inputs are on."""
-        return self._placing.files(spec)
+        return self._inputs.files(spec)
 
-    def surroundings(self, spec: JobSpec) -> Surroundings:
+    def command_env(self, spec: JobSpec) -> CommandEnv:
         """Return what a command submitted now finds around it: this process's environment, and the job's own.
 
         What the job names wins over everything, and a number of threads that the user gave over this process's own.
@@ -196,11 +196,11 @@ class Session:
             env |= thread_variables(spec.threads, env)
         env |= {name: os.environ[name] for name, value in spec.env if value is None and name in os.environ}
         env |= {name: value for name, value in spec.env if value is not None}
-        return Surroundings(spec.cwd, env)
+        return CommandEnv(spec.cwd, env)
 
     def _too_large(self, spec: JobSpec) -> list[str]:
         """Say which variables of a job's tasks no program could be started with."""
-        env = self.surroundings(spec).env
+        env = self.command_env(spec).env
         if is_local(spec.master):
             return too_large(env)
         return too_large({name: env[name] for name, _ in spec.env if name in env}, TOGETHER_MOST)
@@ -212,7 +212,7 @@ class Session:
         *,
         keep_open: bool = False,
         parser: Parser | None = None,
-        keys: Keys | None = None,
+        fingerprints: Fingerprints | None = None,
     ) -> Job:
         """Start a new run of a job.
 
@@ -226,7 +226,7 @@ class Session:
             Whether more commands may come.
         parser : Parser, optional
             Makes columns of each task's output.
-        keys : Keys, optional
+        fingerprints : Fingerprints, optional
             What the commands were made of.
 
         Returns
@@ -259,14 +259,14 @@ class Session:
                 raise
             self._begin_looking(job)
         if commands is not None:
-            self.add(job, commands, keys)
+            self.add(job, commands, fingerprints)
         for one in said:
             job.notice(one)
         if not keep_open:
             job.close()
         return job
 
-    def add(self, job: Job, commands: Commands, keys: Keys | None = None) -> range:
+    def add(self, job: Job, commands: Commands, fingerprints: Fingerprints | None = None) -> range:
         """Add commands to a job, with what they find around them now, and return their indices.
 
         Parameters
@@ -275,7 +275,7 @@ class Session:
             Takes them.
         commands : Commands
             To be added.
-        keys : Keys, optional
+        fingerprints : Fingerprints, optional
             What they are made of; looked at here when not given: before any of them can start, which may change it.
 
         Raises
@@ -286,13 +286,13 @@ class Session:
             They cannot be added, by what has changed since the job was submitted; names everything that is wrong.
         """
         self._check_added(job, commands)
-        around = self.surroundings(job.spec)
-        if keys is None:
+        around = self.command_env(job.spec)
+        if fingerprints is None:
             looked = self.look(job.spec, commands)
-            keys = looked.keys(env_key(self.home, job.spec, around.env))
+            fingerprints = looked.fingerprints(env_fingerprint(self.home, job.spec, around.env))
             for one in looked.said:
                 job.notice(one)
-        return job.add(commands, around, keys)
+        return job.add(commands, around, fingerprints)
 
     def _check_added(self, job: Job, commands: Commands) -> None:
         """Refuse commands that cannot be added to a job, by what has changed since it was submitted."""
@@ -302,7 +302,7 @@ class Session:
         if bad:
             raise SpecError("; ".join(bad))
 
-    def look(self, spec: JobSpec, commands: Commands, *, sure: bool = False) -> Looked:
+    def look(self, spec: JobSpec, commands: Commands, *, sure: bool = False) -> ScannedInputs:
         """Look at what commands read.
 
         Parameters
@@ -319,8 +319,8 @@ class Session:
         StorageError
             HDFS cannot say.
         """
-        found = self._placing.look(spec, commands, sure) if spec.hdfs else None
-        return look_at_inputs(commands, spec.cwd, found)
+        found = self._inputs.look(spec, commands, sure) if spec.hdfs else None
+        return scan_inputs(commands, spec.cwd, found)
 
     def _open(self, spec: JobSpec, run: int, journal: Journal, parser: Parser | None) -> Job:
         """Make a job of a run that this process holds."""
@@ -328,20 +328,20 @@ class Session:
             self._driver = Driver()
         driver, folder, site = self._driver, journal.folder, self.site(spec.master)
 
-        def make_loop(job: Job) -> JobLoop:
-            work = _Work(job, folder, site, self._placing)
+        def make_loop(job: Job) -> RunLoop:
+            work = _Work(job, folder, site, self._inputs)
 
-            def make_engine(loop: JobLoop) -> Engine:
+            def make_engine(loop: RunLoop) -> Engine:
                 return site.make_engine(loop, work, spec, run, journal)
 
             return driver.call(
-                lambda: JobLoop(
+                lambda: RunLoop(
                     journal,
                     make_engine,
                     driver.loop,
                     time.time,
                     job.show,
-                    job.adopt,
+                    job.add_from_monitor,
                     judge=judge,
                     inputs_left=job.inputs_left,
                     rules=spec.rules,
@@ -354,8 +354,8 @@ class Session:
         judge = Judge(driver.post)
         job = Job(spec, run, journal, driver, parser, make_loop)
         judge.job = job
-        job.seeks = functools.partial(self._placing.seeks, spec)
-        job.seek = functools.partial(self._placing.begin, job)
+        job.may_have_remote_inputs = functools.partial(self._inputs.may_have_remote_inputs, spec)
+        job.locate = functools.partial(self._inputs.locate, job)
         job.largest = site.largest
         self._jobs.append(job)
         return job
@@ -380,10 +380,10 @@ class Session:
                 take_lease(job.folder)  # somebody wrote his over it who does not have the journal
         driver.loop.call_later(LOOK_EVERY_S, self._look_after, job, driver)
 
-    def kept(self) -> list[Kept]:
+    def stored_runs(self) -> list[StoredRun]:
         """Return the newest run of every job that is kept, by job."""
         newest = {name: (run, folder) for name, run, folder in runs(self.home)}
-        return [Kept.found(name, run, folder) for name, (run, folder) in sorted(newest.items())]
+        return [StoredRun.found(name, run, folder) for name, (run, folder) in sorted(newest.items())]
 
     # -- attaching --------------------------------------------------------------------------------------
 
@@ -461,7 +461,7 @@ class Session:
         if lease is None or holder in (Holder.NOBODY, Holder.DEAD, Holder.US):
             return
         whose = f"process {lease.pid} on {lease.host}"
-        if not (steal or (lease.keeper and holder is Holder.ALIVE)):
+        if not (steal or (lease.background and holder is Holder.ALIVE)):
             sure = "" if holder is Holder.ALIVE else ", if that still runs"
             raise EngineError(
                 f"{job_id} is held by {whose}{sure}; attach it with --steal (steal=True) to take it over from there"
@@ -478,9 +478,9 @@ class Session:
     ) -> Job:
         folder = journal.folder
         try:
-            facts, calls = journal.contents()
+            facts, submissions = journal.contents()
             spec = JobSpec.from_record(facts["spec"])
-            given = [_recorded(record) for _, _, _, record in calls]
+            given = [_recorded(record) for _, _, _, record in submissions]
         except (KeyError, TypeError, ValueError) as error:
             journal.close()
             raise set_aside(folder, str(error)) from error
@@ -493,7 +493,7 @@ class Session:
         except BaseException:
             journal.close()
             raise
-        around = self.surroundings(spec)
+        around = self.command_env(spec)
         for add in given:
             add(job.commands, around)
         try:
@@ -531,21 +531,21 @@ class Session:
             )
         self.let_go(job)
         # On this machine its environment is its tasks' too; on a cluster nothing of it is.
-        return start_keeper(self.home, job, {} if is_local(job.spec.master) else _chosen_settings())
+        return start_background(self.home, job, {} if is_local(job.spec.master) else _chosen_settings())
 
     # -- ending -----------------------------------------------------------------------------------------
 
     def drop_connections(self) -> None:
         """Close this process's copies of the connections to executors; only for a forked child."""
         ours = [connection for job in self._jobs for connection in job.connections()]
-        for connection in (*ours, *self._placing.connections()):
+        for connection in (*ours, *self._inputs.connections()):
             close_inherited(connection)
 
     def close(self) -> None:
         """End what runs, let go of all jobs and of the driver thread."""
         with self._lock:
             jobs, self._jobs = self._jobs, []
-            self._placing.close()
+            self._inputs.close()
             gone = wait([job.end() for job in jobs], timeout=GRACE_S + 5.0)
             if gone.not_done:
                 log.warning("%d executors have not ended yet", len(gone.not_done))
@@ -609,20 +609,20 @@ def _parser_without_notebook(spec: JobSpec) -> Parser | None:
     return make_parser(spec.parse, spec.columns)
 
 
-def restore_calls(journal: Journal, workload: Workload, around: Surroundings) -> None:
+def restore_submissions(journal: Journal, workload: Workload, around: CommandEnv) -> None:
     """Bring back the commands that are recorded of a run."""
-    for _, _, _, record in journal.calls():
+    for _, _, _, record in journal.submissions():
         _recorded(record)(workload, around)
 
 
-def _recorded(record: Mapping[str, Any]) -> Callable[[Workload, Surroundings], object]:
-    """Read the record of a call; return what adds it to a workload."""
+def _recorded(record: Mapping[str, Any]) -> Callable[[Workload, CommandEnv], object]:
+    """Read the record of a submission; return what adds it to a workload."""
     commands, origin = commands_from_record(record), record.get("origin")
-    keys = Keys(*(record.get(name, "") for name in ("env", "here", "there", "keys")))
+    fingerprints = Fingerprints(*(record.get(name, "") for name in ("env", "here", "there", "keys")))
 
-    def add(workload: Workload, around: Surroundings) -> None:
+    def add(workload: Workload, around: CommandEnv) -> None:
         around = replace(around, cwd=record.get("cwd", around.cwd))
-        workload.add(commands, around, None if origin is None else origin[0], keys)
+        workload.add(commands, around, None if origin is None else origin[0], fingerprints)
 
     return add
 
@@ -630,19 +630,19 @@ def _recorded(record: Mapping[str, Any]) -> Callable[[Workload, Surroundings], o
 class _Work:
     """What an engine may know of a job's tasks."""
 
-    def __init__(self, job: Job, folder: Path, site: Site, placing: Placing) -> None:
+    def __init__(self, job: Job, folder: Path, site: Site, inputs: JobInputs) -> None:
         self._job = job
         self._folder = folder
         self._site = site
-        self._placing = placing
+        self._inputs = inputs
         self.command = job.commands.command
         self.file = job.commands.file
         self.makes = job.makes
         self.copies = job.commands.copies
 
-    def call_of(self, task: int) -> int:
-        """Return what a task shares with others: its call, and what the job says of all of them at the moment."""
-        return self._job.commands.root_of(task) + CALLS_MOST * self._job.edition
+    def context_of(self, task: int) -> int:
+        """Return the context of a task: its submission, and what the job says of all tasks at the moment."""
+        return self._job.commands.root_of(task) + SUBMISSIONS_MOST * self._job.edition
 
     def inputs(self, task: int) -> Sequence[str] | None:
         """Return which inputs of a task a node is to look at, where those are not just its file."""
@@ -650,17 +650,17 @@ class _Work:
         file = self._job.commands.file(task)
         if not names and file is None:  # as of most, and all of them are asked for
             return None
-        cwd = self._job.commands.surroundings(self._job.commands.call_of(task)).cwd
+        cwd = self._job.commands.command_env(self._job.commands.submission_of(task)).cwd
         if self._job.spec.hdfs:
-            names = self._placing.here(self._job.spec, names, cwd)
+            names = self._inputs.here(self._job.spec, names, cwd)
         if not cwd:  # in a folder that only the node knows
             names = [name for name in names if name[:1] in ("/", "~")]
         return None if list(names) == ([] if file is None else [file]) else list(names)
 
-    def context(self, call: int) -> Mapping[str, object]:
-        """Return what an executor must know of a call."""
+    def context(self, number: int) -> Mapping[str, object]:
+        """Return what an executor must know of a context."""
         job = self._job
-        return self._site.context(job.spec, job.run, self._folder, job.commands.surroundings(call % CALLS_MOST))
+        return self._site.context(job.spec, job.run, self._folder, job.commands.command_env(number % SUBMISSIONS_MOST))
 
 
 _current: Session | None = None
@@ -713,7 +713,7 @@ def _leave(session: Session, job: Job) -> str:
     view = job.view
     running = sum(view[state] for state in IN_FLIGHT)
     again = f"python -m stratos_jupyter attach {job.job_id} --wait"
-    match "leave" if is_keeper() else settings().on_exit:
+    match "leave" if is_background() else settings().on_exit:
         case "kill":
             return f"{view.unfinished:,} unfinished tasks end with this process"
         case "detach" if _can_be_detached(job.spec):

@@ -14,9 +14,8 @@ import platformdirs
 from traitlets import All, CFloat, CInt, CUnicode, Enum, TraitError, Unicode, observe, validate
 from traitlets.config import SingletonConfigurable
 
-from .backend.inputs.hdfs import addresses
-from .backend.inputs.mounts import parse_mounts
 from .backend.spec.job_spec import OutputMode
+from .backend.spec.parse_hdfs import addresses, parse_mounts
 from .backend.spec.parse_rules import (
     parse_count,
     parse_fail_on,

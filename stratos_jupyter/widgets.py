@@ -33,7 +33,7 @@ from .job import Job
 from .live.bundle import STATIC, bundled
 from .live.publisher import JobsWatch, Watch
 from .report.snapshot import HIDE_LOST_WIDGET, static_html
-from .report.summary import Account
+from .report.summary import JobSummary
 from .report.text import MAX_NOTICES, clean, failure_reasons, inputs_text, plain_text, state_text
 
 #: a running job's static snapshot is renewed at least this far apart, milestones aside
@@ -101,7 +101,7 @@ def view_record(view: JobView, now_s: float, more: Mapping[str, Any] | None = No
         "local": view.local_share,
         "inputs": inputs_text(view),
         "held": view.held,
-        "resting": view.resting[0],
+        "resting": view.backing_off[0],
         "retried": view.attempts_retried,
         **(more or {}),
     }
@@ -296,7 +296,7 @@ class JobDisplay:
     def __init__(
         self,
         *,
-        tell: Callable[[JobView], Account] = Account,
+        tell: Callable[[JobView], JobSummary] = JobSummary,
         shell: InteractiveShell | None = None,
     ) -> None:
         self._tell = tell

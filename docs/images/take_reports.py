@@ -59,7 +59,7 @@ def pages(folder: Path) -> tuple[Path, Path]:
     from stratos_jupyter import session
     from stratos_jupyter.backend.spec.commands import template_commands
     from stratos_jupyter.backend.spec.job_spec import JobSpec
-    from stratos_jupyter.report.collect import account_of, full_account_of
+    from stratos_jupyter.report.collect import full_summary_of, summary_of
     from stratos_jupyter.report.page import write_report
     from stratos_jupyter.report.snapshot import static_html
 
@@ -73,9 +73,9 @@ def pages(folder: Path) -> tuple[Path, Path]:
     commands = template_commands("./gsnap %file% %wait%", {"file": files, "wait": waits})
     job = session.current().submit(spec, commands)
     job.wait()
-    report, _ = write_report(full_account_of(job), str(folder), time.time())
+    report, _ = write_report(full_summary_of(job), str(folder), time.time())
     snapshot = folder / "snapshot.html"
-    snapshot.write_text(NOTEBOOK.format(html=static_html(account_of(job))), "utf-8")
+    snapshot.write_text(NOTEBOOK.format(html=static_html(summary_of(job))), "utf-8")
     session.close()
     return report, snapshot
 

@@ -108,7 +108,7 @@ class Bindings:
     def complete(self, job: Job) -> None:
         """Have all outputs of a job parsed that a variable follows, however long that takes."""
         following = [binding for binding in self._by_name.values() if binding.job is job]
-        if following and not job.gone:
+        if following and not job.released:
             try:
                 job.parse_trouble()
             except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""An account of a job, from the job itself or from what is recorded of it."""
+"""A summary of a job, from the job itself or from what is recorded of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..backend.core.states import TERMINAL, TaskState
 from ..backend.core.views import JobView
 from ..backend.results.failure_groups import Failures, Group, first_line, told
 from ..backend.spec.job_spec import JobSpec, OutputMode
-from ..backend.spec.workload import Surroundings, Workload
+from ..backend.spec.workload import CommandEnv, Workload
 from ..backend.store.journal import FILE_NAME, Journal, open_whole
 from ..backend.store.lease import Holder, holder_of
 from ..backend.store.outputs import bounded_text, last_text
@@ -26,9 +26,9 @@ from ..backend.store.run_dirs import newest_run
 from ..backend.store.timeline import heads, spans
 from ..errors import JournalError, StratosError
 from ..job import END_BYTES, Job
-from ..runs.recorded_run import Recorded, read_run
-from ..session import restore_calls
-from .summary import LEFT_OUT, Account, Row
+from ..runs.recorded_run import RecordedRun, read_run
+from ..session import restore_submissions
+from .summary import LEFT_OUT, JobSummary, Row
 
 if TYPE_CHECKING:
     from ..backend.core.task_table import TaskTable
@@ -54,27 +54,27 @@ class _Run:
     commands: Workload
 
 
-def account_of(job: Job, view: JobView | None = None) -> Account:
+def summary_of(job: Job, view: JobView | None = None) -> JobSummary:
     """Return what a snapshot tells of a job, as of `view`; of a job that cannot be read any more, that alone."""
     try:
         return _short(job, view)
     except (StratosError, sqlite3.Error):  # another process has it now; a display must not break a cell
-        return Account(view or job.view)
+        return JobSummary(view or job.view)
 
 
-def _short(job: Job, view: JobView | None) -> Account:
+def _short(job: Job, view: JobView | None) -> JobSummary:
     run = _open(job, view)
-    return Account(
+    return JobSummary(
         run.view, job.failure_groups(), _marked(run), run.commands.placeholders, _rows(run, _first(run, FEW))
     )
 
 
-def full_account_of(job: Job) -> Account:
+def full_summary_of(job: Job) -> JobSummary:
     """Return what a report tells of a job."""
     return replace(_full(_open(job, job.view_now()), job.failure_groups()), running=_running(job))
 
 
-def full_account_of_record(home: Path, job_id: str) -> Account:
+def full_summary_of_record(home: Path, job_id: str) -> JobSummary:
     """Return what a report tells of the newest run of a job that this process does not hold.
 
     Raises
@@ -88,7 +88,7 @@ def full_account_of_record(home: Path, job_id: str) -> Account:
     with _copied(folder) as journal:
         recorded = read_run(journal)
         commands = Workload()
-        restore_calls(journal, commands, Surroundings(recorded.spec.cwd, {}))
+        restore_submissions(journal, commands, CommandEnv(recorded.spec.cwd, {}))
         table = recorded.scheduler.table
         found = _Run(
             journal,
@@ -105,13 +105,13 @@ def _open(job: Job, view: JobView | None) -> _Run:
     return _Run(job.journal, view or job.view, job.spec, job.states(), job.superseded, job.commands)
 
 
-def _full(run: _Run, groups: list[Group]) -> Account:
+def _full(run: _Run, groups: list[Group]) -> JobSummary:
     ran = spans(run.journal)
     wall = {span.task: span.finished_at - span.started_at for span in ran if span.started_at is not None}
     known = (task for task in wall if task < len(run.states))  # others were added since
     ended = [task for task in known if run.states[task] in TERMINAL and task not in run.left_out]
     slowest = sorted(ended, key=lambda task: (-wall[task], task))[:SLOWEST]
-    return Account(
+    return JobSummary(
         run.view,
         groups,
         _marked(run),
@@ -181,7 +181,7 @@ def _rows(run: _Run, tasks: Iterable[int]) -> list[Row]:
 # -- what nobody here holds -----------------------------------------------------------------------------------
 
 
-def _view(recorded: Recorded, run: int, journal: Journal) -> JobView:
+def _view(recorded: RecordedRun, run: int, journal: Journal) -> JobView:
     scheduler, spec = recorded.scheduler, recorded.spec
     counts, reasons = scheduler.table.current()
     ended_at: float | None = None
@@ -193,7 +193,7 @@ def _view(recorded: Recorded, run: int, journal: Journal) -> JobView:
         engine=spec.master,
         counts=tuple(counts),
         at_s=time.time(),
-        submitted_at=min(recorded.replayed.call_times, default=journal.meta()["created_at"]),
+        submitted_at=min(recorded.replayed.submission_times, default=journal.meta()["created_at"]),
         ended_at=ended_at,
         reasons=MappingProxyType({str(reason): n for reason, n in reasons.items() if n}),
         attempts_lost=scheduler.attempts_lost,
@@ -201,7 +201,7 @@ def _view(recorded: Recorded, run: int, journal: Journal) -> JobView:
         left_behind=recorded.replayed.left_behind,
         left_first=recorded.replayed.left_first,
         held=scheduler.held,
-        resting=scheduler.resting,
+        backing_off=scheduler.backing_off,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Final
 from ..backend.core.states import TaskState
 from ..backend.results.failure_groups import ending_text
 from ..backend.store.rows import Span
-from .summary import Account
+from .summary import JobSummary
 from .text import clean, length_text
 
 #: with more attempts or lanes than these it shows how many ran at a time
@@ -55,9 +55,9 @@ class Gantt:
     says: str
 
 
-def gantt(account: Account) -> Gantt:
+def gantt(summary: JobSummary) -> Gantt:
     """Draw when the nodes worked."""
-    spans = (*account.spans, *account.running)
+    spans = (*summary.spans, *summary.running)
     ran = [span for span in spans if span.started_at is not None and span.finished_at >= span.started_at]
     if not ran:
         return Gantt("", "Nothing has run yet.")

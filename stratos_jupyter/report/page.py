@@ -24,7 +24,7 @@ from .histogram import histogram, quantile, wall_times
 from .html import SIGNS, bar_svg, breakable, cells, columns, counts_text, data, image
 from .mosaic import mosaic, mosaic_text, sample
 from .snapshot import SIGN_OF_TONE
-from .summary import Account, Row
+from .summary import JobSummary, Row
 from .text import BAR_ORDER, clean, duration_text, facts, length_text, moment_text, ranges_text, state_text
 
 #: how each of our pages begins: nothing else is written over
@@ -41,9 +41,9 @@ _CELL: Final = 120
 _SETTING: Final = 500
 
 
-def report_html(account: Account, made_at_s: float) -> str:
+def report_html(summary: JobSummary, made_at_s: float) -> str:
     """Return the page."""
-    view = account.view
+    view = summary.view
     name = f"{clean(view.job_id)} run {view.run}"
     return "".join(
         (
@@ -53,15 +53,15 @@ def report_html(account: Account, made_at_s: float) -> str:
             '<meta name="referrer" content="no-referrer">',
             f"<title>{escape(name)}</title><style>{_css()}</style></head><body><main>",
             _head(view),
-            _facts(account),
+            _facts(summary),
             "".join(f'<div class="notice">{data(notice)}</div>' for notice in view.notices[-MOST_NOTICES:]),
-            _failures(account),
-            _mosaic(account),
-            _gantt(account),
-            _run_times(account),
-            _tasks("Slowest tasks", "", account, account.slowest),
-            _tasks("First tasks" if len(account.rows) < view.total else "Tasks", _rest(account), account, account.rows),
-            _settings(account),
+            _failures(summary),
+            _mosaic(summary),
+            _gantt(summary),
+            _run_times(summary),
+            _tasks("Slowest tasks", "", summary, summary.slowest),
+            _tasks("First tasks" if len(summary.rows) < view.total else "Tasks", _rest(summary), summary, summary.rows),
+            _settings(summary),
             f"<footer>Made on {moment_text(made_at_s)} by stratos_jupyter {__version__}, Python "
             f"{platform.python_version()}; the job as of {moment_text(view.at_s)}.</footer>",
             "</main></body></html>\n",
@@ -91,14 +91,14 @@ def _head(view: JobView) -> str:
     )
 
 
-def _facts(account: Account) -> str:
-    found = [*facts(account.view), *_measured(account)]
+def _facts(summary: JobSummary) -> str:
+    found = [*facts(summary.view), *_measured(summary)]
     each = "".join(f"<div><dt>{name}</dt><dd>{escape(text)}</dd></div>" for name, text in found)
     return f'<dl class="facts">{each}</dl>'
 
 
-def _measured(account: Account) -> Iterator[tuple[str, str]]:
-    ran = [span for span in account.spans if span.started_at is not None]
+def _measured(summary: JobSummary) -> Iterator[tuple[str, str]]:
+    ran = [span for span in summary.spans if span.started_at is not None]
     walls = wall_times(ran)
     if walls:
         yield "Run time, median", length_text(quantile(walls, 0.5))
@@ -127,8 +127,8 @@ def _table(heads: Sequence[str], lines: Sequence[Sequence[str]], right: Sequence
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _failures(account: Account) -> str:
-    shown, rest = account.groups[:MOST_GROUPS], account.groups[MOST_GROUPS:]
+def _failures(summary: JobSummary) -> str:
+    shown, rest = summary.groups[:MOST_GROUPS], summary.groups[MOST_GROUPS:]
     if not shown:
         return ""
     lines = [
@@ -142,50 +142,50 @@ def _failures(account: Account) -> str:
     return _section("Failures", says, _table(heads, lines, (0,), (1, 2)))
 
 
-def _mosaic(account: Account) -> str:
-    drawn = mosaic(account.states, MOST_ACROSS, MOST_DOWN)
-    if len(account.states) < 2:
+def _mosaic(summary: JobSummary) -> str:
+    drawn = mosaic(summary.states, MOST_ACROSS, MOST_DOWN)
+    if len(summary.states) < 2:
         return ""
     says = mosaic_text(drawn)
     picture = image(drawn.svg, says, f"width:{drawn.width}px", "mosaic")
     return _section("All tasks", says, picture)
 
 
-def _gantt(account: Account) -> str:
-    drawn = gantt(account)
+def _gantt(summary: JobSummary) -> str:
+    drawn = gantt(summary)
     if not drawn.svg:
         return ""
     return _section("Nodes", escape(drawn.says), f'<div class="wide">{drawn.svg}</div>')
 
 
-def _run_times(account: Account) -> str:
-    drawn = histogram(account.spans)
+def _run_times(summary: JobSummary) -> str:
+    drawn = histogram(summary.spans)
     if not drawn:
         return ""
     return _section("Run times", "How many attempts ran how long; orange is what did not end well.",
                     f'<div class="wide">{drawn}</div>')  # fmt: skip
 
 
-def _tasks(title: str, says: str, account: Account, rows: Sequence[Row]) -> str:
+def _tasks(title: str, says: str, summary: JobSummary, rows: Sequence[Row]) -> str:
     if not rows:
         return ""
-    heads = columns(account.placeholders)
+    heads = columns(summary.placeholders)
     last = len(heads) - 1
-    lines = [cells(row, account.placeholders, _CELL) for row in rows]
+    lines = [cells(row, summary.placeholders, _CELL) for row in rows]
     return _section(title, says, _table(heads, lines, (0, last - 2), (*range(2, last - 3), last)))
 
 
-def _rest(account: Account) -> str:
-    more = account.view.total - len(account.rows)
+def _rest(summary: JobSummary) -> str:
+    more = summary.view.total - len(summary.rows)
     if more <= 0:
         return ""
-    job = clean(account.view.job_id)
+    job = clean(summary.view.job_id)
     all_ = f"df = %stratos results {job} --all, in a notebook, has all of them"
-    return escape(f"{len(account.rows):,} of {account.view.total:,}; {all_}.")
+    return escape(f"{len(summary.rows):,} of {summary.view.total:,}; {all_}.")
 
 
-def _settings(account: Account) -> str:
-    given = dict(account.settings)
+def _settings(summary: JobSummary) -> str:
+    given = dict(summary.settings)
     if not given:
         return ""
     usual = JobSpec().to_record()
@@ -216,12 +216,12 @@ def _value(value: Any) -> str:
     return str(value)
 
 
-def write_report(account: Account, where: str, made_at_s: float) -> tuple[Path, int]:
+def write_report(summary: JobSummary, where: str, made_at_s: float) -> tuple[Path, int]:
     """Write the page, over an older one of ours.
 
     Parameters
     ----------
-    account : Account
+    summary : JobSummary
         What to tell.
     where : str
         A file, or a folder; '' for the working directory. In a folder it is called JOB-RUN.html.
@@ -244,9 +244,9 @@ def write_report(account: Account, where: str, made_at_s: float) -> tuple[Path, 
     """
     path = Path(os.path.expanduser(where or ".")).absolute()
     if path.is_dir():
-        path /= f"{account.view.job_id}-{account.view.run}.html"
+        path /= f"{summary.view.job_id}-{summary.view.run}.html"
     shown = clean(str(path), len(str(path)))
-    page = report_html(account, made_at_s).encode()
+    page = report_html(summary, made_at_s).encode()
     aside = path.with_name(f".{path.name[:100]}.{os.getpid()}")
     try:
         if path.exists() and not _is_ours(path):

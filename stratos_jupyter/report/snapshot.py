@@ -15,7 +15,7 @@ from typing import Final
 from ..backend.core.views import JobView
 from .html import COLOURS, SIGNS, bar_svg, breakable, cells, columns, counts_text, data, image
 from .mosaic import mosaic, mosaic_text, sample
-from .summary import Account
+from .summary import JobSummary
 from .text import BAR_ORDER, MAX_NOTICES, facts, moment_text, plain_text, ranges_text, state_text
 
 #: no snapshot is larger
@@ -49,17 +49,17 @@ HIDE_LOST_WIDGET: Final = (
 )
 
 
-def static_html(account: Account) -> str:
+def static_html(summary: JobSummary) -> str:
     """Return a job as one folded piece of HTML that stands on its own, of at most `MOST_BYTES` bytes."""
     for rows in (MOST_ROWS, 3, 0):
-        html = _html(account, rows)
+        html = _html(summary, rows)
         if len(html.encode()) <= MOST_BYTES:
             break
     return html
 
 
-def _html(account: Account, rows: int) -> str:
-    view = account.view
+def _html(summary: JobSummary, rows: int) -> str:
+    view = summary.view
     state, tone = state_text(view)
     sign = SIGN_OF_TONE.get(tone, "⋯")
     bar = "display:block;width:100%;height:10px;margin:10px 0;border-radius:5px"
@@ -70,11 +70,11 @@ def _html(account: Account, rows: int) -> str:
         f"<div><strong>{data(view.job_id)}</strong> run {view.run} on {data(view.engine)}: {breakable(state)}</div>",
         image(bar_svg(view), counts_text(view), bar),
         _legend(view),
-        _mosaic(account),
+        _mosaic(summary),
         _facts(view),
-        _failures(account),
+        _failures(summary),
         _notices(view),
-        _rows(account, rows),
+        _rows(summary, rows),
         f'<div style="{_MUTED};margin-top:10px;font-size:12px">As of {moment_text(view.at_s)}</div>',
         "</div></details>",
     ]
@@ -92,9 +92,9 @@ def _legend(view: JobView) -> str:
     return f'<div style="{_TABULAR}">{" ".join(items)}</div>'
 
 
-def _mosaic(account: Account) -> str:
-    drawn = mosaic(account.states, ACROSS, DOWN)
-    if len(account.states) < 2 or not drawn.svg:
+def _mosaic(summary: JobSummary) -> str:
+    drawn = mosaic(summary.states, ACROSS, DOWN)
+    if len(summary.states) < 2 or not drawn.svg:
         return ""
     style = f"display:block;width:{drawn.width}px;max-width:100%;height:auto;margin:12px 0 0"
     says = mosaic_text(drawn)
@@ -137,8 +137,8 @@ def _more(text: str) -> str:
     return f'<div style="{_MUTED};margin-top:4px">{text}</div>'
 
 
-def _failures(account: Account) -> str:
-    shown, rest = account.groups[:MOST_GROUPS], account.groups[MOST_GROUPS:]
+def _failures(summary: JobSummary) -> str:
+    shown, rest = summary.groups[:MOST_GROUPS], summary.groups[MOST_GROUPS:]
     if not shown:
         return ""
     red = f'<span style="color:{COLOURS[BAR_ORDER[1]]};font-weight:bold">✗</span>'
@@ -155,13 +155,13 @@ def _notices(view: JobView) -> str:
     return f'<div style="margin-top:10px">{lines}</div>' if lines else ""
 
 
-def _rows(account: Account, most: int) -> str:
-    shown = account.rows[:most]
+def _rows(summary: JobSummary, most: int) -> str:
+    shown = summary.rows[:most]
     if not shown:
         return ""
-    heads = columns(account.placeholders)
+    heads = columns(summary.placeholders)
     last = len(heads) - 1
-    lines = [cells(row, account.placeholders, _CELL) for row in shown]
-    more = account.view.total - len(shown)
+    lines = [cells(row, summary.placeholders, _CELL) for row in shown]
+    more = summary.view.total - len(shown)
     made = _table(heads, lines, (0, last - 2), (*range(2, last - 3), last))
     return made + (_more(f"and {more:,} more tasks") if more > 0 else "")

@@ -54,7 +54,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class JobSummary:
     """What there is to tell of a job at one moment; the last four only for a report.
 
     Attributes

@@ -24,7 +24,7 @@ _START: Final = (
 LOG: Final = "keeper.log"
 
 
-def start_keeper(home: Path, job: Job, settings: Mapping[str, str]) -> int:
+def start_background(home: Path, job: Job, settings: Mapping[str, str]) -> int:
     """Start ``python -m stratos_jupyter attach JOB --keep HOME`` for a job that nobody holds; return its process id.
 
     The values of variables that the user gave for the job alone are handed on in its environment, and so are
@@ -33,7 +33,7 @@ def start_keeper(home: Path, job: Job, settings: Mapping[str, str]) -> int:
     named = {name: os.environ[name] for name, _ in job.spec.env if name in os.environ}
     env = {**handed_on(), **named, **{name: value for name, value in job.spec.env if value is not None}, **settings}
     with open(os.open(job.folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
-        keeper = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", _START, _PACKAGE, "attach", job.job_id, "--keep", str(home)],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -42,5 +42,5 @@ def start_keeper(home: Path, job: Job, settings: Mapping[str, str]) -> int:
             env=env,
             cwd="/",
         )
-    keeper.returncode = 0  # it is nobody's child to be waited for: it outlives this process
-    return keeper.pid
+    process.returncode = 0  # it outlives this one, which never waits for it
+    return process.pid

@@ -21,7 +21,7 @@ from ..backend.store.lease import Holder, boot_id, lives
 from ..backend.store.run_dirs import cut_off, runs
 from ..errors import JournalBusy, JournalError
 from .recorded_run import read_run
-from .stored_run import Kept
+from .stored_run import StoredRun
 
 #: how long an executor may take to end what it runs, in seconds: the grace of its tasks, and more
 PATIENCE_S: Final = 8.0
@@ -72,7 +72,7 @@ def clean_home(home: Path, *, really: bool) -> list[Cleaned]:
     list of Cleaned
         What was found; with `really`, what was removed of it.
     """
-    every = [Kept.found(*found) for found in runs(home)]
+    every = [StoredRun.found(*found) for found in runs(home)]
     newest = {kept.job_id: kept.run for kept in every}
     cleaned = [_cut_off(*found) for found in cut_off(home)]
     cleaned += [found for kept in every if (found := _unneeded(kept, newest[kept.job_id])) is not None]
@@ -83,7 +83,7 @@ def _cut_off(job_id: str, run: int, folder: Path) -> Cleaned:
     return Cleaned(job_id, run, folder, "its submission was cut off", _size(folder), 0)
 
 
-def _unneeded(kept: Kept, newest: int) -> Cleaned | None:
+def _unneeded(kept: StoredRun, newest: int) -> Cleaned | None:
     """Return a run if nobody needs it, and why."""
     if kept.holder not in (Holder.NOBODY, Holder.DEAD) or _elsewhere(kept.folder):
         return None

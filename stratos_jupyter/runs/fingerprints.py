@@ -1,11 +1,11 @@
-"""Keys: by what one can tell whether the commands of a cell would read something else than they did before.
+"""Fingerprints: by what one can tell whether the commands of a cell would read something else than they did before.
 
-Inputs count by what `executor.seen` makes of them, an environment variable that the user named by its value. From the
-key of the variables their values cannot be told, not by trying either: it is made with a secret of this user, which no
-run's folder holds.
+Inputs count by what `executor.process.input_state` makes of them, an environment variable that the user named by its
+value. The values of variables cannot be told from their fingerprint, not by trying either: it is made with a secret of
+this user, which no run's folder holds.
 
-Keys are only compared for being the same: a file's times are by the clock of its file system, and no other clock knows
-what they mean.
+Fingerprints are only compared for being the same: a file's times are by the clock of its file system, and no other
+clock knows what they mean.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ..backend.executor.process.input_state import CONTENT, DEVICE, INODE, MOST,
 from ..backend.inputs.filesystems import Found, OnHdfs
 from ..backend.spec.commands import Commands
 from ..backend.spec.job_spec import JobSpec
-from ..backend.spec.workload import KEY, Keys
+from ..backend.spec.workload import FINGERPRINT_CHARS, Fingerprints
 from ..backend.store.run_dirs import secret_of
 
 #: where a command's inputs take longer than this to be looked at, in seconds, seen of the first so many commands ...
@@ -39,23 +39,23 @@ THREADS: Final = 32
 AHEAD_S: Final = 10.0
 
 
-def env_key(home: Path, spec: JobSpec, env: Mapping[str, str]) -> str:
-    """Return the key of the variables that a job names; '' when it names none."""
+def env_fingerprint(home: Path, spec: JobSpec, env: Mapping[str, str]) -> str:
+    """Return the fingerprint of the variables that a job names; '' when it names none."""
     if not spec.env:
         return ""
     values = [spec.job_id, sorted((name, env[name]) for name, _ in spec.env)]
-    return hmac.new(secret_of(home), json.dumps(values).encode("ascii"), hashlib.sha256).hexdigest()[:KEY]
+    return hmac.new(secret_of(home), json.dumps(values).encode("ascii"), hashlib.sha256).hexdigest()[:FINGERPRINT_CHARS]
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class ScannedInputs:
     """What the inputs of some commands were at a moment.
 
     Attributes
     ----------
     here, there : list of str
-        The key of the inputs of each command that are files of this machine, and of those on HDFS; `there` is empty
-        when that was not asked.
+        The fingerprint of the inputs of each command that are files of this machine, and of those on HDFS; `there` is
+        empty when that was not asked.
     said : tuple of str
         What there is to say of them, a line each: one was changed in the future, one holds more than is looked at.
     """
@@ -64,21 +64,21 @@ class Looked:
     there: list[str]
     said: tuple[str, ...] = ()
 
-    def keys(self, env: str, places: Sequence[int] | None = None) -> Keys:
-        """Return the keys of all of these commands, or of some, as a call keeps them."""
+    def fingerprints(self, env: str, places: Sequence[int] | None = None) -> Fingerprints:
+        """Return the fingerprints of all of these commands, or of some, as a call keeps them."""
         chosen = range(len(self.here)) if places is None else places
-        return Keys(
+        return Fingerprints(
             env,
             here="".join(self.here[place] for place in chosen),
             there="".join(self.there[place] for place in chosen) if self.there else "",
         )
 
-    def of(self, index: int) -> Seen:
-        """Return the keys of one command."""
-        return Seen(self.here[index], self.there[index] if self.there else "")
+    def of(self, index: int) -> Fingerprint:
+        """Return the fingerprints of one command."""
+        return Fingerprint(self.here[index], self.there[index] if self.there else "")
 
 
-def look_at_inputs(commands: Commands, cwd: str, on_hdfs: OnHdfs | None = None) -> Looked:
+def scan_inputs(commands: Commands, cwd: str, on_hdfs: OnHdfs | None = None) -> ScannedInputs:
     """Look at the inputs of all commands.
 
     Parameters
@@ -131,7 +131,7 @@ def look_at_inputs(commands: Commands, cwd: str, on_hdfs: OnHdfs | None = None) 
     if elsewhere and on_hdfs is not None and on_hdfs.known:
         of_each = (commands.inputs(index) for index in range(len(commands)))
         there = [_key_there([(name, elsewhere[name]) for name in names if name in elsewhere]) for names in of_each]
-    return Looked([key for key, _ in found], there, tuple(said))
+    return ScannedInputs([key for key, _ in found], there, tuple(said))
 
 
 def _key_there(names: Sequence[tuple[str, Found | None]]) -> str:
@@ -158,12 +158,12 @@ def _span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-#: the key of no inputs
+#: the fingerprint of no inputs
 NOTHING: Final = key_of([], 0, 0, 0, 0)
 
 
-def same(one: str, other: str, *, worked: bool = False) -> bool:
-    """Say whether two keys tell of the same inputs.
+def same_inputs(one: str, other: str, *, worked: bool = False) -> bool:
+    """Say whether two fingerprints tell of the same inputs.
 
     Name, size and time of change must be equal. What only the system sets tells a file that took the place of another
     one with equal size and time, or was written and got its old time back; but on another file system, or another
@@ -172,7 +172,7 @@ def same(one: str, other: str, *, worked: bool = False) -> bool:
     Parameters
     ----------
     one, other : str
-        The keys.
+        The fingerprints.
     worked : bool
         Whether the task of `one` has worked in its inputs. Then their time is that of its work, which no other contents
         have by chance, and to do that work twice would spoil it: any new status of the same file is taken for such.
@@ -186,29 +186,29 @@ def same(one: str, other: str, *, worked: bool = False) -> bool:
     return a[DEVICE] != b[DEVICE] or a[STATUS] == b[STATUS] or explained
 
 
-def saw(key: str) -> bool:
+def saw_any(key: str) -> bool:
     """Say whether any of the inputs was there."""
     return b64decode(key)[DEVICE] != bytes(DEVICE.stop - DEVICE.start)
 
 
-def known_of_old(old: str, seen: Seen) -> bool:
-    """Say whether inputs are those of a key as version 0.1.0 made it: names, sizes and times of change."""
+def matches_old(old: str, seen: Fingerprint) -> bool:
+    """Say whether inputs are those of a fingerprint as version 0.1.0 made it: names, sizes and times of change."""
     content = bytes.fromhex(old)[CONTENT]
     return any(key and b64decode(key)[CONTENT] == content for key in seen)
 
 
-class Seen(NamedTuple):
-    """The keys of the inputs of one command: of those here, and of those on HDFS; '' where nobody looked."""
+class Fingerprint(NamedTuple):
+    """The fingerprints of the inputs of one command: of those here, and of those on HDFS; '' where nobody looked."""
 
     here: str
     there: str = ""
 
-    def same(self, other: Seen, *, worked: bool = False) -> bool:
+    def same(self, other: Fingerprint, *, worked: bool = False) -> bool:
         """Say whether they tell of the same inputs, as far as both are known; `worked` as for the function."""
         pairs = zip(self, other, strict=True)
-        return all(not one or not another or same(one, another, worked=worked) for one, another in pairs)
+        return all(not one or not another or same_inputs(one, another, worked=worked) for one, another in pairs)
 
-    def tells(self, other: Seen) -> bool:
+    def tells(self, other: Fingerprint) -> bool:
         """Say whether this is known wherever the other command's inputs are."""
         pairs = zip(self, other, strict=True)
         return all(one or another in ("", NOTHING) for one, another in pairs)

@@ -32,7 +32,7 @@ def lost_products(spec: JobSpec, workload: Workload) -> Callable[[int], bool]:
     def lost(task: int) -> bool:
         if not spec.makes:
             return False
-        cwd = workload.surroundings(workload.root_of(task)).cwd
+        cwd = workload.command_env(workload.root_of(task)).cwd
         paths = workload.makes(task, spec.makes)
         return any(missing(path, cwd) for path in paths if here or _is_here(cwd, path))
 

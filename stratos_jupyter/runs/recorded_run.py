@@ -15,7 +15,7 @@ from ..errors import JournalError
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedRun:
     """A run as its journal has it.
 
     Attributes
@@ -39,7 +39,7 @@ def begun(spec: JobSpec, facts: Mapping[str, Any]) -> tuple[Resources, int]:
     return (spec.demand(), spec.priority) if kept is None else (Resources(*kept["demand"]), kept["priority"])
 
 
-def read_run(journal: Journal) -> Recorded:
+def read_run(journal: Journal) -> RecordedRun:
     """Read a run, and leave it as it is.
 
     Raises
@@ -54,4 +54,4 @@ def read_run(journal: Journal) -> Recorded:
     except (KeyError, TypeError, ValueError) as error:
         raise JournalError(f"the record in {journal.folder} cannot be read: {error}") from error
     scheduler = Scheduler(rules=spec.rules)
-    return Recorded(spec, scheduler, replay(journal, scheduler, demand, priority))
+    return RecordedRun(spec, scheduler, replay(journal, scheduler, demand, priority))

@@ -10,7 +10,7 @@ from ..backend.store.progress import read_progress
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredRun:
     """A run in the user's state directory.
 
     Attributes
@@ -41,13 +41,13 @@ class Kept:
     held: str
 
     @staticmethod
-    def found(job_id: str, run: int, folder: Path) -> Kept:
+    def found(job_id: str, run: int, folder: Path) -> StoredRun:
         """Look at a run."""
         holder, lease = holder_of(folder)
         progress = read_progress(folder)
         if progress is None:
-            return Kept(job_id, run, folder, holder, lease, folder.stat().st_mtime, 0, 0, 0, "")
-        return Kept(
+            return StoredRun(job_id, run, folder, holder, lease, folder.stat().st_mtime, 0, 0, 0, "")
+        return StoredRun(
             *(job_id, run, folder, holder, lease),
             *(progress.at_s, progress.total, progress.done, progress.failed, progress.held),
         )
@@ -72,5 +72,5 @@ class Kept:
             return "nobody"
         if self.holder is Holder.US:
             return "this process"
-        keeper = " (in the background)" if lease.keeper else ""
-        return f"process {lease.pid} on {lease.host}{keeper}"
+        where = " (in the background)" if lease.background else ""
+        return f"process {lease.pid} on {lease.host}{where}"

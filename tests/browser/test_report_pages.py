@@ -14,10 +14,10 @@ from nbconvert import HTMLExporter
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.report.page import write_report
 from stratos_jupyter.report.snapshot import HIDE_LOST_WIDGET, static_html
-from stratos_jupyter.report.summary import Account
+from stratos_jupyter.report.summary import JobSummary
 from stratos_jupyter.report.text import clean
 from stratos_jupyter.widgets import NOTHING
-from tests.support.hostile_text import HOSTILE, hostile_account, span, view_of
+from tests.support.hostile_text import HOSTILE, hostile_summary, span, view_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -76,22 +76,22 @@ def show(browser: Browser) -> Iterator[Open]:
         context.close()
 
 
-def snapshot(folder: Path, account: Account) -> Path:
+def snapshot(folder: Path, summary: JobSummary) -> Path:
     path = folder / "snapshot.html"
-    path.write_text(AROUND.format(html=HIDE_LOST_WIDGET + static_html(account)), "utf-8")
+    path.write_text(AROUND.format(html=HIDE_LOST_WIDGET + static_html(summary)), "utf-8")
     return path
 
 
-def report(folder: Path, account: Account) -> Path:
-    return write_report(account, str(folder / "report.html"), 0.0)[0]
+def report(folder: Path, summary: JobSummary) -> Path:
+    return write_report(summary, str(folder / "report.html"), 0.0)[0]
 
 
-def notebook(folder: Path, account: Account) -> Path:
+def notebook(folder: Path, summary: JobSummary) -> Path:
     """Return a saved notebook, without the widget's model, as nbconvert shows it."""
     lost = {"application/vnd.jupyter.widget-view+json": {"model_id": "gone", "version_major": 2, "version_minor": 0}}
     outputs = [
         nbformat.v4.new_output("display_data", {**lost, "text/html": NOTHING, "text/plain": "a line"}),
-        nbformat.v4.new_output("display_data", {"text/html": HIDE_LOST_WIDGET + static_html(account)}),
+        nbformat.v4.new_output("display_data", {"text/html": HIDE_LOST_WIDGET + static_html(summary)}),
     ]
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("%%stratos", outputs=outputs)])
     # its own pages ask for scripts (for formulas); here it is about what is in the outputs
@@ -107,7 +107,7 @@ def test_hostile_data_is_text(tmp_path: Path, show: Open, make: Callable[..., Pa
     for n, placeholders in enumerate((0, 3)):
         folder = tmp_path / str(n)
         folder.mkdir()
-        shown = show(make(folder, hostile_account(placeholders=placeholders)), width)
+        shown = show(make(folder, hostile_summary(placeholders=placeholders)), width)
         shown.is_calm()
         if make is not notebook:
             shown.fits()
@@ -119,13 +119,13 @@ def test_hostile_data_is_text(tmp_path: Path, show: Open, make: Callable[..., Pa
 @pytest.mark.parametrize("text", HOSTILE)
 def test_each_hostile_text_alone(tmp_path: Path, show: Open, text: str) -> None:
     for make in (snapshot, report):
-        shown = show(make(tmp_path, hostile_account(text, placeholders=2)))
+        shown = show(make(tmp_path, hostile_summary(text, placeholders=2)))
         shown.is_calm()
         shown.fits()
 
 
 def test_a_right_to_left_name_does_not_turn_its_surroundings(tmp_path: Path, show: Open) -> None:
-    shown = show(report(tmp_path, hostile_account("\u202e\u05d0\u05d1\u05d2 dcba")))
+    shown = show(report(tmp_path, hostile_summary("\u202e\u05d0\u05d1\u05d2 dcba")))
     places = shown.page.evaluate(
         "[...document.querySelectorAll('table:last-of-type tbody tr')].slice(0, 9)"
         ".map(row => [...row.cells].map(cell => cell.getBoundingClientRect().left))"
@@ -135,7 +135,7 @@ def test_a_right_to_left_name_does_not_turn_its_surroundings(tmp_path: Path, sho
 
 
 def test_the_policy_of_a_report_stops_what_would_get_through(tmp_path: Path, show: Open) -> None:
-    path = report(tmp_path, hostile_account("plain"))
+    path = report(tmp_path, hostile_summary("plain"))
     evil = "<script>window.ran=1</script><img src=http://127.0.0.1:9/x onerror='window.ran=1'>"
     path.write_text(path.read_text("utf-8").replace("<footer>", f"{evil}<footer>"), "utf-8")
     shown = show(path)
@@ -143,13 +143,13 @@ def test_the_policy_of_a_report_stops_what_would_get_through(tmp_path: Path, sho
     assert shown.page.evaluate("window.ran") is None
 
 
-def usual() -> Account:
+def usual() -> JobSummary:
     spans = [
         span(n, n // 4 * 2.0, 1.8, node=f"node-{n % 4}", state=TaskState.FAILED if n % 13 == 5 else TaskState.FINISHED)
         for n in range(80)
     ]
     view = view_of(finished=74, failed=6, ended_at=1040.0, reasons={Reason.EXIT: 80})
-    return Account(view, states=bytes(span.state for span in spans), spans=spans)
+    return JobSummary(view, states=bytes(span.state for span in spans), spans=spans)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -17,7 +17,7 @@ import pytest
 from stratos_jupyter.backend.core.states import Reason
 from stratos_jupyter.backend.results.failure_groups import Group
 from stratos_jupyter.report.snapshot import HIDE_LOST_WIDGET, static_html
-from stratos_jupyter.report.summary import Account
+from stratos_jupyter.report.summary import JobSummary
 from stratos_jupyter.widgets import NOTHING
 from tests.conftest import require
 from tests.support.hostile_text import view_of
@@ -34,11 +34,11 @@ SAYS = {"none": "Loading widget...", "new": "Error displaying widget: model not 
 
 def write_notebook(path: Path, kernel: str) -> None:
     view = view_of(finished=39, failed=1, ended_at=1004.0, reasons={Reason.EXIT: 40})
-    account = Account(view, [Group("exit", 3, "no such galaxy", "", (7,))], bytes([4]) * 39 + bytes([5]))
+    summary = JobSummary(view, [Group("exit", 3, "no such galaxy", "", (7,))], bytes([4]) * 39 + bytes([5]))
     lost = {"application/vnd.jupyter.widget-view+json": {"model_id": "gone", "version_major": 2, "version_minor": 1}}
     outputs = [
         nbformat.v4.new_output("display_data", {**lost, "text/html": NOTHING, "text/plain": "a line"}),
-        nbformat.v4.new_output("display_data", {"text/html": HIDE_LOST_WIDGET + static_html(account)}),
+        nbformat.v4.new_output("display_data", {"text/html": HIDE_LOST_WIDGET + static_html(summary)}),
     ]
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("%%stratos", outputs=outputs)])
     language = "python" if kernel == "python3" else "none of these"

@@ -23,15 +23,15 @@ from stratos_jupyter.backend.engines.local.machine import this_machine
 from stratos_jupyter.backend.engines.local.orphans import RUN
 from stratos_jupyter.backend.engines.mesos.driver import MesosDriver
 from stratos_jupyter.backend.engines.mesos.engine import MesosEngine
-from stratos_jupyter.backend.engines.mesos.framework import Terms
-from stratos_jupyter.backend.engines.mesos.messages import Who
+from stratos_jupyter.backend.engines.mesos.framework import FrameworkConfig
+from stratos_jupyter.backend.engines.mesos.messages import JobIdentity
 from stratos_jupyter.backend.engines.mesos.site import mesos_command
 from stratos_jupyter.backend.engines.scripted import Outcome, ScriptedEngine
-from stratos_jupyter.backend.run.loop import JobLoop, Judge
+from stratos_jupyter.backend.run.loop import Judge, RunLoop
 from stratos_jupyter.backend.run.replay import replay
 from stratos_jupyter.backend.run.thread import Driver
 from stratos_jupyter.backend.spec.commands import explicit_commands
-from stratos_jupyter.backend.spec.workload import Surroundings, Workload
+from stratos_jupyter.backend.spec.workload import CommandEnv, Workload
 from stratos_jupyter.backend.store.journal import Journal
 from stratos_jupyter.backend.store.rows import ResultRow
 
@@ -76,7 +76,7 @@ class Run:
         self.judge: Judge = lambda results, take: False
         self.driver = Driver()
         self.loop = self.driver.call(
-            lambda: JobLoop(
+            lambda: RunLoop(
                 self.journal,
                 self._engine,
                 self.driver.loop,
@@ -91,15 +91,15 @@ class Run:
             )
         )
 
-    def _engine(self, loop: JobLoop) -> Engine:
+    def _engine(self, loop: RunLoop) -> Engine:
         if self.kind == "scripted":
             nodes = {"n1": Resources(1.0), "n2": Resources(SLOTS - 1.0)}
             return ScriptedEngine(loop, self, shell_script, nodes, self.driver.loop)
         if self.kind == "mesos":
-            who = Who("contract", 1, getpass.getuser(), "*")
-            terms = Terms(who, mesos_command(), max_cpus=float(SLOTS), failover_s=60.0)
+            identity = JobIdentity("contract", 1, getpass.getuser(), "*")
+            config = FrameworkConfig(identity, mesos_command(), max_cpus=float(SLOTS), failover_s=60.0)
             kept = self.journal.meta().get("mesos", {})
-            return MesosEngine(loop, self, terms, self._speak, kept, self._keep)
+            return MesosEngine(loop, self, config, self._speak, kept, self._keep)
         return LocalEngine(loop, self, self.machine, self.folder)
 
     def _speak(self, framework: Mapping[str, Any], tell: Callable[[Any], None]) -> MesosDriver:
@@ -126,10 +126,10 @@ class Run:
     def copies(self, task: int) -> tuple[str, ...]:
         return ()
 
-    def call_of(self, task: int) -> int:
-        return self.workload.call_of(task)
+    def context_of(self, task: int) -> int:
+        return self.workload.submission_of(task)
 
-    def context(self, call: int) -> Mapping[str, object]:
+    def context(self, number: int) -> Mapping[str, object]:
         on_cluster = self.kind == "mesos"
         return {
             "cwd": str(self.folder),
@@ -151,14 +151,14 @@ class Run:
 
     def add(self, *commands: str) -> range:
         made = explicit_commands(commands)
-        tasks = self.workload.add(made, Surroundings(str(self.folder), {}))
+        tasks = self.workload.add(made, CommandEnv(str(self.folder), {}))
         event = TasksAdded(self.loop.now(), len(tasks), Resources(1.0))
         self.driver.call(lambda: self.loop.add(event, tasks.start, made.to_record))
         return tasks
 
     def adopt(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
         made = explicit_commands(texts)
-        tasks = self.workload.add(made, Surroundings(str(self.folder), {}), origin[0])
+        tasks = self.workload.add(made, CommandEnv(str(self.folder), {}), origin[0])
         event = TasksAdded(self.loop.now(), len(tasks), Resources(1.0))
         self.driver.post(lambda: self.loop.add(event, tasks.start, made.to_record, origin))
 

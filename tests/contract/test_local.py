@@ -13,9 +13,10 @@ import pytest
 
 from stratos_jupyter.backend.core.events import KillAsked
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.backend.engines.local.engine import engine as local
-from stratos_jupyter.backend.engines.local.engine import executor_link as link
-from stratos_jupyter.backend.engines.local.engine import local_cpus, orphans
+from stratos_jupyter.backend.engines.local import engine as local
+from stratos_jupyter.backend.engines.local import executor_link, orphans
+from stratos_jupyter.backend.engines.local.engine import local_cpus
+from stratos_jupyter.backend.engines.local.executor_link import ExecutorProcess
 from stratos_jupyter.errors import EngineError
 from tests.contract.conftest import Run
 from tests.support.waiting import until
@@ -30,12 +31,12 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 
 def test_an_executor_that_cannot_start_is_said_so_and_costs_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = link._START
-    monkeypatch.setattr(link, "_START", "raise SystemExit('no executor today')")
+    start = executor_link._START
+    monkeypatch.setattr(executor_link, "_START", "raise SystemExit('no executor today')")
     run.add("echo a", "echo b")
     until(lambda: any("no executor today" in notice for view in run.views for notice in view.notices))
     assert run.state(0) is TaskState.QUEUED
-    monkeypatch.setattr(link, "_START", start)
+    monkeypatch.setattr(executor_link, "_START", start)
     run.wait()
     assert sorted((row.task, row.attempt, row.stdout) for row in run.rows()) == [(0, 1, b"a\n"), (1, 1, b"b\n")]
     assert run.views[-1].attempts_lost == 0
@@ -119,7 +120,7 @@ def test_what_was_handed_back_once_is_not_handed_back_again(run: Run, attaching:
     run.driver.call(lambda: tell(batch + 1))
     run.check()
     assert run.state(0) is TaskState.RUNNING
-    assert run.driver.call(lambda: [what for _, what, _ in run.journal.acts() if what == "returned"]) == []
+    assert run.driver.call(lambda: [what for _, what, _ in run.journal.entries() if what == "returned"]) == []
     run.post(KillAsked)
     run.wait()
 
@@ -127,7 +128,7 @@ def test_what_was_handed_back_once_is_not_handed_back_again(run: Run, attaching:
 def test_short_commands_are_lined_up(run: Run) -> None:
     run.add(*["true"] * 400)
     run.wait()
-    launches = [detail for _, act, detail in run.journal.acts() if act == "launch"]
+    launches = [detail for _, act, detail in run.journal.entries() if act == "launch"]
     assert len(launches) < 100  # many commands a launch, once it is known that they are short
 
 
@@ -159,8 +160,8 @@ def test_it_says_what_its_slots_do(run: Run) -> None:
 
 
 def test_a_link_that_is_let_go_before_it_is_up_leaves_no_socket(tmp_path: Path) -> None:
-    async def hold_and_let_go() -> link.Link:
-        one = link.Link(tmp_path / "executors" / "1", lambda *_: None, lambda _: None)
+    async def hold_and_let_go() -> ExecutorProcess:
+        one = ExecutorProcess(tmp_path / "executors" / "1", lambda *_: None, lambda _: None)
         one.let_go()
         await asyncio.sleep(0)
         await asyncio.sleep(0)

@@ -78,7 +78,7 @@ def test_every_job_ends(session: Session, request: pytest.FixtureRequest, engine
             if which < len(ASKS):
                 ASKS[which](job, chance)
             elif len(made) > 1:
-                job.add(made.pop(), session.surroundings(spec))
+                job.add(made.pop(), session.command_env(spec))
         job.resume()
         job.set(max_tasks=None, rate=None)
         job.close()

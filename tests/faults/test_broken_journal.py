@@ -89,7 +89,7 @@ def ended_run(session: Session, tmp_path: Path) -> Path:
     job = session.submit(JobSpec("demo", cwd=str(tmp_path)), explicit_commands(texts), keep_open=True)
     assert job.wait(30)
     job.pause()
-    job.add(explicit_commands(["echo later"]), session.surroundings(job.spec))
+    job.add(explicit_commands(["echo later"]), session.command_env(job.spec))
     session.let_go(job)
     path = job.folder / FILE_NAME
     assert not path.with_name(f"{FILE_NAME}-wal").exists(), "all of it is in one file"

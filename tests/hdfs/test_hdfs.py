@@ -19,7 +19,7 @@ from stratos_jupyter.backend.inputs.filesystems import FileSystems
 from stratos_jupyter.backend.inputs.hdfs import Hdfs as Client
 from stratos_jupyter.backend.inputs.hdfs import Located, _located, plain_access
 from stratos_jupyter.backend.inputs.hdfs_errors import explain
-from stratos_jupyter.backend.inputs.mounts import parse_mounts
+from stratos_jupyter.backend.spec.parse_hdfs import parse_mounts
 from stratos_jupyter.errors import SpecError, StorageError
 from tests.clusters.hdfs.cluster import BLOCK, Hdfs, put
 from tests.support.filenames import AWKWARD

@@ -93,7 +93,7 @@ def test_what_runs_goes_on_and_what_is_queued_is_launched(
 def test_inputs_are_sought_before_anything_is_launched(session: Session) -> None:
     spec = JobSpec("demo", "local[1]", hdfs="http://127.0.0.1:9")
     job = session.submit(spec, explicit_commands(["sleep 60", "echo <[hdfs:/x]>"]), keep_open=True)
-    job.add(explicit_commands(["true"]), session.surroundings(spec))
+    job.add(explicit_commands(["true"]), session.command_env(spec))
     session.let_go(job)
     job = session.attach("demo", hold="not yet")
     places = job._loop.scheduler.locality.places
@@ -377,7 +377,7 @@ def test_whoever_looks_at_a_job_that_was_let_go_of_is_told(session: Session) -> 
     job.subscribe(seen.append)
     until(lambda: job.view[TaskState.RUNNING] == 1)
     session.let_go(job)
-    until(lambda: job.gone and seen[-1].notices)
+    until(lambda: job.released and seen[-1].notices)
     assert "%stratos attach demo brings it back" in seen[-1].notices[-1]
     assert job.view.eta_s is None
     session.attach("demo").kill()
@@ -474,7 +474,7 @@ def test_a_task_that_waits_for_its_retry_keeps_its_record(
     session.let_go(session.attach("demo"))  # takes in all that the executor had kept
     assert clean_home(session.home, really=True) == []
     job = session.attach("demo")
-    assert job.view.resting[0] == 1
+    assert job.view.backing_off[0] == 1
     job.kill()
     assert job.wait(20)
 

@@ -26,9 +26,9 @@ from stratos_jupyter.backend.results.failure_groups import Group
 from stratos_jupyter.backend.spec.commands import explicit_commands
 from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.errors import JobNotFound, JournalError
-from stratos_jupyter.report.collect import _copy, account_of, full_account_of, full_account_of_record
+from stratos_jupyter.report.collect import _copy, full_summary_of, full_summary_of_record, summary_of
 from stratos_jupyter.report.page import report_html, write_report
-from stratos_jupyter.report.summary import LEFT_OUT, Account
+from stratos_jupyter.report.summary import LEFT_OUT, JobSummary
 from stratos_jupyter.session import Session
 from tests.faults.kernels import start
 from tests.support.waiting import until
@@ -54,7 +54,7 @@ def text_of(path: Path) -> str:
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", page)))
 
 
-def same(one: Account, other: Account) -> None:
+def same(one: JobSummary, other: JobSummary) -> None:
     assert one.view.counts == other.view.counts
     assert one.view.reasons == other.view.reasons
     assert (one.view.job_id, one.view.run, one.view.engine) == (other.view.job_id, other.view.run, other.view.engine)
@@ -83,37 +83,37 @@ def holder(state_home: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
 def test_an_account_has_what_was_the_case(session: Session) -> None:
     job = session.submit(JobSpec("demo", master="local[2]"), explicit_commands(COMMANDS))
     assert job.wait(30)
-    account = full_account_of(job)
-    assert [(row.state, row.output, row.exit_code) for row in account.rows] == [
+    summary = full_summary_of(job)
+    assert [(row.state, row.output, row.exit_code) for row in summary.rows] == [
         (TaskState.FINISHED, "first", 0),
         (TaskState.FAILED, "", 3),
         (TaskState.FINISHED, "red", 0),
         (TaskState.FAILED, "", 4),
     ]
-    assert [row.command for row in account.rows] == COMMANDS
-    assert [(group.label, group.tasks) for group in account.groups] == [
+    assert [row.command for row in summary.rows] == COMMANDS
+    assert [(group.label, group.tasks) for group in summary.groups] == [
         ("exit 3: no mass in <path>", (1,)),
         ("exit 4", (3,)),
     ]
-    assert sorted(span.task for span in account.spans) == [0, 1, 2, 3]
-    assert {row.task for row in account.slowest} == {0, 1, 2, 3}
-    assert account.states == job.states()
-    assert account.running == []
-    short = account_of(job)
-    assert (short.rows, short.groups, short.spans) == (account.rows, account.groups, ())
+    assert sorted(span.task for span in summary.spans) == [0, 1, 2, 3]
+    assert {row.task for row in summary.slowest} == {0, 1, 2, 3}
+    assert summary.states == job.states()
+    assert summary.running == []
+    short = summary_of(job)
+    assert (short.rows, short.groups, short.spans) == (summary.rows, summary.groups, ())
 
 
 def test_what_runs_has_a_node_and_a_length(session: Session) -> None:
     job = session.submit(JobSpec("demo", master="local[1]"), explicit_commands(["echo", "sleep 60", "echo"]))
     until(lambda: job.view[TaskState.RUNNING] == 1 and job.view.done == 1)
-    account = full_account_of(job)
-    (one,) = account.running
-    assert (one.task, one.attempt, one.state, one.node) == (1, 1, TaskState.RUNNING, account.spans[0].node)
+    summary = full_summary_of(job)
+    (one,) = summary.running
+    assert (one.task, one.attempt, one.state, one.node) == (1, 1, TaskState.RUNNING, summary.spans[0].node)
     assert one.started_at is not None
-    assert account.view.submitted_at <= one.started_at <= one.finished_at <= time.time()
-    later = full_account_of(job)
-    assert later.view.elapsed_s > account.view.elapsed_s  # although nothing has happened in between
-    html = report_html(account, 0.0)
+    assert summary.view.submitted_at <= one.started_at <= one.finished_at <= time.time()
+    later = full_summary_of(job)
+    assert later.view.elapsed_s > summary.view.elapsed_s  # although nothing has happened in between
+    html = report_html(summary, 0.0)
     assert "task 1: runs" in html
     used = set(re.findall(r"var\((--[\w-]+)", html))
     assert used <= set(re.findall(r"(--[\w-]+):", html))  # a colour that is not there is not drawn
@@ -125,25 +125,25 @@ def test_tasks_that_end_while_it_is_made_do_no_harm(session: Session, monkeypatc
     groups = job.failure_groups
 
     def meanwhile() -> list[Group]:
-        job.add(explicit_commands(["true"]), job.commands.surroundings(0))
+        job.add(explicit_commands(["true"]), job.commands.command_env(0))
         until(lambda: len(job.rows()) == 2)
         return groups()
 
     monkeypatch.setattr(job, "failure_groups", meanwhile)
-    account = full_account_of(job)
-    assert len(account.spans) == 2
-    assert [row.task for row in account.slowest] == [0]
+    summary = full_summary_of(job)
+    assert len(summary.spans) == 2
+    assert [row.task for row in summary.slowest] == [0]
 
 
 def test_tasks_that_belong_to_the_job_no_longer_are_left_out(session: Session) -> None:
     job = session.submit(JobSpec("demo", master="local[2]"), explicit_commands(COMMANDS), keep_open=True)
     assert job.wait(30)
-    job.renew(None, superseded=[0, 3])
+    job.extend(None, superseded=[0, 3])
     until(lambda: job.superseded == {0, 3})
-    account = full_account_of(job)
-    assert [row.task for row in account.rows] == [1, 2]
-    assert account.states[0] == account.states[3] == LEFT_OUT
-    assert [group.tasks for group in account.groups] == [(1,)]
+    summary = full_summary_of(job)
+    assert [row.task for row in summary.rows] == [1, 2]
+    assert summary.states[0] == summary.states[3] == LEFT_OUT
+    assert [group.tasks for group in summary.groups] == [(1,)]
 
 
 def test_retries_are_spans_and_a_task_that_runs_again_has_no_result(session: Session, tmp_path: Path) -> None:
@@ -153,10 +153,10 @@ def test_retries_are_spans_and_a_task_that_runs_again_has_no_result(session: Ses
     (tmp_path / "go").touch()
     job.relaunch([0])
     until(lambda: job.state(0) is TaskState.RUNNING)
-    account = full_account_of(job)
-    assert [(row.state, row.reason) for row in account.rows] == [(TaskState.RUNNING, "exit")]
-    assert account.groups == []
-    assert [(span.task, span.attempt) for span in account.spans] == [(0, 1)]
+    summary = full_summary_of(job)
+    assert [(row.state, row.reason) for row in summary.rows] == [(TaskState.RUNNING, "exit")]
+    assert summary.groups == []
+    assert [(span.task, span.attempt) for span in summary.spans] == [(0, 1)]
     job.kill()
     assert job.wait(30)
 
@@ -166,19 +166,19 @@ def test_a_job_that_is_not_held_any_more_tells_what_its_view_tells(session: Sess
     assert job.wait(30)
     session.let_go(job)
     until(lambda: job not in session.jobs())
-    account = until(lambda: not (found := account_of(job)).rows and found)
-    assert account == Account(job.view)
+    summary = until(lambda: not (found := summary_of(job)).rows and found)
+    assert summary == JobSummary(job.view)
 
 
 def test_the_record_tells_what_the_job_told(session: Session, state_home: Path) -> None:
     job = session.submit(JobSpec("demo", master="local[2]"), explicit_commands(COMMANDS))
     assert job.wait(30)
-    told = full_account_of(job)
+    told = full_summary_of(job)
     with pytest.raises(JournalError, match="open in this process"):
-        full_account_of_record(state_home, "demo")
+        full_summary_of_record(state_home, "demo")
     sessions.close()
     before = sorted((path.name, path.stat().st_mtime_ns) for path in (state_home / "jobs/demo/1").iterdir())
-    recorded = full_account_of_record(state_home, "demo")
+    recorded = full_summary_of_record(state_home, "demo")
     same(recorded, told)
     assert recorded.view.ended_at is not None
     after = sorted((path.name, path.stat().st_mtime_ns) for path in (state_home / "jobs/demo/1").iterdir())
@@ -235,7 +235,7 @@ def test_values_of_variables_are_in_no_report(session: Session, tmp_path: Path) 
     spec = JobSpec("demo", master="local[1]", env=(("TOKEN", "hunter2"),))
     job = session.submit(spec, explicit_commands(['test "$TOKEN" = hunter2']))
     assert job.wait(30)
-    path, _ = write_report(full_account_of(job), str(tmp_path), 0.0)
+    path, _ = write_report(full_summary_of(job), str(tmp_path), 0.0)
     text = text_of(path)
     assert "1 of 1" in text
     assert "env TOKEN" in text
@@ -339,4 +339,4 @@ def test_a_record_that_is_gone_is_named(tmp_path: Path, session: Session) -> Non
     sessions.close()
     os.unlink(folder / "journal.sqlite")
     with pytest.raises(JournalError, match=r"journal\.sqlite is not there"):
-        full_account_of_record(sessions.current().home, "demo")
+        full_summary_of_record(sessions.current().home, "demo")

@@ -120,12 +120,12 @@ def test_subscribers_see_each_view_until_they_leave(session: Session) -> None:
     views: list[JobView] = []
     job = session.submit(JobSpec(), keep_open=True)
     leave = job.subscribe(views.append)
-    job.add(explicit_commands(["true"] * 10), session.surroundings(job.spec))
+    job.add(explicit_commands(["true"] * 10), session.command_env(job.spec))
     assert job.wait(20)
     assert views[-1].done == 10
     leave()
     count = len(views)
-    job.add(explicit_commands(["true"]), session.surroundings(job.spec))
+    job.add(explicit_commands(["true"]), session.command_env(job.spec))
     assert job.wait(20)
     assert len(views) == count
 

@@ -20,7 +20,7 @@ from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.backend.store.journal import open_whole
 from stratos_jupyter.backend.store.run_dirs import runs
 from stratos_jupyter.errors import UsageError
-from stratos_jupyter.report.collect import full_account_of_record
+from stratos_jupyter.report.collect import full_summary_of_record
 from stratos_jupyter.session import Session
 from tests.faults.kernels import kill, start
 from tests.support.waiting import until
@@ -87,7 +87,7 @@ def test_a_task_without_its_product_fails_and_says_which(cell: Cell) -> None:
     assert "; out/a.fits was not made" in cell("%stratos log demo 0")
     session = sessions.current()
     session.let_go(session.job("demo"))
-    (group,) = full_account_of_record(session.home, "demo").groups
+    (group,) = full_summary_of_record(session.home, "demo").groups
     assert (group.reason, group.tasks) == ("output", (0,))
     assert "was not made" in group.example
 

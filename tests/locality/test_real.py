@@ -226,7 +226,7 @@ def test_a_namenode_dies_in_the_middle(
     until(lambda: places.knows(2), 10)
     hdfs.kill("namenode")
     more = marked.add(
-        explicit_commands([f"echo <[hdfs:{folder}/{n}]>" for n in range(3, 6)]), session.surroundings(spec)
+        explicit_commands([f"echo <[hdfs:{folder}/{n}]>" for n in range(3, 6)]), session.command_env(spec)
     )
     until(lambda: marked.view.notices, 20)
     (notice,) = marked.view.notices

@@ -76,7 +76,7 @@ class Framework(Driven):
                 return status
 
     def statuses(self, state: str) -> list[dict[str, Any]]:
-        return [happening.status for happening in self.of(Status) if happening.status["state"] == state]
+        return [event.status for event in self.of(Status) if event.status["state"] == state]
 
     def nothing_was_lost(self) -> bool:
         return not self.of(CallLost) and not self.of(CallRefused)
@@ -347,8 +347,8 @@ def test_the_right_secret(strict: Cluster) -> None:
 
 
 @pytest.mark.parametrize("who", [{}, {"principal": "me", "secret": "hunter3"}, {"principal": "you", "secret": "x"}])
-def test_the_wrong_secret(strict: Cluster, who: dict[str, str]) -> None:
-    with Driven(strict.master, **who) as driven:
+def test_the_wrong_secret(strict: Cluster, identity: dict[str, str]) -> None:
+    with Driven(strict.master, **identity) as driven:
         why = driven.wait(Unauthorised, timeout_s=5).why
         assert why.startswith(f"{strict.master} answers 401")
         assert "hunter" not in why

@@ -254,7 +254,7 @@ def test_what_comes_twice_is_recorded_once(
     spec = JobSpec("demo", master=cluster.master)
     job = session.submit(spec, explicit_commands(["sleep 1; echo 0"]), keep_open=True)
     running(job, 1)
-    driver = job._loop.engine._connection._speaker
+    driver = job._loop.engine._connection._client
     acknowledge = driver.acknowledge
     told: Counter[str] = Counter()
 
@@ -275,7 +275,7 @@ def test_a_framework_that_an_operator_ends_stays_ended(make_mesos: MakeCluster, 
     job = submit(session, cluster, "sleep 1000")
     running(job, 1)
     commands = cluster.processes()
-    framework_id = job._loop.engine._desk.framework_id
+    framework_id = job._loop.engine._state.framework_id
     with urlopen(f"http://{cluster.master}/master/teardown", f"frameworkId={framework_id}".encode(), timeout=10):
         pass
     until(lambda: "ended from outside" in job.view.held, 30)

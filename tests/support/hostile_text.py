@@ -8,7 +8,7 @@ from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.core.views import JobView
 from stratos_jupyter.backend.results.failure_groups import Group
 from stratos_jupyter.backend.store.rows import Span
-from stratos_jupyter.report.summary import Account, Row
+from stratos_jupyter.report.summary import JobSummary, Row
 
 #: whatever of it runs sets this flag of the page
 FLAG = "window.ran=1"
@@ -58,7 +58,7 @@ def span(task: int, start: float = 0.0, wall: float = 1.0, **changes: Any) -> Sp
     return Span(task=task, started_at=1000.0 + start, finished_at=1000.0 + start + wall, **known)
 
 
-def hostile_account(*texts: str, placeholders: int = 0) -> Account:
+def hostile_summary(*texts: str, placeholders: int = 0) -> JobSummary:
     """Return a job that has these texts wherever a user or a task can put some."""
     given = texts or tuple(HOSTILE)
     names = [given[n % len(given)] for n in range(200)]
@@ -77,4 +77,4 @@ def hostile_account(*texts: str, placeholders: int = 0) -> Account:
         **{state.name.lower(): 250 for state in TaskState},
     )
     settings = {"job_id": given[0], "monitor": given[-1], "where": [[name, name] for name in names], given[0]: given[0]}
-    return Account(view, groups, worst, names[:placeholders], rows, rows[:10], spans, settings)
+    return JobSummary(view, groups, worst, names[:placeholders], rows, rows[:10], spans, settings)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from stratos_jupyter.backend.engines.mesos.driver import MesosDriver
-from stratos_jupyter.backend.engines.mesos.master_events import Happening
+from stratos_jupyter.backend.engines.mesos.master_events import MasterEvent
 
 H = TypeVar("H")
 
@@ -53,15 +53,15 @@ class Driven:
 
     def __init__(self, master: str, framework_id: str = "", info: dict[str, Any] | None = None, **options: Any) -> None:
         self.clock = Clock()
-        self.happened: list[Happening] = []
+        self.happened: list[MasterEvent] = []
         self._seen = 0
         self._more = threading.Condition()
         framework = {**FRAMEWORK, **(info or {}), **({"id": {"value": framework_id}} if framework_id else {})}
         self.driver = MesosDriver(master, framework, self._tell, clock=self.clock, **options)
 
-    def _tell(self, happening: Happening) -> None:
+    def _tell(self, event: MasterEvent) -> None:
         with self._more:
-            self.happened.append(happening)
+            self.happened.append(event)
             self._more.notify_all()
 
     def __enter__(self) -> Self:
@@ -79,17 +79,17 @@ class Driven:
         with self._more:
             while True:
                 while self._seen < len(self.happened):
-                    happening = self.happened[self._seen]
+                    event = self.happened[self._seen]
                     self._seen += 1
-                    if isinstance(happening, kind) and where(happening):
-                        return happening
+                    if isinstance(event, kind) and where(event):
+                        return event
                 left = ends_at - time.monotonic()
                 assert left > 0, f"no {kind.__name__} within {timeout_s:g} s; told: {self.happened}"
                 self._more.wait(left)
 
     def of(self, kind: type[H]) -> list[H]:
         """Return all of this kind."""
-        return [happening for happening in self.happened if isinstance(happening, kind)]
+        return [event for event in self.happened if isinstance(event, kind)]
 
 
 def threads() -> list[str]:

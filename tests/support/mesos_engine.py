@@ -15,12 +15,11 @@ from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.core.views import JobView
-from stratos_jupyter.backend.engines.mesos import master_events as on
-from stratos_jupyter.backend.engines.mesos import messages as wire
+from stratos_jupyter.backend.engines.mesos import master_events, messages
 from stratos_jupyter.backend.engines.mesos.engine import MesosEngine
-from stratos_jupyter.backend.engines.mesos.framework import Terms
+from stratos_jupyter.backend.engines.mesos.framework import FrameworkConfig
 from stratos_jupyter.backend.forks import Inherited
-from stratos_jupyter.backend.run.loop import JobLoop
+from stratos_jupyter.backend.run.loop import RunLoop
 from stratos_jupyter.backend.run.thread import Driver
 from stratos_jupyter.backend.spec.commands import explicit_commands
 from stratos_jupyter.backend.store.journal import Journal, ResultRow
@@ -33,7 +32,7 @@ COMMAND = {"shell": True, "value": "exec an-executor"}
 class Master:
     """Notes all calls; a test says what happens."""
 
-    def __init__(self, framework: Mapping[str, Any], tell: Callable[[on.Happening], None]) -> None:
+    def __init__(self, framework: Mapping[str, Any], tell: Callable[[master_events.MasterEvent], None]) -> None:
         self.framework = framework
         self.tell = tell
         self.calls: list[tuple[str, Any]] = []
@@ -91,7 +90,7 @@ class Master:
 class Rig:
     """A job's loop over the engine, with a clock of its own."""
 
-    def __init__(self, folder: Path, kept: Mapping[str, Any] | None = None, **terms: Any) -> None:
+    def __init__(self, folder: Path, kept: Mapping[str, Any] | None = None, **config: Any) -> None:
         self.clock_s = 1000.0
         self.masters: list[Master] = []
         self.kept: list[Mapping[str, Any]] = []
@@ -103,21 +102,21 @@ class Rig:
         self.driver = Driver()
         self.contexts: dict[int, dict[str, object]] = {}
         self._first = kept or {}
-        who = wire.Who("demo", 1, "anna", "*")
-        self.terms = Terms(who, COMMAND, **terms)
+        identity = messages.JobIdentity("demo", 1, "anna", "*")
+        self.config = FrameworkConfig(identity, COMMAND, **config)
         self.loop = self.driver.call(self._make_loop)
         self._offers = 0
 
-    def _make_loop(self) -> JobLoop:
-        return JobLoop(
+    def _make_loop(self) -> RunLoop:
+        return RunLoop(
             self.journal, self._engine, self.driver.loop, lambda: self.clock_s, self.views.append,
             lambda attempt, commands: None, rules=Rules(), job_id="demo", run=1, engine_name="m1:5050",
         )  # fmt: skip
 
-    def _engine(self, loop: JobLoop) -> MesosEngine:
-        return MesosEngine(loop, self, self.terms, self._speak, self._first, self.kept.append)
+    def _engine(self, loop: RunLoop) -> MesosEngine:
+        return MesosEngine(loop, self, self.config, self._speak, self._first, self.kept.append)
 
-    def _speak(self, framework: Mapping[str, Any], tell: Callable[[on.Happening], None]) -> Master:
+    def _speak(self, framework: Mapping[str, Any], tell: Callable[[master_events.MasterEvent], None]) -> Master:
         self.masters.append(Master(framework, tell))
         return self.masters[-1]
 
@@ -142,20 +141,20 @@ class Rig:
     def copies(self, task: int) -> tuple[str, ...]:
         return ()
 
-    def call_of(self, task: int) -> int:
+    def context_of(self, task: int) -> int:
         return self.calls[task]
 
-    def context(self, call: int) -> Mapping[str, object]:
-        return self.contexts.get(call, {"env": {}})
+    def context(self, number: int) -> Mapping[str, object]:
+        return self.contexts.get(number, {"env": {}})
 
     # what a test does
 
     def add(self, count: int, mem_mib: float = 0.0, context: dict[str, object] | None = None) -> None:
         first = len(self.commands)
-        call = len(set(self.calls.values()))
-        self.calls.update(dict.fromkeys(range(first, first + count), call))
+        number = len(set(self.calls.values()))
+        self.calls.update(dict.fromkeys(range(first, first + count), number))
         if context is not None:
-            self.contexts[call] = context
+            self.contexts[number] = context
         made = explicit_commands([f"echo {task}" for task in range(first, first + count)])
         self.commands += [made.command(index) for index in range(count)]
         event = TasksAdded(self.clock_s, count, Resources(1.0, mem_mib))
@@ -165,16 +164,16 @@ class Rig:
     def post(self, make: Callable[[float], Event]) -> None:
         self.driver.call(lambda: self.loop.post_now(make(self.clock_s)))
 
-    def tell(self, *happenings: on.Happening) -> None:
+    def tell(self, *events: master_events.MasterEvent) -> None:
         """Let something happen, and all that follows from it."""
-        for happening in happenings:
-            self.master.tell(happening)
+        for event in events:
+            self.master.tell(event)
         for _ in range(6):
             self.driver.call(lambda: None)
 
     def subscribe(self, framework_id: str = "f1") -> None:
         until(lambda: self.masters)
-        self.tell(on.Subscribed(framework_id, MASTER, 15.0))
+        self.tell(master_events.Subscribed(framework_id, MASTER, 15.0))
 
     def make_offer(self, cpus: float = 2.0, agent: str = "a1", host: str = "node1", **more: Any) -> dict[str, Any]:
         self._offers += 1
@@ -188,7 +187,7 @@ class Rig:
 
     def offer(self, *args: Any, **more: Any) -> str:
         offer = self.make_offer(*args, **more)
-        self.tell(on.Offers([offer]))
+        self.tell(master_events.Offers([offer]))
         return str(offer["id"]["value"])
 
     def launch_batch(self) -> dict[str, Any]:
@@ -201,7 +200,7 @@ class Rig:
         self.offer(cpus=1.0)
         return self.launched()[-1]
 
-    def at_once(self, *steps: on.Happening | Callable[[float], Event]) -> None:
+    def at_once(self, *steps: master_events.MasterEvent | Callable[[float], Event]) -> None:
         """Let things happen before the loop has its next turn."""
 
         def happen() -> None:
@@ -245,7 +244,7 @@ class Rig:
             told = {"version": 1, "batch": 1, "started": list(started), "ended": list(ended)}
             data = json.dumps(told).encode()
             status["data"] = base64.b64encode(zlib.compress(data)).decode()
-        self.tell(on.Status(status))
+        self.tell(master_events.Status(status))
 
     def reconciled(self, task: Mapping[str, Any], state: str) -> None:
         self.status(task, state, uuid="", reason="REASON_RECONCILIATION")
@@ -268,7 +267,7 @@ class Rig:
 
     def tick(self, after_s: float = 1.0) -> None:
         self.clock_s += after_s
-        self.driver.call(self.loop.engine._repeats.tick)
+        self.driver.call(self.loop.engine._retransmitter.tick)
         for _ in range(6):
             self.driver.call(lambda: None)
 

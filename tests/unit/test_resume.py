@@ -26,13 +26,21 @@ from stratos_jupyter.backend.spec.commands import (
     template_commands,
 )
 from stratos_jupyter.backend.spec.job_spec import JobSpec, OutputMode
-from stratos_jupyter.backend.spec.workload import KEY, Keys, Surroundings, Workload
+from stratos_jupyter.backend.spec.options import OPTIONS
+from stratos_jupyter.backend.spec.workload import FINGERPRINT_CHARS, CommandEnv, Fingerprints, Workload
 from stratos_jupyter.errors import SpecError
-from stratos_jupyter.job import CHANGES
 from stratos_jupyter.resume import Known, Plan, Tally, Wanted, _known, _Run, _Work, _work, plan
 from stratos_jupyter.runs import fingerprints as keys_module
-from stratos_jupyter.runs.changed_options import FIXED, RULES, TAKEN, refuse_others
-from stratos_jupyter.runs.fingerprints import NOTHING, Looked, Seen, env_key, known_of_old, look_at_inputs, same
+from stratos_jupyter.runs.changed_options import refuse_others
+from stratos_jupyter.runs.fingerprints import (
+    NOTHING,
+    Fingerprint,
+    ScannedInputs,
+    env_fingerprint,
+    matches_old,
+    same_inputs,
+    scan_inputs,
+)
 
 
 def key(content: str, device: int = 1, status: int = 1, inode: int = 1, owner: int = 1) -> str:
@@ -40,14 +48,16 @@ def key(content: str, device: int = 1, status: int = 1, inode: int = 1, owner: i
 
 
 def wanted(text: str, content: str = "k") -> Wanted:
-    return Wanted(("/w", None, text), Seen(key(content)))
+    return Wanted(("/w", None, text), Fingerprint(key(content)))
 
 
 def known(
-    task: int, text: str, content: str = "k", env: str = "", call: int = 0, gone: bool = False, free: bool = False
+    task: int, text: str, content: str = "k", env: str = "", submission: int = 0, gone: bool = False, free: bool = False
 ) -> Known:
     identity = ("/w", None, text)
-    return Known(task, call, identity, env, (Seen(key(content)),) if content else (), free=free, superseded=gone)
+    return Known(
+        task, submission, identity, env, (Fingerprint(key(content)),) if content else (), free=free, superseded=gone
+    )
 
 
 CELLS = st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from("kl")), max_size=12)
@@ -98,9 +108,11 @@ def test_other_variables_change_all() -> None:
 
 
 def test_another_directory_or_file_makes_another_command() -> None:
-    here, there = (Known(task, 0, (cwd, None, "a"), "", (Seen(key("k")),)) for task, cwd in enumerate(("/x", "/w")))
+    here, there = (
+        Known(task, 0, (cwd, None, "a"), "", (Fingerprint(key("k")),)) for task, cwd in enumerate(("/x", "/w"))
+    )
     assert plan([wanted("a")], "", [here, there]) == Plan(kept=[1], gone=[0])
-    file = Wanted(("/w", "f", "a"), Seen(key("k")))
+    file = Wanted(("/w", "f", "a"), Fingerprint(key("k")))
     assert plan([file], "", [there]) == Plan(new=[0], gone=[1])
 
 
@@ -112,26 +124,28 @@ def test_what_has_not_ended_stays_whatever_its_inputs_are() -> None:
 
 def test_what_nobody_has_looked_at_counts_as_unchanged_and_is_told() -> None:
     assert plan([wanted("a")], "", [known(0, "a", "")]) == Plan(kept=[0], blind=[0])
-    assert plan([Wanted(("/w", None, "a"), Seen(NOTHING))], "", [known(0, "a", "")]) == Plan(kept=[0]), "no inputs"
-    half = Known(0, 0, ("/w", None, "a"), "", (Seen(NOTHING, ""),))
-    assert plan([Wanted(half.identity, Seen(NOTHING, key("on HDFS")))], "", [half]) == Plan(kept=[0], blind=[0])
+    assert plan([Wanted(("/w", None, "a"), Fingerprint(NOTHING))], "", [known(0, "a", "")]) == Plan(kept=[0]), (
+        "no inputs"
+    )
+    half = Known(0, 0, ("/w", None, "a"), "", (Fingerprint(NOTHING, ""),))
+    assert plan([Wanted(half.identity, Fingerprint(NOTHING, key("on HDFS")))], "", [half]) == Plan(kept=[0], blind=[0])
 
 
 def test_what_a_task_left_counts_and_not_what_was_submitted() -> None:
-    left = Known(0, 0, ("/w", None, "a"), "", (Seen(key("left")),))
+    left = Known(0, 0, ("/w", None, "a"), "", (Fingerprint(key("left")),))
     assert plan([wanted("a", "left")], "", [left]) == Plan(kept=[0])
     assert plan([wanted("a", "submitted")], "", [left]) == Plan(changed=[0], replaced=[0])
-    moved = Wanted(left.identity, Seen(key("left", status=9)))
+    moved = Wanted(left.identity, Fingerprint(key("left", status=9)))
     assert plan([moved], "", [left]) == Plan(changed=[0], replaced=[0])
     assert plan([moved], "", [left._replace(worked=True)]) == Plan(kept=[0], worked=[0])
-    either = left._replace(seen=(Seen(key("left")), Seen(key("submitted"))))
+    either = left._replace(seen=(Fingerprint(key("left")), Fingerprint(key("submitted"))))
     assert plan([wanted("a", "submitted")], "", [either]) == Plan(kept=[0])
 
 
 def test_what_is_wanted_again_comes_back_unless_a_newer_version_ran() -> None:
     gone = known(0, "a", gone=True)
     assert plan([wanted("a")], "", [gone]) == Plan(restored=[0])
-    assert plan([wanted("a")], "", [gone, known(1, "a", "l", call=1, gone=True)]) == Plan(new=[0])
+    assert plan([wanted("a")], "", [gone, known(1, "a", "l", submission=1, gone=True)]) == Plan(new=[0])
 
 
 def test_many_equal_commands_are_matched_quickly() -> None:
@@ -146,8 +160,8 @@ def test_a_tally_says_what_is_not_zero() -> None:
 
 
 def test_what_a_monitor_asked_for_shares_the_fate_of_the_watched_task() -> None:
-    workload, around = Workload(), Surroundings("/w", {})
-    keys = Looked([key("k")] * 3, []).keys("")
+    workload, around = Workload(), CommandEnv("/w", {})
+    keys = ScannedInputs([key("k")] * 3, []).fingerprints("")
     workload.add(explicit_commands(["stays", "goes", "alone"]), around, None, keys)
     workload.add(explicit_commands(["instead of 0", "goes"]), around, 0)
     workload.add(explicit_commands(["instead of 1"]), around, 1)
@@ -165,7 +179,7 @@ def test_what_a_monitor_asked_for_shares_the_fate_of_the_watched_task() -> None:
 
 
 def test_keys_are_as_long_as_calls_think() -> None:
-    assert len(key("k")) == KEY == seen.KEY
+    assert len(key("k")) == FINGERPRINT_CHARS == seen.KEY
 
 
 def test_the_key_of_inputs_tells_size_and_time_and_absence(tmp_path: Path) -> None:
@@ -175,7 +189,7 @@ def test_the_key_of_inputs_tells_size_and_time_and_absence(tmp_path: Path) -> No
     commands = glob_commands("cat %f% <[table.txt]>", names)
 
     def keys() -> list[str]:
-        return look_at_inputs(commands, str(tmp_path)).here
+        return scan_inputs(commands, str(tmp_path)).here
 
     before = keys()
     assert len(set(before)) == len(names)
@@ -184,11 +198,11 @@ def test_the_key_of_inputs_tells_size_and_time_and_absence(tmp_path: Path) -> No
     (tmp_path / "f").write_text("12")
     os.utime(tmp_path / "f", ns=(status.st_atime_ns, status.st_mtime_ns))
     larger = keys()
-    assert [same(a, b) for a, b in zip(before, larger, strict=True)] == [False, True, True, True]
+    assert [same_inputs(a, b) for a, b in zip(before, larger, strict=True)] == [False, True, True, True]
     os.utime(tmp_path / "-x", ns=(1, 1))
-    assert [same(a, b) for a, b in zip(larger, keys(), strict=True)] == [True, False, True, True]
+    assert [same_inputs(a, b) for a, b in zip(larger, keys(), strict=True)] == [True, False, True, True]
     (tmp_path / "table.txt").touch()
-    assert not any(same(a, b) for a, b in zip(before, keys(), strict=True))
+    assert not any(same_inputs(a, b) for a, b in zip(before, keys(), strict=True))
 
 
 def test_a_file_that_takes_the_place_of_another_of_equal_size_and_time_is_seen(tmp_path: Path) -> None:
@@ -206,26 +220,26 @@ def test_a_file_that_takes_the_place_of_another_of_equal_size_and_time_is_seen(t
     first = now()
     os.replace(other, file)  # as mv does
     moved = now()
-    assert not same(first, moved)
+    assert not same_inputs(first, moved)
     write(other, "six")
     shutil.copy2(other, file)  # as cp -p does
-    assert not same(moved, now())
+    assert not same_inputs(moved, now())
     copied = now()
     file.chmod(0o600)
-    assert same(copied, now()), "its owner may have it read by others: that is no other file"
+    assert same_inputs(copied, now()), "its owner may have it read by others: that is no other file"
     os.link(file, other.with_name("z"))
-    assert same(copied, now())
+    assert same_inputs(copied, now())
 
 
 def test_on_another_file_system_only_names_sizes_and_times_count() -> None:
-    assert same(key("k"), key("k", device=2, status=9, inode=9, owner=9))
-    assert not same(key("k"), key("l", device=2))
-    assert same(key("k"), key("k", inode=9)), "numbers that a network file system makes up anew"
-    assert not same(key("k"), key("k", status=9))
-    assert not same(key("k"), key("k", status=9, inode=9, owner=9))
-    assert same(key("k"), key("k", status=9, owner=9))
-    assert same(key("k"), key("k", status=9), worked=True), "work in place is not done twice for a chmod"
-    assert not same(key("k"), key("k", status=9, inode=9), worked=True)
+    assert same_inputs(key("k"), key("k", device=2, status=9, inode=9, owner=9))
+    assert not same_inputs(key("k"), key("l", device=2))
+    assert same_inputs(key("k"), key("k", inode=9)), "numbers that a network file system makes up anew"
+    assert not same_inputs(key("k"), key("k", status=9))
+    assert not same_inputs(key("k"), key("k", status=9, inode=9, owner=9))
+    assert same_inputs(key("k"), key("k", status=9, owner=9))
+    assert same_inputs(key("k"), key("k", status=9), worked=True), "work in place is not done twice for a chmod"
+    assert not same_inputs(key("k"), key("k", status=9, inode=9), worked=True)
 
 
 def test_a_directory_is_what_is_in_it(tmp_path: Path) -> None:
@@ -243,7 +257,7 @@ def test_a_directory_is_what_is_in_it(tmp_path: Path) -> None:
     (case / ".controlDict.swp").touch()
     (case / ".controlDict.swp").unlink()
     (case / ".hidden").touch()
-    assert same(first, now()), "what an editor leaves, and takes away, is no input"
+    assert same_inputs(first, now()), "what an editor leaves, and takes away, is no input"
     for change in (
         lambda: (case / "system" / "controlDict").write_text("12"),
         lambda: (case / "system" / "deep" / "er").unlink(),
@@ -252,7 +266,7 @@ def test_a_directory_is_what_is_in_it(tmp_path: Path) -> None:
     ):
         before = now()
         change()
-        assert not same(before, now())
+        assert not same_inputs(before, now())
 
 
 def test_a_relative_name_says_nothing_where_nobody_knows_the_folder() -> None:
@@ -268,7 +282,7 @@ def test_a_directory_that_holds_too_much_has_a_time(tmp_path: Path) -> None:
     first = seen.look(*case)[0]
     assert seen.look(*case)[0] == first
     os.utime(frames, (1, 1))
-    assert not same(first, seen.look(*case)[0])
+    assert not same_inputs(first, seen.look(*case)[0])
 
 
 def test_a_directory_that_many_commands_read_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,7 +291,7 @@ def test_a_directory_that_many_commands_read_is_looked_at_once(tmp_path: Path, m
     listed = []
     scandir = os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: (listed.append(path), scandir(path))[1])
-    keys = look_at_inputs(explicit_commands(["a <[mesh]>", "b <[mesh]>", "c <[mesh/points]> <[mesh]>"]), str(tmp_path))
+    keys = scan_inputs(explicit_commands(["a <[mesh]>", "b <[mesh]>", "c <[mesh/points]> <[mesh]>"]), str(tmp_path))
     assert len(listed) == 1
     assert keys.here[0] == keys.here[1] == seen.look(["mesh"], os.fsencode(tmp_path))[0]
 
@@ -286,9 +300,9 @@ def test_a_time_in_the_future_is_told_once(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).touch()
     commands = glob_commands("cat %f%", ["a", "b"])
-    assert look_at_inputs(commands, str(tmp_path)).said == ()
+    assert scan_inputs(commands, str(tmp_path)).said == ()
     os.utime(tmp_path / "b", (2e10, 2e10))
-    (said,) = look_at_inputs(commands, str(tmp_path)).said
+    (said,) = scan_inputs(commands, str(tmp_path)).said
     assert said.startswith("input 'b' was changed")
 
 
@@ -298,10 +312,10 @@ def test_a_directory_of_which_not_all_is_looked_at_is_told(tmp_path: Path, monke
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     commands = glob_commands("cat %f%", ["case"])
-    (said,) = look_at_inputs(commands, str(tmp_path)).said
+    (said,) = scan_inputs(commands, str(tmp_path)).said
     assert said.startswith(f"of directory '{tmp_path}/case/0' --resume sees what comes and goes")
     monkeypatch.setattr(seen, "MOST", 5)
-    assert look_at_inputs(commands, str(tmp_path)).said == ()
+    assert scan_inputs(commands, str(tmp_path)).said == ()
 
 
 def test_where_looking_takes_long_several_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,13 +323,13 @@ def test_where_looking_takes_long_several_look(tmp_path: Path, monkeypatch: pyte
     commands = glob_commands("cat %f%", [str(number) for number in range(count)])
     for number in range(0, count, 3):
         (tmp_path / str(number)).touch()
-    alone = look_at_inputs(commands, str(tmp_path)).here
+    alone = scan_inputs(commands, str(tmp_path)).here
     monkeypatch.setattr(keys_module, "SLOW_S", 0.0)
     threads = set()
     monkeypatch.setattr(
         keys_module, "look", lambda *args: (threads.add(threading.current_thread().name), seen.look(*args))[1]
     )
-    assert look_at_inputs(commands, str(tmp_path)).here == alone
+    assert scan_inputs(commands, str(tmp_path)).here == alone
     assert len(threads) > 1
 
 
@@ -323,13 +337,15 @@ def test_a_file_on_hdfs_is_known_by_its_number_too() -> None:
     commands = explicit_commands(["cat <[hdfs:/a]> <[b]>", "true"])
 
     def there(found: Found | None, known: bool = True) -> list[str]:
-        return look_at_inputs(commands, "/nowhere", OnHdfs({"hdfs:/a": found}, known)).there
+        return scan_inputs(commands, "/nowhere", OnHdfs({"hdfs:/a": found}, known)).there
 
     first = Found(3, 1000, 17, "http://one:9870")
-    assert same(there(first)[0], there(first)[0])
-    assert not same(there(first)[0], there(first._replace(file_id=18))[0]), "a rename keeps the time"
-    assert not same(there(first)[0], there(first._replace(changed_ms=1001))[0])
-    assert same(there(first)[0], there(first._replace(file_id=18, cluster="http://two:9870"))[0]), "a copy of it all"
+    assert same_inputs(there(first)[0], there(first)[0])
+    assert not same_inputs(there(first)[0], there(first._replace(file_id=18))[0]), "a rename keeps the time"
+    assert not same_inputs(there(first)[0], there(first._replace(changed_ms=1001))[0])
+    assert same_inputs(there(first)[0], there(first._replace(file_id=18, cluster="http://two:9870"))[0]), (
+        "a copy of it all"
+    )
     assert there(first)[1] == NOTHING
     assert there(None, known=False) == []
 
@@ -338,32 +354,30 @@ def test_a_key_of_version_0_1_0_is_understood(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("1")
     os.utime(tmp_path / "a", ns=(5, 1_000_000_007))
     old = hashlib.sha256(b"a\0" + b"1\0" + b"1000000007" + b"\0\0b\0-").hexdigest()[:32]
-    now = look_at_inputs(explicit_commands(["cat <[a]> <[b]>"]), str(tmp_path)).of(0)
-    assert known_of_old(old, now)
+    now = scan_inputs(explicit_commands(["cat <[a]> <[b]>"]), str(tmp_path)).of(0)
+    assert matches_old(old, now)
     (tmp_path / "a").write_text("2")
-    assert not known_of_old(old, look_at_inputs(explicit_commands(["cat <[a]> <[b]>"]), str(tmp_path)).of(0))
+    assert not matches_old(old, scan_inputs(explicit_commands(["cat <[a]> <[b]>"]), str(tmp_path)).of(0))
     far = hashlib.sha256(b"hdfs:/a\0" + b"3\0" + b"1.234").hexdigest()[:32]
     on_hdfs = OnHdfs({"hdfs:/a": Found(3, 1234, 17, "c")})
-    assert known_of_old(far, look_at_inputs(explicit_commands(["cat <[hdfs:/a]>"]), "/", on_hdfs).of(0))
+    assert matches_old(far, scan_inputs(explicit_commands(["cat <[hdfs:/a]>"]), "/", on_hdfs).of(0))
 
 
-def test_every_field_of_a_job_is_fixed_or_may_change() -> None:
-    handled = {*FIXED, *TAKEN, *CHANGES}
-    elsewhere = {"job_id", "cwd", "hdfs", "mounts"}  # which run, which commands, and where their inputs are
-    assert {one.name for one in fields(JobSpec)} - handled == elsewhere
-    assert not set(FIXED) & set(CHANGES)
-    assert set(TAKEN) <= set(CHANGES)
-    assert set(RULES) == {one.name for one in fields(Rules)}
+def test_every_field_of_a_job_is_decided_by_one_option() -> None:
+    decided = [field.name for option in OPTIONS for field in option.decides]
+    assert len(decided) == len(set(decided))
+    every = {one.name for of in (JobSpec, Rules) for one in fields(of)}
+    assert every - set(decided) == {"rules", "threads_given"}  # the rules are decided field by field
 
 
 def test_variables_have_a_key_that_depends_on_a_secret(tmp_path: Path) -> None:
     spec = JobSpec("a", env=(("X", "1"), ("Y", None)))
     env = {"X": "1", "Y": os.fsdecode(b"\xff"), "Z": "3"}
-    one = env_key(tmp_path / "one", spec, env)
-    assert one == env_key(tmp_path / "one", spec, {**env, "Z": "4"})
-    assert one != env_key(tmp_path / "one", spec, {**env, "X": "2"})
-    assert one != env_key(tmp_path / "other", spec, env)
-    assert env_key(tmp_path / "one", JobSpec("a"), env) == ""
+    one = env_fingerprint(tmp_path / "one", spec, env)
+    assert one == env_fingerprint(tmp_path / "one", spec, {**env, "Z": "4"})
+    assert one != env_fingerprint(tmp_path / "one", spec, {**env, "X": "2"})
+    assert one != env_fingerprint(tmp_path / "other", spec, env)
+    assert env_fingerprint(tmp_path / "one", JobSpec("a"), env) == ""
     assert (tmp_path / "one" / "secret").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["secret"]
 
@@ -405,13 +419,15 @@ def test_what_has_changed_is_said_as_it_is_typed() -> None:
 
 def test_keys_stay_with_their_commands() -> None:
     workload = Workload()
-    around = Surroundings("/w", {})
+    around = CommandEnv("/w", {})
     workload.add(explicit_commands(["a"]), around)
-    workload.add(explicit_commands(["b", "c"]), Surroundings("/x", {}), None, Keys("e", "1" * 32 + "2" * 32, "3" * 64))
-    (_, _, _, none), (first, _, _, keys) = workload.calls()
+    workload.add(
+        explicit_commands(["b", "c"]), CommandEnv("/x", {}), None, Fingerprints("e", "1" * 32 + "2" * 32, "3" * 64)
+    )
+    (_, _, _, none), (first, _, _, keys) = workload.submissions()
     assert (none.env, none.of(0)) == ("", ("", "", ""))
     assert (first, keys.env, keys.of(1)) == (1, "e", ("2" * 32, "3" * 32, ""))
-    assert (workload.key(0), workload.key(2)) == ("", "2" * 32)
+    assert (workload.fingerprint(0), workload.fingerprint(2)) == ("", "2" * 32)
     assert workload.record(0, "/w") == {"kind": "explicit", "commands": ["a"], "marks": "words"}
     assert workload.record(1, "/w") == {
         "kind": "explicit", "commands": ["b", "c"], "marks": "words",

@@ -23,7 +23,7 @@ from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.core.views import JobView
 from stratos_jupyter.backend.results.failure_groups import Group
 from stratos_jupyter.report.snapshot import HIDE_LOST_WIDGET
-from stratos_jupyter.report.summary import Account
+from stratos_jupyter.report.summary import JobSummary
 from stratos_jupyter.widgets import HEARTBEAT_S, NOTHING, JobDisplay, JobWidget, Milestones, view_record
 
 
@@ -356,9 +356,9 @@ def test_what_a_snapshot_tells_is_asked_at_milestones_with_its_view(
 ) -> None:
     asked = []
 
-    def tell(view: JobView) -> Account:
+    def tell(view: JobView) -> JobSummary:
         asked.append(view.done)
-        return Account(view, [Group("exit", 1, "no such galaxy", "", (3,))] if view.failed else ())
+        return JobSummary(view, [Group("exit", 1, "no such galaxy", "", (3,))] if view.failed else ())
 
     display = JobDisplay(tell=tell, shell=kernel_shell)
     for done in range(30):

@@ -10,10 +10,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...errors import SpecError, StorageError
+from ..spec.parse_hdfs import joined
 from .globbing import Entry, Expander, Start
 from .hdfs import Hdfs
 from .local import LocalTree
-from .mounts import is_url, joined, plain_name
+from .mounts import is_url, plain_name
 from .no_match import why_nothing
 from .pattern_parts import in_order, plain
 from .pattern_words import escape, words_of

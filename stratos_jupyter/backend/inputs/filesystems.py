@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from ...errors import SpecError, StorageError
+from ..spec.parse_hdfs import Mounts
 from .expansion import Expansion
 from .globbing import Entry
 from .hdfs import Hdfs, Located
-from .mounts import Mounts, Names, Where, is_url
+from .mounts import Names, Where, is_url
 
 #: how many files are remembered: when they were changed, and where they are
 REMEMBERED: Final = 200_000

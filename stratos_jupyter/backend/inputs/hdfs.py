@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
 import time
 from collections import defaultdict, deque
@@ -18,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 from ...errors import SpecError, StorageError
+from ..spec.parse_hdfs import addresses, base_address
 from .globbing import Entry
 from .hdfs_errors import explain
 
@@ -37,8 +37,6 @@ PAUSE_MOST_S: Final = 4.0
 PARALLEL: Final = 8
 #: operations that say where the blocks of a file are; of servers of Hadoop 3.1.4 or 2.10.1 on, and of older ones
 LOCATE: Final = ("GETFILEBLOCKLOCATIONS", "GET_BLOCK_LOCATIONS")
-#: schemes of addresses, and what they mean
-_SCHEMES: Final = {"http": "http", "https": "https", "webhdfs": "http", "swebhdfs": "https"}
 
 
 class Located(NamedTuple):
@@ -49,49 +47,6 @@ class Located(NamedTuple):
 
     size: int = 0
     hosts: tuple[tuple[str, int], ...] = ()
-
-
-def addresses(text: str) -> str:
-    """Return the addresses that ``nn1:9870;nn2:9870`` names, as URLs; '' when it is an alias.
-
-    Raises
-    ------
-    SpecError
-        It is no address of WebHDFS.
-    """
-    if ":" not in text and "/" not in text:
-        return ""
-    urls = []
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        scheme, parted, rest = part.partition("://") if "://" in part else ("http", "://", part)
-        if scheme not in _SCHEMES or not rest:
-            raise SpecError(
-                f"{_without_user(part)!r} is no address of WebHDFS; write http://HOST:9870, as the NameNode's pages "
-                "have it, or an alias of ~/.hdfscli.cfg"
-            )
-        if "@" in rest.partition("/")[0]:
-            raise SpecError(
-                f"{_without_user(part)!r}: no user or password here, where it would be recorded; use an alias of "
-                "~/.hdfscli.cfg, or set HADOOP_USER_NAME"
-            )
-        urls.append(_base(f"{_SCHEMES[scheme]}{parted}{rest}"))
-    return ";".join(dict.fromkeys(urls))  # the package turns for ever where one stands twice, and none answers
-
-
-def _base(url: str) -> str:
-    """Return the address that WebHDFS's own path goes behind, of one that is copied with it, or from a page."""
-    url = re.split(r"/webhdfs(?:/v\d+)?(?=[/?]|$)|[?#]", url, maxsplit=1)[0]
-    return re.sub(r"/(?:index|explorer|dfshealth)\.(?:html|jsp)$", "", url.rstrip("/")).rstrip("/")
-
-
-def checked_address(text: str) -> str:
-    """Return what names an HDFS; raises SpecError as `addresses` does."""
-    addresses(text)
-    return text
-
-
-def _without_user(part: str) -> str:
-    return re.sub(r"[^/@]*@", "…@", part)
 
 
 class Hdfs:
@@ -273,7 +228,7 @@ def _client(name: str) -> Any:
         import hdfs.ext.kerberos  # noqa: F401  # this is what makes it known
     client = config.get_client(name)
     # it turns for ever where one address stands twice, and none of them answers
-    client._urls = deque(dict.fromkeys(_base(url) for url in client._urls))
+    client._urls = deque(dict.fromkeys(base_address(url) for url in client._urls))
     client.urls = list(client._urls)
     if client._timeout is None:
         client._timeout = (CONNECT_S, READ_S)

@@ -10,12 +10,10 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from ...errors import SpecError
-
-#: local path and HDFS path, both absolute; the most specific first
-Mounts: TypeAlias = tuple[tuple[str, str], ...]
+from ..spec.parse_hdfs import Mounts, joined
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//)?([^/]*)(/.*)?", re.DOTALL)
 #: schemes that are seen by what follows them, `//` or not
@@ -51,11 +49,6 @@ class Where(NamedTuple):
     def path(self) -> str:
         """The HDFS path."""
         return joined(self.start, self.rest)
-
-
-def joined(*parts: str) -> str:
-    """Return parts as one absolute path, without double slashes and steps up."""
-    return "/" + posixpath.normpath("/" + "/".join(parts)).lstrip("/")
 
 
 def is_url(name: str) -> bool:
@@ -149,25 +142,3 @@ class Names:
             return True
         plain = posixpath.normpath(whole)
         return plain == local or plain.startswith(local + "/")
-
-
-def parse_mounts(text: str) -> Mounts:
-    """Read ``/dfs=/,/data=/projects/data``: local path and HDFS path of each mount.
-
-    Raises
-    ------
-    SpecError
-        It cannot be read.
-    """
-    mounts: dict[str, str] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        local, assigned, there = (word.strip() for word in part.partition("="))
-        if not assigned or not local.startswith("/") or not there.startswith("/"):
-            raise SpecError(f"{part!r} is no mount; write LOCAL=HDFS, two absolute paths, as /dfs=/")
-        local = joined(local)
-        if local == "/":
-            raise SpecError(f"{part!r}: HDFS cannot be mounted at /")
-        if local in mounts:
-            raise SpecError(f"{local} is mounted twice")
-        mounts[local] = joined(there)
-    return tuple(sorted(mounts.items(), key=lambda mount: -len(mount[0])))

@@ -46,15 +46,21 @@ class Lease:
         Its number.
     started : str
         When it started, in the system's ticks; '' where that cannot be told.
-    keeper : bool
-        Whether it keeps the run in the background, for whoever attaches next.
+    background : bool
+        Whether it goes on with the run in the background: such a process lets go of it for any other that asks.
     """
 
     host: str
     boot_id: str
     pid: int
     started: str
-    keeper: bool = False
+    background: bool = False
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as it is on disk, where `background` is called ``keeper``."""
+        record = asdict(self)
+        record["keeper"] = record.pop("background")
+        return record
 
     def holder(self) -> Holder:
         """Say whether that process lives, as far as this one can know."""
@@ -102,21 +108,21 @@ def boot_id() -> str:
 def ourselves() -> Lease:
     """Return what names this process."""
     pid = os.getpid()
-    return Lease(socket.gethostname(), boot_id(), pid, process_start(pid), _keeper)
+    return Lease(socket.gethostname(), boot_id(), pid, process_start(pid), _background)
 
 
-_keeper = False
+_background = False
 
 
-def become_keeper() -> None:
-    """Say that this process keeps runs for others; for the whole of it."""
-    global _keeper
-    _keeper = True
+def become_background() -> None:
+    """Mark this process as one that goes on with runs in the background, until it ends."""
+    global _background
+    _background = True
 
 
-def is_keeper() -> bool:
-    """Say whether this process keeps runs for others."""
-    return _keeper
+def is_background() -> bool:
+    """Say whether this process goes on with runs in the background."""
+    return _background
 
 
 def read_lease(folder: Path) -> Lease | None:
@@ -142,7 +148,7 @@ def holder_of(folder: Path) -> tuple[Holder, Lease | None]:
 def take_lease(folder: Path) -> None:
     """Write down that this process holds a run, which is so once it has the journal open; JournalError if it cannot."""
     try:
-        write_private(folder / LEASE, asdict(ourselves()))
+        write_private(folder / LEASE, ourselves().to_record())
         want_no_longer(folder)
     except OSError as error:
         raise JournalError(f"cannot write {folder / LEASE}: {error.strerror}") from error
@@ -156,7 +162,7 @@ def release_lease(folder: Path) -> None:
 
 def want(folder: Path) -> None:
     """Ask whoever holds a run to let go of it."""
-    write_private(folder / WANTED, asdict(ourselves()))
+    write_private(folder / WANTED, ourselves().to_record())
 
 
 def want_no_longer(folder: Path) -> None:

@@ -17,8 +17,8 @@ from stratos_jupyter.backend.results.failure_groups import Group
 from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.errors import SpecError, StratosError
 from stratos_jupyter.report.page import report_html, write_report, written_text
-from stratos_jupyter.report.summary import Account, Row
-from tests.support.hostile_text import HOSTILE, hostile_account, span, view_of
+from stratos_jupyter.report.summary import JobSummary, Row
+from tests.support.hostile_text import HOSTILE, hostile_summary, span, view_of
 
 ACTS = frozenset({"script", "iframe", "object", "embed", "form", "a", "link", "base", "button", "input", "video"})
 VOID = frozenset({"meta", "img", "wbr"})
@@ -52,7 +52,7 @@ class Page(HTMLParser):
         self.text += f" {data}"
 
 
-def usual() -> Account:
+def usual() -> JobSummary:
     states = [TaskState.FINISHED] * 7 + [TaskState.FAILED, TaskState.RUNNING, TaskState.QUEUED]
     rows = [
         Row(n, state, f"prog {n}", (f"{n}.dat",), "node-1", "exit", 0, 1.5, f"line {n}")
@@ -64,7 +64,7 @@ def usual() -> Account:
     )
     groups = [Group("exit", 3, "no mass in <path>", "no mass in 7.dat", (7,))]
     settings = JobSpec("demo", cwd="/work", env=(("TOKEN", "secret"),), timeout_s=90.0).to_record()
-    return Account(view, groups, bytes(states), ("file",), rows[:5], rows[:2], spans, settings)
+    return JobSummary(view, groups, bytes(states), ("file",), rows[:5], rows[:2], spans, settings)
 
 
 def test_it_tells_all_of_a_job() -> None:
@@ -92,7 +92,7 @@ def test_it_needs_nothing_and_runs_nothing() -> None:
 
 
 def test_a_job_without_tasks_has_a_page() -> None:
-    text = Page(report_html(Account(view_of()), 2000.0)).text
+    text = Page(report_html(JobSummary(view_of()), 2000.0)).text
     assert "no tasks yet" in text
     assert "Nodes" not in text
 
@@ -100,9 +100,9 @@ def test_a_job_without_tasks_has_a_page() -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("placeholders", [0, 2])
 def test_hostile_text_is_text(text: str, placeholders: int) -> None:
-    html = report_html(hostile_account(text, placeholders=placeholders), 2000.0)
+    html = report_html(hostile_summary(text, placeholders=placeholders), 2000.0)
     page = Page(html)
-    expected = Page(report_html(hostile_account("plain", placeholders=placeholders), 2000.0))
+    expected = Page(report_html(hostile_summary("plain", placeholders=placeholders), 2000.0))
     assert [tag for tag in page.tags if tag != "wbr"] == expected.tags
     assert page.attributes == expected.attributes
     assert all(link.startswith("data:image/svg+xml;base64,") for link in page.links)
@@ -111,9 +111,9 @@ def test_hostile_text_is_text(text: str, placeholders: int) -> None:
 
 def test_a_job_of_100_000_tasks_is_a_small_page_in_a_short_time() -> None:
     spans = [span(n, n // 50, 1 + n % 7, node=f"node-{n % 50}") for n in range(100_000)]
-    account = Account(view_of(finished=100_000), states=bytes([4]) * 100_000, spans=spans)
+    summary = JobSummary(view_of(finished=100_000), states=bytes([4]) * 100_000, spans=spans)
     begun = time.perf_counter()
-    html = report_html(account, 2000.0)
+    html = report_html(summary, 2000.0)
     assert time.perf_counter() - begun < 5.0
     assert len(html.encode()) < 2_000_000
 
@@ -136,7 +136,7 @@ def test_it_is_written_where_it_was_asked_for(tmp_path: Path, monkeypatch: pytes
 
 def test_a_report_replaces_a_report_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "it.html"
-    write_report(Account(view_of()), str(path), 0.0)
+    write_report(JobSummary(view_of()), str(path), 0.0)
     write_report(usual(), str(path), 0.0)
     assert "no mass" in path.read_text("utf-8")
     path.write_text("<!doctype html><title>my thesis</title>")

@@ -17,7 +17,7 @@ from stratos_jupyter.report.gantt import BINS, LABELS, MOST_NODES, OVERLAP_S, WI
 from stratos_jupyter.report.histogram import edges, histogram, quantile
 from stratos_jupyter.report.html import COLOURS
 from stratos_jupyter.report.mosaic import CELL, cells_of, mosaic, mosaic_text
-from stratos_jupyter.report.summary import LEFT_OUT, Account
+from stratos_jupyter.report.summary import LEFT_OUT, JobSummary
 from tests.support.hostile_text import HOSTILE, span, view_of
 
 STATE_OF = {colour: state for state, colour in COLOURS.items()}
@@ -107,7 +107,7 @@ def test_the_chart_has_a_line_for_each_attempt_from_its_start_to_its_end() -> No
         span(1, 2, 8, node="node-2"),
         span(2, 5, 5, state=TaskState.FAILED, reason=Reason.TIMEOUT, exit_code=-15, attempt=2),
     ]
-    root = ET.fromstring(gantt(Account(view_of(), spans=spans)).svg)
+    root = ET.fromstring(gantt(JobSummary(view_of(), spans=spans)).svg)
     lines = {title.text: path.attrib["d"] for path in root.iter("path") for title in path.iter("title")}
     assert list(lines) == [
         "task 0: finished, 5 s",
@@ -122,7 +122,7 @@ def test_the_chart_has_a_line_for_each_attempt_from_its_start_to_its_end() -> No
 
 
 def test_what_runs_still_is_in_the_chart_and_is_no_failure() -> None:
-    job = Account(view_of(), spans=[span(0, 0, 5)], running=[span(1, 2, 8, state=TaskState.RUNNING, attempt=3)])
+    job = JobSummary(view_of(), spans=[span(0, 0, 5)], running=[span(1, 2, 8, state=TaskState.RUNNING, attempt=3)])
     titles = [title.text for title in ET.fromstring(gantt(job).svg).iter("title")]
     assert titles[1:] == ["task 1 attempt 3: runs, 8 s", "task 0: finished, 5 s"]
     every, failed = running([*job.spans, *job.running], 0.0, 10.0, bins=1)
@@ -130,14 +130,14 @@ def test_what_runs_still_is_in_the_chart_and_is_no_failure() -> None:
 
 
 def test_the_shortest_attempt_can_be_seen() -> None:
-    svg = gantt(Account(view_of(), spans=[span(0, 0, 10_000), span(1, 5000, 0.0)])).svg
+    svg = gantt(JobSummary(view_of(), spans=[span(0, 0, 10_000), span(1, 5000, 0.0)])).svg
     assert min(map(float, re.findall(r"h([\d.]+)\"", svg))) >= 1
 
 
 def test_nothing_has_run() -> None:
-    assert gantt(Account(view_of())).svg == ""
+    assert gantt(JobSummary(view_of())).svg == ""
     never = span(0)._replace(started_at=None)
-    assert gantt(Account(view_of(), spans=[never])).svg == ""
+    assert gantt(JobSummary(view_of(), spans=[never])).svg == ""
     assert histogram([never]) == ""
 
 
@@ -155,7 +155,7 @@ def test_what_ran_is_all_counted(times: list[tuple[float, float, bool]]) -> None
 
 def test_many_attempts_are_counted_and_many_nodes_become_one_row() -> None:
     spans = [span(n, n % 1000, 3, node=f"node-{n % 100:03d}") for n in range(20_000)]
-    chart = gantt(Account(view_of(), spans=spans))
+    chart = gantt(JobSummary(view_of(), spans=spans))
     root = ET.fromstring(chart.svg)
     labels = [text.text for text in root.iter("text") if text.attrib["class"] == "node"]
     assert len(labels) == MOST_NODES + 1
@@ -167,7 +167,7 @@ def test_many_attempts_are_counted_and_many_nodes_become_one_row() -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names_are_text_in_a_chart(text: str) -> None:
     spans = [span(0, node=text, state=TaskState.FAILED, reason=text), span(1)]
-    root = ET.fromstring(gantt(Account(view_of(), spans=spans)).svg)  # well-formed as XML too
+    root = ET.fromstring(gantt(JobSummary(view_of(), spans=spans)).svg)  # well-formed as XML too
     assert {element.tag for element in root.iter()} == {"svg", "path", "text", "title", "g"}
     assert all(len(node.text or "") <= 20 for node in root.iter("text") if node.attrib["class"] == "node")
 

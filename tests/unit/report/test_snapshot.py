@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.results.failure_groups import Group
 from stratos_jupyter.report.snapshot import MOST_BYTES, MOST_GROUPS, MOST_ROWS, static_html
-from stratos_jupyter.report.summary import LEFT_OUT, Account, Row
+from stratos_jupyter.report.summary import LEFT_OUT, JobSummary, Row
 from stratos_jupyter.report.text import clean
-from tests.support.hostile_text import HOSTILE, hostile_account, view_of
+from tests.support.hostile_text import HOSTILE, hostile_summary, view_of
 
 HARMLESS = frozenset(
     {"details", "summary", "div", "span", "strong", "bdi", "img", "table", "thead", "tbody", "tr", "th", "td"}
@@ -67,7 +67,7 @@ class Page(HTMLParser):
 
 
 def html_of(groups: Any = (), states: bytes = b"", rows: Any = (), placeholders: Any = (), **changes: Any) -> str:
-    return static_html(Account(view_of(**changes), groups, states, placeholders, rows))
+    return static_html(JobSummary(view_of(**changes), groups, states, placeholders, rows))
 
 
 def group(*tasks: int, text: str = "cannot open <path>") -> Group:
@@ -77,7 +77,7 @@ def group(*tasks: int, text: str = "cannot open <path>") -> Group:
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("placeholders", [0, 2])
 def test_hostile_text_is_text(text: str, placeholders: int) -> None:
-    page = Page(static_html(hostile_account(text, placeholders=placeholders)))
+    page = Page(static_html(hostile_summary(text, placeholders=placeholders)))
     assert set(page.tags) <= HARMLESS
     assert set(page.attributes) == {"class", "style", "alt", "src"}
     assert all(source.startswith("data:image/svg+xml;base64,") for source in page.attributes["src"])
@@ -87,9 +87,9 @@ def test_hostile_text_is_text(text: str, placeholders: int) -> None:
 @pytest.mark.parametrize("text", ["\u202e" * 5000, "\U0001f30c" * 5000, "'" * 5000, "&<" * 5000, "\x00" * 5000])
 @pytest.mark.parametrize("placeholders", [0, 3])
 def test_no_snapshot_is_larger_than_it_may_be(text: str, placeholders: int) -> None:
-    account = hostile_account(text, placeholders=placeholders)
-    assert len(static_html(account).encode()) <= MOST_BYTES
-    assert "What they have in common" in static_html(account)
+    summary = hostile_summary(text, placeholders=placeholders)
+    assert len(static_html(summary).encode()) <= MOST_BYTES
+    assert "What they have in common" in static_html(summary)
 
 
 def test_a_usual_snapshot_is_small() -> None:
@@ -155,7 +155,7 @@ def test_the_mosaic_is_there_when_it_tells_something() -> None:
 @given(st.lists(st.integers(0, 10**7), min_size=8, max_size=8))
 def test_the_bar_shows_every_state_that_is_there(counts: list[int]) -> None:
     view = view_of(**{state.name.lower(): count for state, count in zip(TaskState, counts, strict=True)})
-    pictures = Page(static_html(Account(view))).pictures
+    pictures = Page(static_html(JobSummary(view))).pictures
     told, bar = next(iter(pictures.items()))
     widths = [float(rect.attrib["width"]) for rect in bar]
     there = sum(count > 0 for count in counts)

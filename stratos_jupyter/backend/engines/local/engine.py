@@ -26,17 +26,17 @@ from typing import Any, Final
 
 from ....errors import EngineError
 from ...core.batching import BatchPolicy
-from ...core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
+from ...core.decisions import Decision, Decline, Finish, Kill, Launch, RecordEnding, Revive, Suppress, WithdrawUnstarted
 from ...core.events import Attached, BatchLost, LaunchKnown, Offer, OffersArrived, TasksReturned, TasksStarted
-from ...core.explain import WORDS, amount_text
+from ...core.phrases import WORDS, amount_text
 from ...core.resources import SLACK, Resources
 from ...core.states import Reason
 from ...executor.transport.spool import read_spool
 from ...forks import Inherited
 from ..base import Sink, Tail, Work
 from ..executor_records import limits_of, result_of
-from ..lingering import waiting_text
-from .executor_link import GONE, LOG, SPOOL, Link
+from ..linger_notice import linger_notice
+from .executor_link import GONE, LOG, SPOOL, ExecutorProcess
 from .machine import Machine
 from .orphans import end_orphans
 
@@ -77,7 +77,7 @@ def local_cpus(master: str) -> float | None:
 class _Slot:
     """Room for one command at a time: the batch that runs in it, and the one lined up behind."""
 
-    def __init__(self, number: int, link: Link, demand: Resources) -> None:
+    def __init__(self, number: int, link: ExecutorProcess, demand: Resources) -> None:
         self.number = number
         self.link = link
         self.demand = demand
@@ -120,12 +120,12 @@ class LocalEngine:
         self._machine = machine
         self._folder = folder
         self._failover_s = failover_s
-        self._attaching: set[Link] = set()  # found, and not heard yet
+        self._attaching: set[ExecutorProcess] = set()  # found, and not heard yet
         self._survivors: set[tuple[int, int]] | None = None  # attempts that they have; None when all is settled
         self._launched: dict[tuple[int, int], int] = {}  # meanwhile: attempt -> batch, as the journal has it
-        self._links: list[Link] = []
-        self._stopping: list[Link] = []
-        self._contexts: dict[Link, set[int]] = {}
+        self._links: list[ExecutorProcess] = []
+        self._stopping: list[ExecutorProcess] = []
+        self._contexts: dict[ExecutorProcess, set[int]] = {}
         self._behind: dict[str, int] = {}  # offer -> batch that it lies behind
         self._offers = 0
         self._slots: dict[int, _Slot] = {}
@@ -133,8 +133,8 @@ class LocalEngine:
         self._left: dict[int, set[tuple[int, int]]] = {}  # by batch: attempts not yet reported
         self._where: dict[tuple[int, int], int] = {}  # attempt -> batch
         self._tails: dict[int, Future[Tail | None]] = {}
-        self._waiting: dict[Link, str] = {}  # what is shown of tasks that wait for background processes
-        self._troubles: dict[Link, str] = {}  # what an executor, or what is to be said of one, is in trouble with
+        self._waiting: dict[ExecutorProcess, str] = {}  # what is shown of tasks that wait for background processes
+        self._troubles: dict[ExecutorProcess, str] = {}  # what is shown of an executor that is in trouble
         self._failures = 0
         self._not_started = ""
         self._closed = False
@@ -165,11 +165,11 @@ class LocalEngine:
                     asks = True
                 case Kill():
                     self._kill(decision.tasks, decision.reason)
-                case Recall():
+                case WithdrawUnstarted():
                     self._recall(decision.batches)
                 case Finish():
                     self._stop_links()
-                case Settle():
+                case RecordEnding():
                     pass  # nothing of it concerns a node
         for offer_id, amount in taken.items():
             self._machine.answer(offer_id, amount)
@@ -184,7 +184,7 @@ class LocalEngine:
         """The least demand that waits; None while no offers are wanted."""
         return None if self._closed or self._resting or self._survivors is not None else self._least
 
-    def standing(self) -> str:
+    def why_not_offering(self) -> str:
         """Say what keeps this machine from offering; '' when nothing does."""
         if self._resting:
             return self._not_started
@@ -268,13 +268,13 @@ class LocalEngine:
         self.held = self.held + launch.demand
         return slot
 
-    def _load(self, link: Link) -> int:
+    def _load(self, link: ExecutorProcess) -> int:
         return sum(slot.link is link for slot in self._slots.values())
 
     def _start_link(self) -> None:
         records = self._folder / EXECUTORS
         number = 1 + max((int(entry.name) for entry in records.glob("[0-9]*")), default=0)
-        link = Link(records / str(number), self._receive, self._link_lost, failover_s=self._failover_s)
+        link = ExecutorProcess(records / str(number), self._receive, self._link_lost, failover_s=self._failover_s)
         self._links.append(link)
         self._contexts[link] = set()
 
@@ -287,25 +287,25 @@ class LocalEngine:
             except (EngineError, OSError) as error:
                 log.info("no further executor: %s", error)  # those that are up do it alone
 
-    def _overloaded(self, link: Link) -> bool:
+    def _overloaded(self, link: ExecutorProcess) -> bool:
         """Say whether a slot should leave this executor when its batch has ended."""
         up = sum(other.up for other in self._links)
         return up > 1 and self._load(link) > -(-len(self._slots) // up)
 
     def _send_batch(self, slot: _Slot, launch: Launch) -> None:
         known = self._contexts[slot.link]
-        call = -1
+        context = -1
         rows: list[list[Any]] = []
         limits: dict[str, Any] = {}
         for task, attempt in launch.tasks:
-            if self._work.call_of(task) != call:
-                call = self._work.call_of(task)
-                if call not in known:
-                    known.add(call)
-                    slot.link.send(["context", call, self._work.context(call)])
+            if self._work.context_of(task) != context:
+                context = self._work.context_of(task)
+                if context not in known:
+                    known.add(context)
+                    slot.link.send(["context", context, self._work.context(context)])
                 rows = []
                 limits = limits_of(launch.demand)
-                slot.link.send(["batch", slot.number, launch.batch_id, call, launch.expected_s, rows, limits])
+                slot.link.send(["batch", slot.number, launch.batch_id, context, launch.expected_s, rows, limits])
             if (names := self._work.inputs(task)) is not None:
                 limits.setdefault("inputs", {})[len(rows)] = names
             if promised := self._work.makes(task):
@@ -322,7 +322,7 @@ class LocalEngine:
         self.offer(offer)
 
     def _recall(self, batches: Iterable[int]) -> None:
-        by_link: dict[Link, list[int]] = {}
+        by_link: dict[ExecutorProcess, list[int]] = {}
         for batch in batches:
             if batch in self._slot_of:
                 by_link.setdefault(self._slot_of[batch].link, []).append(batch)
@@ -330,7 +330,7 @@ class LocalEngine:
             link.send(["recall", those])
 
     def _kill(self, attempts: Sequence[tuple[int, int]], reason: Reason) -> None:
-        by_link: dict[Link, list[tuple[int, int]]] = {}
+        by_link: dict[ExecutorProcess, list[tuple[int, int]]] = {}
         for attempt in attempts:
             batch = self._where.get(attempt)
             if batch is not None:
@@ -340,7 +340,7 @@ class LocalEngine:
 
     # -- what the executor says -------------------------------------------------------------------------
 
-    def _receive(self, link: Link, message: list[Any]) -> None:
+    def _receive(self, link: ExecutorProcess, message: list[Any]) -> None:
         match message:
             case ["started", rows]:
                 self._sink.post(TasksStarted(self._sink.now(), tuple((task, attempt) for task, attempt, *_ in rows)))
@@ -352,7 +352,7 @@ class LocalEngine:
                     note = "" if answer is None else answer.get("note", "")
                     future.set_result(None if answer is None else Tail(answer["stdout"], answer["stderr"], note))
             case ["waiting", rows]:
-                self._say_waiting(link, waiting_text(rows))
+                self._say_waiting(link, linger_notice(rows))
             case ["hello", facts, *_]:
                 link.learn(facts["pid"])
                 self._sink.withdraw(self._troubles.pop(link, ""))
@@ -370,7 +370,7 @@ class LocalEngine:
             case _:
                 pass  # what a newer executor may say beyond this version
 
-    def _say_waiting(self, link: Link, text: str) -> None:
+    def _say_waiting(self, link: ExecutorProcess, text: str) -> None:
         self._sink.withdraw(self._waiting.pop(link, ""))
         if text:
             self._waiting[link] = text
@@ -387,7 +387,7 @@ class LocalEngine:
         self._launched = {attempt: batch_id for batch_id, _, attempts in launched for attempt in attempts}
         for record in sorted((self._folder / EXECUTORS).glob("[0-9]*"), key=lambda entry: int(entry.name)):
             try:
-                link = Link(record, self._receive, self._link_lost)
+                link = ExecutorProcess(record, self._receive, self._link_lost)
             except (*GONE, KeyError, TypeError, ValueError):
                 self._bury(record)
                 continue
@@ -407,7 +407,7 @@ class LocalEngine:
             self._troubles[link] = f"the executor (pid {link.pid}) does not answer; nothing is launched before it does"
             self._sink.notice(self._troubles[link])
 
-    def _take_over(self, link: Link, batches: list[Any]) -> None:
+    def _take_over(self, link: ExecutorProcess, batches: list[Any]) -> None:
         """Take in what an executor still has."""
         assert self._survivors is not None
         for batch_id, number, pairs in batches:
@@ -468,7 +468,7 @@ class LocalEngine:
         attempt = (record[0], record[1])
         return bool(self._where.get(attempt, self._launched.get(attempt, record[2])) == record[2])
 
-    def _ended(self, link: Link, seq: int, records: list[list[Any]]) -> None:
+    def _ended(self, link: ExecutorProcess, seq: int, records: list[list[Any]]) -> None:
         # A result that nobody acknowledges is delivered again, so this must not depend on which batch it is of.
         self._deliver(records, lambda: link.send(["ack", seq]))
         for record in records:
@@ -508,7 +508,7 @@ class LocalEngine:
         self._machine.release(demand)
         self._machine.offer_round()
 
-    def _link_lost(self, link: Link) -> None:
+    def _link_lost(self, link: ExecutorProcess) -> None:
         """The executor is gone, with all that it had not reported."""
         batches = [batch for slot in self._slots.values() if slot.link is link for batch in slot.batches]
         lost = {batch: sorted(self._left.pop(batch)) for batch in batches}
@@ -539,7 +539,7 @@ class LocalEngine:
             self._settle_attaching()
 
     def _mark(self, task: int, attempt: int) -> bytes:
-        label = self._work.context(self._work.call_of(task))["label"]
+        label = self._work.context(self._work.context_of(task))["label"]
         return f"{label}.{task}.{attempt}".encode()
 
     # -- the rest ---------------------------------------------------------------------------------------

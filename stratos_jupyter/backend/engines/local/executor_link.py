@@ -63,7 +63,7 @@ def socket_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="x", dir=base))
 
 
-class Link(asyncio.Protocol):
+class ExecutorProcess(asyncio.Protocol):
     """One local executor: its process, and the connection to it.
 
     Attributes
@@ -98,8 +98,8 @@ class Link(asyncio.Protocol):
     def __init__(
         self,
         record: Path,
-        receive: Callable[[Link, list[Any]], None],
-        lost: Callable[[Link], None],
+        receive: Callable[[ExecutorProcess, list[Any]], None],
+        lost: Callable[[ExecutorProcess], None],
         *,
         failover_s: float = 0.0,
     ) -> None:

@@ -12,10 +12,10 @@ from typing import Final, Protocol
 
 from ....errors import SpecError
 from ...core.states import ZERO
-from ...run.loop import JobLoop
+from ...run.loop import RunLoop
 from ...spec.job_spec import SHELL, JobSpec
 from ...spec.parse_values import parse_duration_s, parse_size_mib
-from ...spec.workload import Surroundings
+from ...spec.workload import CommandEnv
 from ...store.journal import Journal
 from ...store.run_dirs import make_home
 from ..base import Engine, Largest, Work
@@ -52,10 +52,10 @@ class Site(Protocol):
             The site cannot be had at all.
         """
 
-    def context(self, spec: JobSpec, run: int, folder: Path, around: Surroundings) -> Mapping[str, object]:
+    def context(self, spec: JobSpec, run: int, folder: Path, around: CommandEnv) -> Mapping[str, object]:
         """Return what an executor must know of a call: the wire's ``context``."""
 
-    def make_engine(self, loop: JobLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
+    def make_engine(self, loop: RunLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
         """Make the engine of a run, on the driver thread."""
 
 
@@ -141,7 +141,7 @@ class LocalSite:
         spec = replace(spec, cwd=cwd, log_directory=log_directory, shell=shell)
         return replace(spec, monitor=monitor, relauncher=programs["relauncher"]), bad
 
-    def context(self, spec: JobSpec, run: int, folder: Path, around: Surroundings) -> Mapping[str, object]:
+    def context(self, spec: JobSpec, run: int, folder: Path, around: CommandEnv) -> Mapping[str, object]:
         """Return what an executor must know of a call."""
         # After an attach the variables that the job names may come later.
         later = {name: os.environ[name] for name, _ in spec.env if name in os.environ}
@@ -153,7 +153,7 @@ class LocalSite:
             **common_context(spec),
         }
 
-    def make_engine(self, loop: JobLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
+    def make_engine(self, loop: RunLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
         """Make the engine of a run."""
         failover_s = default_failover_s()
         return LocalEngine(loop, work, self.machine, journal.folder, priority=spec.priority, failover_s=failover_s)

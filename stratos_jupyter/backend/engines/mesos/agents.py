@@ -24,7 +24,7 @@ OUT_MOST_S: Final = 6 * 3600.0
 MOMENT_S: Final = 1.0
 
 
-class Agent:
+class KnownAgent:
     """One agent.
 
     Attributes
@@ -83,7 +83,7 @@ class Agent:
         return self.out_until_s - now_s
 
 
-class Agents:
+class KnownAgents:
     """All agents that a job has met.
 
     Parameters
@@ -93,27 +93,27 @@ class Agents:
     """
 
     def __init__(self, nodes: Mapping[str, str] = MappingProxyType({})) -> None:
-        self._agents = {agent_id: Agent(agent_id, node) for agent_id, node in nodes.items()}
+        self._agents = {agent_id: KnownAgent(agent_id, node) for agent_id, node in nodes.items()}
         self._by_node = {agent.node: agent for agent in self._agents.values()}
 
-    def __iter__(self) -> Iterator[Agent]:
+    def __iter__(self) -> Iterator[KnownAgent]:
         return iter(self._agents.values())
 
-    def get(self, agent_id: str) -> Agent | None:
+    def get(self, agent_id: str) -> KnownAgent | None:
         """Return an agent that was met."""
         return self._agents.get(agent_id)
 
-    def named(self, node: str) -> Agent | None:
+    def named(self, node: str) -> KnownAgent | None:
         """Return the agent of a node that was met."""
         return self._by_node.get(node)
 
-    def meet(self, agent_id: str, hostname: str) -> Agent:
+    def meet(self, agent_id: str, hostname: str) -> KnownAgent:
         """Return an agent, which may be new."""
         agent = self._agents.get(agent_id)
         if agent is None:
             names = chain([hostname], (f"{hostname}#{number}" for number in count(2)))
             node = next(name for name in names if name not in self._by_node)
-            agent = self._agents[agent_id] = self._by_node[node] = Agent(agent_id, node)
+            agent = self._agents[agent_id] = self._by_node[node] = KnownAgent(agent_id, node)
         return agent
 
     def forget(self, agent_id: str) -> None:

@@ -9,7 +9,7 @@ from ...core.states import Reason
 Attempt = tuple[int, int]
 
 
-class Batch:
+class MesosBatch:
     """One Mesos task of ours.
 
     Attributes
@@ -71,7 +71,7 @@ class Batch:
         return self.agent_id, self.executor_id
 
 
-class Batches:
+class MesosBatches:
     """All of them.
 
     Attributes
@@ -85,8 +85,8 @@ class Batches:
     """
 
     def __init__(self) -> None:
-        self._batches: dict[int, Batch] = {}
-        self._where: dict[Attempt, Batch] = {}
+        self._batches: dict[int, MesosBatch] = {}
+        self._where: dict[Attempt, MesosBatch] = {}
         self.kills: dict[Attempt, Reason] = {}
         self.recalls: set[int] = set()
         self.cpus = 0.0
@@ -94,14 +94,14 @@ class Batches:
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[MesosBatch]:
         return iter(list(self._batches.values()))
 
-    def get(self, batch_id: int) -> Batch | None:
+    def get(self, batch_id: int) -> MesosBatch | None:
         """Return a batch, or None."""
         return self._batches.get(batch_id)
 
-    def of(self, attempt: Attempt) -> Batch | None:
+    def of(self, attempt: Attempt) -> MesosBatch | None:
         """Return the batch that has an attempt, or None."""
         return self._where.get(attempt)
 
@@ -110,7 +110,7 @@ class Batches:
         batch = self._where.get(attempt)
         return batch is not None and batch.batch_id == batch_id
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: MesosBatch) -> None:
         """Take in a batch."""
         self._batches[batch.batch_id] = batch
         self._where.update(dict.fromkeys(batch.left, batch))
@@ -131,16 +131,16 @@ class Batches:
         if batch is not None:
             batch.running = (attempt, at_s)
 
-    def give_up(self, batch: Batch) -> None:
+    def give_up(self, batch: MesosBatch) -> None:
         """Note that a batch is given up for lost, wherever it is: others may have what it held."""
         batch.given_up = True
         self.cpus, batch.cpus = max(0.0, self.cpus - batch.cpus), 0.0
 
-    def in_container(self, place: tuple[str, str]) -> list[Batch]:
+    def in_container(self, place: tuple[str, str]) -> list[MesosBatch]:
         """Return the batches on an executor of which something has not been reported."""
         return [batch for batch in self._batches.values() if batch.left and batch.place == place]
 
-    def remove(self, batch: Batch) -> list[Attempt]:
+    def remove(self, batch: MesosBatch) -> list[Attempt]:
         """Forget a batch that is over; return the attempts of it that were not reported."""
         left = sorted(batch.left)
         for attempt in left:
@@ -150,7 +150,7 @@ class Batches:
         self.cpus = max(0.0, self.cpus - batch.cpus) if self._batches else 0.0
         return left
 
-    def wholly_to_end(self) -> Iterator[Batch]:
+    def wholly_to_end(self) -> Iterator[MesosBatch]:
         """Yield the batches of which all that is left is to be ended by the user's wish."""
         for batch in {id(b): b for attempt in self.kills if (b := self._where.get(attempt)) is not None}.values():
             if all(self.kills.get(attempt) is Reason.USER for attempt in batch.left):

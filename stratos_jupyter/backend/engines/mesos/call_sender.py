@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 from ....errors import EngineError
 from ...forks import Inherited
 from .address import Master
-from .master_events import CallLost, CallRefused, Happening
+from .master_events import CallLost, CallRefused, MasterEvent
 
 PATH: Final = "/api/v1/scheduler"
 #: how many calls are sent before their answers are read
@@ -64,7 +64,7 @@ class Call(NamedTuple):
     done: Future[None] | None
 
 
-class Courier:
+class CallSender:
     """One ordered queue of calls, and the thread that brings them.
 
     Parameters
@@ -77,7 +77,9 @@ class Courier:
         Called from the thread when it ends.
     """
 
-    def __init__(self, tell: Callable[[Happening], None], parser: Callable[[], Any], ended: Callable[[], None]) -> None:
+    def __init__(
+        self, tell: Callable[[MasterEvent], None], parser: Callable[[], Any], ended: Callable[[], None]
+    ) -> None:
         self._tell = tell
         self._parser = parser
         self._ended = ended

@@ -27,7 +27,7 @@ _RANGES: Final = re.compile(r"\[\d+-\d+(?:, *\d+-\d+)*\]")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ClusterInfo:
     """What is known of a cluster.
 
     Attributes
@@ -43,7 +43,7 @@ class Facts:
     agents: Sequence[tuple[str, Resources, dict[str, str]]] | None
 
 
-def ask_master(where: Master | ZooKeeper, patience_s: float = PATIENCE_S, *, role: str = "") -> Facts:
+def ask_master(where: Master | ZooKeeper, patience_s: float = PATIENCE_S, *, role: str = "") -> ClusterInfo:
     """Ask a master what is to be known before a job of a role is submitted; without one, agents count as a whole.
 
     Raises
@@ -53,7 +53,7 @@ def ask_master(where: Master | ZooKeeper, patience_s: float = PATIENCE_S, *, rol
     """
     if isinstance(where, ZooKeeper):
         _within(patience_s, lambda: _look_for(where, patience_s), f"no ZooKeeper of {where} can be reached")
-        return Facts("", None)
+        return ClusterInfo("", None)
     nobody = f"cannot reach a Mesos master at {where}"
     try:
         version = _within(patience_s, lambda: _get(where, "/version", patience_s), nobody)
@@ -68,7 +68,7 @@ def ask_master(where: Master | ZooKeeper, patience_s: float = PATIENCE_S, *, rol
         raise EngineError(f"what answers at {where} is a Mesos agent, and no master (5050 mostly)") from error
     except (EngineError, KeyError, TypeError, ValueError):
         agents = None  # not everybody may see them, or there are too many for now
-    return Facts(version["version"], agents)
+    return ClusterInfo(version["version"], agents)
 
 
 class _NotFound(EngineError):
@@ -85,7 +85,7 @@ def _within(patience_s: float, ask: Callable[[], Any], nobody: str) -> Any:
         except BaseException as error:
             answer.set_exception(error)
 
-    threading.Thread(target=run, name="stratos-mesos-facts", daemon=True).start()
+    threading.Thread(target=run, name="stratos-mesos-info", daemon=True).start()
     try:
         return answer.result(patience_s)
     except TimeoutError:

@@ -10,10 +10,9 @@ from functools import partial
 from typing import Final
 
 from ...forks import Inherited
-from . import master_events as on
-from . import messages as wire
-from .framework import Desk, MakeSpeaker, Speaker
-from .thread_bridge import Posting
+from . import master_events, messages
+from .framework import FrameworkState, MakeClient, MasterClient
+from .thread_bridge import ThreadBridge
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +25,12 @@ class Connection:
 
     Parameters
     ----------
-    desk : Desk
+    state : FrameworkState
         What is shared.
-    make_speaker : callable
-        Makes what speaks with the master.
+    make_client : callable
+        Makes the client of the master.
     take : callable
-        Takes each happening.
+        Takes each event.
 
     Attributes
     ----------
@@ -41,60 +40,62 @@ class Connection:
         Whether offers are wanted.
     """
 
-    def __init__(self, desk: Desk, make_speaker: MakeSpeaker, take: Callable[[on.Happening], None]) -> None:
+    def __init__(
+        self, state: FrameworkState, make_client: MakeClient, take: Callable[[master_events.MasterEvent], None]
+    ) -> None:
         self.subscribed = False
         self.wanted = False
-        self._desk = desk
-        self._make_speaker = make_speaker
+        self._state = state
+        self._make_client = make_client
         self._take = take
         self._loop = asyncio.get_running_loop()
-        self._speakers = 0  # how many there were: what a former one tells late is no concern of ours
-        self._speaker: Speaker | None = None
+        self._clients = 0  # how many there were: what a former one tells late is no concern of ours
+        self._client: MasterClient | None = None
         self._reviving: asyncio.TimerHandle | None = None
         self._revived_s = float("-inf")
 
     @property
-    def speaker(self) -> Speaker | None:
-        """What speaks with the master now; None while it would not be heard."""
-        return self._speaker if self.subscribed else None
+    def client(self) -> MasterClient | None:
+        """The client of the master; None while the master takes no calls."""
+        return self._client if self.subscribed else None
 
     @property
     def begun(self) -> bool:
         """Whether there is a connection, or one is being made."""
-        return self._speaker is not None
+        return self._client is not None
 
     def start(self) -> None:
         """Be on the cluster, if that is not so yet."""
-        if self._speaker is not None:
+        if self._client is not None:
             return
-        terms = self._desk.terms
-        info = wire.framework_info(
-            terms.who,
-            self._desk.framework_id,
-            terms.failover_s,
-            principal=terms.principal,
-            hostname=terms.hostname,
-            gpus=terms.gpus,
+        config = self._state.config
+        info = messages.framework_info(
+            config.identity,
+            self._state.framework_id,
+            config.failover_s,
+            principal=config.principal,
+            hostname=config.hostname,
+            gpus=config.gpus,
         )
-        self._speakers += 1
-        posting = Posting(self._loop, partial(self._arrived, self._speakers))
-        self._speaker = self._make_speaker(info, partial(self._tell, posting))
-        self._speaker.start()
+        self._clients += 1
+        bridge = ThreadBridge(self._loop, partial(self._arrived, self._clients))
+        self._client = self._make_client(info, partial(self._tell, bridge))
+        self._client.start()
 
-    def _tell(self, posting: Posting, happening: on.Happening) -> None:
-        """Take in what the speaker tells, on its threads."""
+    def _tell(self, bridge: ThreadBridge, event: master_events.MasterEvent) -> None:
+        """Take in an event of the client, on the client's threads."""
         try:
-            posting(happening)
+            bridge(event)
         except RuntimeError:
             log.debug("the driver's loop is closed")
 
-    def _arrived(self, number: int, happening: on.Happening) -> None:
-        if number == self._speakers and self._speaker is not None:
-            self._take(happening)
+    def _arrived(self, number: int, event: master_events.MasterEvent) -> None:
+        if number == self._clients and self._client is not None:
+            self._take(event)
 
     def connections(self) -> list[Inherited]:
         """Return the connections of which a forked child must not keep a copy open."""
-        return [] if self._speaker is None else self._speaker.connections()
+        return [] if self._client is None else self._client.connections()
 
     def later(self, call: Callable[[], object]) -> None:
         """Do something when all that is being done now is done."""
@@ -105,8 +106,8 @@ class Connection:
         self.subscribed = True
         if self.wanted:
             self._revive_now()
-        elif self._speaker is not None:
-            self._speaker.suppress()
+        elif self._client is not None:
+            self._client.suppress()
 
     def down(self) -> None:
         """Note that it does not."""
@@ -114,29 +115,29 @@ class Connection:
 
     def stop(self) -> None:
         """Close the connection; what runs goes on."""
-        speaker, self._speaker = self._speaker, None
+        client, self._client = self._client, None
         self.subscribed = False
         if self._reviving is not None:
             self._reviving.cancel()
             self._reviving = None
-        if speaker is not None:
-            speaker.stop()
+        if client is not None:
+            client.stop()
 
     def end(self) -> Future[bool]:
         """End the framework with all that runs, then close the connection; the future says whether it has ended."""
         ended: Future[bool] = Future()
-        speaker, self._speaker = self._speaker, None
+        client, self._client = self._client, None
         was_heard, self.subscribed = self.subscribed, False
-        if speaker is None:
+        if client is None:
             ended.set_result(False)
             return ended
 
         def stop(torn_down: Future[None] | None = None) -> None:
             done = torn_down is not None and torn_down.exception() is None
-            speaker.stop().add_done_callback(lambda _: self._tell_ended(ended, done))
+            client.stop().add_done_callback(lambda _: self._tell_ended(ended, done))
 
         if was_heard:
-            speaker.teardown().add_done_callback(stop)
+            client.teardown().add_done_callback(stop)
         else:
             stop()
         return ended
@@ -166,17 +167,17 @@ class Connection:
 
     def _revive_now(self) -> None:
         self._reviving = None
-        if self.wanted and self.subscribed and self._speaker is not None:
+        if self.wanted and self.subscribed and self._client is not None:
             self._revived_s = self._loop.time()
-            self._speaker.revive()
+            self._client.revive()
 
     def want_none(self) -> None:
         """Ask for no offers."""
         self.wanted = False
-        if self.subscribed and self._speaker is not None:
-            self._speaker.suppress()
+        if self.subscribed and self._client is not None:
+            self._client.suppress()
 
     def decline(self, offer_ids: Sequence[str], refuse_s: float) -> None:
         """Give offers back, and don't hear of them for a while."""
-        if offer_ids and self._speaker is not None and self.subscribed:
-            self._speaker.decline(offer_ids, refuse_s)
+        if offer_ids and self._client is not None and self.subscribed:
+            self._client.decline(offer_ids, refuse_s)

@@ -1,4 +1,4 @@
-"""Speaks with a Mesos master for one framework.
+"""The client of a Mesos master, for one framework.
 
 This module imports pymesos when a driver is started; beside it only `leader.py` does. Importing pymesos replaces the
 handler of SIGINT, which only the main thread may do, and prints its log: neither happens here.
@@ -20,8 +20,8 @@ from typing import Any, Final
 from ....errors import EngineError
 from ...forks import Inherited
 from .address import ZooKeeper, parse_master
-from .leader import Finder
-from .master_events import CallLost, Happening
+from .leader import LeaderFinder
+from .master_events import CallLost, MasterEvent
 from .subscription import Subscription
 
 #: what `Subscription` is written against
@@ -32,7 +32,7 @@ _importing: Final = threading.Lock()
 
 
 class MesosDriver:
-    """Speaks with the master for one framework.
+    """The client of the master for one framework.
 
     No method waits for the network: calls are made in their order by a thread. A call for which there is no connection
     is told as `CallLost`, one that the master answers with an error as `CallRefused`. While the driver lives it
@@ -45,7 +45,7 @@ class MesosDriver:
     framework : mapping
         FrameworkInfo as v1 JSON, with "id" when it is to be taken over.
     tell : callable
-        Takes each `Happening`; called from the driver's threads, of which there are two, so it must not take long.
+        Takes each `MasterEvent`; called from the driver's threads, of which there are two, so it must not take long.
     principal, secret : str
         Who we are, for a master that asks; neither is ever shown.
     suppressed_roles : sequence of str
@@ -58,7 +58,7 @@ class MesosDriver:
         self,
         master: str,
         framework: Mapping[str, Any],
-        tell: Callable[[Happening], None],
+        tell: Callable[[MasterEvent], None],
         *,
         principal: str = "",
         secret: str = "",
@@ -72,7 +72,7 @@ class MesosDriver:
         self._suppressed = suppressed_roles
         self._clock = clock
         self._made: Any = None
-        self._finder: Finder | None = None
+        self._finder: LeaderFinder | None = None
 
     def start(self) -> None:
         """Begin to connect.
@@ -93,7 +93,7 @@ class MesosDriver:
         self._made = made
         made.begin()
         if isinstance(goal, ZooKeeper):
-            self._finder = Finder(goal, made)
+            self._finder = LeaderFinder(goal, made)
             self._finder.thread.start()
 
     @property

@@ -15,21 +15,20 @@ from itertools import count
 from typing import Any, Final
 
 from ...core.batching import BatchPolicy
-from ...core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
+from ...core.decisions import Decision, Decline, Finish, Kill, Launch, RecordEnding, Revive, Suppress, WithdrawUnstarted
 from ...core.events import Attached, Offer, OffersArrived, OfferUnfit, PauseAsked
 from ...core.states import Reason
 from ...forks import Inherited
 from ..base import Sink, Tail, Work
-from ..lingering import waiting_text
-from . import master_events as on
-from . import messages as wire
-from .agents import Agent
-from .batches import Attempt, Batch
+from ..linger_notice import linger_notice
+from . import master_events, messages
+from .agents import KnownAgent
+from .batches import Attempt, MesosBatch
 from .connection import Connection
-from .framework import Desk, Keep, MakeSpeaker, Terms
-from .launches import Held, prepare, still_wanted, take_back
-from .offers import Json, Pool, attributes, lacks, names, out_of_service, room
-from .retransmit import Repeats
+from .framework import FrameworkConfig, FrameworkState, Keep, MakeClient
+from .launches import HeldOffer, prepare, still_wanted, take_back
+from .offers import Json, OfferResources, attributes, lacks, names, out_of_service, room
+from .retransmit import Retransmitter
 from .statuses import Statuses
 
 #: one launch carries about this much work, in seconds: what is freed is offered again up to a second later
@@ -63,10 +62,10 @@ class MesosEngine:
     ----------
     sink, work
         As every engine has them.
-    terms : Terms
+    config : FrameworkConfig
         How it is to be run.
-    make_speaker : callable
-        Makes what speaks with the master.
+    make_client : callable
+        Makes the client of the master.
     kept : mapping
         What an earlier process kept by `keep`.
     keep : callable
@@ -79,8 +78,8 @@ class MesosEngine:
         self,
         sink: Sink,
         work: Work,
-        terms: Terms,
-        make_speaker: MakeSpeaker,
+        config: FrameworkConfig,
+        make_client: MakeClient,
         kept: Mapping[str, Any],
         keep: Keep,
     ) -> None:
@@ -88,11 +87,11 @@ class MesosEngine:
         self._sink = sink
         self._work = work
         self._loop = asyncio.get_running_loop()
-        self._desk = Desk(sink, terms, kept, keep)
-        self._connection = Connection(self._desk, make_speaker, self._on)
-        self._repeats = Repeats(self._desk, self._connection)
-        self._statuses = Statuses(self._desk, self._connection, self._repeats.greet)
-        self._offers: dict[str, Held] = {}
+        self._state = FrameworkState(sink, config, kept, keep)
+        self._connection = Connection(self._state, make_client, self._on)
+        self._retransmitter = Retransmitter(self._state, self._connection)
+        self._statuses = Statuses(self._state, self._connection, self._retransmitter.greet)
+        self._offers: dict[str, HeldOffer] = {}
         self._tails: dict[int, Future[Tail | None]] = {}
         self._requests = count(1)
         self._finishing = False  # the job has ended, and its framework has not
@@ -131,31 +130,31 @@ class MesosEngine:
                 case Suppress():
                     self._connection.want_none()
                 case Kill():
-                    self._desk.batches.kills.update(dict.fromkeys(decision.tasks, decision.reason))
-                    self._repeats.kills(frozenset(decision.tasks))
-                case Recall():
-                    self._desk.batches.recalls.update(decision.batches)
-                    self._repeats.recalls()
+                    self._state.batches.kills.update(dict.fromkeys(decision.tasks, decision.reason))
+                    self._retransmitter.kills(frozenset(decision.tasks))
+                case WithdrawUnstarted():
+                    self._state.batches.recalls.update(decision.batches)
+                    self._retransmitter.recalls()
                 case Finish():
                     self._finish()
-                case Settle():
+                case RecordEnding():
                     pass  # nothing of it concerns a node
         for refuse_s, offer_ids in declined.items():
             self._connection.decline(offer_ids, refuse_s)
         for offer_id, those in launches.items():
             self._launch(offer_id, those)
-        self._repeats.soon()
+        self._retransmitter.soon()
 
     def _launch(self, offer_id: str, launches: Sequence[Launch]) -> None:
-        offer, speaker = self._offers.pop(offer_id, None), self._connection.speaker
-        if offer is None or speaker is None or self._closing:  # it was taken back, or the connection was lost
-            self._desk.hand_back(attempt for launch in launches for attempt in launch.tasks)
+        offer, client = self._offers.pop(offer_id, None), self._connection.client
+        if offer is None or client is None or self._closing:  # it was taken back, or the connection was lost
+            self._state.hand_back(attempt for launch in launches for attempt in launch.tasks)
             self._connection.want_more()
             return
-        launches = still_wanted(self._desk, launches)
-        tasks = prepare(self._desk, self._work, offer, launches) if launches else []
+        launches = still_wanted(self._state, launches)
+        tasks = prepare(self._state, self._work, offer, launches) if launches else []
         if tasks:
-            speaker.accept([offer_id], wire.accept(tasks), REST_REFUSE_S)
+            client.accept([offer_id], messages.accept(tasks), REST_REFUSE_S)
         else:
             self._connection.decline([offer_id], SOON_REFUSE_S)
 
@@ -164,7 +163,7 @@ class MesosEngine:
         self._finishing = True
         if self._ending is not None:
             return
-        if not self._desk.framework_id:
+        if not self._state.framework_id:
             self._finished()
         elif self._connection.subscribed:
             self._ending = self._connection.end()
@@ -189,102 +188,102 @@ class MesosEngine:
         self._finishing = False
         self._offers.clear()
         self._connection.stop()
-        self._desk.begin_anew()
+        self._state.begin_anew()
         if self._connection.wanted and not self._closed:  # there is more to do, as another framework
             self._connection.start()
 
     # -- what happens -----------------------------------------------------------------------------------
 
-    def _on(self, happening: on.Happening) -> None:
+    def _on(self, event: master_events.MasterEvent) -> None:
         if self._closed:
             return
-        match happening:
-            case on.Status():
-                self._statuses.status(wire.read_status(happening.status))
-            case on.Offers():
-                self._offered(happening.offers)
-            case on.Rescinded():
-                self._offers.pop(happening.offer_id, None)
-            case on.Message():
-                self._message(happening)
-            case on.ExecutorFailed():
-                self._repeats.greeted((happening.agent_id, happening.executor_id))
-                self._statuses.executor_ended(happening)
-            case on.AgentFailed():  # of each batch there the master tells by a status
-                if not any(batch.agent_id == happening.agent_id for batch in self._desk.batches):
-                    self._desk.agents.forget(happening.agent_id)
-            case on.InverseOffers():
-                if self._connection.speaker is not None:
-                    self._connection.speaker.decline_inverse([offer["id"]["value"] for offer in happening.offers])
+        match event:
+            case master_events.Status():
+                self._statuses.status(messages.read_status(event.status))
+            case master_events.Offers():
+                self._offered(event.offers)
+            case master_events.Rescinded():
+                self._offers.pop(event.offer_id, None)
+            case master_events.Message():
+                self._message(event)
+            case master_events.ExecutorFailed():
+                self._retransmitter.greeted((event.agent_id, event.executor_id))
+                self._statuses.executor_ended(event)
+            case master_events.AgentFailed():  # of each batch there the master tells by a status
+                if not any(batch.agent_id == event.agent_id for batch in self._state.batches):
+                    self._state.agents.forget(event.agent_id)
+            case master_events.InverseOffers():
+                if self._connection.client is not None:
+                    self._connection.client.decline_inverse([offer["id"]["value"] for offer in event.offers])
             case _:
-                self._on_connection(happening)
-        self._repeats.soon()
-        if self._closing and not len(self._desk.batches):
+                self._on_connection(event)
+        self._retransmitter.soon()
+        if self._closing and not len(self._state.batches):
             self._loop.call_soon(self._close_now)  # behind what has been told of it
 
-    def _on_connection(self, happening: on.Happening) -> None:
-        desk = self._desk
-        match happening:
-            case on.Subscribed():
-                self._subscribed(happening)
-            case on.Disconnected():
+    def _on_connection(self, event: master_events.MasterEvent) -> None:
+        state = self._state
+        match event:
+            case master_events.Subscribed():
+                self._subscribed(event)
+            case master_events.Disconnected():
                 self._down()
-                desk.say("connection", f"{happening.why}; what runs goes on, and is heard of when it is back")
-            case on.Unauthorised():
+                state.say("connection", f"{event.why}; what runs goes on, and is heard of when it is back")
+            case master_events.Unauthorised():
                 self._down()
                 cure = "set Stratos.principal and Stratos.secret, then detach the job and attach it"
-                desk.say("connection", f"{happening.why}; {cure}")
-            case on.Ended():
+                state.say("connection", f"{event.why}; {cure}")
+            case master_events.Ended():
                 self._down()
-                desk.say("connection", f"the connection has ended, detach the job and attach it: {happening.why}")
-            case on.FrameworkRefused():
-                self._refused(happening)
-            case on.MasterError():
-                desk.say("master", f"the master says: {happening.text}")
-            case on.CallLost():
-                if not happening.perhaps_arrived:  # else the master is asked about it once it is back
-                    self._not_accepted(happening.what)
-                if happening.call in ("REVIVE", "SUPPRESS", "DECLINE"):  # the events may have gone on meanwhile
-                    self._loop.call_later(SAY_AGAIN_S, self._say_again, happening.what)
-            case on.CallRefused():
-                desk.say("master", f"the master refuses {happening.call} ({happening.status}): {happening.text}")
-                self._not_accepted(happening.what)
+                state.say("connection", f"the connection has ended, detach the job and attach it: {event.why}")
+            case master_events.FrameworkRefused():
+                self._refused(event)
+            case master_events.MasterError():
+                state.say("master", f"the master says: {event.text}")
+            case master_events.CallLost():
+                if not event.perhaps_arrived:  # else the master is asked about it once it is back
+                    self._not_accepted(event.what)
+                if event.call in ("REVIVE", "SUPPRESS", "DECLINE"):  # the events may have gone on meanwhile
+                    self._loop.call_later(SAY_AGAIN_S, self._say_again, event.what)
+            case master_events.CallRefused():
+                state.say("master", f"the master refuses {event.call} ({event.status}): {event.text}")
+                self._not_accepted(event.what)
 
-    def _subscribed(self, happening: on.Subscribed) -> None:
-        desk = self._desk
-        desk.unsay("connection")
-        desk.unsay("master")
-        if desk.framework_id != happening.framework_id:
-            desk.framework_id = happening.framework_id
-            desk.executors.clear()  # they name the framework
-        desk.write_down()
-        self.page = wire.page(happening.master, desk.framework_id)
+    def _subscribed(self, event: master_events.Subscribed) -> None:
+        state = self._state
+        state.unsay("connection")
+        state.unsay("master")
+        if state.framework_id != event.framework_id:
+            state.framework_id = event.framework_id
+            state.executors.clear()  # they name the framework
+        state.write_down()
+        self.page = messages.page(event.master, state.framework_id)
         self._offers.clear()
         self._connection.up()
         if self._finishing:
             self._finish()
         else:
-            self._repeats.ask_anew()
+            self._retransmitter.ask_anew()
 
     def _down(self) -> None:
         self._connection.down()
         self._offers.clear()  # the master takes them back
 
-    def _refused(self, happening: on.FrameworkRefused) -> None:
+    def _refused(self, event: master_events.FrameworkRefused) -> None:
         """Begin anew as another framework: the master has ended the one that there was, and all of its tasks."""
-        desk = self._desk
+        state = self._state
         self._offers.clear()
         self._connection.stop()
-        desk.begin_anew()
+        state.begin_anew()
         if self._finishing:
             self._finished()
             return
-        away_s = happening.away_s
-        if away_s is not None and away_s < desk.terms.failover_s:  # somebody has done that, and would wonder
-            held = f"the framework was ended from outside ({happening.why}); resume goes on as a new one"
+        away_s = event.away_s
+        if away_s is not None and away_s < state.config.failover_s:  # somebody has done that, and would wonder
+            held = f"the framework was ended from outside ({event.why}); resume goes on as a new one"
             self._sink.post(PauseAsked(self._sink.now(), held))
         else:
-            self._sink.notice(f"the cluster has given the job up ({happening.why}): what it had not told runs again")
+            self._sink.notice(f"the cluster has given the job up ({event.why}): what it had not told runs again")
         if self._connection.wanted:
             self._connection.start()
 
@@ -299,53 +298,53 @@ class MesosEngine:
 
     def _not_accepted(self, call: Json) -> None:
         for operation in call.get("accept", {}).get("operations", ()):
-            take_back(self._desk, operation.get("launch", {}).get("task_infos", ()))
+            take_back(self._state, operation.get("launch", {}).get("task_infos", ()))
 
-    def _message(self, happening: on.Message) -> None:
-        place = (happening.agent_id, happening.executor_id)
-        for message in wire.read_messages(happening.data):
+    def _message(self, event: master_events.Message) -> None:
+        place = (event.agent_id, event.executor_id)
+        for message in messages.read_messages(event.data):
             match message:
                 case ["started", rows]:
                     self._statuses.started(rows)
                 case ["kept", records]:
-                    self._statuses.kept(happening.agent_id, records)
+                    self._statuses.kept(event.agent_id, records)
                 case ["tail", request, answer]:
                     self._answer_tail(request, answer)
                 case ["recalled", batches]:
-                    self._desk.batches.recalls.difference_update(batches)
+                    self._state.batches.recalls.difference_update(batches)
                 case ["waiting", rows]:
-                    self._desk.say_or_unsay(f"waiting {place}", waiting_text(rows), aloud=False)
+                    self._state.say_or_unsay(f"waiting {place}", linger_notice(rows), aloud=False)
                 case ["hello", *_]:
-                    self._repeats.greeted(place)
+                    self._retransmitter.greeted(place)
                 case ["notice", text]:
-                    self._desk.say_or_unsay(f"executor {place}", str(text))
+                    self._state.say_or_unsay(f"executor {place}", str(text))
                 case _:
                     pass  # what a newer executor may say beyond this version
 
     # -- offers -----------------------------------------------------------------------------------------
 
     def _offered(self, offers: Sequence[Json]) -> None:
-        now, terms, desk = self._sink.now(), self._desk.terms, self._desk
+        now, config, state = self._sink.now(), self._state.config, self._state
         useful: list[Offer] = []
         useless: dict[float, list[str]] = {}
         cpus_left = None
-        if terms.max_cpus is not None:  # what is launched on offers that wait for the disk is in no book yet
+        if config.max_cpus is not None:  # what is launched on offers that wait for the disk is in no book yet
             held = sum(one.cpus for one in self._offers.values())
-            cpus_left = max(0.0, terms.max_cpus - desk.batches.cpus - held)
+            cpus_left = max(0.0, config.max_cpus - state.batches.cpus - held)
         for offer in offers:
             offer_id = offer["id"]["value"]
-            agent = desk.agents.meet(offer["agent_id"]["value"], offer["hostname"])
+            agent = state.agents.meet(offer["agent_id"]["value"], offer["hostname"])
             refuse_s = self._why_useless(offer, agent, now)
             if refuse_s:
                 useless.setdefault(refuse_s, []).append(offer_id)
                 continue
             resources = offer.get("resources", ())
-            amount = room(Pool(resources).left, has_executor=bool(agent.executor_id), cpus=terms.cpus)
+            amount = room(OfferResources(resources).left, has_executor=bool(agent.executor_id), cpus=config.cpus)
             capped = cpus_left is not None and amount.cpus > cpus_left
             if cpus_left is not None:
                 amount = replace(amount, cpus=min(amount.cpus, cpus_left))
                 cpus_left -= amount.cpus
-            self._offers[offer_id] = Held(agent, resources, amount.cpus, capped)
+            self._offers[offer_id] = HeldOffer(agent, resources, amount.cpus, capped)
             useful.append(Offer(offer_id, agent.node, amount, names=names(offer)))
         for refuse_s, offer_ids in useless.items():
             self._connection.decline(offer_ids, refuse_s)
@@ -358,11 +357,11 @@ class MesosEngine:
         held = [offer_id for offer_id in offer_ids if self._offers.pop(offer_id, None) is not None]
         self._connection.decline(held, HELD_REFUSE_S)
 
-    def _why_useless(self, offer: Json, agent: Agent, now: float) -> float:
+    def _why_useless(self, offer: Json, agent: KnownAgent, now: float) -> float:
         """Return for how long an offer is not wanted whatever it has; 0 when it may be."""
-        if not self._connection.wanted or not self._desk.write_down():
+        if not self._connection.wanted or not self._state.write_down():
             return SOON_REFUSE_S
-        lacking = lacks(attributes(offer), self._desk.terms.where)
+        lacking = lacks(attributes(offer), self._state.config.where)
         if lacking:
             self._sink.post(OfferUnfit(now, agent.node, lacking))
             return USELESS_REFUSE_S
@@ -374,13 +373,13 @@ class MesosEngine:
             return REST_REFUSE_S
         return 0.0
 
-    def standing(self) -> str:
+    def why_not_offering(self) -> str:
         """Say what keeps the cluster from offering; '' when nothing does that we know of."""
-        most, held = self._desk.terms.max_cpus, self._desk.batches.cpus
+        most, held = self._state.config.max_cpus, self._state.batches.cpus
         if not self._connection.subscribed:
             waiting = "the master has not answered yet" if self._connection.begun else ""
-            return self._desk.said("connection") or waiting
-        if most is not None and held + self._desk.terms.cpus > most:
+            return self._state.said("connection") or waiting
+        if most is not None and held + self._state.config.cpus > most:
             return f"this job's tasks hold {held:g} of the {most:g} cpus that it may have (max_cpus)"
         return ""
 
@@ -389,11 +388,11 @@ class MesosEngine:
     def attach(self, launched: Iterable[tuple[int, str, tuple[Attempt, ...]]] = ()) -> None:
         """Take over what an earlier process has launched, and tell of it by `Attached`."""
         survivors: set[Attempt] = set()
-        for batch_id, node, attempts in launched if self._desk.framework_id else ():
-            batch = Batch(batch_id, node, attempts)
+        for batch_id, node, attempts in launched if self._state.framework_id else ():
+            batch = MesosBatch(batch_id, node, attempts)
             batch.inherited = True
             batch.cpus = sum(self._sink.demand_of(task).cpus for task, _ in attempts[:1])
-            self._desk.batches.add(batch)
+            self._state.batches.add(batch)
             survivors.update(attempts)
         self._sink.post(Attached(self._sink.now(), frozenset(survivors)))
         if survivors:
@@ -402,13 +401,13 @@ class MesosEngine:
     def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
         """Ask for the last bytes of what a running attempt has written; None when it does not run."""
         future: Future[Tail | None] = Future()
-        batch, speaker = self._desk.batches.of((task, attempt)), self._connection.speaker
-        if batch is None or not all(batch.place) or speaker is None:
+        batch, client = self._state.batches.of((task, attempt)), self._connection.client
+        if batch is None or not all(batch.place) or client is None:
             future.set_result(None)
             return future
         request = next(self._requests)
         self._tails[request] = future
-        speaker.message(*batch.place, wire.messages(["tail", request, task, attempt, nbytes]))
+        client.message(*batch.place, messages.pack_messages(["tail", request, task, attempt, nbytes]))
         self._loop.call_later(TAIL_S, self._answer_tail, request, None)
         return future
 
@@ -431,13 +430,13 @@ class MesosEngine:
 
     def close(self) -> Future[None]:
         """End what runs and let go of everything; what has not ended in time ends with the framework."""
-        batches = self._desk.batches
+        batches = self._state.batches
         if not self._gone.done() and not self._closing:
             self._closing = True
             self._connection.want_none()
             for batch in batches:
                 batches.kills.update(dict.fromkeys(batch.left, Reason.USER))
-            self._repeats.kills()
+            self._retransmitter.kills()
             if len(batches) and self._connection.subscribed:
                 self._loop.call_later(CLOSE_S, self._close_now)
             else:
@@ -452,6 +451,6 @@ class MesosEngine:
 
     def _shut(self) -> None:
         self._closed = True
-        self._repeats.close()
+        self._retransmitter.close()
         for request in list(self._tails):
             self._answer_tail(request, None)

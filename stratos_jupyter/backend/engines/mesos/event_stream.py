@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from .address import Master, parse_leader
-from .recordio import Records
+from .recordio import RecordIOReader
 
 #: the most that is read at once
 READ: Final = 256 * 1024
 
 
-class Lost(Exception):
+class StreamLost(Exception):
     """There is no connection, or not any more; the message says why.
 
     Attributes
@@ -39,7 +39,7 @@ class Lost(Exception):
         self.final = final
 
 
-class Parser(Protocol):
+class HttpParser(Protocol):
     """What `http_parser.http.HttpParser` offers."""
 
     def execute(self, data: bytes, length: int) -> int: ...  # noqa: D102
@@ -52,7 +52,7 @@ class Parser(Protocol):
     def get_error(self) -> str: ...  # noqa: D102
 
 
-class Stream:
+class EventStream:
     """A connected socket that does not block, and what is read from it.
 
     Parameters
@@ -63,16 +63,16 @@ class Stream:
         The connection; the stream closes it.
     request : bytes
         What is sent first.
-    parser : Parser
+    parser : HttpParser
         A new one.
     """
 
-    def __init__(self, master: Master, sock: socket.socket, request: bytes, parser: Parser) -> None:
+    def __init__(self, master: Master, sock: socket.socket, request: bytes, parser: HttpParser) -> None:
         self.master = master
         self.sock = sock
         self._request = memoryview(request)
         self._parser = parser
-        self._records = Records()
+        self._records = RecordIOReader()
         self._said = b""  # the body of an answer other than the one that we want
 
     @property
@@ -96,7 +96,7 @@ class Stream:
         except BlockingIOError:
             pass
         except OSError as error:
-            raise Lost(f"{self.master}: {in_words(error)}") from None
+            raise StreamLost(f"{self.master}: {in_words(error)}") from None
 
     def read(self) -> list[dict[str, Any]]:
         """Return the events that have arrived; raises Lost at the end of the stream, and for an answer that is none."""
@@ -105,14 +105,14 @@ class Stream:
         except BlockingIOError:
             return []
         except OSError as error:
-            raise Lost(f"{self.master}: {in_words(error)}") from None
+            raise StreamLost(f"{self.master}: {in_words(error)}") from None
         parser = self._parser
         parser.execute(data, len(data))
         if not parser.is_headers_complete():
             if parser.get_errno() and data:
-                raise Lost(f"{self.master} does not speak HTTP as a Mesos master does: {parser.get_error()}")
+                raise StreamLost(f"{self.master} does not speak HTTP as a Mesos master does: {parser.get_error()}")
             if not data:
-                raise Lost(f"{self.master} ended the connection without an answer")
+                raise StreamLost(f"{self.master} ended the connection without an answer")
             return []
         if parser.get_status_code() != 200:
             self._said += parser.recv_body()
@@ -122,12 +122,12 @@ class Stream:
         try:
             events = self._records.feed(parser.recv_body())
         except ValueError as error:
-            raise Lost(f"{self.master} sends what is no event: {error}") from None
+            raise StreamLost(f"{self.master} sends what is no event: {error}") from None
         if not events:
             if parser.get_errno() and data:
-                raise Lost(f"{self.master} sends what is no HTTP: {parser.get_error()}")
+                raise StreamLost(f"{self.master} sends what is no HTTP: {parser.get_error()}")
             if not data or parser.is_message_complete():
-                raise Lost(f"{self.master} ended the connection")
+                raise StreamLost(f"{self.master} ended the connection")
         return events
 
     @property
@@ -135,20 +135,20 @@ class Stream:
         """Whether the answer is another one than we want."""
         return self._parser.is_headers_complete() and self._parser.get_status_code() != 200
 
-    def refusal(self) -> Lost:
+    def refusal(self) -> StreamLost:
         """Say what an answer other than the one that we want means."""
         status, said = self._parser.get_status_code(), self._said.decode("utf-8", "replace").strip()[:500]
         told = f"{self.master} answers {status}{': ' if said else ''}{said}"
         if status in (307, 308):
             location = str(self._parser.get_headers().get("Location") or "")
             if leader := parse_leader(location):
-                return Lost(f"{self.master} is not the leading master, which is {leader}", leader=leader)
-            return Lost(f"{self.master} names a leading master that we cannot speak to: {location!r}")
+                return StreamLost(f"{self.master} is not the leading master, which is {leader}", leader=leader)
+            return StreamLost(f"{self.master} names a leading master that we cannot speak to: {location!r}")
         if status == 503:
-            return Lost(f"{self.master} is not ready: it has no leading master yet, or is just recovering (503)")
+            return StreamLost(f"{self.master} is not ready: it has no leading master yet, or is just recovering (503)")
         if status in (401, 403):
-            return Lost(told, unauthorised=True)
-        return Lost(told)
+            return StreamLost(told, unauthorised=True)
+        return StreamLost(told)
 
 
 def connect(
@@ -177,7 +177,7 @@ def connect(
         found = socket.getaddrinfo(master.host, master.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise Lost(f"cannot reach {master}: no address of {master.host} is known: {text}") from None
+        raise StreamLost(f"cannot reach {master}: no address of {master.host} is known: {text}") from None
     why = "it has no address"
     for family, kind, protocol, _, address in found:
         try:
@@ -203,7 +203,7 @@ def connect(
         done()
         sock.close()
         why = in_words(OSError(code, os.strerror(code)))
-    raise Lost(f"cannot reach {master}: {why}")
+    raise StreamLost(f"cannot reach {master}: {why}")
 
 
 def in_words(error: OSError) -> str:

@@ -55,7 +55,7 @@ sys.exit(main())
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedExecutor:
     """What a Mesos agent must be told to start the executor.
 
     Parameters
@@ -73,7 +73,7 @@ class Packed:
     digest: str
 
 
-def pack_executor(uri: str = "") -> Packed:
+def pack_executor(uri: str = "") -> PackedExecutor:
     """Return how an agent starts the executor.
 
     Parameters
@@ -86,11 +86,11 @@ def pack_executor(uri: str = "") -> Packed:
     if not uri:
         program = f"import sys;SOURCE=sys.argv.pop(){_loader()}"
         start = f"exec python3 -I -S -c {shlex.quote(program)} {shlex.quote(source)}"
-        return Packed(_guarded(start), (), _digest(source))
+        return PackedExecutor(_guarded(start), (), _digest(source))
     fetched = "://" in uri
     path = "./" + uri.rstrip("/").rpartition("/")[2] if fetched else uri
     start = f"exec python3 -I -S {shlex.quote(path)}"
-    return Packed(_guarded(start), (uri,) if fetched else (), _digest(source + uri))
+    return PackedExecutor(_guarded(start), (uri,) if fetched else (), _digest(source + uri))
 
 
 def write_executor(path: str | os.PathLike[str]) -> None:

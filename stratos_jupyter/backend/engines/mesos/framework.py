@@ -1,4 +1,4 @@
-"""On what terms a job is on a cluster, and what the parts of its engine share."""
+"""A job as a Mesos framework: its configuration, and the state that the parts of its engine share."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ....errors import JournalError
 from ...core.events import BatchLost, TasksReturned
 from ...forks import Inherited
 from ..base import Sink
-from . import master_events as on
-from .agents import Agents
-from .batches import Attempt, Batch, Batches
-from .messages import Who
+from . import master_events
+from .agents import KnownAgents
+from .batches import Attempt, MesosBatch, MesosBatches
+from .messages import JobIdentity
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """On what terms a job is on a cluster.
+class FrameworkConfig:
+    """How a job is a framework of a cluster.
 
     Attributes
     ----------
-    who : Who
+    identity : JobIdentity
         What it is called there.
     command : mapping
         The ``CommandInfo`` that starts its executor.
@@ -43,7 +43,7 @@ class Terms:
         Who asks, and from where.
     """
 
-    who: Who
+    identity: JobIdentity
     command: Mapping[str, Any]
     cpus: float = 1.0
     where: tuple[tuple[str, str], ...] = ()
@@ -55,8 +55,8 @@ class Terms:
     hostname: str = ""
 
 
-class Speaker(Protocol):
-    """What speaks with the master; none of it waits for an answer."""
+class MasterClient(Protocol):
+    """A client of the master; no method waits for an answer."""
 
     def start(self) -> None:
         """Subscribe, and again whenever the connection is lost."""
@@ -98,38 +98,38 @@ class Speaker(Protocol):
         """Return the connections of which a forked child must not keep a copy open."""
 
 
-#: makes the speaker of a framework, which tells what happens, on a thread of its own
-MakeSpeaker = Callable[[Mapping[str, Any], Callable[[on.Happening], None]], Speaker]
+#: makes the client of a framework, which tells of events on a thread of its own
+MakeClient = Callable[[Mapping[str, Any], Callable[[master_events.MasterEvent], None]], MasterClient]
 #: writes down what the next process needs; raises JournalError
 Keep = Callable[[Mapping[str, Any]], None]
 
 
-class Desk:
+class FrameworkState:
     """What the parts of one job's engine share.
 
     Attributes
     ----------
     sink : Sink
         Takes what happens.
-    terms : Terms
+    config : FrameworkConfig
         How the job is to be run.
     framework_id : str
         '' before the master has given one.
     executors : dict of str to dict
         Each ``ExecutorInfo`` that was launched, by its id: a master wants to see the very same again.
-    agents : Agents
+    agents : KnownAgents
         Those that were met.
-    batches : Batches
+    batches : MesosBatches
         Those that have not ended.
     """
 
-    def __init__(self, sink: Sink, terms: Terms, kept: Mapping[str, Any], keep: Keep) -> None:
+    def __init__(self, sink: Sink, config: FrameworkConfig, kept: Mapping[str, Any], keep: Keep) -> None:
         self.sink = sink
-        self.terms = terms
+        self.config = config
         self.framework_id = str(kept.get("framework_id", ""))
         self.executors: dict[str, dict[str, Any]] = dict(kept.get("executors", {}))
-        self.agents = Agents(kept.get("nodes", {}))
-        self.batches = Batches()
+        self.agents = KnownAgents(kept.get("nodes", {}))
+        self.batches = MesosBatches()
         self._kept = dict(kept)
         self._keep = keep
         self._said: dict[str, str] = {}
@@ -168,7 +168,7 @@ class Desk:
         if returned:
             self.sink.post(TasksReturned(self.sink.now(), returned))
 
-    def lose(self, batch: Batch) -> None:
+    def lose(self, batch: MesosBatch) -> None:
         """Forget a batch; what it had not reported is lost."""
         if self.batches.remove(batch) and not batch.given_up:
             self.sink.post(BatchLost(self.sink.now(), batch.batch_id))

@@ -19,7 +19,7 @@ AGAIN_S: Final = 1.0
 _log: Final = logging.getLogger(__name__)
 
 
-class Finder:
+class LeaderFinder:
     """Asks ZooKeeper who leads, for as long as a driver lives; pymesos would do so in the thread that starts it.
 
     Parameters

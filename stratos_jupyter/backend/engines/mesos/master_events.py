@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import binascii
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Json: TypeAlias = dict[str, Any]
 
@@ -137,7 +138,7 @@ class Ended:
     why: str
 
 
-Happening: TypeAlias = (
+MasterEvent: TypeAlias = (
     Subscribed
     | Offers
     | Rescinded
@@ -154,3 +155,39 @@ Happening: TypeAlias = (
     | CallRefused
     | Ended
 )
+
+
+def read_event(kind: str, info: Mapping[str, Any]) -> MasterEvent | None:
+    """Return what has happened; None for an event that says no more than that the master lives.
+
+    Parameters
+    ----------
+    kind : str
+        Its type: OFFERS, UPDATE and so on. One that we don't know is none of our business.
+    info : mapping
+        What it says, as v1 JSON.
+    """
+    reader = _READERS.get(kind)
+    return None if reader is None else reader(info)
+
+
+def _message(info: Mapping[str, Any]) -> MasterEvent:
+    data = binascii.a2b_base64(info.get("data", ""))
+    return Message(info["agent_id"]["value"], info["executor_id"]["value"], data)
+
+
+def _failure(info: Mapping[str, Any]) -> MasterEvent:
+    agent_id = info.get("agent_id", {}).get("value", "")
+    if "executor_id" in info:
+        return ExecutorFailed(agent_id, info["executor_id"]["value"], info.get("status"))
+    return AgentFailed(agent_id)
+
+
+_READERS: Final[Mapping[str, Callable[[Mapping[str, Any]], MasterEvent]]] = {
+    "UPDATE": lambda info: Status(info["status"]),
+    "OFFERS": lambda info: Offers(info.get("offers", [])),
+    "RESCIND": lambda info: Rescinded(info["offer_id"]["value"]),
+    "INVERSE_OFFERS": lambda info: InverseOffers(info.get("inverse_offers", [])),
+    "MESSAGE": _message,
+    "FAILURE": _failure,
+}

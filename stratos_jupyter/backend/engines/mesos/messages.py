@@ -31,7 +31,7 @@ ALIVE: Final = frozenset({"TASK_STAGING", "TASK_STARTING", "TASK_RUNNING", "TASK
 UNREACHABLE: Final = "TASK_UNREACHABLE"
 
 
-class Who(NamedTuple):
+class JobIdentity(NamedTuple):
     """What a job is called on the cluster.
 
     Attributes
@@ -53,18 +53,26 @@ class Who(NamedTuple):
 
 
 def framework_info(
-    who: Who, framework_id: str, failover_s: float, *, principal: str = "", hostname: str = "", gpus: bool = False
+    identity: JobIdentity,
+    framework_id: str,
+    failover_s: float,
+    *,
+    principal: str = "",
+    hostname: str = "",
+    gpus: bool = False,
 ) -> dict[str, Any]:
     """Return the framework of a job; with `framework_id`, the one that is to be gone on with."""
     capabilities = [*_CAPABILITIES, *(["GPU_RESOURCES"] if gpus else [])]
     info: dict[str, Any] = {
-        "user": who.user,
-        "name": f"stratos: {plain(who.job_id)}",
+        "user": identity.user,
+        "name": f"stratos: {plain(identity.job_id)}",
         "failover_timeout": failover_s,
         "checkpoint": True,
-        "roles": [who.role],
+        "roles": [identity.role],
         "capabilities": [{"type": name} for name in capabilities],
-        "labels": {"labels": [{"key": "stratos.job", "value": plain(who.job_id)}, _label("stratos.run", who.run)]},
+        "labels": {
+            "labels": [{"key": "stratos.job", "value": plain(identity.job_id)}, _label("stratos.run", identity.run)]
+        },
     }
     if framework_id:
         info["id"] = {"value": framework_id}
@@ -75,7 +83,9 @@ def framework_info(
     return info
 
 
-def executor_info(who: Who, framework_id: str, command: Mapping[str, Any], resources: Sequence[Any]) -> dict[str, Any]:
+def executor_info(
+    identity: JobIdentity, framework_id: str, command: Mapping[str, Any], resources: Sequence[Any]
+) -> dict[str, Any]:
     """Return the executor of a job, which is the same for all nodes where its resources are of the same kind.
 
     A master refuses an executor that is called like another one and differs from it, so its name says all that it is:
@@ -93,7 +103,7 @@ def executor_info(who: Who, framework_id: str, command: Mapping[str, Any], resou
     info = {
         "type": "CUSTOM",
         "framework_id": {"value": framework_id},
-        "name": f"stratos: {plain(who.job_id)}",
+        "name": f"stratos: {plain(identity.job_id)}",
         "source": "stratos_jupyter",
         "command": dict(command),
         "resources": list(resources),
@@ -103,22 +113,27 @@ def executor_info(who: Who, framework_id: str, command: Mapping[str, Any], resou
 
 
 def task_info(
-    who: Who, launch: Launch, agent_id: str, executor: Mapping[str, Any], resources: Sequence[Any], data: bytes
+    identity: JobIdentity,
+    launch: Launch,
+    agent_id: str,
+    executor: Mapping[str, Any],
+    resources: Sequence[Any],
+    data: bytes,
 ) -> dict[str, Any]:
     """Return the Mesos task that carries a batch."""
     first, last = min(launch.tasks)[0], max(launch.tasks)[0]
     several = len(launch.tasks) > 1
-    name = f"{plain(who.job_id)}[{first}-{last}]" if several else f"{plain(who.job_id)}[{first}]"
+    name = f"{plain(identity.job_id)}[{first}-{last}]" if several else f"{plain(identity.job_id)}[{first}]"
     tasks = f"{first}-{last}" if several else f"{first}"
     labels = [
-        {"key": "stratos.job", "value": plain(who.job_id)},
-        _label("stratos.run", who.run),
+        {"key": "stratos.job", "value": plain(identity.job_id)},
+        _label("stratos.run", identity.run),
         _label("stratos.tasks", tasks),
         _label("stratos.commands", len(launch.tasks)),
     ]
     return {
         "name": name,
-        "task_id": {"value": task_id(who, launch.batch_id)},
+        "task_id": {"value": task_id(identity, launch.batch_id)},
         "agent_id": {"value": agent_id},
         "resources": list(resources),
         "executor": executor,
@@ -127,9 +142,9 @@ def task_info(
     }
 
 
-def task_id(who: Who, batch_id: int) -> str:
+def task_id(identity: JobIdentity, batch_id: int) -> str:
     """Return the name of a batch's Mesos task, which is unique in its framework."""
-    return f"run{who.run}-{batch_id}"
+    return f"run{identity.run}-{batch_id}"
 
 
 def batch_of(name: str) -> int | None:
@@ -155,7 +170,7 @@ def accept(tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"type": "LAUNCH", "launch": {"task_infos": list(tasks)}}]
 
 
-def messages(*several: Sequence[object]) -> bytes:
+def pack_messages(*several: Sequence[object]) -> bytes:
     """Return messages to an executor as they travel."""
     return json.dumps(several, separators=(",", ":")).encode("ascii")
 

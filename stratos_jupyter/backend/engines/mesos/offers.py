@@ -37,7 +37,7 @@ class _Part:
     left: float
 
 
-class Pool:
+class OfferResources:
     """What is left of an offer.
 
     Parameters

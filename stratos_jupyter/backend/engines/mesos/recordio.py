@@ -9,7 +9,7 @@ from typing import Any, Final
 DIGITS: Final = 12
 
 
-class Records:
+class RecordIOReader:
     """Takes such a stream apart, however it is cut.
 
     A record that comes in many pieces is gathered in one buffer, and is copied once more, when its text is decoded.

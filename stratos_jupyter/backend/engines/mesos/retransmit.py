@@ -11,10 +11,10 @@ from typing import Final
 
 from ...core.events import BatchLost
 from ...core.states import Reason
-from . import messages as wire
-from .batches import Attempt, Batch
+from . import messages
+from .batches import Attempt, MesosBatch
 from .connection import Connection
-from .framework import Desk
+from .framework import FrameworkState
 
 #: what had no effect is said again, and what has waited is looked at, so often, in seconds
 TICK_S: Final = 1.0
@@ -34,19 +34,19 @@ GREETINGS_MOST: Final = 10
 Place = tuple[str, str]
 
 
-class Repeats:
+class Retransmitter:
     """Says things again.
 
     Parameters
     ----------
-    desk : Desk
+    state : FrameworkState
         What is shared.
     connection : Connection
         Through which it is said.
     """
 
-    def __init__(self, desk: Desk, connection: Connection) -> None:
-        self._desk = desk
+    def __init__(self, state: FrameworkState, connection: Connection) -> None:
+        self._state = state
         self._connection = connection
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -57,7 +57,7 @@ class Repeats:
 
     def soon(self) -> None:
         """Look again in a moment, while there is something to look at."""
-        batches = self._desk.batches
+        batches = self._state.batches
         if self._timer is None and not self._closed and (len(batches) or batches.kills or self._greetings):
             self._timer = self._loop.call_later(TICK_S, self._ring)
 
@@ -74,18 +74,18 @@ class Repeats:
 
     def tick(self) -> None:
         """Give up what has waited for too long, and say again what had no effect."""
-        desk, now = self._desk, self._desk.sink.now()
-        for batch in desk.batches:
+        state, now = self._state, self._state.sink.now()
+        for batch in state.batches:
             patience_s = UNKNOWN_S if batch.unknown else AGENT_WORD_S
             if batch.gone_s is not None and now - batch.gone_s >= patience_s:
-                desk.lose(batch)
+                state.lose(batch)
                 self._connection.want_more()
             elif batch.given_up:  # it came back, perhaps, and others may have been faster
-                unwanted = [attempt for attempt in batch.left if not desk.sink.wants(*attempt)]
-                desk.batches.kills.update(dict.fromkeys(unwanted, Reason.USER))
-            elif batch.unreachable_s is not None and now - batch.unreachable_s >= desk.terms.partition_wait_s:
-                desk.batches.give_up(batch)
-                desk.sink.post(BatchLost(now, batch.batch_id))
+                unwanted = [attempt for attempt in batch.left if not state.sink.accepts_result(*attempt)]
+                state.batches.kills.update(dict.fromkeys(unwanted, Reason.USER))
+            elif batch.unreachable_s is not None and now - batch.unreachable_s >= state.config.partition_wait_s:
+                state.batches.give_up(batch)
+                state.sink.post(BatchLost(now, batch.batch_id))
                 self._connection.want_more()
         self.kills()
         self.recalls()
@@ -96,32 +96,32 @@ class Repeats:
 
     def kills(self, but_only: frozenset[Attempt] | None = None) -> None:
         """Tell executors what is to be ended; the master, where that is the whole of a Mesos task."""
-        speaker, batches = self._connection.speaker, self._desk.batches
-        if speaker is None or not batches.kills:
+        client, batches = self._connection.client, self._state.batches
+        if client is None or not batches.kills:
             return
         whole: set[int] = set()
         for batch in batches.wholly_to_end():
             whole.add(batch.batch_id)
             if but_only is None or batch.left & but_only:
-                speaker.kill(wire.task_id(self._desk.terms.who, batch.batch_id), batch.agent_id)
+                client.kill(messages.task_id(self._state.config.identity, batch.batch_id), batch.agent_id)
         for place, by_reason in batches.kills_by_place(whole).items():
             said = []
             for reason, attempts in by_reason.items():
                 some = attempts if but_only is None else [attempt for attempt in attempts if attempt in but_only]
                 said += [["kill", some, reason.value]] if some else []
             if said:
-                speaker.message(*place, wire.messages(*said))
+                client.message(*place, messages.pack_messages(*said))
 
     def recalls(self) -> None:
         """Tell executors of which batches what has not been started is to be handed back."""
-        speaker = self._connection.speaker
-        if speaker is not None:
-            for place, batches in self._desk.batches.recalls_by_place().items():
-                speaker.message(*place, wire.messages(["recall", batches]))
+        client = self._connection.client
+        if client is not None:
+            for place, batches in self._state.batches.recalls_by_place().items():
+                client.message(*place, messages.pack_messages(["recall", batches]))
 
     # -- greetings ----------------------------------------------------------------------------------------
 
-    def greet(self, batch: Batch) -> None:
+    def greet(self, batch: MesosBatch) -> None:
         """Say hello to the executor of a batch of an earlier process: it tells what that may not have recorded."""
         if batch.place not in self._greetings:
             self._greetings[batch.place] = 0
@@ -132,34 +132,34 @@ class Repeats:
         self._greetings.pop(place, None)
 
     def _greet(self) -> None:
-        speaker = self._connection.speaker
-        for place, times in list(self._greetings.items()) if speaker is not None else ():
+        client = self._connection.client
+        for place, times in list(self._greetings.items()) if client is not None else ():
             if times >= GREETINGS_MOST:
                 del self._greetings[place]
-            elif speaker is not None:
+            elif client is not None:
                 self._greetings[place] = times + 1
-                speaker.message(*place, wire.messages(["hello", wire.VERSION]))
+                client.message(*place, messages.pack_messages(["hello", messages.VERSION]))
 
     # -- questions ----------------------------------------------------------------------------------------
 
     def ask_anew(self) -> None:
         """Ask about all batches: the master is another one, perhaps, or has said things that we missed."""
-        for batch in self._desk.batches:
+        for batch in self._state.batches:
             batch.heard, batch.launched_s = False, 0.0
         self._asked_s, self._ask_wait_s, self._asked_all_s = float("-inf"), TICK_S, self._loop.time()
         self.ask()
 
     def ask(self) -> None:
         """Ask about batches that nothing has been said of."""
-        speaker = self._connection.speaker
-        if speaker is None:
+        client = self._connection.client
+        if client is None:
             return
-        now, quiet = self._loop.time(), self._desk.sink.now() - QUIET_S
-        silent = [one for one in self._desk.batches if not one.heard and one.launched_s < quiet]
+        now, quiet = self._loop.time(), self._state.sink.now() - QUIET_S
+        silent = [one for one in self._state.batches if not one.heard and one.launched_s < quiet]
         if silent and now - self._asked_s >= self._ask_wait_s:
             self._asked_s, self._ask_wait_s = now, min(2 * self._ask_wait_s, ASK_MOST_S)
-            who = self._desk.terms.who
-            speaker.reconcile([(wire.task_id(who, one.batch_id), one.agent_id) for one in silent])
+            identity = self._state.config.identity
+            client.reconcile([(messages.task_id(identity, one.batch_id), one.agent_id) for one in silent])
         if now - self._asked_all_s >= ASK_ALL_S:
             self._asked_all_s = now
-            speaker.reconcile([])
+            client.reconcile([])

@@ -14,23 +14,23 @@ from pathlib import Path
 from typing import Any, Final
 
 from ....errors import EngineError, SpecError
-from ...run.loop import JobLoop
+from ...run.loop import RunLoop
 from ...spec.job_spec import JobSpec
 from ...spec.parse_values import parse_duration_s
-from ...spec.workload import Surroundings
+from ...spec.workload import CommandEnv
 from ...store.journal import Journal
 from ..base import Engine, Largest, Work
 from ..local.orphans import RUN
 from ..local.site import common_context
 from ..task_environment import THREADS, thread_count
-from . import master_events as happenings
+from . import master_events
 from .address import ZooKeeper, parse_master
 from .cluster_info import ask_master
 from .driver import MesosDriver, check_installed
 from .engine import MesosEngine
 from .executor_bundle import pack_executor
-from .framework import Keep, Speaker, Terms
-from .messages import Who
+from .framework import FrameworkConfig, Keep, MasterClient
+from .messages import JobIdentity
 from .offers import lacks, room
 
 #: in the journal: what the next process needs to go on with a framework
@@ -72,24 +72,24 @@ class MesosSite:
             Nothing, or no Mesos.
         """
         check_installed()
-        facts = ask_master(self._where)
+        info = ask_master(self._where)
         if isinstance(self._where, ZooKeeper):
             return f"the Mesos cluster whose leader {self._where} knows"
-        if facts.agents is None:
-            return f"the Mesos {facts.version} cluster at {self._where}"
-        cpus = sum(resources.cpus for _, resources, _ in facts.agents)
-        count = len(facts.agents)
-        return f"the Mesos {facts.version} cluster at {self._where}, {count:,} {'agent' if count == 1 else 'agents'} " \
+        if info.agents is None:
+            return f"the Mesos {info.version} cluster at {self._where}"
+        cpus = sum(resources.cpus for _, resources, _ in info.agents)
+        count = len(info.agents)
+        return f"the Mesos {info.version} cluster at {self._where}, {count:,} {'agent' if count == 1 else 'agents'} " \
                f"with {cpus:g} cpus"  # fmt: skip
 
     def check(self, spec: JobSpec) -> tuple[JobSpec, list[str]]:
         """Return the job with its paths absolute, and all that is wrong with it there."""
         check_installed()
-        facts = ask_master(self._where, role=spec.role)
+        info = ask_master(self._where, role=spec.role)
         bad = _refused(spec)
         demand = spec.largest_demand()
         asked = ", ".join(f"{name}={value}" for name, value in spec.where)
-        fitting = [agent for agent in facts.agents or () if not lacks(agent[2], spec.where)]
+        fitting = [agent for agent in info.agents or () if not lacks(agent[2], spec.where)]
         rooms = [(node, room(has, has_executor=False, cpus=demand.cpus)) for node, has, _ in fitting]
         self.largest = max(
             (Largest(node, has) for node, has in rooms), key=lambda one: one.resources.mem_mib, default=None
@@ -102,8 +102,8 @@ class MesosSite:
                 f"a task asks for {demand}, but the largest agent{such}, {node}, has {has} "
                 "beside the job's executor; ask for less with --threads, --mem, --disk or --gpus"
             )
-        if facts.agents and not fitting:
-            known = sorted({f"{name}={value}" for _, _, told in facts.agents for name, value in told.items()})
+        if info.agents and not fitting:
+            known = sorted({f"{name}={value}" for _, _, told in info.agents for name, value in told.items()})
             bad.append(f"no agent has {asked}; there is {', '.join(known[:20]) or 'no attribute at all'}")
         for option, path in (("--cwd", spec.cwd), ("--log-dir", spec.log_directory)):
             if path and not os.path.isabs(path):
@@ -117,7 +117,7 @@ class MesosSite:
         monitor = spec.monitor if spec.monitor_source else programs["monitor"]
         return replace(spec, monitor=monitor, relauncher=programs["relauncher"]), bad
 
-    def context(self, spec: JobSpec, run: int, folder: Path, around: Surroundings) -> Mapping[str, object]:
+    def context(self, spec: JobSpec, run: int, folder: Path, around: CommandEnv) -> Mapping[str, object]:
         """Return what an executor must know of a call: of this kernel's environment only what the user named."""
         env = {name: around.env[name] for name, _ in spec.env if name in around.env}
         env |= {name: os.environ[name] for name, _ in spec.env if name not in env and name in os.environ}
@@ -134,14 +134,14 @@ class MesosSite:
             **common_context(spec),
         }
 
-    def make_engine(self, loop: JobLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
+    def make_engine(self, loop: RunLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
         """Make the engine of a run."""
         from ....settings import current as settings  # here, so that importing the package loads no traitlets
 
         chosen = settings()
-        who = Who(spec.job_id, run, _user(), spec.role)
-        terms = Terms(
-            who,
+        identity = JobIdentity(spec.job_id, run, _user(), spec.role)
+        config = FrameworkConfig(
+            identity,
             mesos_command(chosen.executor_uri),
             cpus=spec.threads,
             where=spec.where,
@@ -153,10 +153,10 @@ class MesosSite:
             hostname=socket.gethostname(),
         )
 
-        def speak(framework: Mapping[str, Any], tell: Callable[[happenings.Happening], None]) -> Speaker:
+        def speak(framework: Mapping[str, Any], tell: Callable[[master_events.MasterEvent], None]) -> MasterClient:
             return MesosDriver(self._master, framework, tell, principal=chosen.principal, secret=chosen.secret)
 
-        return MesosEngine(loop, work, terms, speak, journal.meta().get(KEPT, {}), _keeper(journal))
+        return MesosEngine(loop, work, config, speak, journal.meta().get(KEPT, {}), _keeper(journal))
 
 
 def _refused(spec: JobSpec) -> list[str]:
@@ -209,9 +209,9 @@ def mesos_command(uri: str = "") -> dict[str, Any]:
 
 
 def _keeper(journal: Journal) -> Keep:
-    def keep(facts: Mapping[str, Any]) -> None:
+    def keep(info: Mapping[str, Any]) -> None:
         with journal.writing():
-            journal.set_meta({KEPT: facts})
+            journal.set_meta({KEPT: info})
 
     return keep
 

@@ -14,13 +14,12 @@ from ...core.events import LaunchKnown, NodeBack, NodeUnreachable, TasksReturned
 from ...core.states import Reason
 from ..base import Result
 from ..executor_records import result_of
-from . import master_events as on
-from . import messages as wire
-from .agents import Agent
-from .batches import Batch
+from . import master_events, messages
+from .agents import KnownAgent
+from .batches import MesosBatch
 from .connection import Connection
 from .executor_bundle import NO_PYTHON
-from .framework import Desk
+from .framework import FrameworkState
 
 _RECONCILED: Final = "REASON_RECONCILIATION"
 _EXECUTOR_ENDED: Final = frozenset(
@@ -45,7 +44,7 @@ class Statuses:
 
     Parameters
     ----------
-    desk : Desk
+    state : FrameworkState
         What is shared.
     connection : Connection
         Acknowledges.
@@ -53,60 +52,60 @@ class Statuses:
         Takes agent and executor of a batch of an earlier process, when it has been heard of.
     """
 
-    def __init__(self, desk: Desk, connection: Connection, meet: Callable[[Batch], None]) -> None:
-        self._desk = desk
+    def __init__(self, state: FrameworkState, connection: Connection, meet: Callable[[MesosBatch], None]) -> None:
+        self._state = state
         self._connection = connection
         self._meet = meet
 
-    def status(self, update: wire.Update) -> None:
+    def status(self, update: messages.Update) -> None:
         """Take in a status."""
-        desk, update = self._desk, update._replace(ended=self._as_asked(update.ended))
-        batch_id = wire.batch_of(update.task_id)
-        batch = None if batch_id is None else desk.batches.get(batch_id)
+        state, update = self._state, update._replace(ended=self._as_asked(update.ended))
+        batch_id = messages.batch_of(update.task_id)
+        batch = None if batch_id is None else state.batches.get(batch_id)
         acknowledge = self._acknowledgement(update)
         if batch is None:
             self._of_unknown(update, batch_id, acknowledge)
             return
         batch.agent_id = update.agent_id or batch.agent_id
         batch.executor_id = update.executor_id or batch.executor_id
-        agent = desk.agents.meet(batch.agent_id, batch.node)  # it may be of an earlier process, and not offered yet
+        agent = state.agents.meet(batch.agent_id, batch.node)  # it may be of an earlier process, and not offered yet
         batch.heard = True
-        if update.state == wire.UNREACHABLE:
+        if update.state == messages.UNREACHABLE:
             self._unreachable(batch, agent)
             acknowledge()
             return
-        if update.state in wire.ALIVE:
+        if update.state in messages.ALIVE:
             batch.gone_s = None
             if update.state != "TASK_STAGING":
                 self._alive(batch, agent)
         self._deliver(batch.node, update, acknowledge)
-        if update.state not in wire.ALIVE:
+        if update.state not in messages.ALIVE:
             self._over(batch, agent, update)
 
-    def _acknowledgement(self, update: wire.Update) -> Callable[[], None]:
+    def _acknowledgement(self, update: messages.Update) -> Callable[[], None]:
         if not update.uuid:
             return _nothing
 
         def acknowledge() -> None:
-            speaker = self._connection.speaker
-            if speaker is not None:  # else the agent will say it again
-                speaker.acknowledge(update.agent_id, update.task_id, update.uuid)
+            client = self._connection.client
+            if client is not None:  # else the agent will say it again
+                client.acknowledge(update.agent_id, update.task_id, update.uuid)
 
         return acknowledge
 
-    def _of_unknown(self, update: wire.Update, batch_id: int | None, acknowledge: Callable[[], None]) -> None:
+    def _of_unknown(self, update: messages.Update, batch_id: int | None, acknowledge: Callable[[], None]) -> None:
         """Take in the status of a batch that is over as far as we know: results count, nothing else does."""
-        speaker = self._connection.speaker
-        if update.state in wire.ALIVE and speaker is not None:
-            speaker.kill(update.task_id, update.agent_id)
-        agent = self._desk.agents.get(update.agent_id)
+        client = self._connection.client
+        if update.state in messages.ALIVE and client is not None:
+            client.kill(update.task_id, update.agent_id)
+        agent = self._state.agents.get(update.agent_id)
         node = agent.node if agent is not None else update.agent_id
         if batch_id is not None:
             self._was_launched(batch_id, node, [record for record in update.ended if record[3] != "returned"])
         self._deliver(node, update, acknowledge)
 
-    def _deliver(self, node: str, update: wire.Update, acknowledge: Callable[[], None]) -> None:
-        sink = self._desk.sink
+    def _deliver(self, node: str, update: messages.Update, acknowledge: Callable[[], None]) -> None:
+        sink = self._state.sink
         if update.started:
             self.started(update.started)
         results = [result_of(record, node) for record in update.ended if record[3] != "returned"]
@@ -114,16 +113,16 @@ class Statuses:
         for record in update.ended:
             attempt = (record[0], record[1])
             if record[3] != "returned":
-                self._desk.batches.report(attempt)
-            elif self._desk.batches.has(wire.batch_of(update.task_id), attempt):
+                self._state.batches.report(attempt)
+            elif self._state.batches.has(messages.batch_of(update.task_id), attempt):
                 # Else it is said once more, and the attempt has been launched elsewhere meanwhile.
-                self._desk.batches.report(attempt)
+                self._state.batches.report(attempt)
                 returned.append(attempt)
         if returned:
             sink.post(TasksReturned(sink.now(), tuple(returned)))
         if results or returned:
             sink.post_results(results, acknowledge)
-        elif update.state in wire.ALIVE:
+        elif update.state in messages.ALIVE:
             acknowledge()  # nothing has to be on disk for it
         else:
             # Behind what is concluded from it, so that it is recorded with that.
@@ -131,17 +130,17 @@ class Statuses:
 
     def kept(self, agent_id: str, records: Sequence[Sequence[Any]]) -> None:
         """Take in results that an executor kept although they were acknowledged."""
-        agent = self._desk.agents.get(agent_id)
+        agent = self._state.agents.get(agent_id)
         node = agent.node if agent is not None else agent_id
         told = [record for record in self._as_asked(records) if record[3] != "returned"]
         for record in told:
             self._was_launched(record[2], node, [record])
         if told:
-            self._desk.sink.post_results([result_of(record, node) for record in told], _nothing)
+            self._state.sink.post_results([result_of(record, node) for record in told], _nothing)
 
     def _as_asked(self, records: Sequence[Sequence[Any]]) -> list[list[Any]]:
         """Return records, where what Mesos has ended without our asking, to empty an agent, is lost or handed back."""
-        kills, found = self._desk.batches.kills, []
+        kills, found = self._state.batches.kills, []
         for record in map(list, records):
             if record[3] == Reason.USER and (record[0], record[1]) not in kills:
                 record[3] = "returned" if record[5] is None else Reason.LOST.value
@@ -150,9 +149,9 @@ class Statuses:
 
     def _was_launched(self, batch_id: int, node: str, records: Sequence[Sequence[Any]]) -> None:
         """Say that attempts have run that may count as queued, before their results are told."""
-        sink, batches = self._desk.sink, self._desk.batches
+        sink, batches = self._state.sink, self._state.batches
         attempts = [(record[0], record[1]) for record in records]
-        some = tuple(attempt for attempt in attempts if batches.of(attempt) is None and sink.wants(*attempt))
+        some = tuple(attempt for attempt in attempts if batches.of(attempt) is None and sink.accepts_result(*attempt))
         if some:
             sink.post(LaunchKnown(sink.now(), batch_id, node, some))
 
@@ -160,34 +159,34 @@ class Statuses:
         """Take in that commands have begun."""
         attempts = tuple((row[0], row[1]) for row in rows)
         for attempt, row in zip(attempts, rows, strict=True):
-            self._desk.batches.start(attempt, row[3])
-        self._desk.sink.post(TasksStarted(self._desk.sink.now(), attempts))
+            self._state.batches.start(attempt, row[3])
+        self._state.sink.post(TasksStarted(self._state.sink.now(), attempts))
 
-    def _alive(self, batch: Batch, agent: Agent) -> None:
+    def _alive(self, batch: MesosBatch, agent: KnownAgent) -> None:
         batch.begun = True
         if batch.executor_id and not (agent.up and agent.executor_id == batch.executor_id):
             agent.hear(batch.executor_id)
-            self._desk.unsay(f"agent {agent.agent_id}")
+            self._state.unsay(f"agent {agent.agent_id}")
         if batch.inherited and all(batch.place):
             batch.inherited = False
             self._meet(batch)
         batch.unreachable_s = None
         if agent.unreachable:
             agent.unreachable = False
-            self._desk.sink.post(NodeBack(self._desk.sink.now(), batch.node))
+            self._state.sink.post(NodeBack(self._state.sink.now(), batch.node))
 
-    def _unreachable(self, batch: Batch, agent: Agent) -> None:
+    def _unreachable(self, batch: MesosBatch, agent: KnownAgent) -> None:
         if batch.unreachable_s is None:
-            batch.unreachable_s = self._desk.sink.now()
+            batch.unreachable_s = self._state.sink.now()
         if not agent.unreachable:
             agent.unreachable = True
-            self._desk.sink.post(NodeUnreachable(self._desk.sink.now(), batch.node))
+            self._state.sink.post(NodeUnreachable(self._state.sink.now(), batch.node))
 
-    def _over(self, batch: Batch, agent: Agent, update: wire.Update) -> None:
+    def _over(self, batch: MesosBatch, agent: KnownAgent, update: messages.Update) -> None:
         """A batch has ended, or so it is said; what it had not reported goes on elsewhere."""
         if batch.left and not update.uuid and update.reason == _RECONCILED:
             # The agent's own word may be on its way, with the results.
-            batch.gone_s = self._desk.sink.now() if batch.gone_s is None else batch.gone_s
+            batch.gone_s = self._state.sink.now() if batch.gone_s is None else batch.gone_s
             batch.unknown = update.state == "TASK_UNKNOWN" and batch.inherited and not batch.agent_id
             return
         if batch.left and not batch.begun and not batch.inherited and update.state != "TASK_KILLED":
@@ -196,64 +195,64 @@ class Statuses:
             if update.reason in _EXECUTOR_ENDED and batch.executor_id == agent.executor_id:
                 agent.lose()
             if batch.left and update.reason == "REASON_CONTAINER_LIMITATION_MEMORY":
-                self._desk.say("memory", f"{batch.node} ended the job's container for its memory: {update.message}")
+                self._state.say("memory", f"{batch.node} ended the job's container for its memory: {update.message}")
                 self._charge_memory(batch)
-            self._desk.lose(batch)
+            self._state.lose(batch)
         self._connection.want_more()
 
-    def _charge_memory(self, batch: Batch) -> None:
+    def _charge_memory(self, batch: MesosBatch) -> None:
         """Say that a command has used up the container's memory, when it was the only one that ran there.
 
         Of several nobody knows which it was: all of them are lost, as with an executor that dies.
         """
-        desk = self._desk
-        if desk.batches.in_container(batch.place) != [batch] or batch.crowded:
-            for other in desk.batches.in_container(batch.place):
+        state = self._state
+        if state.batches.in_container(batch.place) != [batch] or batch.crowded:
+            for other in state.batches.in_container(batch.place):
                 other.crowded = True
             return
         attempt, since_s = batch.running or (min(batch.left), None)
         if since_s is None and len(batch.left) > 1:
             return
-        now = desk.sink.now()
+        now = state.sink.now()
         note = "used all the memory of the job's container on its node; ask for more with --mem"
         result = Result(
             *attempt, batch.node, Reason.MEMORY, None, since_s, now, 0.0, 0.0, None, None, "", "", 0, 0, note
         )  # fmt: skip
-        desk.batches.report(attempt)
-        desk.sink.post_results([result], _nothing)
+        state.batches.report(attempt)
+        state.sink.post_results([result], _nothing)
 
-    def _never_began(self, batch: Batch, agent: Agent, update: wire.Update) -> None:
+    def _never_began(self, batch: MesosBatch, agent: KnownAgent, update: messages.Update) -> None:
         """Take back a batch that its executor never saw: nothing of it was lost."""
         why = update.message or update.reason or update.state
         if update.state == "TASK_DROPPED":
-            agent.pause(self._desk.sink.now())  # master and agent do not agree yet which executors there are
+            agent.pause(self._state.sink.now())  # master and agent do not agree yet which executors there are
         elif update.state == "TASK_ERROR" and not batch.fresh:
             agent.lose()  # its executor had exited, so that its share was missing in the offer
         elif update.state == "TASK_ERROR" or (update.reason in _EXECUTOR_ENDED and batch.fresh and not agent.up):
             self._leave_out(agent, why)
         if agent.killed and update.state != "TASK_DROPPED" and update.reason in _EXECUTOR_ENDED:
             # Who knows what it had begun.
-            self._desk.lose(batch)
+            self._state.lose(batch)
         else:
-            self._desk.hand_back(self._desk.batches.remove(batch))
+            self._state.hand_back(self._state.batches.remove(batch))
 
-    def _leave_out(self, agent: Agent, why: str, *, certain: bool = False) -> None:
+    def _leave_out(self, agent: KnownAgent, why: str, *, certain: bool = False) -> None:
         """Launch nothing on an agent for a while."""
         about = f"agent {agent.agent_id}"
-        if agent.out_until_s <= self._desk.sink.now():
-            pause_s = agent.fail(self._desk.sink.now(), certain=certain)
+        if agent.out_until_s <= self._state.sink.now():
+            pause_s = agent.fail(self._state.sink.now(), certain=certain)
             while_s = f"{pause_s:.0f} s" if pause_s < 60.0 else f"{pause_s / 60:.0f} min"
-            self._desk.say(about, f"{agent.node} is left out for {while_s}, because no executor starts there: {why}")
+            self._state.say(about, f"{agent.node} is left out for {while_s}, because no executor starts there: {why}")
         else:
             agent.lose()
 
-    def executor_ended(self, happening: on.ExecutorFailed) -> None:
+    def executor_ended(self, event: master_events.ExecutorFailed) -> None:
         """Take in that an executor has ended; of each of its batches there is a status."""
-        self._desk.unsay(f"waiting {(happening.agent_id, happening.executor_id)}")
-        agent = self._desk.agents.get(happening.agent_id)
-        if agent is None or agent.executor_id != happening.executor_id:
+        self._state.unsay(f"waiting {(event.agent_id, event.executor_id)}")
+        agent = self._state.agents.get(event.agent_id)
+        if agent is None or agent.executor_id != event.executor_id:
             return
-        status = happening.status or 0
+        status = event.status or 0
         agent.killed = bool(status & 0x7F) or status >> 8 > SIGNALLED
         if agent.up or not status:
             agent.lose()

@@ -22,10 +22,18 @@ from ....errors import EngineError
 from ...forks import Inherited
 from .address import Master, ZooKeeper
 from .backoff import Backoff
-from .call_sender import PATH, Courier, Route
-from .event_messages import read_event
-from .event_stream import Lost, Stream, connect
-from .master_events import Disconnected, Ended, FrameworkRefused, Happening, MasterError, Subscribed, Unauthorised
+from .call_sender import PATH, CallSender, Route
+from .event_stream import EventStream, StreamLost, connect
+from .master_events import (
+    Disconnected,
+    Ended,
+    FrameworkRefused,
+    MasterError,
+    MasterEvent,
+    Subscribed,
+    Unauthorised,
+    read_event,
+)
 
 #: how long a user waits for a word about a master that does not answer
 PATIENCE_S: Final = 4.0
@@ -61,7 +69,7 @@ class Subscription:
     def prepare(
         self,
         goal: Master | ZooKeeper,
-        tell: Callable[[Happening], None],
+        tell: Callable[[MasterEvent], None],
         parser: Callable[[], Any],
         authorization: str,
         suppressed: Iterable[str],
@@ -92,7 +100,7 @@ class Subscription:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._ears, selectors.EVENT_READ)
         self._watched: tuple[socket.socket | None, int] = (None, 0)
-        self.courier = Courier(tell, parser, self._notify)
+        self.call_sender = CallSender(tell, parser, self._notify)
         self.thread = threading.Thread(target=self._run, name="stratos-mesos-events", daemon=True)
         self.ended: Future[None] = Future()
 
@@ -100,14 +108,14 @@ class Subscription:
 
     def begin(self) -> None:
         """Start the threads."""
-        self.courier.thread.start()
+        self.call_sender.thread.start()
         self.thread.start()
 
     def halt(self) -> None:
         """End, once the calls that there are have been brought, or it takes too long."""
         if self._stop_by is None:
             self._stop_by = self._clock() + LAST_CALLS_S
-            self.courier.finish()
+            self.call_sender.finish()
             self._notify()
 
     def _notify(self) -> None:
@@ -128,7 +136,12 @@ class Subscription:
 
     def connections(self) -> list[Inherited]:
         """Return all connections."""
-        return [self._ears, self._bell, *([self._sock] if self._sock is not None else []), *self.courier.connections()]
+        return [
+            self._ears,
+            self._bell,
+            *([self._sock] if self._sock is not None else []),
+            *self.call_sender.connections(),
+        ]
 
     # -- what pymesos asks of a subclass ----------------------------------------------------------------
 
@@ -143,7 +156,7 @@ class Subscription:
         return dict(self._framework)
 
     def _send(self, body: dict[str, Any], done: Future[None] | None = None, **_: Any) -> None:
-        self.courier.put(body["type"], body, done)
+        self.call_sender.put(body["type"], body, done)
 
     def gen_request(self) -> bytes:
         """Return the request that subscribes."""
@@ -172,9 +185,9 @@ class Subscription:
             _log.debug("events end", exc_info=True)
             why, asked = f"a fault of ours: {type(error).__name__}: {error}", False
         try:
-            self.courier.shut(why)
-            self.courier.finish()
-            self.courier.thread.join()
+            self.call_sender.shut(why)
+            self.call_sender.finish()
+            self.call_sender.thread.join()
             if not asked:
                 self._tell(Ended(why))
         except Exception:  # nobody is left to be told: `tell` posts to a loop that is closed
@@ -193,7 +206,7 @@ class Subscription:
             self._subscribed, self._error, self._removed = False, "", False
             try:
                 self._converse(at)
-            except Lost as lost:
+            except StreamLost as lost:
                 if self._subscribed:
                     backoff.reset()
                     self._left_at = self._clock()
@@ -227,14 +240,16 @@ class Subscription:
         while (at := self._referred or self._leader or given) is None:
             self._wait(None, 0, LOOK_S)
             if self._clock() - since > PATIENCE_S:
-                self._lose(Lost(self._no_leader or f"{self._goal} has not answered yet: does ZooKeeper run there?"))
+                self._lose(
+                    StreamLost(self._no_leader or f"{self._goal} has not answered yet: does ZooKeeper run there?")
+                )
         return at
 
     def _converse(self, at: Master) -> None:
         """Subscribe, and take in what comes until the connection ends."""
         self._at, leader = at, self._leader
         sock = connect(at, self._wait, lambda: self._watch(None, 0), PATIENCE_S)
-        stream = Stream(at, sock, self.gen_request(), self._parser())
+        stream = EventStream(at, sock, self.gen_request(), self._parser())
         try:
             self._sock = sock
             began = heard = self._clock()
@@ -242,7 +257,7 @@ class Subscription:
                 both = selectors.EVENT_READ | (selectors.EVENT_WRITE if stream.wants_to_write else 0)
                 ready = self._wait(sock, both, LOOK_S)
                 if self._leader not in (None, leader):
-                    raise Lost(f"the leading master is another one now: {self._leader}")
+                    raise StreamLost(f"the leading master is another one now: {self._leader}")
                 if ready & selectors.EVENT_WRITE:
                     stream.write()
                 if ready & selectors.EVENT_READ:
@@ -254,32 +269,32 @@ class Subscription:
                     continue
                 quiet_s = self._clock() - (heard if self._subscribed else began)
                 if self._subscribed and quiet_s > MISSED * self._heartbeat_s:
-                    raise Lost(f"nothing was heard from {at} for {quiet_s:.0f} s")
+                    raise StreamLost(f"nothing was heard from {at} for {quiet_s:.0f} s")
                 if not self._subscribed and stream.refused and quiet_s > PATIENCE_S:
                     raise stream.refusal()
                 if not self._subscribed and quiet_s > PATIENCE_S:
-                    waiting = Lost(f"{at} takes connections, and does not answer")
+                    waiting = StreamLost(f"{at} takes connections, and does not answer")
                     if quiet_s > ANSWER_S:
                         raise waiting
                     self._lose(waiting)
-        except Lost as lost:
+        except StreamLost as lost:
             raise self._explained(lost) from None
         finally:
             self._watch(None, 0)
             self._sock = None
             stream.close()
 
-    def _explained(self, lost: Lost) -> Lost:
+    def _explained(self, lost: StreamLost) -> StreamLost:
         """Return why the connection was lost, when the master has said why before it ended it."""
         if not self._error or self._removed:
             return lost
         if any(word in self._error.lower() for word in UNAUTHORISED):
-            return Lost(f"{self._at}: {self._error}", unauthorised=True)
-        return Lost(f"{self._at}: {self._error}", final=True)
+            return StreamLost(f"{self._at}: {self._error}", unauthorised=True)
+        return StreamLost(f"{self._at}: {self._error}", final=True)
 
-    def _lose(self, lost: Lost) -> None:
+    def _lose(self, lost: StreamLost) -> None:
         """Tell that there is no connection, unless that was told already."""
-        self.courier.shut(str(lost))
+        self.call_sender.shut(str(lost))
         if lost.unauthorised and not self._denied:
             self._denied = True
             self._tell(Unauthorised(str(lost)))
@@ -304,7 +319,7 @@ class Subscription:
                     self._ears.recv(4096)
             else:
                 ready = mask
-        if self._stop_by is not None and (self.courier.over or self._clock() >= self._stop_by):
+        if self._stop_by is not None and (self.call_sender.over or self._clock() >= self._stop_by):
             raise _Stop
         return ready
 
@@ -329,15 +344,15 @@ class Subscription:
         self._error = ""  # it goes on
         if kind == "SUBSCRIBED":
             self.on_subscribed(info)
-        elif (happening := read_event(kind, info)) is not None:
-            self._tell(happening)
+        elif (read := read_event(kind, info)) is not None:
+            self._tell(read)
 
     def on_subscribed(self, info: Mapping[str, Any]) -> None:
         """The master takes calls from now on."""
         self._framework["id"] = dict(info["framework_id"])
         self._heartbeat_s = float(info.get("heartbeat_interval_seconds") or HEARTBEAT_S)
         self._subscribed, self._down, self._denied = True, False, False
-        self.courier.open(Route(self._at, self._stream_id, self._authorization))
+        self.call_sender.open(Route(self._at, self._stream_id, self._authorization))
         master = {"hostname": self._at.host, "port": self._at.port, **info.get("master_info", {})}
         self._tell(Subscribed(self._framework["id"]["value"], master, self._heartbeat_s))
 

@@ -6,13 +6,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from .master_events import Happening
+from .master_events import MasterEvent
 
 
-class Posting:
-    """Hands happenings to a loop in their order, and wakes it once for all that gather.
+class ThreadBridge:
+    """Hands events to a loop in their order, and wakes it once for all that gather.
 
-    To wake a loop is a call of the system: for each happening it would cost a thread its turn, which takes 5 ms to come
+    To wake a loop is a call of the system: for each event it would cost a thread its turn, which takes 5 ms to come
     back while the kernel computes.
 
     Parameters
@@ -23,15 +23,15 @@ class Posting:
         Takes each of them there.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, handle: Callable[[Happening], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, handle: Callable[[MasterEvent], None]) -> None:
         self._loop = loop
         self._handle = handle
-        self._gathered: deque[Happening] = deque()
+        self._gathered: deque[MasterEvent] = deque()
         self._rung = False
 
-    def __call__(self, happening: Happening) -> None:
+    def __call__(self, event: MasterEvent) -> None:
         """Hand one over, from any thread; raises RuntimeError when the loop is closed."""
-        self._gathered.append(happening)
+        self._gathered.append(event)
         if not self._rung:
             self._rung = True
             self._loop.call_soon_threadsafe(self._take)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stratos_jupyter.backend.engines.lingering import NAMED, TEXT, waiting_text
+from stratos_jupyter.backend.engines.linger_notice import NAMED, TEXT, linger_notice
 from stratos_jupyter.backend.executor.notes import joined, left_count, left_text
 
 NAMES = st.lists(st.text(min_size=1, max_size=15), max_size=40)
@@ -31,7 +31,7 @@ def test_what_others_say_is_not_counted(said: str, names: list[str]) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 9), st.text()), max_size=60))
 def test_line_on_what_waits_is_bounded(rows: list[tuple[int, int, str]]) -> None:
-    text = waiting_text(rows)
+    text = linger_notice(rows)
     assert bool(text) == bool(rows)
     assert len(text) < NAMED * (TEXT + 30) + 30
     assert (f"{len(rows) - NAMED} more task" in text) == (len(rows) > NAMED)

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from stratos_jupyter.backend.inputs.filesystems import FileSystems
 from stratos_jupyter.backend.inputs.globbing import Entry, Expander, Start
 from stratos_jupyter.backend.inputs.local import LocalTree
-from stratos_jupyter.backend.inputs.mounts import Names, Where, joined, parse_mounts, plain_name
+from stratos_jupyter.backend.inputs.mounts import Names, Where, plain_name
 from stratos_jupyter.backend.inputs.no_match import why_nothing
 from stratos_jupyter.backend.inputs.pattern_parts import _order, in_order
 from stratos_jupyter.backend.inputs.pattern_words import words_of
+from stratos_jupyter.backend.spec.parse_hdfs import joined, parse_mounts
 from stratos_jupyter.errors import SpecError, StorageError
 from tests.support.filenames import AWKWARD
 

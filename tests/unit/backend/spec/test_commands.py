@@ -26,7 +26,7 @@ from stratos_jupyter.backend.spec.commands import (
 from stratos_jupyter.backend.spec.job_spec import JobSpec, OutputMode
 from stratos_jupyter.backend.spec.parse_values import parse_columns, parse_duration_s, parse_size_mib
 from stratos_jupyter.backend.spec.shell.typography import pasted
-from stratos_jupyter.backend.spec.workload import Surroundings, Workload
+from stratos_jupyter.backend.spec.workload import CommandEnv, Workload
 from stratos_jupyter.errors import SpecError
 from tests.support.filenames import AWKWARD
 
@@ -720,13 +720,13 @@ def test_columns() -> None:
 
 def test_calls_join_under_one_numbering() -> None:
     work = Workload()
-    around = Surroundings("/", {})
+    around = CommandEnv("/", {})
     assert work.add(glob_commands("wc %f%", ["a.b", "c.d"]), around) == range(2)
     assert work.add(template_commands("p %x%", {"x": [7]}), around) == range(2, 3)
     assert [work.command(task) for task in range(3)] == ["wc a.b", "wc c.d", "p 7"]
     assert work.placeholders == ("file", "x")
     assert [work.values(task) for task in range(3)] == [("a.b", ""), ("c.d", ""), ("", "7")]
-    assert [work.call_of(task) for task in range(3)] == [0, 0, 1]
+    assert [work.submission_of(task) for task in range(3)] == [0, 0, 1]
     with pytest.raises(IndexError):
         work.command(3)
 

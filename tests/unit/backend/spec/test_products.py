@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stratos_jupyter.backend.spec.commands import explicit_commands, glob_commands, template_commands
 from stratos_jupyter.backend.spec.products import makes, parse_makes, promise
-from stratos_jupyter.backend.spec.workload import Surroundings, Workload
+from stratos_jupyter.backend.spec.workload import CommandEnv, Workload
 from stratos_jupyter.errors import SpecError
 
 
@@ -118,7 +118,7 @@ def test_a_value_that_makes_no_file_of_a_name_is_refused(values: list[str]) -> N
 
 
 def test_of_what_runs_instead_of_a_task_nothing_is_promised() -> None:
-    workload, around = Workload(), Surroundings("/w", {})
+    workload, around = Workload(), CommandEnv("/w", {})
     workload.add(glob_commands("prog %f%", ["a", "b"]), around)
     workload.add(explicit_commands(["again"]), around, 1)
     assert [workload.makes(task, ["%f%.out"]) for task in range(3)] == [("a.out",), ("b.out",), ()]

@@ -62,10 +62,10 @@ def serve() -> Iterator[Serve]:
 
 
 def test_a_master_tells_its_agents(serve: Serve) -> None:
-    facts = ask_master(serve(version=VERSION, slaves={"slaves": [agent(2, 1024), {**agent(9, 9), "active": False}]}))
-    assert facts.version == "1.11.0"
-    assert facts.agents is not None
-    assert [(node, has.cpus) for node, has, _ in facts.agents] == [("node1", 2.0)]
+    info = ask_master(serve(version=VERSION, slaves={"slaves": [agent(2, 1024), {**agent(9, 9), "active": False}]}))
+    assert info.version == "1.11.0"
+    assert info.agents is not None
+    assert [(node, has.cpus) for node, has, _ in info.agents] == [("node1", 2.0)]
 
 
 @pytest.mark.parametrize("slaves", [401, 403, 500, {"else": 1}, [1], b"no json"])

@@ -74,7 +74,7 @@ def test_starting_leaves_the_process_as_it_was(where: str) -> None:
         true_signal = signal.signal
         assert "pymesos" not in sys.modules
         def start():
-            driver = MesosDriver("127.0.0.1:{closed_port()}", {{"user": "u", "name": "n"}}, lambda happening: None)
+            driver = MesosDriver("127.0.0.1:{closed_port()}", {{"user": "u", "name": "n"}}, lambda event: None)
             driver.start()
             driver.stop().result(10)
         if {where == "main"}:
@@ -101,11 +101,11 @@ def test_a_thread_that_fails_is_an_event_and_not_an_interrupt() -> None:
         from tests.support.mesos_master import ScriptedMaster
         told = []
         ended = threading.Event()
-        def tell(happening):
-            if type(happening).__name__ == "Offers":
+        def tell(event):
+            if type(event).__name__ == "Offers":
                 raise ZeroDivisionError("of a test")
-            told.append(happening)
-            if type(happening).__name__ == "Ended":
+            told.append(event)
+            if type(event).__name__ == "Ended":
                 ended.set()
         with ScriptedMaster() as master:
             driver = MesosDriver(master.address, {"user": "u", "name": "n"}, tell)
@@ -124,7 +124,7 @@ def test_a_thread_that_fails_is_an_event_and_not_an_interrupt() -> None:
 def test_a_listener_that_is_gone_ends_the_driver_quietly() -> None:
     with ScriptedMaster() as master:
 
-        def tell(happening: object) -> None:
+        def tell(event: object) -> None:
             raise RuntimeError("Event loop is closed")
 
         driver = MesosDriver(master.address, FRAMEWORK, tell)
@@ -397,8 +397,8 @@ def test_the_calls_as_mesos_has_them() -> None:
         ("SHUTDOWN", {**executor, **agent}),
         ("TEARDOWN", None),
     ]
-    who = {"framework_id": {"value": "f1"}}
-    wanted = [{"type": kind, **who, **({kind.lower(): what} if what is not None else {})} for kind, what in fields]
+    identity = {"framework_id": {"value": "f1"}}
+    wanted = [{"type": kind, **identity, **({kind.lower(): what} if what is not None else {})} for kind, what in fields]
     assert master.calls[1:] == wanted
     assert all("Mesos-Stream-Id: s1\r\n" in head for head in master.heads[1:])
     assert not driven.of(CallLost)
@@ -617,8 +617,8 @@ def test_many_and_large_statuses() -> None:
             master.send(
                 {"type": "UPDATE", "update": {"status": large}}, {"type": "UPDATE", "update": {"status": small}}
             )
-        driven.wait(Status, lambda happening: happening.status["task_id"]["value"] == "small 19")
-    statuses = [happening.status for happening in driven.of(Status)]
+        driven.wait(Status, lambda event: event.status["task_id"]["value"] == "small 19")
+    statuses = [event.status for event in driven.of(Status)]
     assert [status["task_id"]["value"] for status in statuses[::2]] == [str(i) for i in range(20)]
     assert all(status["data"] == data for status in statuses[::2])
     assert type(statuses[0]) is dict

@@ -14,20 +14,20 @@ from hypothesis import strategies as st
 
 from stratos_jupyter.backend.engines.mesos.address import Master, ZooKeeper, parse_leader, parse_master
 from stratos_jupyter.backend.engines.mesos.backoff import FIRST_S, LONGEST_S, Backoff
-from stratos_jupyter.backend.engines.mesos.event_messages import read_event
 from stratos_jupyter.backend.engines.mesos.master_events import (
     AgentFailed,
     CallLost,
     ExecutorFailed,
-    Happening,
     InverseOffers,
+    MasterEvent,
     Message,
     Offers,
     Rescinded,
     Status,
+    read_event,
 )
-from stratos_jupyter.backend.engines.mesos.recordio import Records
-from stratos_jupyter.backend.engines.mesos.thread_bridge import Posting
+from stratos_jupyter.backend.engines.mesos.recordio import RecordIOReader
+from stratos_jupyter.backend.engines.mesos.thread_bridge import ThreadBridge
 from stratos_jupyter.errors import EngineError
 
 # -- addresses ------------------------------------------------------------------------------------------
@@ -99,21 +99,21 @@ def record(value: Any) -> bytes:
 def test_records_cut_anywhere(values: list[dict[str, Any]], data: st.DataObject) -> None:
     stream = b"".join(map(record, values))
     cuts = sorted(data.draw(st.sets(st.integers(0, len(stream)), max_size=12)))
-    records, found = Records(), []
+    records, found = RecordIOReader(), []
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         found += records.feed(stream[start:end])
     assert found == values
 
 
 def test_a_record_is_there_with_its_last_byte() -> None:
-    records, stream = Records(), record({"Zürich": 1})
+    records, stream = RecordIOReader(), record({"Zürich": 1})
     assert [len(records.feed(stream[i : i + 1])) for i in range(len(stream))] == [0] * (len(stream) - 1) + [1]
 
 
 @pytest.mark.parametrize("stream", [b"x\n{}", b"-2\n{}", b"1234567890123", b"2\n{]", b"3\n{\xff}"])
 def test_what_are_no_records(stream: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # json and codecs have words of their own
-        Records().feed(stream)
+        RecordIOReader().feed(stream)
 
 
 # -- pacing ---------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ DATA = base64.b64encode(b"\xff\0data").decode()
 
 
 @pytest.mark.parametrize(
-    ("kind", "info", "happening"),
+    ("kind", "info", "event"),
     [
         ("OFFERS", {"offers": [{"id": {"value": "o"}}]}, Offers([{"id": {"value": "o"}}])),
         ("OFFERS", {}, Offers([])),
@@ -159,8 +159,8 @@ DATA = base64.b64encode(b"\xff\0data").decode()
         ("SOMETHING_OF_MESOS_2", {"odd": 1}, None),
     ],
 )
-def test_events(kind: str, info: dict[str, Any], happening: Happening | None) -> None:
-    assert read_event(kind, info) == happening
+def test_events(kind: str, info: dict[str, Any], event: MasterEvent | None) -> None:
+    assert read_event(kind, info) == event
 
 
 def test_what_a_call_held_is_not_shown() -> None:
@@ -168,10 +168,10 @@ def test_what_a_call_held_is_not_shown() -> None:
     assert "hunter2" not in repr(lost)
 
 
-# -- posting --------------------------------------------------------------------------------------------
+# -- thread bridge --------------------------------------------------------------------------------------
 
 
-def test_happenings_arrive_in_order_and_wake_the_loop_once() -> None:
+def test_events_arrive_in_order_and_wake_the_loop_once() -> None:
     woken = []
 
     async def main() -> None:
@@ -183,17 +183,17 @@ def test_happenings_arrive_in_order_and_wake_the_loop_once() -> None:
             return call_soon_threadsafe(*args)
 
         loop.call_soon_threadsafe = counted  # type: ignore[assignment]
-        found: list[Happening] = []
-        posting = Posting(loop, found.append)
+        found: list[MasterEvent] = []
+        bridge = ThreadBridge(loop, found.append)
         wanted = [Rescinded(str(i)) for i in range(1000)]
-        thread = threading.Thread(target=lambda: [posting(happening) for happening in wanted])
+        thread = threading.Thread(target=lambda: [bridge(event) for event in wanted])
         thread.start()
         thread.join()  # the loop has not had its turn
         assert woken == [thread.name]
         while len(found) < len(wanted):
             await asyncio.sleep(0)
         assert found == wanted
-        posting(Rescinded("later"))
+        bridge(Rescinded("later"))
         while len(found) == len(wanted):
             await asyncio.sleep(0)
 
@@ -205,16 +205,16 @@ def test_one_that_raises_does_not_hold_up_the_others() -> None:
         loop = asyncio.get_running_loop()
         raised: list[Any] = []
         loop.set_exception_handler(lambda _, context: raised.append(context["exception"]))
-        found: list[Happening] = []
+        found: list[MasterEvent] = []
 
-        def handle(happening: Happening) -> None:
-            if happening == Rescinded("bad"):
+        def handle(event: MasterEvent) -> None:
+            if event == Rescinded("bad"):
                 raise ZeroDivisionError
-            found.append(happening)
+            found.append(event)
 
-        posting = Posting(loop, handle)
+        bridge = ThreadBridge(loop, handle)
         for name in ("a", "bad", "b", "c"):
-            posting(Rescinded(name))
+            bridge(Rescinded(name))
         while len(found) < 3:
             await asyncio.sleep(0)
         assert found == [Rescinded("a"), Rescinded("b"), Rescinded("c")]

@@ -14,8 +14,7 @@ import pytest
 from stratos_jupyter.backend.core.events import Closed, KillAsked, PauseAsked
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.backend.engines.mesos import engine
-from stratos_jupyter.backend.engines.mesos import master_events as on
+from stratos_jupyter.backend.engines.mesos import engine, master_events
 from stratos_jupyter.backend.engines.mesos.executor_bundle import NO_PYTHON
 from stratos_jupyter.backend.store.journal import Journal
 from stratos_jupyter.errors import JournalError
@@ -47,7 +46,7 @@ def test_a_launch_is_on_disk_before_it_is_sent(make_rig: Callable[..., Rig]) -> 
     accept = rig.master.accept
 
     def look(*args: Any) -> None:
-        recorded.append([detail for _, what, detail in rig.journal.acts() if what == "launch"])
+        recorded.append([detail for _, what, detail in rig.journal.entries() if what == "launch"])
         accept(*args)
 
     rig.master.accept = look  # type: ignore[method-assign]
@@ -176,12 +175,12 @@ def test_a_node_about_to_be_taken_out_of_service_gets_nothing(
 def test_two_agents_on_one_host_are_two_nodes(rig: Rig) -> None:
     rig.offer(cpus=1.0, agent="a1", host="node1")
     rig.offer(cpus=1.0, agent="a2", host="node1")
-    assert [detail[1] for _, what, detail in rig.journal.acts() if what == "launch"] == ["node1", "node1#2"]
+    assert [detail[1] for _, what, detail in rig.journal.entries() if what == "launch"] == ["node1", "node1#2"]
     assert rig.kept[-1]["nodes"] == {"a1": "node1", "a2": "node1#2"}
 
 
 def test_offers_of_a_lost_connection_are_no_good(rig: Rig) -> None:
-    rig.tell(on.Disconnected("cannot reach m1"))
+    rig.tell(master_events.Disconnected("cannot reach m1"))
     assert "cannot reach m1" in rig.notices
     rig.subscribe()
     assert rig.notices == ""
@@ -196,7 +195,7 @@ def test_a_rescinded_offer_costs_nothing(make_rig: Callable[..., Rig]) -> None:
     perform = rig.loop.engine.perform
 
     def rescind(decisions: Sequence[Any]) -> None:
-        rig.loop.engine._on(on.Rescinded("o1"))
+        rig.loop.engine._on(master_events.Rescinded("o1"))
         rig.loop.engine.perform = perform
         perform(decisions)
 
@@ -246,7 +245,7 @@ def test_what_a_lost_batch_had_reported_stays(make_rig: Callable[..., Rig]) -> N
     assert states[5:7] == [TaskState.FINISHED] * 2
     assert set(states[7:]) == {TaskState.QUEUED}
     assert "u2" in [uuid for _, _, uuid in rig.master.all("acknowledge")]
-    acts = [what for _, what, _ in rig.journal.acts()]
+    acts = [what for _, what, _ in rig.journal.entries()]
     assert "lost" in acts
 
 
@@ -321,7 +320,7 @@ def test_what_was_given_up_is_no_part_of_the_cap(make_rig: Callable[..., Rig]) -
     assert len(rig.launched()) == 2
     rig.status(rig.launched()[1], "TASK_RUNNING")
     rig.status(old, "TASK_FINISHED", uuid="u5", ended=[ended(0)])
-    assert rig.driver.call(lambda: rig.loop.engine._desk.batches.cpus) == 1.0
+    assert rig.driver.call(lambda: rig.loop.engine._state.batches.cpus) == 1.0
 
 
 def test_the_old_attempt_of_a_partition_may_win(make_rig: Callable[..., Rig]) -> None:
@@ -348,7 +347,7 @@ def test_a_node_without_python_is_left_out_and_said_so(rig: Rig) -> None:
     rig.offer(cpus=1.0)
     (task,) = rig.launched()
     executor_id = task["executor"]["executor_id"]["value"]
-    rig.tell(on.ExecutorFailed("a1", executor_id, NO_PYTHON << 8))
+    rig.tell(master_events.ExecutorFailed("a1", executor_id, NO_PYTHON << 8))
     rig.status(task, "TASK_FAILED", reason="REASON_EXECUTOR_TERMINATED", source="SOURCE_AGENT")
     assert "there is no python3" in rig.notices
     assert "left out for 5 min" in rig.notices
@@ -359,7 +358,7 @@ def test_a_node_without_python_is_left_out_and_said_so(rig: Rig) -> None:
     rig.clock_s += 301.0
     rig.offer(cpus=1.0)
     assert len(rig.launched()) == 2
-    rig.tell(on.ExecutorFailed("a1", executor_id, NO_PYTHON << 8))
+    rig.tell(master_events.ExecutorFailed("a1", executor_id, NO_PYTHON << 8))
     assert "left out for 10 min" in rig.notices
 
 
@@ -367,7 +366,7 @@ def test_an_executor_that_went_to_sleep_is_no_failure(rig: Rig) -> None:
     rig.offer(cpus=1.0)
     (task,) = rig.launched()
     rig.status(task, "TASK_FINISHED", ended=[ended(0)])
-    rig.tell(on.ExecutorFailed("a1", task["executor"]["executor_id"]["value"], 0))
+    rig.tell(master_events.ExecutorFailed("a1", task["executor"]["executor_id"]["value"], 0))
     assert rig.notices == ""
     rig.offer(cpus=1.0)
     assert len(rig.launched()) == 2
@@ -456,7 +455,7 @@ def test_a_recall_is_repeated_until_it_is_answered(make_rig: Callable[..., Rig])
     rig.tick()
     recalls = [what[2] for what in rig.master.all("message")]
     assert recalls == [["recall", [1]]] * 2
-    rig.tell(on.Message("a1", task["executor"]["executor_id"]["value"], b'[["recalled",[1]]]'))
+    rig.tell(master_events.Message("a1", task["executor"]["executor_id"]["value"], b'[["recalled",[1]]]'))
     rig.tick()
     assert len(rig.master.all("message")) == 2
 
@@ -526,7 +525,7 @@ def test_a_framework_that_the_master_has_forgotten_begins_anew(rig: Rig) -> None
     rig.offer()
     for task in rig.launched():
         rig.status(task, "TASK_RUNNING")
-    rig.tell(on.FrameworkRefused("failover timeout passed", None))
+    rig.tell(master_events.FrameworkRefused("failover timeout passed", None))
     until(lambda: len(rig.masters) == 2)
     assert "id" not in rig.master.framework
     assert rig.states() == [TaskState.QUEUED] * 2
@@ -537,7 +536,7 @@ def test_a_framework_that_the_master_has_forgotten_begins_anew(rig: Rig) -> None
 
 def test_a_framework_that_somebody_ended_is_not_brought_back_unasked(rig: Rig) -> None:
     rig.offer()
-    rig.tell(on.FrameworkRefused("Framework has been removed", 0.0))
+    rig.tell(master_events.FrameworkRefused("Framework has been removed", 0.0))
     view = rig.driver.call(rig.loop.view)
     assert "ended from outside" in view.held
     assert rig.states() == [TaskState.QUEUED] * 2
@@ -547,7 +546,7 @@ def test_a_launch_that_never_left_goes_back(rig: Rig) -> None:
     rig.offer()
     ((_, tasks, _),) = rig.master.all("accept")
     what = {"accept": {"operations": [{"type": "LAUNCH", "launch": {"task_infos": tasks}}]}}
-    rig.tell(on.CallLost("ACCEPT", what, "no connection", perhaps_arrived=False))
+    rig.tell(master_events.CallLost("ACCEPT", what, "no connection", perhaps_arrived=False))
     assert rig.states() == [TaskState.QUEUED] * 2
     assert rig.driver.call(rig.loop.view).attempts_lost == 0
 
@@ -556,7 +555,7 @@ def test_a_launch_that_may_have_left_is_asked_about(rig: Rig) -> None:
     rig.offer()
     ((_, tasks, _),) = rig.master.all("accept")
     what = {"accept": {"operations": [{"type": "LAUNCH", "launch": {"task_infos": tasks}}]}}
-    rig.tell(on.CallLost("ACCEPT", what, "reset", perhaps_arrived=True), on.Disconnected("reset"))
+    rig.tell(master_events.CallLost("ACCEPT", what, "reset", perhaps_arrived=True), master_events.Disconnected("reset"))
     assert rig.states() == [TaskState.STAGING] * 2
     rig.subscribe()
     assert len(rig.master.all("reconcile")[-1]) == 2
@@ -576,13 +575,13 @@ def test_a_disk_that_is_full_launches_nothing(make_rig: Callable[..., Rig]) -> N
     def full(_: Mapping[str, Any]) -> None:
         raise JournalError("no room")
 
-    rig.driver.call(lambda: setattr(rig.loop.engine._desk, "_keep", full))
+    rig.driver.call(lambda: setattr(rig.loop.engine._state, "_keep", full))
     rig.add(1)
     rig.subscribe()
     rig.offer()
     assert not rig.launched()
     assert "no room" in rig.notices
-    rig.driver.call(lambda: setattr(rig.loop.engine._desk, "_keep", rig.kept.append))
+    rig.driver.call(lambda: setattr(rig.loop.engine._state, "_keep", rig.kept.append))
     rig.offer()
     assert len(rig.launched()) == 1
 
@@ -610,7 +609,7 @@ def test_a_disk_that_stays_full_holds_no_offer(make_rig: Callable[..., Rig], mon
 
 
 def test_inverse_offers_are_declined(rig: Rig) -> None:
-    rig.tell(on.InverseOffers([{"id": {"value": "i1"}}]))
+    rig.tell(master_events.InverseOffers([{"id": {"value": "i1"}}]))
     assert rig.master.all("decline inverse") == [["i1"]]
 
 

@@ -12,8 +12,8 @@ import pytest
 from stratos_jupyter.backend.core.events import Closed, KillAsked, PauseAsked, RelaunchAsked
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.engines.mesos import engine as engines
-from stratos_jupyter.backend.engines.mesos import master_events as on
-from stratos_jupyter.backend.engines.mesos.agents import Agent
+from stratos_jupyter.backend.engines.mesos import master_events
+from stratos_jupyter.backend.engines.mesos.agents import KnownAgent
 from tests.support.mesos_engine import Rig, ended
 from tests.support.waiting import until
 
@@ -23,7 +23,7 @@ MakeRig = Callable[..., Rig]
 
 
 def test_what_is_killed_before_it_is_sent_never_runs(rig: Rig) -> None:
-    rig.at_once(on.Offers([rig.make_offer()]), lambda at_s: KillAsked(at_s, (0,)))
+    rig.at_once(master_events.Offers([rig.make_offer()]), lambda at_s: KillAsked(at_s, (0,)))
     assert [task["name"] for task in rig.launched()] == ["demo[1]"]
     assert rig.states() == [TaskState.KILLED, TaskState.STAGING]
     rig.tick()
@@ -31,14 +31,14 @@ def test_what_is_killed_before_it_is_sent_never_runs(rig: Rig) -> None:
 
 
 def test_what_is_recalled_before_it_is_sent_stays(rig: Rig) -> None:
-    rig.at_once(on.Offers([rig.make_offer()]), PauseAsked)
+    rig.at_once(master_events.Offers([rig.make_offer()]), PauseAsked)
     assert rig.launched() == []
     assert rig.states() == [TaskState.QUEUED] * 2
     assert rig.master.all("decline")
 
 
 def test_what_is_relaunched_before_it_is_sent_runs_and_is_not_killed(rig: Rig) -> None:
-    rig.at_once(on.Offers([rig.make_offer()]), lambda at_s: RelaunchAsked(at_s, (0,)))
+    rig.at_once(master_events.Offers([rig.make_offer()]), lambda at_s: RelaunchAsked(at_s, (0,)))
     rig.offer()
     assert sorted(task["name"] for task in rig.launched()) == ["demo[0]", "demo[1]"]
     rig.tick()
@@ -47,7 +47,11 @@ def test_what_is_relaunched_before_it_is_sent_runs_and_is_not_killed(rig: Rig) -
 
 def test_a_kill_of_what_went_back_does_not_meet_its_next_launch(rig: Rig) -> None:
     offer = rig.make_offer()
-    rig.at_once(on.Offers([offer]), lambda at_s: RelaunchAsked(at_s, (0,)), on.Rescinded(offer["id"]["value"]))
+    rig.at_once(
+        master_events.Offers([offer]),
+        lambda at_s: RelaunchAsked(at_s, (0,)),
+        master_events.Rescinded(offer["id"]["value"]),
+    )
     assert rig.launched() == []
     rig.offer()
     assert len(rig.launched()) == 2
@@ -59,7 +63,7 @@ def test_offers_that_come_together_are_taken_up_to_the_cap(make_rig: MakeRig) ->
     rig = make_rig(max_cpus=3.0)
     rig.add(10)
     rig.subscribe()
-    rig.at_once(*(on.Offers([rig.make_offer(agent=f"a{n}", host=f"node{n}")]) for n in range(4)))
+    rig.at_once(*(master_events.Offers([rig.make_offer(agent=f"a{n}", host=f"node{n}")]) for n in range(4)))
     assert len(rig.launched()) == 3
 
 
@@ -78,7 +82,7 @@ def test_what_cannot_be_launched_takes_nothing_else_with_it(rig: Rig) -> None:
         "state": "TASK_FINISHED",
         "uuid": "u1",
     }
-    rig.at_once(on.Offers([rig.make_offer(cpus=1.0)]), on.Status(status))
+    rig.at_once(master_events.Offers([rig.make_offer(cpus=1.0)]), master_events.Status(status))
     assert "no such command" in rig.notices
     assert ("a1", "run1-1", "u1") in rig.master.all("acknowledge")
 
@@ -92,7 +96,7 @@ def test_a_kept_result_of_what_went_back_is_taken(rig: Rig) -> None:
     rig.status(task, "TASK_DROPPED", uuid="", source="SOURCE_MASTER")
     assert rig.states()[0] is TaskState.QUEUED
     executor_id = task["executor"]["executor_id"]["value"]
-    rig.tell(on.Message("a1", executor_id, json.dumps([["kept", [ended(0)]]]).encode()))
+    rig.tell(master_events.Message("a1", executor_id, json.dumps([["kept", [ended(0)]]]).encode()))
     assert rig.states()[0] is TaskState.FINISHED
     assert rig.notices == ""
 
@@ -124,7 +128,7 @@ def test_what_a_framework_had_is_forgotten_with_it(rig: Rig) -> None:
     finish(rig)
     rig.post(Closed)
     until(lambda: rig.kept[-1]["framework_id"] == "")
-    assert rig.driver.call(lambda: len(rig.loop.engine._desk.batches)) == 0
+    assert rig.driver.call(lambda: len(rig.loop.engine._state.batches)) == 0
 
 
 def test_a_framework_is_known_until_it_has_ended(rig: Rig) -> None:
@@ -173,14 +177,14 @@ def test_what_comes_while_a_framework_ends_is_the_next_ones(rig: Rig) -> None:
 def test_an_executor_that_is_killed_once_costs_its_node_a_moment(rig: Rig) -> None:
     rig.offer(cpus=1.0)
     (task,) = rig.launched()
-    rig.tell(on.ExecutorFailed("a1", task["executor"]["executor_id"]["value"], 9))
+    rig.tell(master_events.ExecutorFailed("a1", task["executor"]["executor_id"]["value"], 9))
     rig.status(task, "TASK_FAILED", reason="REASON_EXECUTOR_TERMINATED", source="SOURCE_AGENT")
     assert "left out for 5 s" in rig.notices
     assert "it ended with signal 9;" in rig.notices
     rig.clock_s += 6.0
     rig.offer(cpus=1.0)
     again = rig.launched()[1]
-    rig.tell(on.ExecutorFailed("a1", again["executor"]["executor_id"]["value"], 9))
+    rig.tell(master_events.ExecutorFailed("a1", again["executor"]["executor_id"]["value"], 9))
     assert "left out for 10 s" in rig.notices
 
 
@@ -190,7 +194,7 @@ def test_what_a_killed_executor_may_have_begun_is_lost(rig: Rig, status: int) ->
     for turn in range(1, 11):
         rig.offer(cpus=1.0)
         task = rig.launched()[-1]
-        rig.tell(on.ExecutorFailed("a1", task["executor"]["executor_id"]["value"], status))
+        rig.tell(master_events.ExecutorFailed("a1", task["executor"]["executor_id"]["value"], status))
         rig.status(task, "TASK_FAILED", reason="REASON_EXECUTOR_TERMINATED", source="SOURCE_AGENT")
         assert rig.driver.call(rig.loop.view).attempts_lost == turn
         rig.clock_s += 7 * 3600.0
@@ -202,7 +206,7 @@ def test_what_a_dead_executor_was_not_given_is_no_loss(rig: Rig) -> None:
     rig.status(first, "TASK_RUNNING")
     rig.offer(cpus=0.9)
     second = rig.launched()[1]
-    rig.tell(on.ExecutorFailed("a1", first["executor"]["executor_id"]["value"], 9))
+    rig.tell(master_events.ExecutorFailed("a1", first["executor"]["executor_id"]["value"], 9))
     rig.status(second, "TASK_DROPPED", reason="REASON_EXECUTOR_TERMINATED", source="SOURCE_AGENT")
     assert rig.lost == 0
 
@@ -210,7 +214,7 @@ def test_what_a_dead_executor_was_not_given_is_no_loss(rig: Rig) -> None:
 def test_an_executor_that_exits_by_itself_loses_nothing(rig: Rig) -> None:
     rig.offer(cpus=1.0)
     (task,) = rig.launched()
-    rig.tell(on.ExecutorFailed("a1", task["executor"]["executor_id"]["value"], 1 << 8))
+    rig.tell(master_events.ExecutorFailed("a1", task["executor"]["executor_id"]["value"], 1 << 8))
     rig.status(task, "TASK_FAILED", reason="REASON_EXECUTOR_TERMINATED", source="SOURCE_AGENT")
     assert "it ended with exit code 1;" in rig.notices
     assert rig.driver.call(rig.loop.view).attempts_lost == 0
@@ -218,21 +222,21 @@ def test_an_executor_that_exits_by_itself_loses_nothing(rig: Rig) -> None:
 
 def test_an_agent_that_comes_back_as_another_is_called_as_it_was(rig: Rig) -> None:
     rig.offer(cpus=1.0, agent="a1", host="node1")
-    rig.tell(on.AgentFailed("a1"))
+    rig.tell(master_events.AgentFailed("a1"))
     rig.offer(cpus=1.0, agent="a2", host="node1")  # the name is still that of what ran there
-    assert [detail[1] for _, what, detail in rig.journal.acts() if what == "launch"] == ["node1", "node1#2"]
+    assert [detail[1] for _, what, detail in rig.journal.entries() if what == "launch"] == ["node1", "node1#2"]
     rig.status(rig.launched()[1], "TASK_FAILED", ended=[ended(1, code=1)])
-    rig.tell(on.AgentFailed("a2"))
+    rig.tell(master_events.AgentFailed("a2"))
     rig.add(1)
     rig.offer(cpus=1.0, agent="a3", host="node1")
-    assert [detail[1] for _, what, detail in rig.journal.acts() if what == "launch"][-1] == "node1#2"
+    assert [detail[1] for _, what, detail in rig.journal.entries() if what == "launch"][-1] == "node1#2"
 
 
 # --- calls that do not arrive ---
 
 
 def lost(rig: Rig, verb: str, **what: Any) -> None:
-    rig.tell(on.CallLost(verb, {"type": verb, **what}, "reset", perhaps_arrived=True))
+    rig.tell(master_events.CallLost(verb, {"type": verb, **what}, "reset", perhaps_arrived=True))
 
 
 def test_a_lost_wish_for_offers_is_said_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +255,7 @@ def test_a_lost_refusal_is_said_again(rig: Rig, monkeypatch: pytest.MonkeyPatch)
 def test_what_is_lost_with_the_connection_is_not_said_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "SAY_AGAIN_S", 0.0)
     before = list(rig.master.calls)
-    rig.tell(on.Disconnected("gone"))
+    rig.tell(master_events.Disconnected("gone"))
     lost(rig, "REVIVE")
     rig.settle()
     assert rig.master.calls == before
@@ -262,14 +266,14 @@ def test_what_is_lost_with_the_connection_is_not_said_again(rig: Rig, monkeypatc
 
 def test_a_long_complaint_is_said_once(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(3):
-        rig.tell(on.MasterError("x" * 1_000_000))
+        rig.tell(master_events.MasterError("x" * 1_000_000))
     said = [record.getMessage() for record in caplog.records if "xxx" in record.getMessage()]
     assert len(said) == 1
     assert len(said[0]) < 400
 
 
 def test_a_complaint_does_not_steer_a_terminal(rig: Rig) -> None:
-    rig.tell(on.MasterError("\x1b[2J\x07red\r\nnews"))
+    rig.tell(master_events.MasterError("\x1b[2J\x07red\r\nnews"))
     assert "red" in rig.notices
     assert rig.notices.replace("\n", "").isprintable()
 
@@ -322,7 +326,7 @@ def test_a_container_that_ends_before_its_executor_begins_leaves_its_node_out(ri
 
 
 def test_an_agent_whose_executors_are_killed_is_left_out_for_seconds_only() -> None:
-    agent = Agent("a1", "node1")
+    agent = KnownAgent("a1", "node1")
     pauses = []
     for now_s in (0.0, 100.0, 200.0, 300.0):
         agent.killed = True

@@ -9,7 +9,7 @@ import pytest
 
 from stratos_jupyter.backend.core.events import KillAsked, PauseAsked, ResumeAsked
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.backend.engines.mesos import master_events as on
+from stratos_jupyter.backend.engines.mesos import master_events
 from stratos_jupyter.backend.engines.mesos import retransmit as repeats
 from tests.support.mesos_engine import Rig, ended
 from tests.support.waiting import until
@@ -23,7 +23,7 @@ def executor_id(rig: Rig) -> str:
 
 
 def answer(rig: Rig, *messages: list[object], agent: str = "a1") -> None:
-    rig.tell(on.Message(agent, executor_id(rig), json.dumps(messages).encode()))
+    rig.tell(master_events.Message(agent, executor_id(rig), json.dumps(messages).encode()))
 
 
 def restarted(make_rig: MakeRig) -> tuple[Rig, list[dict[str, object]]]:
@@ -97,7 +97,7 @@ def test_a_batch_that_was_given_up_is_lost_once(make_rig: MakeRig) -> None:
     rig.status(old, "TASK_UNREACHABLE", uuid="", source="SOURCE_MASTER")
     rig.tick(601.0)
     rig.status(old, "TASK_FAILED", reason="REASON_EXECUTOR_TERMINATED", **AGENT)
-    assert [what for _, what, _ in rig.journal.acts()].count("lost") == 1
+    assert [what for _, what, _ in rig.journal.entries()].count("lost") == 1
 
 
 def test_data_without_a_uuid_is_no_result(rig: Rig) -> None:
@@ -122,7 +122,7 @@ def test_a_cap_holds_for_offers_of_one_event(make_rig: MakeRig) -> None:
     rig = make_rig(max_cpus=3.0)
     rig.add(10)
     rig.subscribe()
-    rig.tell(on.Offers([rig.make_offer(agent=f"a{n}", host=f"node{n}") for n in range(4)]))
+    rig.tell(master_events.Offers([rig.make_offer(agent=f"a{n}", host=f"node{n}") for n in range(4)]))
     assert len(rig.launched()) == 3
 
 
@@ -135,7 +135,7 @@ def test_a_dead_executors_share_is_taken_again(rig: Rig) -> None:
     rig.status(first, "TASK_RUNNING")
     rig.status(first, "TASK_FAILED", reason="REASON_EXECUTOR_TERMINATED", **AGENT)
     offer = rig.make_offer(cpus=1.0)
-    rig.tell(on.Offers([offer]))
+    rig.tell(master_events.Offers([offer]))
     second = rig.launched()[1]
     of_task = sum(one["scalar"]["value"] for one in second["resources"] if one["name"] == "cpus")
     assert of_task == 0.9  # the rest is the executor's
@@ -144,7 +144,7 @@ def test_a_dead_executors_share_is_taken_again(rig: Rig) -> None:
 def test_the_end_of_an_older_executor_says_nothing_of_the_present_one(rig: Rig) -> None:
     rig.offer(cpus=1.0)
     rig.status(rig.launched()[0], "TASK_RUNNING")
-    rig.tell(on.ExecutorFailed("a1", "stratos-of-an-older-version", 9))
+    rig.tell(master_events.ExecutorFailed("a1", "stratos-of-an-older-version", 9))
     rig.offer(cpus=0.9)
     assert rig.launched()[1]["resources"][0]["scalar"]["value"] == 0.9
 
@@ -164,7 +164,7 @@ def test_an_executor_that_never_left_has_to_be_started(rig: Rig) -> None:
     rig.offer(cpus=1.0)
     ((_, tasks, _),) = rig.master.all("accept")
     what = {"accept": {"operations": [{"type": "LAUNCH", "launch": {"task_infos": tasks}}]}}
-    rig.tell(on.CallLost("ACCEPT", what, "no connection", perhaps_arrived=False))
+    rig.tell(master_events.CallLost("ACCEPT", what, "no connection", perhaps_arrived=False))
     rig.offer(cpus=1.0)
     assert rig.launched()[1]["resources"][0]["scalar"]["value"] == 0.9
 
@@ -174,7 +174,7 @@ def test_what_has_begun_is_not_taken_back(rig: Rig) -> None:
     ((_, tasks, _),) = rig.master.all("accept")
     rig.status(tasks[0], "TASK_RUNNING")
     what = {"accept": {"operations": [{"type": "LAUNCH", "launch": {"task_infos": tasks}}]}}
-    rig.tell(on.CallRefused("ACCEPT", what, 400, "which?"))
+    rig.tell(master_events.CallRefused("ACCEPT", what, 400, "which?"))
     assert rig.states()[0] is not TaskState.QUEUED
 
 
@@ -198,7 +198,7 @@ def test_what_waits_for_its_background_is_said_until_it_does_no_more(rig: Rig) -
     assert rig.notices == ""
     answer(rig, ["waiting", rows])
     ((_, tasks, _),) = rig.master.all("accept")
-    rig.tell(on.ExecutorFailed("a1", tasks[0]["executor"]["executor_id"]["value"], 9))
+    rig.tell(master_events.ExecutorFailed("a1", tasks[0]["executor"]["executor_id"]["value"], 9))
     assert "waiting" not in rig.notices
 
 
@@ -215,7 +215,7 @@ def test_why_says_what_is_wrong_with_the_connection(rig: Rig) -> None:
     def why() -> list[str]:
         return rig.driver.call(lambda: rig.loop.why(1))
 
-    rig.tell(on.Unauthorised("m1:5050 answers 401"))
+    rig.tell(master_events.Unauthorised("m1:5050 answers 401"))
     told = "m1:5050 answers 401; set Stratos.principal and Stratos.secret, then detach the job and attach it"
     assert why()[0] == rig.notices == told
     rig.subscribe()
@@ -232,7 +232,7 @@ def test_another_master_is_asked_about_what_was_heard_of_before(rig: Rig) -> Non
     rig.offer()
     for task in rig.launched():
         rig.status(task, "TASK_RUNNING")
-    rig.tell(on.Disconnected("gone"))
+    rig.tell(master_events.Disconnected("gone"))
     rig.subscribe()
     assert len(rig.master.all("reconcile")[-1]) == 2
 
@@ -257,7 +257,7 @@ def test_an_executor_that_has_answered_is_greeted_no_more(make_rig: MakeRig) -> 
     greeting = ("a1", one["executor"]["executor_id"]["value"], ["hello", 1])  # type: ignore[index]
     rig.tick()
     assert rig.master.all("message") == [greeting] * 2
-    rig.tell(on.Message("a1", greeting[1], b'[["hello",{}]]'))
+    rig.tell(master_events.Message("a1", greeting[1], b'[["hello",{}]]'))
     rig.tick()
     assert rig.master.all("message") == [greeting] * 2
 
@@ -273,7 +273,7 @@ def test_an_executor_that_never_answers_is_not_greeted_for_ever(make_rig: MakeRi
 def test_an_executor_that_has_ended_is_greeted_no_more(make_rig: MakeRig) -> None:
     rig, (one, _) = restarted(make_rig)
     rig.reconciled(one, "TASK_RUNNING")
-    rig.tell(on.ExecutorFailed("a1", one["executor"]["executor_id"]["value"], 0))  # type: ignore[index]
+    rig.tell(master_events.ExecutorFailed("a1", one["executor"]["executor_id"]["value"], 0))  # type: ignore[index]
     rig.tick()
     assert len(rig.master.all("message")) == 1
 
@@ -322,7 +322,7 @@ def test_without_a_framework_nothing_of_it_is_left(make_rig: MakeRig) -> None:
 def test_another_framework_starts_its_own_executors(rig: Rig) -> None:
     rig.offer(cpus=1.0)
     rig.status(rig.launched()[0], "TASK_FINISHED", ended=[ended(0)])
-    rig.tell(on.Disconnected("gone"))
+    rig.tell(master_events.Disconnected("gone"))
     rig.subscribe("f2")
     assert rig.kept[-1] == {"framework_id": "f2", "executors": {}, "nodes": {}}
     rig.offer(cpus=1.0)
@@ -331,10 +331,10 @@ def test_another_framework_starts_its_own_executors(rig: Rig) -> None:
 
 def test_offers_of_before_a_subscription_are_no_good(rig: Rig) -> None:
     offer = rig.make_offer()
-    subscribed = on.Subscribed("f1", {}, 15.0)
-    rig.at_once(on.Offers([offer]), subscribed)
+    subscribed = master_events.Subscribed("f1", {}, 15.0)
+    rig.at_once(master_events.Offers([offer]), subscribed)
     assert rig.launched() == []
-    rig.at_once(on.Offers([rig.make_offer()]), on.Disconnected("gone"), subscribed)
+    rig.at_once(master_events.Offers([rig.make_offer()]), master_events.Disconnected("gone"), subscribed)
     assert rig.launched() == []
     rig.offer()
     assert len(rig.launched()) == 2
@@ -345,10 +345,10 @@ def test_what_a_former_connection_tells_late_is_nothing(rig: Rig) -> None:
     (task,) = rig.launched()
     rig.status(task, "TASK_RUNNING")
     former = rig.master
-    rig.tell(on.FrameworkRefused("failover timeout passed", None))
+    rig.tell(master_events.FrameworkRefused("failover timeout passed", None))
     until(lambda: len(rig.masters) == 2)
     rig.subscribe("f2")
-    former.tell(on.Disconnected("late"))
+    former.tell(master_events.Disconnected("late"))
     rig.settle()
     assert "late" not in rig.notices
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stratos_jupyter.backend.core.resources import SLACK, Resources
 from stratos_jupyter.backend.engines.mesos.offers import (
     EXECUTOR,
-    Pool,
+    OfferResources,
     attributes,
     lacks,
     names,
@@ -26,7 +26,7 @@ RESERVED = {"reservations": [{"type": "DYNAMIC", "role": "astro"}]}
 
 
 def test_an_offer_is_the_sum_of_its_plain_amounts() -> None:
-    pool = Pool(
+    pool = OfferResources(
         [
             scalar("cpus", 2.5),
             scalar("cpus", 1, **RESERVED),
@@ -43,7 +43,7 @@ def test_an_offer_is_the_sum_of_its_plain_amounts() -> None:
 
 
 def test_what_is_reserved_goes_first_and_keeps_its_reservation() -> None:
-    pool = Pool([scalar("cpus", 2), scalar("cpus", 1, **RESERVED), scalar("mem", 64)])
+    pool = OfferResources([scalar("cpus", 2), scalar("cpus", 1, **RESERVED), scalar("mem", 64)])
     taken = pool.take(Resources(1.5, 32))
     assert taken == [scalar("cpus", 1, **RESERVED), scalar("cpus", 0.5), scalar("mem", 32)]
     assert pool.left == Resources(1.5, 32)
@@ -54,7 +54,7 @@ def test_what_is_reserved_goes_first_and_keeps_its_reservation() -> None:
     st.lists(st.floats(0, 16).map(lambda x: round(x, 3)), max_size=6),
 )
 def test_nothing_is_taken_twice_and_nothing_is_lost(parts: list[float], wanted: list[float]) -> None:
-    pool = Pool([scalar("cpus", part) for part in parts])
+    pool = OfferResources([scalar("cpus", part) for part in parts])
     taken = sum(one["scalar"]["value"] for cpus in wanted for one in pool.take(Resources(cpus)))
     assert taken <= sum(wanted) + SLACK
     assert taken + pool.left.cpus == pytest.approx(sum(parts), abs=1e-6)
@@ -66,7 +66,7 @@ def test_nothing_is_taken_twice_and_nothing_is_lost(parts: list[float], wanted: 
     [(2.0, False, 2), (1.9, True, 2), (16.0, False, 16), (0.9, True, 1), (1.0, False, 1), (0.85, True, 0)],
 )
 def test_the_executor_costs_no_command_its_place(cpus: float, has_executor: bool, launched: int) -> None:
-    pool = Pool([scalar("cpus", cpus), scalar("mem", 1000)])
+    pool = OfferResources([scalar("cpus", cpus), scalar("mem", 1000)])
     left = room(pool.left, has_executor=has_executor, cpus=1.0)
     if not has_executor:
         pool.take(EXECUTOR)
@@ -89,7 +89,7 @@ def test_an_offer_without_memory_for_the_executor_is_no_room() -> None:
 
 
 def test_memory_that_nobody_named_comes_in_proportion() -> None:
-    pool = Pool([scalar("cpus", 4), scalar("mem", 4096)])
+    pool = OfferResources([scalar("cpus", 4), scalar("mem", 4096)])
     amounts = []
     for _ in range(4):
         amount = share(Resources(1.0), pool.left)

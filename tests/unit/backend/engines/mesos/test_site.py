@@ -14,7 +14,7 @@ from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.settings import Stratos
 
 
-class Agents(BaseHTTPRequestHandler):
+class KnownAgents(BaseHTTPRequestHandler):
     """A master with two agents: many processors, much memory."""
 
     def do_GET(self) -> None:
@@ -32,7 +32,7 @@ class Agents(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def master() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Agents) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), KnownAgents) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"127.0.0.1:{server.server_address[1]}"
         server.shutdown()

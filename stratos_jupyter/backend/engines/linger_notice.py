@@ -1,4 +1,4 @@
-"""What an executor says of tasks whose commands have ended, and that wait for what they put into the background."""
+"""The notice about tasks whose commands have ended and whose background processes have not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAMED: Final = 3
 TEXT: Final = 300
 
 
-def waiting_text(rows: Sequence[Sequence[Any]]) -> str:
+def linger_notice(rows: Sequence[Sequence[Any]]) -> str:
     """Return a line for a person, '' when nothing waits.
 
     Parameters
