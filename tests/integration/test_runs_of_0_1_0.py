@@ -196,7 +196,7 @@ def test_a_monitor_still_watches(magic: Magic, shell: InteractiveShell) -> None:
 
 def test_a_cell_is_run_again(magic: Magic, shell: InteractiveShell, work: Path) -> None:
     magic("connect local[2]")
-    again = "--job finished --into df --resume --wait"
+    again = "--job finished --into df --parse tsv --columns mass:float,name --resume --wait"
     with pytest.raises(SpecError, match=r"--shell is bash -e, and was sh: .*Leave it as it was"):
         magic(f"glob *.dat {again}", make.FINISHED)
     again += " --shell sh"
