@@ -337,7 +337,7 @@ def test_the_number_at_once_is_changed_live(submit: Submit) -> None:
     until(lambda: job.view[TaskState.RUNNING] == 1)
     job.set(max_tasks="2")
     until(lambda: job.view[TaskState.RUNNING] == 2)
-    with pytest.raises(SpecError, match=r"bogus cannot be changed.*; max_tasks: '0'"):
+    with pytest.raises(SpecError, match=r"bogus cannot be changed.*; --max-tasks: '0'"):
         job.set(bogus=1, max_tasks=0)
     assert job.rules.max_tasks == 2
     job.kill()
