@@ -15,7 +15,7 @@ from stratos_jupyter.backend.engines.base import Result
 from stratos_jupyter.backend.results.parsers import make_parser
 from stratos_jupyter.backend.results.table import ResultTable
 from stratos_jupyter.backend.spec.job_spec import JobSpec
-from stratos_jupyter.backend.store.columns import COLUMNS, FRAME, RECORDED, Column
+from stratos_jupyter.backend.store.columns import COLUMNS, FRAME, FRAME_NAMES, RECORDED, Column
 from stratos_jupyter.backend.store.journal import FILE_NAME, Journal
 from stratos_jupyter.backend.store.rows import EndingRow, FactRow, FirstRow, Head, ResultRow, Span, ToldRow
 from stratos_jupyter.backend.store.timeline import heads, spans
@@ -97,7 +97,7 @@ def test_a_frame_has_the_columns_in_their_order() -> None:
 def test_no_parsed_column_is_called_as_a_fixed_one() -> None:
     for column in FRAME:
         with pytest.raises(SpecError, match=f"column '{column.name}' is there already"):
-            JobSpec(parse="tsv", columns=((column.name, "str"),)).check()
+            JobSpec(parse="tsv", columns=((column.name, "str"),)).check(FRAME_NAMES)
 
 
 def test_what_may_be_missing_may_be_null() -> None:
