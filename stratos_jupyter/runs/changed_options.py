@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from ..backend.core.rules import Cause, Halt, Rules
-from ..backend.engines.local.site import is_local
+from ..backend.engines.registry import may_resume
 from ..backend.spec.job_spec import JobSpec
 from ..backend.spec.parse_rules import codes_text, fail_on_text
 from ..errors import SpecError
@@ -87,7 +87,7 @@ def refuse_others(old: JobSpec, rules: Rules, new: JobSpec) -> list[str]:
         what: (_shown(what, now), _shown(what, was))
         for what in FIXED
         if (now := getattr(new, what, None)) != (was := getattr(old, what, None))
-        and not (what == "master" and is_local(new.master) and is_local(old.master))
+        and not (what == "master" and may_resume(old.master, new.master))
     }
     if others:
         bad = [f"{FIXED[what]} is {now}, and was {was}" for what, (now, was) in others.items()]
