@@ -24,10 +24,10 @@ from stratos_jupyter.backend.core.decisions import Decision, Decline, Launch, Re
 from stratos_jupyter.backend.core.events import (
     Ending,
     Event,
+    InputLocation,
+    InputsLocated,
     Offer,
     OffersArrived,
-    Place,
-    PlacesKnown,
     TasksAdded,
     TasksEnded,
     Tick,
@@ -220,7 +220,7 @@ class Cluster:
                 self.free[detail[0]] += 1
                 self.theirs -= 1
             case "places":
-                self.tell(PlacesKnown(self.now, tuple(self.places(*detail[:2]))))
+                self.tell(InputsLocated(self.now, tuple(self.places(*detail[:2]))))
             case "cycle":
                 self.allocate()
                 self.at(self.now + CYCLE_S, "cycle")
@@ -231,11 +231,11 @@ class Cluster:
             case "revive":
                 self.asked, self.reviving = True, False
 
-    def places(self, first: int, after: int) -> Iterator[Place]:
+    def places(self, first: int, after: int) -> Iterator[InputLocation]:
         for task in range(first, after):
             # half of them under the one name of their node, half under the other
             hosts = tuple((f"node{node}" if node % 2 else f"10.0.0.{node}", BLOCK) for node in self.plan.hosts[task])
-            yield Place(task, BLOCK, hosts)
+            yield InputLocation(task, BLOCK, hosts)
 
 
 def planned(chosen: argparse.Namespace, seed: int) -> Plan:

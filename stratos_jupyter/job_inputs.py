@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, overload
 
-from .backend.core.events import Place
+from .backend.core.events import InputLocation
 from .backend.forks import Inherited
 from .backend.inputs.filesystems import FileSystems, OnHdfs
 from .backend.inputs.locator import Placer
@@ -202,8 +202,8 @@ class _Inputs(Sequence[tuple[str, ...]]):
         return tuple(name for name in whole if name[:1] == "/" or is_url(name))
 
 
-def _tell(job: Job) -> Callable[[tuple[Place, ...]], None]:
-    def tell(places: tuple[Place, ...]) -> None:
+def _tell(job: Job) -> Callable[[tuple[InputLocation, ...]], None]:
+    def tell(places: tuple[InputLocation, ...]) -> None:
         with suppress(RuntimeError):  # the driver has been closed
             job.set_input_locations(places)
 

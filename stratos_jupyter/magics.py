@@ -24,6 +24,7 @@ from .backend.engines.monitors import function_source
 from .backend.results.parsers import Parser, make_parser
 from .backend.spec.commands import Commands, explicit_lines, reads, template_commands
 from .backend.spec.job_spec import JobSpec
+from .backend.spec.options import LIVE_TEXT
 from .backend.spec.parse_values import parse_size_mib
 from .errors import JobNotFound, SpecError, UsageError
 from .job_inputs import glob_on
@@ -343,8 +344,7 @@ class StratosMagics(Magics):
 
     @subcommand("%stratos set demo max_tasks=8 rate=10/s")
     @_NAMED_JOB
-    @argument("NAME=VALUE", "max_tasks, rate, delay, halt, retries or locality_wait; none takes a bound away",
-              many=True, complete="changeable")  # fmt: skip
+    @argument("NAME=VALUE", f"{LIVE_TEXT}; none takes a bound away", many=True, complete="live")
     def do_set(self, args: argparse.Namespace) -> None:
         """Change the pace of a job while it runs."""
         pairs = [word.partition("=") for word in getattr(args, "NAME=VALUE")]

@@ -29,7 +29,7 @@ from .backend.spec.parse_rules import (
     parse_retry_on,
     parse_timeout,
 )
-from .backend.spec.parse_values import as_number, parse_duration_s, parse_shell, parse_size_mib
+from .backend.spec.parse_values import parse_duration_s, parse_number, parse_shell, parse_size_mib
 from .backend.spec.products import parse_makes
 from .errors import JobHalted, SpecError, StorageError
 from .job import Job
@@ -529,9 +529,9 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
 
     def number(name: str) -> float:
         try:
-            return as_number(name, values[name])
+            return parse_number(str(values[name]))
         except SpecError as error:
-            bad.append(str(error))
+            bad.append(f"{name}: {error}")
             return 1.0
 
     threads = number("threads_per_task")

@@ -26,7 +26,7 @@ from .backend.forks import close_inherited
 from .backend.inputs.filesystems import FileSystems
 from .backend.results.parse_check import Judge
 from .backend.results.parsers import Parser, is_known, make_parser
-from .backend.run.loop import JobLoop
+from .backend.run.loop import RunLoop
 from .backend.run.thread import Driver
 from .backend.spec.commands import Commands, commands_from_record
 from .backend.spec.job_spec import JobSpec
@@ -56,8 +56,8 @@ from .runs.stored_run import StoredRun
 
 log = logging.getLogger(__name__)
 
-#: more calls than a run can have
-CALLS_MOST: Final = 1 << 32
+#: more submissions than a run can have
+SUBMISSIONS_MOST: Final = 1 << 32
 #: how often it is looked whether another process wants a job, in seconds
 LOOK_EVERY_S: Final = 1.0
 #: how long another process may take to let go of a job, in seconds
@@ -334,14 +334,14 @@ class Session:
         driver, folder, site = self._driver, journal.folder, self.site(spec.master)
         settings = _engine_settings()
 
-        def make_loop(job: Job) -> JobLoop:
+        def make_loop(job: Job) -> RunLoop:
             work = _Work(job, folder, site, self._inputs)
 
-            def make_engine(loop: JobLoop) -> Engine:
+            def make_engine(loop: RunLoop) -> Engine:
                 return site.make_engine(loop, work, spec, run, journal, settings)
 
             return driver.call(
-                lambda: JobLoop(
+                lambda: RunLoop(
                     journal,
                     make_engine,
                     driver.loop,
@@ -484,9 +484,9 @@ class Session:
     ) -> Job:
         folder = journal.folder
         try:
-            facts, calls = journal.contents()
+            facts, submissions = journal.contents()
             spec = JobSpec.from_record(facts["spec"])
-            given = [_recorded(record) for _, _, _, record in calls]
+            given = [_recorded(record) for _, _, _, record in submissions]
         except (KeyError, TypeError, ValueError) as error:
             journal.close()
             raise set_aside(folder, str(error)) from error
@@ -615,14 +615,14 @@ def _parser_without_notebook(spec: JobSpec) -> Parser | None:
     return make_parser(spec.parse, spec.columns)
 
 
-def restore_calls(journal: Journal, workload: Workload, around: CommandEnv) -> None:
+def restore_submissions(journal: Journal, workload: Workload, around: CommandEnv) -> None:
     """Bring back the commands that are recorded of a run."""
-    for _, _, _, record in journal.calls():
+    for _, _, _, record in journal.submissions():
         _recorded(record)(workload, around)
 
 
 def _recorded(record: Mapping[str, Any]) -> Callable[[Workload, CommandEnv], object]:
-    """Read the record of a call; return what adds it to a workload."""
+    """Read the record of a submission; return what adds it to a workload."""
     commands, origin = commands_from_record(record), record.get("origin")
     fingerprints = Fingerprints(*(record.get(name, "") for name in ("env", "here", "there", "keys")))
 
@@ -646,9 +646,9 @@ class _Work:
         self.makes = job.makes
         self.copies = job.commands.copies
 
-    def call_of(self, task: int) -> int:
-        """Return what a task shares with others: its call, and what the job says of all of them at the moment."""
-        return self._job.commands.root_of(task) + CALLS_MOST * self._job.edition
+    def context_of(self, task: int) -> int:
+        """Return the context of a task: its submission, and what the job says of all tasks at the moment."""
+        return self._job.commands.root_of(task) + SUBMISSIONS_MOST * self._job.edition
 
     def inputs(self, task: int) -> Sequence[str] | None:
         """Return which inputs of a task a node is to look at, where those are not just its file."""
@@ -656,17 +656,17 @@ class _Work:
         file = self._job.commands.file(task)
         if not names and file is None:  # as of most, and all of them are asked for
             return None
-        cwd = self._job.commands.command_env(self._job.commands.call_of(task)).cwd
+        cwd = self._job.commands.command_env(self._job.commands.submission_of(task)).cwd
         if self._job.spec.hdfs:
             names = self._inputs.here(self._job.spec, names, cwd)
         if not cwd:  # in a folder that only the node knows
             names = [name for name in names if name[:1] in ("/", "~")]
         return None if list(names) == ([] if file is None else [file]) else list(names)
 
-    def context(self, call: int) -> Mapping[str, object]:
-        """Return what an executor must know of a call."""
+    def context(self, number: int) -> Mapping[str, object]:
+        """Return what an executor must know of a context."""
         job = self._job
-        return self._site.context(job.spec, job.run, self._folder, job.commands.command_env(call % CALLS_MOST))
+        return self._site.context(job.spec, job.run, self._folder, job.commands.command_env(number % SUBMISSIONS_MOST))
 
 
 _current: Session | None = None

@@ -101,7 +101,7 @@ def view_record(view: JobView, now_s: float, more: Mapping[str, Any] | None = No
         "local": view.local_share,
         "inputs": inputs_text(view),
         "held": view.held,
-        "resting": view.resting[0],
+        "resting": view.backing_off[0],
         "retried": view.attempts_retried,
         **(more or {}),
     }

@@ -118,10 +118,10 @@ def status_text(
         lines.append(f"{counted(unread, 'output')} still being parsed")
     if view.attempts_retried:
         lines.append(f"{counted(view.attempts_retried, 'attempt')} failed and tried again")
-    resting, next_at = view.resting
-    if resting and next_at is not None:
+    backing_off, next_at = view.backing_off
+    if backing_off and next_at is not None:
         soon = duration_text(max(0.0, next_at - view.at_s))
-        lines.append(f"{counted(resting, 'task')} wait before a retry, the next is due in {soon}")
+        lines.append(f"{counted(backing_off, 'task')} wait before a retry, the next is due in {soon}")
     if view.held and view.unfinished:
         lines.append(f"nothing more is launched; %stratos resume {clean(view.job_id)} goes on")
     if view.attempts_lost:

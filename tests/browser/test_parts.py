@@ -240,7 +240,7 @@ def test_a_paused_job_is_resumed_whoever_told_that_it_is_paused(open_cell: Open)
     cell = open_cell()
     mounted(cell, [2, 0])
     cell.page.get_by_role("button", name="Pause").wait_for()
-    cell.push(running(held="paused", resting=(3, None), attempts_retried=4))  # what the kernel's loop says, not a tick
+    cell.push(running(held="paused", backing_off=(3, None), attempts_retried=4))  # by the loop, not a tick
     cell.page.get_by_role("button", name="Resume").wait_for()
     assert "3 tasks wait before a retry" in cell.text(".stratos-notices")
     assert "4 attempts failed and tried again" in cell.text(".stratos-notices")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter.backend.core.events import OfferUnfit, PauseAsked, Place, PlacesKnown, TasksAdded
+from stratos_jupyter.backend.core.events import InputLocation, InputsLocated, OfferUnfit, PauseAsked, TasksAdded
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.engines.base import Engine
 from stratos_jupyter.backend.engines.scripted import Outcome, ScriptedEngine
-from stratos_jupyter.backend.run.loop import JobLoop
+from stratos_jupyter.backend.run.loop import RunLoop
 from stratos_jupyter.backend.spec.commands import explicit_commands
 from stratos_jupyter.backend.spec.workload import CommandEnv
 from tests.contract.conftest import Run
@@ -24,7 +24,7 @@ NODES, SLOTS, TASKS = 20, 4, 2000
 class ClusterRun(Run):
     """Twenty nodes on which a command takes 5 ms."""
 
-    def _engine(self, loop: JobLoop) -> Engine:
+    def _engine(self, loop: RunLoop) -> Engine:
         nodes = {f"n{number}": Resources(float(SLOTS)) for number in range(NODES)}
         return ScriptedEngine(loop, self, lambda *_: Outcome(after_s=0.005), nodes, self.driver.loop)
 
@@ -35,8 +35,8 @@ class ClusterRun(Run):
         self.driver.call(lambda: self.loop.add(event, tasks.start, made.to_record))
         return tasks
 
-    def tell(self, *places: Place) -> None:
-        self.driver.post(lambda: self.loop.post(PlacesKnown(self.loop.now(), places)))
+    def tell(self, *places: InputLocation) -> None:
+        self.driver.post(lambda: self.loop.post(InputsLocated(self.loop.now(), places)))
 
 
 @pytest.fixture
@@ -51,7 +51,12 @@ def run(tmp_path: Path) -> Iterator[ClusterRun]:
 def test_a_large_job_runs_where_its_inputs_lie(run: ClusterRun) -> None:
     tasks = run.add_sought(TASKS)
     for first in range(0, TASKS, 100):  # in pieces, as they are found
-        run.tell(*(Place(task, 10, ((f"N{task % NODES}", 10), ("elsewhere", 4))) for task in range(first, first + 100)))
+        run.tell(
+            *(
+                InputLocation(task, 10, ((f"N{task % NODES}", 10), ("elsewhere", 4)))
+                for task in range(first, first + 100)
+            )
+        )
     run.wait(tasks)
     fractions = [row.local_fraction for row in run.rows()]
     assert len(fractions) == TASKS
@@ -64,7 +69,7 @@ def test_a_large_job_runs_where_its_inputs_lie(run: ClusterRun) -> None:
 
 def test_all_on_one_node_does_not_hold_the_job_there(run: ClusterRun) -> None:
     tasks = run.add_sought(TASKS)
-    run.tell(*(Place(task, 10, (("n7", 10),)) for task in tasks))
+    run.tell(*(InputLocation(task, 10, (("n7", 10),)) for task in tasks))
     run.wait(tasks)
     assert len({row.node for row in run.rows()}) == NODES
     assert 0 < run.view.local_bytes < run.view.remote_bytes
@@ -72,7 +77,7 @@ def test_all_on_one_node_does_not_hold_the_job_there(run: ClusterRun) -> None:
 
 def test_what_lies_on_no_node_of_the_cluster_runs_after_the_wait(run: ClusterRun) -> None:
     tasks = run.add_sought(50)
-    run.tell(*(Place(task, 10, (("gone", 10),)) for task in tasks))
+    run.tell(*(InputLocation(task, 10, (("gone", 10),)) for task in tasks))
     run.wait(tasks)
     assert {row.local_fraction for row in run.rows()} == {0.0}
     assert run.view.waited_s > 0
@@ -80,7 +85,7 @@ def test_what_lies_on_no_node_of_the_cluster_runs_after_the_wait(run: ClusterRun
 
 def test_nobody_knows_where_the_inputs_lie(run: ClusterRun) -> None:
     tasks = run.add_sought(50)
-    run.tell(*(Place(task, 0, ()) for task in tasks))
+    run.tell(*(InputLocation(task, 0, ()) for task in tasks))
     run.wait(tasks)
     assert {row.local_fraction for row in run.rows()} == {None}
     assert (run.view.local_bytes, run.view.remote_bytes) == (0, 0)

@@ -16,11 +16,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from stratos_jupyter import Processor, magics
-from stratos_jupyter.backend.core.events import Event, Place, PlacesKnown
+from stratos_jupyter.backend.core.events import Event, InputLocation, InputsLocated
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.inputs.filesystems import LISTED
 from stratos_jupyter.backend.inputs.hdfs import Hdfs as HdfsClient
-from stratos_jupyter.backend.run.loop import JobLoop
+from stratos_jupyter.backend.run.loop import RunLoop
 from stratos_jupyter.backend.spec.commands import explicit_commands, template_commands
 from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.errors import SpecError, StorageError
@@ -37,17 +37,17 @@ NO_HISTORY = Config({"HistoryManager": {"enabled": False}})
 
 
 @pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
+def known(monkeypatch: pytest.MonkeyPatch) -> list[InputLocation]:
     """All places that are told to jobs."""
-    places: list[Place] = []
-    post = JobLoop.post
+    places: list[InputLocation] = []
+    post = RunLoop.post
 
-    def listen(self: JobLoop, event: Event) -> None:
-        if isinstance(event, PlacesKnown):
+    def listen(self: RunLoop, event: Event) -> None:
+        if isinstance(event, InputsLocated):
             places.extend(event.places)
         post(self, event)
 
-    monkeypatch.setattr(JobLoop, "post", listen)
+    monkeypatch.setattr(RunLoop, "post", listen)
     return places
 
 
@@ -64,7 +64,7 @@ def run(session: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
 
 
 def test_a_cell_over_files_on_a_mount_that_this_machine_does_not_have(
-    hdfs: Hdfs, folder: str, session: Session, run: Run, known: list[Place]
+    hdfs: Hdfs, folder: str, session: Session, run: Run, known: list[InputLocation]
 ) -> None:
     put(hdfs.url, f"{folder}/snap 1", b"x" * 10, "127.0.0.11")
     put(hdfs.url, f"{folder}/snap_2", b"x" * 20, "127.0.0.12")
@@ -72,7 +72,7 @@ def test_a_cell_over_files_on_a_mount_that_this_machine_does_not_have(
     job = session.job("mounted")
     assert [job.commands.file(n) for n in range(2)] == [f"/dfs{folder}/snap 1", f"/dfs{folder}/snap_2"]
     until(lambda: len(known) == 2)
-    assert known == [Place(0, 10, (("127.0.0.11", 10),)), Place(1, 20, (("127.0.0.12", 20),))]
+    assert known == [InputLocation(0, 10, (("127.0.0.11", 10),)), InputLocation(1, 20, (("127.0.0.12", 20),))]
     job.kill()
 
 
@@ -91,7 +91,7 @@ def test_a_url_is_what_the_command_gets(
 
 
 def test_brackets_are_inputs_of_templates_and_commands(
-    hdfs: Hdfs, folder: str, session: Session, known: list[Place]
+    hdfs: Hdfs, folder: str, session: Session, known: list[InputLocation]
 ) -> None:
     put(hdfs.url, f"{folder}/a", b"x" * 10, "127.0.0.11")
     put(hdfs.url, f"{folder}/b", b"x" * 20, "127.0.0.13")
@@ -100,16 +100,16 @@ def test_brackets_are_inputs_of_templates_and_commands(
     job.add(explicit_commands([f"sleep 20; cat <[hdfs:{folder}/a]> <[/dfs{folder}/b]> <[plain]>"]), job_around(session))
     until(lambda: len(known) == 3)
     assert known == [
-        Place(0, 10, (("127.0.0.11", 10),)),
-        Place(1, 20, (("127.0.0.13", 20),)),
-        Place(2, 30, (("127.0.0.13", 20), ("127.0.0.11", 10))),
+        InputLocation(0, 10, (("127.0.0.11", 10),)),
+        InputLocation(1, 20, (("127.0.0.13", 20),)),
+        InputLocation(2, 30, (("127.0.0.13", 20), ("127.0.0.11", 10))),
     ]
     assert job.commands.command(0) == f"echo /dfs{folder}/a; sleep 20"
     job.kill()
 
 
 def test_a_mark_may_be_a_pattern_or_an_absent_file_there(
-    hdfs: Hdfs, folder: str, session: Session, known: list[Place]
+    hdfs: Hdfs, folder: str, session: Session, known: list[InputLocation]
 ) -> None:
     put(hdfs.url, f"{folder}/a.dat", b"x" * 10, "127.0.0.11")
     put(hdfs.url, f"{folder}/b.dat", b"x" * 20, "127.0.0.13")
@@ -117,7 +117,7 @@ def test_a_mark_may_be_a_pattern_or_an_absent_file_there(
     texts = [f"sleep 20; : <[/dfs{folder}/*.dat]>", f": <[hdfs:{folder}/nope.*]> <[hdfs:{folder}/absent]>"]
     job = session.submit(spec, explicit_commands(texts))
     until(lambda: len(known) == 2)
-    assert known[0] == Place(0, 30, (("127.0.0.13", 20), ("127.0.0.11", 10)))
+    assert known[0] == InputLocation(0, 30, (("127.0.0.13", 20), ("127.0.0.11", 10)))
     until(lambda: len(job.view.notices) == 2)
     assert f"hdfs:{folder}/nope.* (no file matches)" in job.view.notices[0]
     assert f"not on HDFS, or not to be read there: {folder}/absent" in job.view.notices[1]
@@ -135,7 +135,9 @@ def test_the_processor_finds_files_on_hdfs(hdfs: Hdfs, folder: str, session: Ses
         assert processor.get_results() == [f"/dfs{folder}/one\n"]
 
 
-def test_places_are_asked_again_at_attach(hdfs: Hdfs, folder: str, session: Session, known: list[Place]) -> None:
+def test_places_are_asked_again_at_attach(
+    hdfs: Hdfs, folder: str, session: Session, known: list[InputLocation]
+) -> None:
     put(hdfs.url, f"{folder}/a", b"x" * 10, "127.0.0.11")
     spec = JobSpec("again", master="local[1]", hdfs=hdfs.url, mounts=MOUNTS)
     job = session.submit(
@@ -168,7 +170,7 @@ def test_places_of_what_is_run_again_are_asked_for(hdfs: Hdfs, folder: str, sess
 
 
 def test_for_a_job_that_is_given_away_nothing_more_is_asked(
-    hdfs: Hdfs, folder: str, session: Session, known: list[Place]
+    hdfs: Hdfs, folder: str, session: Session, known: list[InputLocation]
 ) -> None:
     texts = [f"sleep 20; : <[hdfs:{folder}/{n}]>" for n in range(30_000)]
     job = session.submit(JobSpec("given", master="local[1]", hdfs=hdfs.url), explicit_commands(texts))
@@ -245,7 +247,7 @@ def test_a_file_deleted_between_glob_and_run_fails_its_task_alone(
 
 
 def test_a_datanode_killed_in_the_middle_of_a_job_stops_it_not(
-    breakable_hdfs: Hdfs, folder: str, session: Session, tmp_path: Path, known: list[Place]
+    breakable_hdfs: Hdfs, folder: str, session: Session, tmp_path: Path, known: list[InputLocation]
 ) -> None:
     for n in range(6):
         put(breakable_hdfs.url, f"{folder}/{n}", b"x" * 10, breakable_hdfs.addresses[n % 3])
@@ -317,7 +319,7 @@ def test_a_submission_does_not_wait_for_an_hdfs_that_is_down(session: Session, r
     run(f"explicit --hdfs {DOWN} --job down --wait", "echo <[hdfs:/x]>")
     job = session.job("down")
     assert job.outputs([0]) == ["hdfs:/x\n"]
-    (_, _, _, keys) = next(job.commands.calls())
+    (_, _, _, keys) = next(job.commands.submissions())
     assert keys.here
     assert keys.there == ""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter.backend.core.events import Place
+from stratos_jupyter.backend.core.events import InputLocation
 from stratos_jupyter.backend.inputs import locator as placing
 from stratos_jupyter.backend.inputs.filesystems import FileSystems
 from stratos_jupyter.backend.inputs.hdfs import Hdfs as Client
@@ -32,14 +32,14 @@ class Told:
     """What a placer has told."""
 
     def __init__(self) -> None:
-        self.pieces: list[tuple[Place, ...]] = []
+        self.pieces: list[tuple[InputLocation, ...]] = []
         self.trouble: list[str] = []
 
-    def tell(self, places: tuple[Place, ...]) -> None:
+    def tell(self, places: tuple[InputLocation, ...]) -> None:
         self.pieces.append(places)
 
     @property
-    def places(self) -> list[Place]:
+    def places(self) -> list[InputLocation]:
         return list(itertools.chain(*self.pieces))
 
 
@@ -97,11 +97,11 @@ def test_a_task_is_where_the_bytes_of_all_its_inputs_are(hdfs: Hdfs, folder: str
     placer.find(100, inputs, told.tell)
     until(lambda: len(told.places) == 7)
     assert told.places == [
-        Place(100, 4000, (("127.0.0.12", 3000), ("127.0.0.11", 1000))),
-        *(Place(task, 0, ()) for task in (101, 102, 103)),
-        Place(104, 3000, (("127.0.0.12", 3000),)),
-        Place(105, 0, ()),
-        Place(106, 4000, (("127.0.0.12", 3000), ("127.0.0.11", 1000))),
+        InputLocation(100, 4000, (("127.0.0.12", 3000), ("127.0.0.11", 1000))),
+        *(InputLocation(task, 0, ()) for task in (101, 102, 103)),
+        InputLocation(104, 3000, (("127.0.0.12", 3000),)),
+        InputLocation(105, 0, ()),
+        InputLocation(106, 4000, (("127.0.0.12", 3000), ("127.0.0.11", 1000))),
     ]
 
 
@@ -150,7 +150,7 @@ def test_what_has_not_changed_is_not_asked_again(hdfs: Hdfs, folder: str, make_p
     assert files.located(f"{folder}/0") is None
     placer.find(0, [(name,) for name in names], told.tell)
     until(lambda: len(told.places) == 2)
-    assert told.places[1] == Place(0, 20, (("127.0.0.12", 20),))
+    assert told.places[1] == InputLocation(0, 20, (("127.0.0.12", 20),))
 
 
 def test_plain_paths_ask_nobody(make_placer: MakePlacer, told: Told) -> None:
@@ -158,7 +158,7 @@ def test_plain_paths_ask_nobody(make_placer: MakePlacer, told: Told) -> None:
     placer.find(0, [("/home/x",)] * 5000, told.tell, told.trouble.append)
     until(lambda: len(told.places) == 5000)
     assert processes_of_ours() == []
-    assert set(told.places) == {Place(task, 0, ()) for task in range(5000)}
+    assert set(told.places) == {InputLocation(task, 0, ()) for task in range(5000)}
     assert told.trouble == []
 
 
@@ -181,7 +181,7 @@ def test_a_namenode_that_comes_back_is_asked_again(
     until(lambda: Client(breakable_hdfs.url).locate(f"{folder}/1").hosts, 30)
     placer.find(2, [(f"/dfs{folder}/1",)], told.tell)
     until(lambda: told.places[2:])
-    assert told.places[2] == Place(2, 2, (("127.0.0.11", 2),))
+    assert told.places[2] == InputLocation(2, 2, (("127.0.0.11", 2),))
 
 
 def test_a_namenode_that_stays_away_is_given_up(
@@ -193,7 +193,7 @@ def test_a_namenode_that_stays_away_is_given_up(
         placer.find(0, [("/dfs/x",)], told.tell, told.trouble.append)
     until(lambda: len(told.places) == 2 and processes_of_ours() == [])
     assert "cannot be reached" in told.trouble[0]
-    assert told.places == [Place(0, 0, ())] * 2
+    assert told.places == [InputLocation(0, 0, ())] * 2
 
 
 def test_a_datanode_that_has_died_holds_nothing(
@@ -207,7 +207,7 @@ def test_a_datanode_that_has_died_holds_nothing(
     placer = make_placer(breakable_hdfs.url)
     placer.find(0, [(f"/dfs{folder}/lost",), (f"/dfs{folder}/lost", f"/dfs{folder}/there")], told.tell)
     until(lambda: told.places)
-    assert told.places == [Place(0, 0, ()), Place(1, 20, (("127.0.0.13", 20),))]
+    assert told.places == [InputLocation(0, 0, ()), InputLocation(1, 20, (("127.0.0.13", 20),))]
 
 
 def test_closing_ends_the_process_while_it_asks(

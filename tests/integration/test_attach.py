@@ -474,7 +474,7 @@ def test_a_task_that_waits_for_its_retry_keeps_its_record(
     session.let_go(session.attach("demo"))  # takes in all that the executor had kept
     assert clean_home(session.home, really=True) == []
     job = session.attach("demo")
-    assert job.view.resting[0] == 1
+    assert job.view.backing_off[0] == 1
     job.kill()
     assert job.wait(20)
 

@@ -17,7 +17,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 from stratos_jupyter import session as sessions
-from stratos_jupyter.backend.core.explain import amount_text
+from stratos_jupyter.backend.core.phrases import amount_text
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.engines.local.machine import this_machine
 from stratos_jupyter.errors import EngineError, JobNotFound, SpecError, UsageError

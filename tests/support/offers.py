@@ -8,10 +8,10 @@ from stratos_jupyter.backend.core.batching import BatchPolicy
 from stratos_jupyter.backend.core.decisions import Decision, Launch
 from stratos_jupyter.backend.core.events import (
     Ending,
+    InputLocation,
+    InputsLocated,
     Offer,
     OffersArrived,
-    Place,
-    PlacesKnown,
     TasksAdded,
     TasksEnded,
     Tick,
@@ -38,10 +38,10 @@ class Cluster:
     def place(self, *hosts: str | tuple[str, ...], first: int = 0, size: int = 100) -> tuple[Decision, ...]:
         """Tell of each task on which hosts all of its inputs lie."""
         places = [
-            Place(task, size, tuple((name, size) for name in ((names,) if isinstance(names, str) else names)))
+            InputLocation(task, size, tuple((name, size) for name in ((names,) if isinstance(names, str) else names)))
             for task, names in enumerate(hosts, first)
         ]
-        return self.scheduler.handle(PlacesKnown(self.at_s, tuple(places)))
+        return self.scheduler.handle(InputsLocated(self.at_s, tuple(places)))
 
     def offer(
         self, node: str, cpus: float = 1, names: tuple[str, ...] = (), mem_mib: float = 0

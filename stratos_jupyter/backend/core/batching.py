@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
-from .delay_scheduling import Nearby
+from .delay_scheduling import LocalityQueue
 from .resources import Resources
 
 #: commands that must have ended before their mean duration is trusted
@@ -115,12 +115,12 @@ class TaskQueue:
 
     def __init__(self, demand: Resources, waits: Callable[[int], bool]) -> None:
         self.demand = demand
-        self.near: Nearby | None = None
+        self.near: LocalityQueue | None = None
         self._fresh: deque[tuple[int, int]] = deque()
         self._again: list[int] = []
         self._waits = waits
 
-    def part(self, near: Nearby, waits: Callable[[int], bool]) -> None:
+    def part(self, near: LocalityQueue, waits: Callable[[int], bool]) -> None:
         """Keep those apart from now on that prefer some node; `waits` tells who still counts of the others."""
         self.near, self._waits = near, waits
 

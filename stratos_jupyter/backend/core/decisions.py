@@ -67,13 +67,13 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
-class Recall:
+class WithdrawUnstarted:
     """Hand back what has not been started of these batches; what runs goes on."""
 
     batches: tuple[int, ...]
 
 
-class Gone(NamedTuple):
+class UnreportedAttempt(NamedTuple):
     """An attempt of which no node will tell how it ended; where it was and since when, if anywhere."""
 
     task: int
@@ -83,14 +83,14 @@ class Gone(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
+class RecordEnding:
     """Attempts ended without any node's word: killed while they were queued, or lost by the cluster.
 
     Whoever performs it records it before anyone sees it. `final` is False for a lost attempt that is followed by
     another one: it is history, and no result.
     """
 
-    tasks: tuple[Gone, ...]
+    tasks: tuple[UnreportedAttempt, ...]
     state: TaskState
     reason: Reason
     final: bool = True
@@ -101,4 +101,4 @@ class Finish:
     """The job is closed and its last task has ended."""
 
 
-Decision: TypeAlias = Launch | Decline | Revive | Suppress | Kill | Recall | Settle | Finish
+Decision: TypeAlias = Launch | Decline | Revive | Suppress | Kill | WithdrawUnstarted | RecordEnding | Finish

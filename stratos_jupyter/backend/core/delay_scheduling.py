@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final
 
-from .input_locations import Places
+from .input_locations import InputLocations
 
 #: an offer that was passed over counts as passing by for so long, unless its node offers again before: a refusal, and
 #: the cluster's next round
@@ -151,7 +151,7 @@ class _Line:
         return fresh[-1] if len(fresh) > self._head else None
 
 
-class Nearby:
+class LocalityQueue:
     """Of one queue the tasks that prefer some node, by host.
 
     A task stands in the line of each host that it prefers, and in the line of all; one of which that is being found out
@@ -160,7 +160,7 @@ class Nearby:
 
     Parameters
     ----------
-    places : Places
+    places : InputLocations
         Where inputs lie.
     waits : callable
         Says whether a task waits in this queue.
@@ -175,7 +175,7 @@ class Nearby:
 
     __slots__ = ("_all", "_hosts", "_load", "_places", "_since", "_waits", "clock", "passed")
 
-    def __init__(self, places: Places, waits: Callable[[int], bool], since: array[float]) -> None:
+    def __init__(self, places: InputLocations, waits: Callable[[int], bool], since: array[float]) -> None:
         self._places = places
         self._waits = waits
         self._since = since

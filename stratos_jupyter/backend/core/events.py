@@ -39,7 +39,7 @@ class Offer:
     names: tuple[str, ...] = ()
 
 
-class Place(NamedTuple):
+class InputLocation(NamedTuple):
     """Where one task's inputs lie. A tuple, because there may be one for each task.
 
     Attributes
@@ -73,7 +73,7 @@ class Ending(NamedTuple):
 class TasksAdded:
     """`count` new tasks, indices following those there are; all of them ask for `demand`.
 
-    With `sought`, it is being found out where their inputs lie, and `PlacesKnown` will tell, of each of them.
+    With `sought`, it is being found out where their inputs lie, and `InputsLocated` will tell, of each of them.
     """
 
     at_s: float
@@ -84,11 +84,11 @@ class TasksAdded:
 
 
 @dataclass(frozen=True, slots=True)
-class PlacesKnown:
+class InputsLocated:
     """It was found out where inputs lie, of tasks that wait, run or have ended meanwhile. It is never recorded."""
 
     at_s: float
-    places: tuple[Place, ...]
+    places: tuple[InputLocation, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +266,7 @@ class Closed:
 
 Event: TypeAlias = (
     TasksAdded
-    | PlacesKnown
+    | InputsLocated
     | OffersArrived
     | OffersRescinded
     | OfferUnfit

@@ -1,16 +1,17 @@
 """Why a task waits, in plain words: from the offers that were really seen, with what would change it.
 
-`Seen` keeps of each node the newest offer that nobody could use, and what else it was refused for, so it is bounded by
-the number of nodes. What a demand lacks is worked out when somebody asks.
+`OfferHistory` keeps for each node the newest offer that no task could use, and what else its offers were refused for.
+So its size is bounded by the number of nodes. What a demand lacks is worked out on request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from .events import Offer
+from .phrases import WORDS, amount_text, ordinal, plural, seconds_text
 from .resources import SLACK, Resources
 from .rules import Rules
 from .states import TERMINAL, TaskState
@@ -23,17 +24,10 @@ REASONS_MOST: Final = 32
 SILENT_S: Final = 5.0
 #: with fewer cores than these no command is worth starting
 CPUS_LEAST: Final = 0.5
-#: what a field of `Resources` is called, and the option that asks for it
-WORDS: Final = {
-    "cpus": ("cores", "--threads"),
-    "mem_mib": ("memory", "--mem"),
-    "disk_mib": ("disk", "--disk"),
-    "gpus": ("GPUs", "--gpus"),
-}
 
 
 @dataclass(slots=True)
-class _Turned:
+class _DeclinedOffers:
     """The offers of one node that nobody could use: how many since something of it was used, and the newest.
 
     `launches` is how many of the job's own were on that node then.
@@ -45,7 +39,7 @@ class _Turned:
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class OwnShare:
     """What a job has of a node: how many launches, and how much they take."""
 
     launches: int = 0
@@ -53,7 +47,7 @@ class Own:
 
 
 @dataclass(frozen=True, slots=True)
-class Lack:
+class Shortage:
     """Offers that lacked one thing: how many, of how many nodes, and the one that had most of it.
 
     `own` says that these are what the job's own tasks leave of nodes that are large enough.
@@ -67,7 +61,7 @@ class Lack:
     own: bool = False
 
 
-class Seen:
+class OfferHistory:
     """What became of offers.
 
     Attributes
@@ -81,7 +75,7 @@ class Seen:
     def __init__(self) -> None:
         self.last_s: float | None = None
         self.offers = 0
-        self._turned: dict[str, _Turned] = {}
+        self._turned: dict[str, _DeclinedOffers] = {}
         self._unfit: dict[str, dict[str, int]] = {}  # by what they lack: nodes, and how often
 
     def came(self, at_s: float, offers: Sequence[Offer]) -> None:
@@ -98,7 +92,7 @@ class Seen:
         """Note that nobody could use an offer, for it was too small; the job had so many launches on that node."""
         found = self._turned.pop(offer.node, None)
         before = 0 if found is None or found.launches > launches else found.count
-        self._turned[offer.node] = _Turned(before + 1, offer.resources, launches)
+        self._turned[offer.node] = _DeclinedOffers(before + 1, offer.resources, launches)
         self._bound(self._turned)
 
     def used(self, node: str) -> None:
@@ -114,7 +108,7 @@ class Seen:
         self._bound(nodes)
 
     @staticmethod
-    def _bound(nodes: dict[str, _Turned] | dict[str, int]) -> None:
+    def _bound(nodes: dict[str, _DeclinedOffers] | dict[str, int]) -> None:
         if len(nodes) > NODES_MOST:
             del nodes[next(iter(nodes))]
 
@@ -123,20 +117,20 @@ class Seen:
         found = [(why, sum(nodes.values()), len(nodes)) for why, nodes in self._unfit.items()]
         return sorted(found, key=lambda one: -one[1])
 
-    def lacks(self, demand: Resources, own: Mapping[str, Own]) -> tuple[list[Lack], int]:
+    def lacks(self, demand: Resources, own: Mapping[str, OwnShare]) -> tuple[list[Shortage], int]:
         """Return what the newest offers lack of a demand, and how many nodes' slots the job's own tasks fill.
 
         Parameters
         ----------
         demand : Resources
             What is wanted.
-        own : mapping of str to Own
+        own : mapping of str to OwnShare
             What the job has of each node now.
         """
         short: dict[tuple[bool, str], list[tuple[float, str, int]]] = {}
         full = 0
         for node, turned in self._turned.items():
-            has = own.get(node, Own())
+            has = own.get(node, OwnShare())
             if has.launches < turned.launches:
                 continue  # what has come free there since has not been offered
             missing = _missing(demand, turned.room)
@@ -153,7 +147,7 @@ class Seen:
                 if (mine, name) in short:
                     offers = short[mine, name]
                     most, node, _ = max(offers)
-                    found.append(Lack(name, sum(count for *_, count in offers), len(offers), node, most, mine))
+                    found.append(Shortage(name, sum(count for *_, count in offers), len(offers), node, most, mine))
         return found, full
 
 
@@ -162,7 +156,7 @@ def _missing(demand: Resources, room: Resources) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class WaitingTask:
     """What the scheduler knows of tasks that wait for the same.
 
     Attributes
@@ -173,7 +167,7 @@ class Wait:
         What each of them asks for.
     before : int
         How many wait before it.
-    resting_s : float or None
+    backing_off_s : float or None
         How long until it is tried again; None when it does not rest.
     local : tuple of str
         The hosts whose offers it takes; empty when any will do.
@@ -190,7 +184,7 @@ class Wait:
     task: int | None
     demand: Resources
     before: int = 0
-    resting_s: float | None = None
+    backing_off_s: float | None = None
     local: tuple[str, ...] = ()
     sought: bool = False
     local_left_s: float = 0.0
@@ -199,7 +193,7 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class JobFacts:
     """What holds for all tasks of a job.
 
     Attributes
@@ -218,7 +212,7 @@ class Facts:
         What the engine has to say, as a clause; ''.
     alone : bool
         Whether the engine is this machine.
-    own : mapping of str to Own
+    own : mapping of str to OwnShare
         What the job has of each node.
     """
 
@@ -231,38 +225,14 @@ class Facts:
     silent_s: float | None
     engine: str = ""
     alone: bool = False
-    own: Mapping[str, Own] = field(default_factory=dict)
-
-
-def amount_text(name: str, amount: float) -> str:
-    """Return an amount of a resource as a person would write it."""
-    if not name.endswith("_mib"):
-        return f"{amount:g}"
-    return f"{amount / 1024:,.3g} GiB" if amount >= 1024 else f"{amount:,.3g} MiB"
-
-
-def seconds_text(seconds: float) -> str:
-    """Return a time as a person would say it."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def ordinal(number: int) -> str:
-    """Return ``1st``, ``12th``."""
-    last = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number:,}{last}"
-
-
-def _plural(count: int, noun: str, many: str = "") -> str:
-    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+    own: Mapping[str, OwnShare] = field(default_factory=dict)
 
 
 def _commands(count: int, one: str, many: str) -> str:
-    return f"{_plural(count, 'command')} {one if count == 1 else many}"
+    return f"{plural(count, 'command')} {one if count == 1 else many}"
 
 
-def reasons(wait: Wait, facts: Facts, seen: Seen, job: str) -> list[str]:
+def reasons(wait: WaitingTask, facts: JobFacts, seen: OfferHistory, job: str) -> list[str]:
     """Say what tasks wait for, and what would change it.
 
     Parameters
@@ -272,9 +242,9 @@ def reasons(wait: Wait, facts: Facts, seen: Seen, job: str) -> list[str]:
     job : str
         How the job is named in a command that would help.
     """
-    gate = gate_text(facts, job)
-    if wait.resting_s is not None:
-        due = f"it failed and is tried again in {seconds_text(wait.resting_s)}"
+    gate = throttle_text(facts, job)
+    if wait.backing_off_s is not None:
+        due = f"it failed and is tried again in {seconds_text(wait.backing_off_s)}"
         return [f"{due}; %stratos relaunch {job} {wait.task} does not wait for that", *gate]
     if gate:
         return gate
@@ -287,7 +257,7 @@ def reasons(wait: Wait, facts: Facts, seen: Seen, job: str) -> list[str]:
     return lines
 
 
-def gate_text(facts: Facts, job: str) -> list[str]:
+def throttle_text(facts: JobFacts, job: str) -> list[str]:
     """Say what keeps all tasks of a job from being launched."""
     rules = facts.rules
     if facts.held:
@@ -306,31 +276,31 @@ def gate_text(facts: Facts, job: str) -> list[str]:
     return []
 
 
-def _lacking(wait: Wait, facts: Facts, seen: Seen) -> list[str]:
+def _lacking(wait: WaitingTask, facts: JobFacts, seen: OfferHistory) -> list[str]:
     lines = []
     lacks, full = seen.lacks(wait.demand, facts.own)
     if full:
-        offered = "this machine" if facts.alone else _plural(full, "node")
+        offered = "this machine" if facts.alone else plural(full, "node")
         lines.append(f"the slots that {offered} offered are busy with this job's own tasks")
     for lack in lacks:
         word, option = WORDS[lack.name]
         wanted, most = (amount_text(lack.name, amount) for amount in (getattr(wait.demand, lack.name), lack.most))
         word = word.removesuffix("s") if wanted == "1" else word
-        text = f"{_plural(lack.offers, 'offer')} lacked {wanted} {word} (largest: {lack.node}, {most})"
+        text = f"{plural(lack.offers, 'offer')} lacked {wanted} {word} (largest: {lack.node}, {most})"
         if lack.own:
             lines.append(f"{text} beside this job's own tasks; with a smaller {option} more run at once")
         else:
             fits = lack.most >= (CPUS_LEAST if lack.name == "cpus" else SLACK)
             lines.append(f"{text}; a smaller {option} would fit it" if fits else text)
     for why, offers, nodes in seen.unfits():
-        lines.append(f"{_plural(offers, 'offer')} of {_plural(nodes, 'node')} did not fit: {why}")
+        lines.append(f"{plural(offers, 'offer')} of {plural(nodes, 'node')} did not fit: {why}")
     return lines
 
 
-def _for_a_block(wait: Wait, job: str) -> str:
+def _for_a_block(wait: WaitingTask, job: str) -> str:
     hosts = ", ".join(wait.local[:3]) + (" …" if len(wait.local) > 3 else "")
     whose = "its inputs" if wait.task is not None else "the inputs of the first of them"
-    passed = f"{_plural(wait.passed, 'offer')} passed over" if wait.passed else "nothing passed over yet"
+    passed = f"{plural(wait.passed, 'offer')} passed over" if wait.passed else "nothing passed over yet"
     where = f"for a node where {whose} lie ({hosts})" if wait.local else f"to hear where {whose} lie"
     if not wait.passing:  # so it is not this that it waits for now, and to wait no longer would not help
         who = "it waits" if wait.task is not None else "they wait"
@@ -339,9 +309,9 @@ def _for_a_block(wait: Wait, job: str) -> str:
     return f"{left}; %stratos set {job} locality_wait=0 waits no longer"
 
 
-def _offers(facts: Facts, explained: bool) -> list[str]:
+def _offers(facts: JobFacts, explained: bool) -> list[str]:
     """Say what the cluster, or this machine, is doing meanwhile."""
-    where = "this machine" if facts.alone else _plural(facts.nodes, "node")
+    where = "this machine" if facts.alone else plural(facts.nodes, "node")
     if facts.engine:
         return [facts.engine]
     if facts.silent_s is None:
@@ -349,9 +319,9 @@ def _offers(facts: Facts, explained: bool) -> list[str]:
     lines = []
     if facts.at_once:
         if facts.begun >= facts.at_once:
-            lines.append(f"{_plural(facts.at_once, 'command')} of this job run at once on {where}")
+            lines.append(f"{plural(facts.at_once, 'command')} of this job run at once on {where}")
         else:
-            lines.append(f"{_plural(facts.at_once, 'launch', 'launches')} of this job are on {where}")
+            lines.append(f"{plural(facts.at_once, 'launch', 'launches')} of this job are on {where}")
     if facts.silent_s >= SILENT_S:
         busy = "it takes what comes free" if facts.at_once else "the cluster has nothing free for this job"
         lines.append(f"nothing has been offered for {seconds_text(facts.silent_s)}: {busy}")
@@ -371,12 +341,7 @@ def place_text(state: TaskState, node: str, since_s: float | None) -> str:
     return f"it was launched on {node} and has not begun: others of its batch go first, or its executor starts"
 
 
-def resting_text(count: int, due_s: float) -> str:
+def backing_off_text(count: int, due_s: float) -> str:
     """Say that tasks wait before they are tried again."""
-    rest = f"{_plural(count, 'task')} {'rests' if count == 1 else 'rest'} before a retry"
+    rest = f"{plural(count, 'task')} {'rests' if count == 1 else 'rest'} before a retry"
     return f"{rest}, the next is due in {seconds_text(due_s)}"
-
-
-def sentences(lines: Iterable[str]) -> str:
-    """Return clauses as lines, each a sentence."""
-    return "\n".join(line[:1].upper() + line[1:] + ("" if line.endswith(".") else ".") for line in lines)

@@ -10,7 +10,7 @@ from typing import Final
 SKIPPED: Final = 100_000
 
 
-class Batch:
+class BatchInFlight:
     """A launch in flight.
 
     Attributes
@@ -32,14 +32,14 @@ class Batch:
         self.after: int | None = None
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Batch) and (self.node, self.tasks, self.before, self.after) == (
+        return isinstance(other, BatchInFlight) and (self.node, self.tasks, self.before, self.after) == (
             *(other.node, other.tasks, other.before, other.after),
         )
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 
 
-class Batches:
+class BatchesInFlight:
     """All launches in flight.
 
     Attributes
@@ -49,7 +49,7 @@ class Batches:
     """
 
     def __init__(self) -> None:
-        self._batches: dict[int, Batch] = {}
+        self._batches: dict[int, BatchInFlight] = {}
         self._of: dict[int, int] = {}
         self._on: Counter[str] = Counter()
         self._next = 1
@@ -64,11 +64,11 @@ class Batches:
     def __contains__(self, task: int) -> bool:
         return task in self._of
 
-    def items(self) -> Iterator[tuple[int, Batch]]:
+    def items(self) -> Iterator[tuple[int, BatchInFlight]]:
         """Yield all launches by their numbers."""
         return iter(self._batches.items())
 
-    def values(self) -> Iterator[Batch]:
+    def values(self) -> Iterator[BatchInFlight]:
         """Yield all launches."""
         return iter(self._batches.values())
 
@@ -76,16 +76,16 @@ class Batches:
         """Leave out numbers that a process which has ended may have given to launches that nobody recorded."""
         self._next += SKIPPED
 
-    def get(self, batch_id: int) -> Batch | None:
+    def get(self, batch_id: int) -> BatchInFlight | None:
         """Return a launch, or None when all of it has been reported."""
         return self._batches.get(batch_id)
 
-    def of(self, task: int) -> Batch | None:
+    def of(self, task: int) -> BatchInFlight | None:
         """Return the launch that carries a task, or None."""
         batch_id = self._of.get(task)
         return None if batch_id is None else self._batches[batch_id]
 
-    def on(self, node: str) -> list[Batch]:
+    def on(self, node: str) -> list[BatchInFlight]:
         """Return the launches on a node."""
         return [batch for batch in self._batches.values() if batch.node == node]
 
@@ -108,7 +108,7 @@ class Batches:
         if batch_id is None:
             batch_id = self._next
         self._next = max(self._next, batch_id + 1)
-        batch = self._batches[batch_id] = Batch(node, tasks, behind)
+        batch = self._batches[batch_id] = BatchInFlight(node, tasks, behind)
         self._on[node] += 1
         for task in batch.tasks:
             self._of[task] = batch_id

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from typing import Final
 
-from .events import Offer, Place
+from .events import InputLocation, Offer
 
 #: a node with this part of what the best one holds is as good
 NEARLY: Final = 0.9
@@ -23,7 +23,7 @@ SOUGHT: Final = -2
 HOSTS_MOST: Final = 16
 
 
-class Places:
+class InputLocations:
     """Where the inputs of each task lie. Hosts are numbered in the order in which they turn up."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Places:
         """Return above which index no task's place is known."""
         return len(self._rows)
 
-    def learn(self, place: Place) -> bool:
+    def learn(self, place: InputLocation) -> bool:
         """Take in where a task's inputs lie; False when that says nothing, or nothing new."""
         hosts = [(host, size) for host, size in place.hosts[:HOSTS_MOST] if size > 0]
         if place.size <= 0 or not hosts or self.knows(place.task):

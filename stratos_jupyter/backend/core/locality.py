@@ -10,8 +10,8 @@ from collections.abc import Callable
 from math import sqrt
 from typing import Final
 
-from .delay_scheduling import Nearby, PassingClock
-from .input_locations import Places
+from .delay_scheduling import LocalityQueue, PassingClock
+from .input_locations import InputLocations
 from .rules import Rules
 
 #: an offer that is passed over is given back for this long, in seconds
@@ -58,17 +58,17 @@ class Locality:
 
     Attributes
     ----------
-    places : Places
+    places : InputLocations
         Where inputs lie.
     since : array of float
-        For `Nearby`, one for all queues.
+        For `LocalityQueue`, one for all queues.
     local_bytes, remote_bytes : int
         Bytes of inputs that lay on the node where an attempt was launched, and that did not.
     """
 
     def __init__(self, rules: Rules, alone: bool = False) -> None:
         self.rules = rules
-        self.places = Places()
+        self.places = InputLocations()
         self.since = array("d")
         self.local_bytes = 0
         self.remote_bytes = 0
@@ -80,9 +80,9 @@ class Locality:
         self._patient = 0  # launched where their inputs lie, after offers had passed them by
         self._here, self._there = _Walls(), _Walls()
 
-    def nearby(self, waits: Callable[[int], bool]) -> Nearby:
+    def nearby(self, waits: Callable[[int], bool]) -> LocalityQueue:
         """Return the index of one more queue."""
-        made = Nearby(self.places, waits, self.since)
+        made = LocalityQueue(self.places, waits, self.since)
         self._clocks.append(made.clock)
         return made
 
@@ -117,7 +117,7 @@ class Locality:
         if waited and (self.fraction(task, node) or 0.0) >= 0.5:
             self._patient += 1
 
-    def pass_over(self, near: Nearby, node: str, slots: int, at_s: float) -> None:
+    def pass_over(self, near: LocalityQueue, node: str, slots: int, at_s: float) -> None:
         """Let an offer of a node pass by whoever waits in a queue, with room left for so many."""
         near.clock.pass_over(node, slots, at_s)
         near.passed = True

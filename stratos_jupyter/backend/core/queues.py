@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 from .batching import TaskQueue
-from .delay_scheduling import Nearby
-from .events import Place, TasksAdded
+from .delay_scheduling import LocalityQueue
+from .events import InputLocation, TasksAdded
 from .locality import Locality
 from .resources import Resources
 from .retries import Retries
@@ -16,14 +16,14 @@ from .task_table import TaskTable
 
 
 class Queues:
-    """All that waits, of all calls.
+    """All that waits, of all submissions.
 
     Parameters
     ----------
     table : TaskTable
         Who waits.
     retries : Retries
-        Who rests before a retry, or asks for more than its call did.
+        Who rests before a retry, or asks for more than its submission did.
     locality : Locality
         Where inputs lie.
 
@@ -42,17 +42,17 @@ class Queues:
         self._retries = retries
         self._locality = locality
         self._places = locality.places
-        self._firsts: list[int] = []  # each call's first task, for the bisection in call_of
-        self._calls: list[tuple[int, Resources]] = []  # each call's priority and demand
+        self._firsts: list[int] = []  # each submission's first task, for the bisection in submission_of
+        self._submissions: list[tuple[int, Resources]] = []  # each submission's priority and demand
         self._queues: dict[tuple[int, Resources], TaskQueue] = {}
 
     def add(self, event: TasksAdded) -> None:
-        """Take in a call."""
+        """Take in a submission."""
         first = len(self._table)
         after = first + event.count
         self._table.extend(event.count)
         self._firsts.append(first)
-        self._calls.append((event.priority, event.demand))
+        self._submissions.append((event.priority, event.demand))
         queue = self._queue(event.priority, event.demand)
         known = min(after, max(first, len(self._places)))  # of some it was known before they were
         if event.sought:
@@ -63,17 +63,17 @@ class Queues:
         for task in range(first, known):
             self._come_near(task)
 
-    def call_of(self, task: int) -> int:
-        """Return which call a task came with, from 0."""
+    def submission_of(self, task: int) -> int:
+        """Return which submission a task came with, from 0."""
         return bisect_right(self._firsts, task) - 1
 
     def base(self, task: int) -> Resources:
-        """Return what a task's call asked for."""
-        return self._calls[self.call_of(task)][1]
+        """Return what a task's submission asked for."""
+        return self._submissions[self.submission_of(task)][1]
 
     def of(self, task: int) -> TaskQueue:
         """Return the queue that a task belongs to when it waits."""
-        priority, base = self._calls[self.call_of(task)]
+        priority, base = self._submissions[self.submission_of(task)]
         return self._queue(priority, self._retries.demand(task, base))
 
     def push(self, task: int) -> None:
@@ -85,11 +85,11 @@ class Queues:
             queue.push(task)
 
     def rebase(self, priority: int, demand: Resources) -> list[int]:
-        """Let all calls ask for something else; return what waits, which is in no queue until it is pushed again."""
+        """Let all submissions ask for something else; return what waits: no queue holds it until it is pushed again."""
         waiting = [task for task in range(len(self._table)) if self._waits_now(task)]
         for task in waiting:
             self.leave(task)
-        self._calls = [(priority, demand)] * len(self._calls)
+        self._submissions = [(priority, demand)] * len(self._submissions)
         self._queues, self.order = {}, []
         return waiting
 
@@ -100,7 +100,7 @@ class Queues:
             if near is not None and self._places.chooses(task):
                 near.leave(task)
 
-    def locate(self, place: Place) -> bool:
+    def locate(self, place: InputLocation) -> bool:
         """Take in where a task's inputs lie; False when that says nothing, or nothing new."""
         task, sought = place.task, self._places.seeks(place.task)
         learned = self._places.learn(place)
@@ -143,7 +143,7 @@ class Queues:
         waits, away = self._table.waits, self._retries.out_of(demand, self.base)
         return lambda task: waits(task) and not away(task)
 
-    def _near_of(self, queue: TaskQueue) -> Nearby:
+    def _near_of(self, queue: TaskQueue) -> LocalityQueue:
         if queue.near is None:
             waits, chooses = self._waits_for(queue.demand), self._places.chooses
             near = self._locality.nearby(lambda task: chooses(task) and waits(task))
@@ -154,7 +154,7 @@ class Queues:
     # -- all of them ------------------------------------------------------------------------------------
 
     @property
-    def nears(self) -> list[Nearby]:
+    def nears(self) -> list[LocalityQueue]:
         """Of each queue those that prefer some node."""
         return [queue.near for queue in self.order if queue.near is not None]
 
@@ -176,10 +176,10 @@ class Queues:
     def before(self, task: int) -> int:
         """Return how many wait that go before a task, as far as nobody prefers a node."""
         states = self._table.states()
-        own = self._calls[self.call_of(task)][0]
+        own = self._submissions[self.submission_of(task)][0]
         count = 0
         ends = [*self._firsts[1:], len(states)]
-        for first, after, (priority, _) in zip(self._firsts, ends, self._calls, strict=True):
+        for first, after, (priority, _) in zip(self._firsts, ends, self._submissions, strict=True):
             if priority >= own:
                 count += states.count(
                     TaskState.QUEUED, first, after if priority > own else max(first, min(after, task))
@@ -190,8 +190,8 @@ class Queues:
         """Assert that whoever waits is in his queue, and apart just when he prefers some node."""
         waiting = {task for task in range(len(self._table)) if self._table.waits(task)}
         queued = {task for queue in self.order for task in queue}
-        assert waiting == queued | self._retries.resting, "what waits is in a queue, or rests before a retry"
-        assert not queued & self._retries.resting
+        assert waiting == queued | self._retries.backing_off, "what waits is in a queue, or rests before a retry"
+        assert not queued & self._retries.backing_off
         for queue in self.order:
             assert all(self.of(task) is queue for task in queue)
             if queue.near is not None:

@@ -15,8 +15,19 @@ from functools import partial
 from typing import Any, Final, assert_never
 
 from .batching import Average, BatchPolicy, Median, TaskQueue
-from .decisions import Decision, Decline, Finish, Gone, Kill, Launch, Recall, Revive, Settle, Suppress
-from .delay_scheduling import Nearby
+from .decisions import (
+    Decision,
+    Decline,
+    Finish,
+    Kill,
+    Launch,
+    RecordEnding,
+    Revive,
+    Suppress,
+    UnreportedAttempt,
+    WithdrawUnstarted,
+)
+from .delay_scheduling import LocalityQueue
 from .events import (
     Attached,
     BatchLost,
@@ -24,6 +35,7 @@ from .events import (
     DemandChanged,
     Ending,
     Event,
+    InputsLocated,
     KillAsked,
     LaunchKnown,
     NodeBack,
@@ -33,7 +45,6 @@ from .events import (
     OffersRescinded,
     OfferUnfit,
     PauseAsked,
-    PlacesKnown,
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
@@ -44,15 +55,15 @@ from .events import (
     TasksStarted,
     Tick,
 )
-from .explain import Facts, Own, Seen, Wait, gate_text, place_text, reasons, resting_text
-from .in_flight import Batches
-from .launch_gate import Gate
+from .explain import JobFacts, OfferHistory, OwnShare, WaitingTask, backing_off_text, place_text, reasons, throttle_text
+from .in_flight import BatchesInFlight
+from .launch_throttle import LaunchThrottle
 from .locality import REFUSE_S, Locality
 from .queues import Queues
 from .resources import Resources
 from .retries import Retries
 from .rules import Rules
-from .states import IN_FLIGHT, Cue, Reason, TaskState
+from .states import IN_FLIGHT, Reason, TaskState, Trigger
 from .task_table import TaskTable
 
 #: how often the cluster may lose a task before it is given up
@@ -85,21 +96,21 @@ class Scheduler:
     def __init__(self, policy: BatchPolicy | None = None, rules: Rules | None = None) -> None:
         self._policy = policy or BatchPolicy()
         self._rules = rules or Rules()
-        self._gate = Gate(self._rules)
+        self._throttle = LaunchThrottle(self._rules)
         self._retries = Retries(self._rules)
         self.table = TaskTable()
-        self._batches = Batches()
+        self._batches = BatchesInFlight()
         self._since: dict[int, float] = {}  # in flight and said to run: since when
         self._late: set[int] = set()  # in flight, asked to end because it runs too long
-        self._given_up: dict[int, set[int]] = {}  # by task: attempts lost by the cluster that may yet report
-        self._again: set[int] = set()  # in flight, to be relaunched once ended
-        self._again_mib: dict[int, float] = {}  # of them: with this much memory
-        self._doomed: set[int] = set()  # in flight, asked to end: they never go back to a queue
+        self._lost_attempts: dict[int, set[int]] = {}  # by task: attempts lost by the cluster that may yet report
+        self._relaunch_requested: set[int] = set()  # in flight, to be relaunched once ended
+        self._relaunch_mem_mib: dict[int, float] = {}  # of them: with this much memory
+        self._kill_requested: set[int] = set()  # in flight, asked to end: they never go back to a queue
         self._locality = Locality(self._rules, self._policy.alone)
         self._queues = Queues(self.table, self._retries, self._locality)
         self._wiser = False  # more is known of that since an offer was passed over
         self._looked_s = 0.0
-        self._seen = Seen()
+        self._seen = OfferHistory()
         self._average = Average()
         self._median = Median()
         self._at_s = 0.0
@@ -136,17 +147,17 @@ class Scheduler:
     @property
     def held(self) -> str:
         """Why nothing is launched although the queue may have tasks: ``paused``, or why it was halted; else ''."""
-        return self._gate.shut
+        return self._throttle.shut
 
     @property
     def stuck(self) -> bool:
         """Whether failures have halted the job and nothing of it runs: only the user can make it go on."""
-        return self._gate.halted and not len(self._batches)
+        return self._throttle.halted and not len(self._batches)
 
     @property
-    def resting(self) -> tuple[int, float | None]:
+    def backing_off(self) -> tuple[int, float | None]:
         """How many tasks wait before a retry, and when the next of these waits is over."""
-        return len(self._retries.resting), self._retries.next_s
+        return len(self._retries.backing_off), self._retries.next_s
 
     @property
     def locality(self) -> Locality:
@@ -157,9 +168,9 @@ class Scheduler:
         """Return which part of a task's input bytes lies on a node; None when it has none or nobody knows."""
         return self._locality.fraction(task, node)
 
-    def is_doomed(self, task: int) -> bool:
+    def is_being_killed(self, task: int) -> bool:
         """Say whether a task is in flight and asked to end."""
-        return task in self._doomed
+        return task in self._kill_requested
 
     @property
     def wakes_at(self) -> float | None:
@@ -168,10 +179,10 @@ class Scheduler:
         if self._retries.next_s is not None:
             times.append(self._retries.next_s)
         if self._queues.anybody:
-            opens_at = self._gate.opens_at(self._at_s, self._batches.at_once)
+            opens_at = self._throttle.opens_at(self._at_s, self._batches.at_once)
             if opens_at is not None:
                 times.append(opens_at)
-            if self._queues.located and self._gate.room(self._at_s, self._batches.at_once) != 0:
+            if self._queues.located and self._throttle.room(self._at_s, self._batches.at_once) != 0:
                 limit_s = self._limit_s
                 wakes = [near.wakes_at(self._at_s, limit_s) for near in self._queues.nears]
                 times += [at_s for at_s in wakes if at_s is not None]
@@ -188,26 +199,26 @@ class Scheduler:
                 found.update({task: (batch.node, self._since.get(task)) for task in batch.tasks})
         return found
 
-    def call_of(self, task: int) -> int:
-        """Return which call a task came with, from 0."""
-        return self._queues.call_of(task)
+    def submission_of(self, task: int) -> int:
+        """Return which submission a task came with, from 0."""
+        return self._queues.submission_of(task)
 
-    def settles(self, task: int, attempt: int, reason: Reason, code: int | None) -> bool:
+    def is_final_result(self, task: int, attempt: int, reason: Reason, code: int | None) -> bool:
         """Say whether this ending would be its task's result, rather than history; changes nothing.
 
-        It is history when the task has its result already, or will be tried again. Of a lost attempt `Settle` tells.
+        It is history when the task has its result already, or is tried again. Lost attempts are told by `RecordEnding`.
         """
-        if reason is Reason.LOST or self.table.ended(task) or task in self._again:
+        if reason is Reason.LOST or self.table.ended(task) or task in self._relaunch_requested:
             return False
         return self._counts(task, attempt) and not self._tries_again(task, reason, code)
 
-    def wants(self, task: int, attempt: int) -> bool:
+    def accepts_result(self, task: int, attempt: int) -> bool:
         """Say whether the result of an attempt would still be its task's."""
         return not self.table.ended(task) and self._counts(task, attempt)
 
-    def gave_up(self, task: int, attempt: int) -> bool:
+    def was_given_up(self, task: int, attempt: int) -> bool:
         """Say whether an attempt was given up for lost, while its task has no result."""
-        return attempt in self._given_up.get(task, ())
+        return attempt in self._lost_attempts.get(task, ())
 
     def handle(self, event: Event) -> tuple[Decision, ...]:
         """Take in one event and return what is to be done, in order.
@@ -233,7 +244,7 @@ class Scheduler:
                 decisions = self._offers(event)
             case OffersRescinded():
                 pass  # no offer is ever held unanswered
-            case PlacesKnown():
+            case InputsLocated():
                 self._locate(event)
             case OfferUnfit():
                 self._seen.unfit(event.node, event.why)
@@ -246,9 +257,9 @@ class Scheduler:
             case BatchLost():
                 decisions = self._batch_lost(event.batch_id)
             case NodeUnreachable():
-                self._node(event.node, IN_FLIGHT - {TaskState.UNREACHABLE}, Cue.AGENT_UNREACHABLE)
+                self._node(event.node, IN_FLIGHT - {TaskState.UNREACHABLE}, Trigger.AGENT_UNREACHABLE)
             case NodeBack():
-                self._node(event.node, {TaskState.UNREACHABLE}, Cue.AGENT_BACK)
+                self._node(event.node, {TaskState.UNREACHABLE}, Trigger.AGENT_BACK)
             case KillAsked():
                 decisions = self._kill(event)
             case RelaunchAsked():
@@ -256,10 +267,10 @@ class Scheduler:
             case Superseded():
                 decisions = self._supersede(event)
             case PauseAsked():
-                self._gate.pause(event.why)
+                self._throttle.pause(event.why)
                 decisions = self._recall()
             case ResumeAsked():
-                self._gate.resume()
+                self._throttle.resume()
             case RulesChanged():
                 decisions = self._change(event.rules)
             case DemandChanged():
@@ -285,7 +296,7 @@ class Scheduler:
 
     # -- places -----------------------------------------------------------------------------------------
 
-    def _locate(self, event: PlacesKnown) -> None:
+    def _locate(self, event: InputsLocated) -> None:
         for place in event.places:
             batch = self._batches.of(place.task)
             if self._queues.locate(place) and batch is not None:
@@ -345,7 +356,7 @@ class Scheduler:
         limit_s = self._limit_s
         rooms = [offer.resources for offer in offers]
         launches: list[list[Launch]] = [[] for _ in offers]
-        passed: list[tuple[Nearby, Resources, int]] = []
+        passed: list[tuple[LocalityQueue, Resources, int]] = []
         for near in self._queues.nears:
             for offer in offers:
                 near.clock.come(offer.node, self._at_s)
@@ -383,7 +394,7 @@ class Scheduler:
 
     @property
     def _shut(self) -> bool:
-        return self._gate.room(self._at_s, self._batches.at_once) == 0
+        return self._throttle.room(self._at_s, self._batches.at_once) == 0
 
     def _pour(
         self,
@@ -398,7 +409,7 @@ class Scheduler:
         while queue.demand.fits(room) and source() is not None and not self._shut:
             size = self._size() if most is None else min(self._size(), most())
             launches.append(self._launch(offer, queue, source, size))
-            self._gate.launched(self._at_s)
+            self._throttle.launched(self._at_s)
             room = room - queue.demand
         return launches, room
 
@@ -415,7 +426,7 @@ class Scheduler:
 
     def _size(self) -> int:
         """Return how many commands the next batch should carry."""
-        if self._gate.spaced:
+        if self._throttle.spaced:
             return 1
         queued = self.table.counts[TaskState.QUEUED]
         slots = len(self._batches) + 1 + (self._locality.slots if self._queues.located else 0)  # those passed over too
@@ -427,7 +438,7 @@ class Scheduler:
         if mean_s is None or mean_s * 2 > self._policy.target_s:
             return []  # lining up behind a long command would tie its successor to one slot
         most = self._rules.max_tasks
-        if self._gate.shut or self._gate.spaced or (most is not None and self._batches.at_once > most):
+        if self._throttle.shut or self._throttle.spaced or (most is not None and self._batches.at_once > most):
             return []
         if not self._batches.can_line_up(behind):
             return []
@@ -448,7 +459,7 @@ class Scheduler:
     def _launch(self, offer: Offer, queue: TaskQueue, source: Callable[[], int | None], size: int) -> Launch:
         tasks: list[tuple[int, int]] = []
         while len(tasks) < size and (task := source()) is not None:
-            self.table.move(task, Cue.LAUNCHED)
+            self.table.move(task, Trigger.LAUNCHED)
             self._retries.wake(task)
             if self._queues.located:
                 self._note_places(queue.near, task, offer.node)
@@ -458,7 +469,7 @@ class Scheduler:
         expected_s = None if mean_s is None else mean_s * len(tasks)
         return Launch(offer.offer_id, offer.node, batch_id, queue.demand, tuple(tasks), expected_s, offer.behind)
 
-    def _note_places(self, near: Nearby | None, task: int, node: str) -> None:
+    def _note_places(self, near: LocalityQueue | None, task: int, node: str) -> None:
         waited = near is not None and self._locality.places.chooses(task) and near.leave(task)
         self._locality.launched(task, node, waited)
 
@@ -470,7 +481,7 @@ class Scheduler:
             return
         for task in tasks:
             near = None if task in self._retries else self._queues.of(task).near
-            self.table.move(task, Cue.LAUNCHED)
+            self.table.move(task, Trigger.LAUNCHED)
             self._retries.wake(task)
             if self._queues.located:
                 self._note_places(near, task, event.node)
@@ -484,7 +495,9 @@ class Scheduler:
             for task in sorted(batch.tasks) if batch is not None else ():
                 if (task, self.table.attempt(task)) not in attempts:
                     decisions += self._cluster_failed(task)
-        ending = tuple((task, self.table.attempt(task)) for task in sorted(self._doomed | self._again))
+        ending = tuple(
+            (task, self.table.attempt(task)) for task in sorted(self._kill_requested | self._relaunch_requested)
+        )
         if ending:
             decisions.append(Kill(ending))
         self._suppressed, self._asked, self._finished = True, None, False
@@ -501,15 +514,15 @@ class Scheduler:
         for task, attempt in event.tasks:
             state = self.table.state(task)
             if attempt == self.table.attempt(task) and state in (TaskState.STAGING, TaskState.UNREACHABLE):
-                self.table.move(task, Cue.STARTED)
+                self.table.move(task, Trigger.STARTED)
                 self._since.setdefault(task, event.at_s)
 
     def _counts(self, task: int, attempt: int) -> bool:
         """Say whether an attempt may give its task a result."""
-        return attempt == self.table.attempt(task) or self.gave_up(task, attempt)
+        return attempt == self.table.attempt(task) or self.was_given_up(task, attempt)
 
     def _tries_again(self, task: int, reason: Reason, code: int | None) -> bool:
-        if task in self._doomed or self.table.attempt(task) >= ATTEMPTS_MOST:
+        if task in self._kill_requested or self.table.attempt(task) >= ATTEMPTS_MOST:
             return False
         return self._retries.again(task, reason, code, self._queues.base(task))
 
@@ -528,7 +541,7 @@ class Scheduler:
         decisions: list[Decision] = []
         if attempt != self.table.attempt(task):
             if again:
-                self._given_up[task].discard(attempt)  # told again after a kill, it must not count after all
+                self._lost_attempts[task].discard(attempt)  # told again after a kill, it must not count after all
                 return []  # it was given up for lost, and its successor is the retry
             if task in self._batches:  # its successor runs in vain
                 decisions.append(Kill(((task, self.table.attempt(task)),)))
@@ -541,7 +554,7 @@ class Scheduler:
                 self._locality.ended(task, batch.node, end.wall_s)
             if self._rules.timeout_share is not None and state is TaskState.FINISHED:
                 self._median.add(end.wall_s)
-        if again and task not in self._again:
+        if again and task not in self._relaunch_requested:
             self._retry(task, attempt, reason)
         else:
             decisions += self._close(task, state, reason)
@@ -551,7 +564,7 @@ class Scheduler:
         due_s = self._retries.spend(task, attempt, reason, self._queues.base(task), self._at_s)
         self.attempts_retried += 1
         self._leave(task)
-        self.table.move(task, Cue.RETRIED)
+        self.table.move(task, Trigger.RETRIED)
         self.table.next_attempt(task)
         if due_s > self._at_s:
             self._retries.rest(task, due_s)
@@ -563,12 +576,12 @@ class Scheduler:
         for task, attempt in event.tasks:
             if attempt != self.table.attempt(task) or task not in self._batches:
                 continue
-            if task in self._doomed:
+            if task in self._kill_requested:
                 decisions += self._settle_killed(task)
                 continue
             self._locality.leave(task, began=False)
             self._leave(task)
-            self._queue_again(task, Cue.RETURNED)
+            self._queue_again(task, Trigger.RETURNED)
         return decisions
 
     def _batch_lost(self, batch_id: int) -> list[Decision]:
@@ -578,31 +591,31 @@ class Scheduler:
             decisions += self._cluster_failed(task)
         return decisions
 
-    def _node(self, node: str, among: Iterable[TaskState], cue: Cue) -> None:
+    def _node(self, node: str, among: Iterable[TaskState], trigger: Trigger) -> None:
         wanted = frozenset(among)
         for batch in self._batches.on(node):
             for task in batch.tasks:
                 if self.table.state(task) in wanted:
-                    self.table.move(task, cue)
+                    self.table.move(task, trigger)
 
     # -- what the user asks -----------------------------------------------------------------------------
 
     def _kill(self, event: KillAsked) -> list[Decision]:
         tasks: Iterable[int] = range(len(self.table)) if event.tasks is None else event.tasks
-        queued: list[Gone] = []
+        queued: list[UnreportedAttempt] = []
         flying: list[tuple[int, int]] = []
         decisions: list[Decision] = []
         for task in tasks:
-            self._again.discard(task)
-            self._again_mib.pop(task, None)
+            self._relaunch_requested.discard(task)
+            self._relaunch_mem_mib.pop(task, None)
             if self.table.waits(task):
-                queued.append(Gone(task, self.table.attempt(task)))
+                queued.append(UnreportedAttempt(task, self.table.attempt(task)))
                 decisions += self._close(task, TaskState.KILLED, Reason.USER)
             elif not self.table.ended(task):
                 flying.append((task, self.table.attempt(task)))
-                self._doomed.add(task)
+                self._kill_requested.add(task)
         if queued:
-            decisions.append(Settle(tuple(queued), TaskState.KILLED, Reason.USER))
+            decisions.append(RecordEnding(tuple(queued), TaskState.KILLED, Reason.USER))
         if flying:
             decisions.append(Kill(tuple(flying)))
         return decisions
@@ -624,10 +637,10 @@ class Scheduler:
                     self._queues.push(task)
             else:
                 flying.append((task, self.table.attempt(task)))
-                self._again.add(task)
+                self._relaunch_requested.add(task)
                 if event.mem_mib is not None:
-                    self._again_mib[task] = event.mem_mib
-                self._doomed.discard(task)
+                    self._relaunch_mem_mib[task] = event.mem_mib
+                self._kill_requested.discard(task)
         return [Kill(tuple(flying))] if flying else []
 
     def _supersede(self, event: Superseded) -> list[Decision]:
@@ -635,9 +648,9 @@ class Scheduler:
         return self._kill(KillAsked(event.at_s, tuple(task for task in event.tasks if not self.table.ended(task))))
 
     def _change(self, rules: Rules) -> list[Decision]:
-        self._rules = self._gate.rules = self._retries.rules = self._locality.rules = rules
+        self._rules = self._throttle.rules = self._retries.rules = self._locality.rules = rules
         most = rules.max_tasks
-        return self._recall() if self._gate.spaced or (most is not None and self._batches.at_once > most) else []
+        return self._recall() if self._throttle.spaced or (most is not None and self._batches.at_once > most) else []
 
     def _demand(self, event: DemandChanged) -> None:
         waiting = self._queues.rebase(event.priority, event.demand)
@@ -647,7 +660,7 @@ class Scheduler:
 
     def _recall(self) -> list[Decision]:
         """Ask for what was launched and not started."""
-        return [Recall(tuple(self._batches))] if len(self._batches) else []
+        return [WithdrawUnstarted(tuple(self._batches))] if len(self._batches) else []
 
     def _tick(self) -> list[Decision]:
         for task in self._retries.rested(self._at_s):
@@ -658,7 +671,7 @@ class Scheduler:
         late = [
             task
             for task, since_s in self._since.items()
-            if self._at_s - since_s > longest_s and task not in self._late and task not in self._doomed
+            if self._at_s - since_s > longest_s and task not in self._late and task not in self._kill_requested
             and self.table.state(task) is TaskState.RUNNING
         ]  # fmt: skip
         self._late.update(late)
@@ -675,30 +688,30 @@ class Scheduler:
     def _close(self, task: int, state: TaskState, reason: Reason) -> list[Decision]:
         self._queues.leave(task)
         self.table.end(task, state, reason)
-        self._doomed.discard(task)
-        self._given_up.pop(task, None)  # a result is a result: what else its attempts report is history
+        self._kill_requested.discard(task)
+        self._lost_attempts.pop(task, None)  # a result is a result: what else its attempts report is history
         self._retries.wake(task)
         self._leave(task)
-        if task in self._again:
-            self._again.discard(task)
+        if task in self._relaunch_requested:
+            self._relaunch_requested.discard(task)
             self._begin_again(task)
             return []
-        halted = self._gate.ended(state in (TaskState.FAILED, TaskState.LOST))
+        halted = self._throttle.ended(state in (TaskState.FAILED, TaskState.LOST))
         return self._recall() if halted else []
 
     def _settle_killed(self, task: int) -> list[Decision]:
         """End a task that was asked to end and that no node will report."""
         gone = self._gone(task)
         more = self._close(task, TaskState.KILLED, Reason.USER)
-        return [Settle((gone,), TaskState.KILLED, Reason.USER), *more]
+        return [RecordEnding((gone,), TaskState.KILLED, Reason.USER), *more]
 
-    def _gone(self, task: int) -> Gone:
+    def _gone(self, task: int) -> UnreportedAttempt:
         batch = self._batches.of(task)
-        return Gone(task, self.table.attempt(task), batch.node if batch else "", self._since.get(task))
+        return UnreportedAttempt(task, self.table.attempt(task), batch.node if batch else "", self._since.get(task))
 
     def _begin_again(self, task: int, mem_mib: float | None = None) -> None:
         self.table.begin_again(task)
-        mem_mib = self._again_mib.pop(task, mem_mib)
+        mem_mib = self._relaunch_mem_mib.pop(task, mem_mib)
         if mem_mib is not None:
             self._retries.ask(task, mem_mib)
         self._retries.forget(task)
@@ -707,18 +720,18 @@ class Scheduler:
         self._queues.push(task)
 
     def _cluster_failed(self, task: int) -> list[Decision]:
-        if task in self._doomed:
+        if task in self._kill_requested:
             return self._settle_killed(task)
         gone = self._gone(task)
         self.attempts_lost += 1
-        self._given_up.setdefault(task, set()).add(gone.attempt)
+        self._lost_attempts.setdefault(task, set()).add(gone.attempt)
         if self.table.lose(task) >= LOST_BOUND:
             more = self._close(task, TaskState.LOST, Reason.LOST)
-            return [Settle((gone,), TaskState.LOST, Reason.LOST), *more]
+            return [RecordEnding((gone,), TaskState.LOST, Reason.LOST), *more]
         self._leave(task)
-        self._queue_again(task, Cue.REQUEUED)
+        self._queue_again(task, Trigger.REQUEUED)
         self.table.next_attempt(task)
-        return [Settle((gone,), TaskState.LOST, Reason.LOST, final=False)]
+        return [RecordEnding((gone,), TaskState.LOST, Reason.LOST, final=False)]
 
     def _leave(self, task: int) -> None:
         self._since.pop(task, None)
@@ -727,17 +740,17 @@ class Scheduler:
             self._locality.leave(task)
         self._batches.leave(task)
 
-    def _queue_again(self, task: int, cue: Cue) -> None:
-        self.table.move(task, cue)
-        self._again.discard(task)  # it runs once more as it is
-        if task in self._again_mib:
-            self._retries.ask(task, self._again_mib.pop(task))
+    def _queue_again(self, task: int, trigger: Trigger) -> None:
+        self.table.move(task, trigger)
+        self._relaunch_requested.discard(task)  # it runs once more as it is
+        if task in self._relaunch_mem_mib:
+            self._retries.ask(task, self._relaunch_mem_mib.pop(task))
         self._queues.push(task)
 
     # -- demand -----------------------------------------------------------------------------------------
 
     def _wants_offers(self) -> bool:
-        return self._queues.anybody and self._gate.room(self._at_s, self._batches.at_once) != 0
+        return self._queues.anybody and self._throttle.room(self._at_s, self._batches.at_once) != 0
 
     def _settle_demand(self, decisions: list[Decision]) -> None:
         """Append what follows from the state that an event left: offers wanted or not, the job's end."""
@@ -792,8 +805,8 @@ class Scheduler:
             What the engine has to say.
         """
         last_s = self._seen.last_s
-        opens_at = self._gate.opens_at(self._at_s, self._batches.at_once)
-        facts = Facts(
+        opens_at = self._throttle.opens_at(self._at_s, self._batches.at_once)
+        facts = JobFacts(
             rules=self._rules,
             held=self.held,
             at_once=self._batches.at_once,
@@ -814,18 +827,18 @@ class Scheduler:
             for head in (queue.peek(), None if queue.near is None else queue.near.first()):
                 if head is not None:
                     lines += reasons(self._wait_of(at_s, head, alone=False), facts, self._seen, job)
-        if self._retries.resting and self._retries.next_s is not None:
-            lines.append(resting_text(len(self._retries.resting), max(0.0, self._retries.next_s - at_s)))
-            lines += gate_text(facts, job)
+        if self._retries.backing_off and self._retries.next_s is not None:
+            lines.append(backing_off_text(len(self._retries.backing_off), max(0.0, self._retries.next_s - at_s)))
+            lines += throttle_text(facts, job)
         return list(dict.fromkeys(lines))
 
-    def _own(self) -> dict[str, Own]:
+    def _own(self) -> dict[str, OwnShare]:
         """Return what the job has of each node."""
-        found: dict[str, Own] = {}
+        found: dict[str, OwnShare] = {}
         for batch in self._batches.values():
-            has = found.get(batch.node, Own())
+            has = found.get(batch.node, OwnShare())
             takes = self.demand_of(min(batch.tasks)) if batch.before is None else Resources()
-            found[batch.node] = Own(has.launches + 1, has.amount + takes)
+            found[batch.node] = OwnShare(has.launches + 1, has.amount + takes)
         return found
 
     def _where(self, at_s: float, task: int) -> str:
@@ -833,16 +846,16 @@ class Scheduler:
         state, batch, since_s = self.table.state(task), self._batches.of(task), self._since.get(task)
         return place_text(state, "" if batch is None else batch.node, None if since_s is None else at_s - since_s)
 
-    def _wait_of(self, at_s: float, task: int, alone: bool = True) -> Wait:
+    def _wait_of(self, at_s: float, task: int, alone: bool = True) -> WaitingTask:
         queue, places = self._queues.of(task), self._locality.places
         due_s = self._retries.due_s(task)
         near = queue.near if places.chooses(task) and due_s is None else None
         until_s = None if near is None else near.clock.runs_until
-        return Wait(
+        return WaitingTask(
             task=task if alone else None,
             demand=queue.demand,
             before=self._queues.before(task) if alone else 0,
-            resting_s=None if due_s is None else max(0.0, due_s - at_s),
+            backing_off_s=None if due_s is None else max(0.0, due_s - at_s),
             local=tuple(places.hosts(task)) if near else (),
             sought=places.seeks(task),
             local_left_s=max(0.0, self._limit_s - near.waited_s(task)) if near else 0.0,
@@ -863,8 +876,8 @@ class Scheduler:
             "reasons": {reason: count for reason, count in table.reasons.items() if count},
             "demands": [self._queues.of(task).demand for task in every],
             "batches": {batch_id: self._batches.get(batch_id) for batch_id in self._batches},
-            "given up": {task: set(attempts) for task, attempts in self._given_up.items()},
-            "again, doomed": (set(self._again), dict(self._again_mib), set(self._doomed)),
+            "given up": {task: set(attempts) for task, attempts in self._lost_attempts.items()},
+            "again, doomed": (set(self._relaunch_requested), dict(self._relaunch_mem_mib), set(self._kill_requested)),
             "retries": self._retries.story(),
             "held": self.held,
             "rules": self._rules,
@@ -879,9 +892,9 @@ class Scheduler:
         every = range(len(self.table))
         flying = {task for task in every if self.table.state(task) in IN_FLIGHT}
         self._batches.check(flying)
-        assert self._again | self._doomed | set(self._since) | self._late <= flying
-        assert not self._again & self._doomed
-        assert set(self._again_mib) <= self._again
+        assert self._relaunch_requested | self._kill_requested | set(self._since) | self._late <= flying
+        assert not self._relaunch_requested & self._kill_requested
+        assert set(self._relaunch_mem_mib) <= self._relaunch_requested
         assert self._suppressed != self._wants_offers()
         self._queues.check()
         self._locality.check(flying)

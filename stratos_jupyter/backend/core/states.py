@@ -46,7 +46,7 @@ class Reason(StrEnum):
     LOST = "lost"
 
 
-class Cue(StrEnum):
+class Trigger(StrEnum):
     """What can happen to an attempt."""
 
     LAUNCHED = "launched"
@@ -64,39 +64,39 @@ class Cue(StrEnum):
 
 _S = TaskState
 
-MOVES: Final[Mapping[tuple[TaskState, Cue], TaskState]] = MappingProxyType(
+MOVES: Final[Mapping[tuple[TaskState, Trigger], TaskState]] = MappingProxyType(
     {
-        (_S.QUEUED, Cue.LAUNCHED): _S.STAGING,
-        (_S.QUEUED, Cue.KILLED): _S.KILLED,
-        (_S.QUEUED, Cue.LOST): _S.LOST,
-        (_S.QUEUED, Cue.SUCCEEDED): _S.FINISHED,  # an earlier attempt, given up for lost, had a result after all
-        (_S.QUEUED, Cue.FAILED): _S.FAILED,
-        (_S.STAGING, Cue.STARTED): _S.RUNNING,
-        (_S.STAGING, Cue.SUCCEEDED): _S.FINISHED,  # ended before anyone could say that it had started
-        (_S.STAGING, Cue.FAILED): _S.FAILED,
-        (_S.STAGING, Cue.KILLED): _S.KILLED,
-        (_S.STAGING, Cue.LOST): _S.LOST,
-        (_S.STAGING, Cue.RETURNED): _S.QUEUED,  # a batch handed it back unstarted
-        (_S.STAGING, Cue.REQUEUED): _S.QUEUED,  # its node was lost, the cluster's failure
-        (_S.STAGING, Cue.RETRIED): _S.QUEUED,  # it failed by itself, and the user wants it tried again
-        (_S.STAGING, Cue.AGENT_UNREACHABLE): _S.UNREACHABLE,
-        (_S.RUNNING, Cue.SUCCEEDED): _S.FINISHED,
-        (_S.RUNNING, Cue.FAILED): _S.FAILED,
-        (_S.RUNNING, Cue.KILLED): _S.KILLED,
-        (_S.RUNNING, Cue.LOST): _S.LOST,
-        (_S.RUNNING, Cue.REQUEUED): _S.QUEUED,
-        (_S.RUNNING, Cue.RETRIED): _S.QUEUED,
-        (_S.RUNNING, Cue.RETURNED): _S.QUEUED,  # back after a partition, and never started
-        (_S.RUNNING, Cue.AGENT_UNREACHABLE): _S.UNREACHABLE,
-        (_S.UNREACHABLE, Cue.AGENT_BACK): _S.RUNNING,  # a partition can heal
-        (_S.UNREACHABLE, Cue.STARTED): _S.RUNNING,
-        (_S.UNREACHABLE, Cue.SUCCEEDED): _S.FINISHED,
-        (_S.UNREACHABLE, Cue.FAILED): _S.FAILED,
-        (_S.UNREACHABLE, Cue.KILLED): _S.KILLED,
-        (_S.UNREACHABLE, Cue.LOST): _S.LOST,
-        (_S.UNREACHABLE, Cue.RETURNED): _S.QUEUED,
-        (_S.UNREACHABLE, Cue.REQUEUED): _S.QUEUED,
-        (_S.UNREACHABLE, Cue.RETRIED): _S.QUEUED,
+        (_S.QUEUED, Trigger.LAUNCHED): _S.STAGING,
+        (_S.QUEUED, Trigger.KILLED): _S.KILLED,
+        (_S.QUEUED, Trigger.LOST): _S.LOST,
+        (_S.QUEUED, Trigger.SUCCEEDED): _S.FINISHED,  # an earlier attempt, given up for lost, had a result after all
+        (_S.QUEUED, Trigger.FAILED): _S.FAILED,
+        (_S.STAGING, Trigger.STARTED): _S.RUNNING,
+        (_S.STAGING, Trigger.SUCCEEDED): _S.FINISHED,  # ended before anyone could say that it had started
+        (_S.STAGING, Trigger.FAILED): _S.FAILED,
+        (_S.STAGING, Trigger.KILLED): _S.KILLED,
+        (_S.STAGING, Trigger.LOST): _S.LOST,
+        (_S.STAGING, Trigger.RETURNED): _S.QUEUED,  # a batch handed it back unstarted
+        (_S.STAGING, Trigger.REQUEUED): _S.QUEUED,  # its node was lost, the cluster's failure
+        (_S.STAGING, Trigger.RETRIED): _S.QUEUED,  # it failed by itself, and the user wants it tried again
+        (_S.STAGING, Trigger.AGENT_UNREACHABLE): _S.UNREACHABLE,
+        (_S.RUNNING, Trigger.SUCCEEDED): _S.FINISHED,
+        (_S.RUNNING, Trigger.FAILED): _S.FAILED,
+        (_S.RUNNING, Trigger.KILLED): _S.KILLED,
+        (_S.RUNNING, Trigger.LOST): _S.LOST,
+        (_S.RUNNING, Trigger.REQUEUED): _S.QUEUED,
+        (_S.RUNNING, Trigger.RETRIED): _S.QUEUED,
+        (_S.RUNNING, Trigger.RETURNED): _S.QUEUED,  # back after a partition, and never started
+        (_S.RUNNING, Trigger.AGENT_UNREACHABLE): _S.UNREACHABLE,
+        (_S.UNREACHABLE, Trigger.AGENT_BACK): _S.RUNNING,  # a partition can heal
+        (_S.UNREACHABLE, Trigger.STARTED): _S.RUNNING,
+        (_S.UNREACHABLE, Trigger.SUCCEEDED): _S.FINISHED,
+        (_S.UNREACHABLE, Trigger.FAILED): _S.FAILED,
+        (_S.UNREACHABLE, Trigger.KILLED): _S.KILLED,
+        (_S.UNREACHABLE, Trigger.LOST): _S.LOST,
+        (_S.UNREACHABLE, Trigger.RETURNED): _S.QUEUED,
+        (_S.UNREACHABLE, Trigger.REQUEUED): _S.QUEUED,
+        (_S.UNREACHABLE, Trigger.RETRIED): _S.QUEUED,
     }
 )
 

@@ -12,15 +12,15 @@ from collections.abc import Iterable
 from typing import Final
 
 from ...errors import RefusedMove
-from .states import MOVES, TERMINAL, Cue, Reason, TaskState
+from .states import MOVES, TERMINAL, Reason, TaskState, Trigger
 
 _REASONS: Final = tuple(Reason)
 _STATES: Final = tuple(TaskState)
-_CUE_OF: Final = {
-    TaskState.FINISHED: Cue.SUCCEEDED,
-    TaskState.FAILED: Cue.FAILED,
-    TaskState.KILLED: Cue.KILLED,
-    TaskState.LOST: Cue.LOST,
+_TRIGGER_OF: Final = {
+    TaskState.FINISHED: Trigger.SUCCEEDED,
+    TaskState.FAILED: Trigger.FAILED,
+    TaskState.KILLED: Trigger.KILLED,
+    TaskState.LOST: Trigger.LOST,
 }
 
 
@@ -90,8 +90,8 @@ class TaskTable:
         """How many tasks are not terminal."""
         return len(self._state) - sum(self.counts[state] for state in TERMINAL)
 
-    def move(self, task: int, cue: Cue) -> None:
-        """Apply a cue to the present attempt of a task.
+    def move(self, task: int, trigger: Trigger) -> None:
+        """Apply a trigger to the present attempt of a task.
 
         Raises
         ------
@@ -99,13 +99,13 @@ class TaskTable:
             The table of moves does not hold this one; nothing has changed.
         """
         before = _STATES[self._state[task]]
-        after = MOVES.get((before, cue))
+        after = MOVES.get((before, trigger))
         if after is None:
-            raise self.refused(task, f"cannot go on from {before.name} when '{cue}'")
+            raise self.refused(task, f"cannot go on from {before.name} when '{trigger}'")
         self._state[task] = after
         self.counts[before] -= 1
         self.counts[after] += 1
-        self._story.setdefault(task, []).append(cue)
+        self._story.setdefault(task, []).append(trigger)
 
     def refused(self, task: int, what: str) -> RefusedMove:
         """Return the error for a move of `task` that cannot be, with all that the task has seen."""
@@ -113,7 +113,7 @@ class TaskTable:
 
     def end(self, task: int, state: TaskState, reason: Reason) -> None:
         """Bring the present attempt of a task to a terminal state."""
-        self.move(task, _CUE_OF[state])
+        self.move(task, _TRIGGER_OF[state])
         self._story.pop(task, None)
         self.reasons[reason] += 1
         self._reason[task] = _REASONS.index(reason)

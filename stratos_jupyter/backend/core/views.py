@@ -57,7 +57,7 @@ class JobView:
         Seconds that tasks have waited for a node that holds their inputs, while others were offered.
     held : str
         Why nothing is launched now: ``paused``, or ``halted after ...``; else ''.
-    resting : tuple of int and (float or None)
+    backing_off : tuple of int and (float or None)
         How many tasks wait before they are tried again, and when the next of them is, in seconds since the epoch.
     notices : tuple of str
         What the user should know, newest last.
@@ -84,7 +84,7 @@ class JobView:
     remote_bytes: int = 0
     waited_s: float = 0.0
     held: str = ""
-    resting: tuple[int, float | None] = (0, None)
+    backing_off: tuple[int, float | None] = (0, None)
     notices: tuple[str, ...] = ()
     page: str = ""
 

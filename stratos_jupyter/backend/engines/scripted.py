@@ -16,7 +16,7 @@ from itertools import count
 from typing import Final
 
 from ..core.batching import BatchPolicy
-from ..core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
+from ..core.decisions import Decision, Decline, Finish, Kill, Launch, RecordEnding, Revive, Suppress, WithdrawUnstarted
 from ..core.events import Attached, BatchLost, Offer, OffersArrived, TasksReturned, TasksStarted
 from ..core.resources import Resources
 from ..core.states import Reason
@@ -119,9 +119,9 @@ class ScriptedEngine:
                     self._wants = False
                 case Kill():
                     self._kill(decision.tasks, decision.reason)
-                case Recall():
+                case WithdrawUnstarted():
                     self._recall(decision.batches)
-                case Finish() | Settle():
+                case Finish() | RecordEnding():
                     pass  # nothing of it concerns a node
         for offer_id in answered:
             node, room = self._offers.pop(offer_id)

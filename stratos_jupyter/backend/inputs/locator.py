@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final, TypeAlias
 
 from ...errors import SpecError, StorageError
-from ..core.events import Place
+from ..core.events import InputLocation
 from ..forks import Inherited
 from .filesystems import FileSystems
 from .hdfs import Located
@@ -33,7 +33,7 @@ ABSENT: Final = 1000
 SHOWN: Final = 3
 
 #: takes places as they become known
-Tell: TypeAlias = Callable[[tuple[Place, ...]], None]
+Tell: TypeAlias = Callable[[tuple[InputLocation, ...]], None]
 #: takes what is wrong with HDFS, and '' once it is so no longer
 Trouble: TypeAlias = Callable[[str], None]
 
@@ -202,7 +202,7 @@ class Placer:
         """Tell of all tasks that are left that nothing is known of them."""
         left = range(find.first + find.at, find.first + len(find.inputs))
         for at in range(0, len(left), LOOKED_AT):
-            find.tell(tuple(Place(task, 0, ()) for task in left[at : at + LOOKED_AT]))
+            find.tell(tuple(InputLocation(task, 0, ()) for task in left[at : at + LOOKED_AT]))
 
     def _paths(self, find: _Find, index: int) -> list[str]:
         paths = []
@@ -238,7 +238,7 @@ class Placer:
             return Finder(self._files.hdfs)
 
 
-def _place(task: int, inputs: Sequence[Located | None]) -> Place:
+def _place(task: int, inputs: Sequence[Located | None]) -> InputLocation:
     """Return where the inputs of a task are, together; nowhere when nothing is known."""
     sizes: dict[str, int] = defaultdict(int)
     size = 0
@@ -247,4 +247,4 @@ def _place(task: int, inputs: Sequence[Located | None]) -> Place:
             size += located.size
             for host, share in located.hosts:
                 sizes[host] += share
-    return Place(task, size, tuple(sorted(sizes.items(), key=lambda host: (-host[1], host[0]))))
+    return InputLocation(task, size, tuple(sorted(sizes.items(), key=lambda host: (-host[1], host[0]))))

@@ -132,7 +132,9 @@ class Judge:
         outputs = None if job is None or parser is None else job.parsed_outputs
         if job is not None and parser is not None:  # what the user has ended meanwhile need not be parsed any more
             results = [
-                result._replace(reason=Reason.USER) if self._well(result) and job.is_doomed(result.task) else result
+                result._replace(reason=Reason.USER)
+                if self._well(result) and job.is_being_killed(result.task)
+                else result
                 for result in results
             ]
         well = [result for result in results if self._well(result)] if outputs is not None else []

@@ -11,12 +11,12 @@ from ..core.events import (
     Closed,
     DemandChanged,
     Event,
+    InputsLocated,
     KillAsked,
     LaunchKnown,
     OffersArrived,
     OfferUnfit,
     PauseAsked,
-    PlacesKnown,
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
@@ -36,7 +36,7 @@ class Arrived(NamedTuple):
 
 
 class Added(NamedTuple):
-    """A call that waits for the journal."""
+    """A submission that waits for the journal."""
 
     event: TasksAdded
     first: int
@@ -45,10 +45,10 @@ class Added(NamedTuple):
 
 
 #: when, what, and its detail, for the journal
-Act: TypeAlias = tuple[float, str, Any]
+JournalEntry: TypeAlias = tuple[float, str, Any]
 Item: TypeAlias = Event | Arrived | Added
 #: what cannot change whether a result that comes after it is its task's result; another result of the task can
-HARMLESS: Final = (Arrived, Added, OffersArrived, OfferUnfit, PlacesKnown, TasksStarted)
+HARMLESS: Final = (Arrived, Added, OffersArrived, OfferUnfit, InputsLocated, TasksStarted)
 
 
 def take_together(inbox: list[Item]) -> tuple[list[Item], list[Item]]:
@@ -68,8 +68,8 @@ def take_together(inbox: list[Item]) -> tuple[list[Item], list[Item]]:
 def set_aside(taken: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     """Part what can be handled without the journal from what must wait for it.
 
-    Results and calls wait, and so do offers: nothing is launched meanwhile. A kill does not wait, for what it
-    ends may be what fills the disk; but one that follows a call, or a relaunch, waits with it.
+    Results and submissions wait, and so do offers: nothing is launched meanwhile. A kill does not wait, for what it
+    ends may be what fills the disk; but one that follows a submission, or a relaunch, waits with it.
     """
     now: list[Item] = []
     kept: list[Item] = []
@@ -81,8 +81,8 @@ def set_aside(taken: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     return now, kept
 
 
-def acts_of(item: Item) -> list[Act]:
-    """Return what the journal keeps of an event beside results and calls: all that a replay cannot do without."""
+def entries_of(item: Item) -> list[JournalEntry]:
+    """Return what the journal keeps of an event beside results and submissions: all that a replay needs."""
     match item:
         case KillAsked():
             return [(item.at_s, "kill", item.tasks)]

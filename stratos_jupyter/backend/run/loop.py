@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 from ...errors import JournalError
-from ..core.decisions import Decision, Finish, Launch, Settle
+from ..core.decisions import Decision, Finish, Launch, RecordEnding
 from ..core.events import (
     Attached,
     BatchLost,
@@ -43,9 +43,9 @@ from ..core.views import JobView, RateMeter
 from ..engines.base import Engine, ExplainsOffers, Ranked, Result
 from ..executor.notes import left_count
 from ..store.journal import Journal
-from .inbox import Act, Added, Arrived, Item, acts_of, set_aside, take_together
+from .inbox import Added, Arrived, Item, JournalEntry, entries_of, set_aside, take_together
 from .replay import replay
-from .transaction import Page
+from .transaction import Transaction
 from .waiter import Waiter
 
 log = logging.getLogger(__name__)
@@ -62,14 +62,14 @@ OFFERS: Final = (OffersArrived, OffersRescinded, OfferUnfit)
 NOTICES: Final = 5
 
 
-#: adds the commands that an attempt's monitor asked for to the job, some time soon, by `JobLoop.add`
+#: adds the commands that an attempt's monitor asked for to the job, some time soon, by `RunLoop.add`
 Adopt: TypeAlias = Callable[[tuple[int, int], Sequence[str]], None]
 #: takes results, and some time later, on the driver thread, hands them to the function as they count, after those that
 #: it took before; False when they count as they are, and the function will not be called
 Judge: TypeAlias = Callable[[Sequence[Result], Callable[[Sequence[Result]], None]], bool]
 
 
-class JobLoop:
+class RunLoop:
     """Drives one run.
 
     Parameters
@@ -100,7 +100,7 @@ class JobLoop:
     def __init__(
         self,
         journal: Journal,
-        make_engine: Callable[[JobLoop], Engine],
+        make_engine: Callable[[RunLoop], Engine],
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
         show: Callable[[JobView], None],
@@ -121,7 +121,7 @@ class JobLoop:
         self._judge = judge or _as_they_are
         self._inputs_left = inputs_left
         self._adopted: set[tuple[int, int]] = set()  # attempts whose monitors' commands were taken in
-        self._adopting: set[tuple[int, int]] = set()  # of them, those that have not come back as calls
+        self._adopting: set[tuple[int, int]] = set()  # of them, those that have not come back as submissions
         self._voided: set[tuple[int, int]] = set()  # of these, those that were killed meanwhile
         self._told: dict[tuple[int, int], str] = {}  # what was said of attempts that are about to count as lost
         self._spawned: list[tuple[int, range]] = []  # what they became: by the task whose monitor asked for it
@@ -132,8 +132,8 @@ class JobLoop:
         self._notices: list[str] = []
         self._submitted_at = clock()
         self._ended_at: float | None = None
-        self._call_times: list[float] = []
-        self._origins: list[int | None] = []  # by call
+        self._submission_times: list[float] = []
+        self._origins: list[int | None] = []  # by submission
         self._waking: asyncio.TimerHandle | None = None
         self._finish: Finish | None = None
         self._turning: asyncio.Handle | None = None
@@ -145,7 +145,7 @@ class JobLoop:
         self._disk_notice = ""
         self._unwritten: list[tuple[Any, ...]] = []  # endings that no node reports, to be recorded
         self._closed = False
-        self._acts: list[Act] = []
+        self._entries: list[JournalEntry] = []
         self._launches: list[list[Launch]] = []  # to be performed once they are on disk
         self.engine = make_engine(self)
         self.scheduler = Scheduler(self.engine.policy, rules)
@@ -160,9 +160,9 @@ class JobLoop:
         """Return what a task asks for now."""
         return self.scheduler.demand_of(task)
 
-    def wants(self, task: int, attempt: int) -> bool:
+    def accepts_result(self, task: int, attempt: int) -> bool:
         """Say whether the result of an attempt would still be its task's."""
-        return self.scheduler.wants(task, attempt)
+        return self.scheduler.accepts_result(task, attempt)
 
     def post(self, event: Event) -> None:
         """Take in an event."""
@@ -215,7 +215,7 @@ class JobLoop:
         record: Callable[[], dict[str, Any]],
         origin: tuple[int, int] | None = None,
     ) -> None:
-        """Take in a call whose commands `record` describes; `origin` is the attempt whose monitor asked for it."""
+        """Take in a submission that `record` describes; `origin` is the attempt whose monitor asked for it."""
         self._inbox.append(Added(event, first, record, origin))
         self._wake()
 
@@ -225,22 +225,22 @@ class JobLoop:
         """Bring back what is recorded, and find what an earlier process has left running.
 
         `why_held` says why nothing may be launched here; that is not recorded, for it is no concern of the next kernel.
-        `sought` says of a call whether it will be found out where its inputs are.
+        `sought` says of a submission whether it will be found out where its inputs are.
 
         Raises
         ------
         JournalError
             What is recorded cannot have happened.
         """
-        replayed = replay(self._journal, self.scheduler, demand, priority, sought or (lambda call: False))
-        self._call_times, self._origins = replayed.call_times, replayed.origins
+        replayed = replay(self._journal, self.scheduler, demand, priority, sought or (lambda submission: False))
+        self._submission_times, self._origins = replayed.submission_times, replayed.origins
         self._adopted = replayed.adopted
         self._left_behind, self._left_first = replayed.left_behind, replayed.left_first
-        self._submitted_at = self._call_times[0] if self._call_times else self._submitted_at
+        self._submitted_at = self._submission_times[0] if self._submission_times else self._submitted_at
         if why_held:
             self.scheduler.handle(PauseAsked(self.now(), why_held))
         self._spawned = replayed.became
-        for attempt, commands in replayed.spawned.items():  # their calls had not been recorded
+        for attempt, commands in replayed.spawned.items():  # their submissions had not been recorded
             self._have_adopted(attempt, commands)
         self.engine.attach(self.scheduler.launched)
         self._wake()
@@ -248,7 +248,7 @@ class JobLoop:
     def let_go(self) -> None:
         """Record what there is to record and drive the run no longer; what runs goes on."""
         self._turn()
-        if self._acts:
+        if self._entries:
             with suppress(JournalError):
                 self._record([])
         self._end()
@@ -321,7 +321,7 @@ class JobLoop:
                 failed = error if isinstance(error, JournalError) else JournalError(f"cannot record: {error!r}")
                 taken, kept = set_aside(taken)
                 self._inbox = kept + self._inbox
-                self._acts += [act for item in taken for act in acts_of(item)]
+                self._entries += [entry for item in taken for entry in entries_of(item)]
             if failed is None:
                 launches, self._launches = self._launches, []
                 for decisions in launches:
@@ -383,23 +383,23 @@ class JobLoop:
 
     def _record(self, taken: Sequence[Item]) -> None:
         """Commit all of a turn that must survive; what a lost attempt means the scheduler says."""
-        page = Page()
-        page.acts(self._acts)
-        page.rows(self._unwritten)
+        transaction = Transaction()
+        transaction.add_entries(self._entries)
+        transaction.add_rows(self._unwritten)
         for item in taken:
             match item:
                 case Arrived():
                     for result in item.results:
                         if result.reason is not Reason.LOST and not self._cannot_be(result):
-                            self._enter(page, result)
+                            self._enter(transaction, result)
                 case Added():
-                    page.entries.append(item)
+                    transaction.entries.append(item)
                 case _:
-                    page.acts(acts_of(item))
-        if not page.entries:
+                    transaction.add_entries(entries_of(item))
+        if not transaction.entries:
             return
-        page.write(self._journal)
-        self._acts.clear()
+        transaction.write(self._journal)
+        self._entries.clear()
         self._unwritten.clear()
 
     def _cannot_be(self, result: Result) -> bool:
@@ -407,34 +407,34 @@ class JobLoop:
         table = self.scheduler.table
         return table.waits(result.task) and result.attempt == table.attempt(result.task)
 
-    def _enter(self, page: Page, result: Result) -> None:
-        """Enter a result, and what its monitor wants to run; the call that this becomes may come later."""
+    def _enter(self, transaction: Transaction, result: Result) -> None:
+        """Enter a result, and what its monitor wants to run; the submission that this becomes may come later."""
         attempt = (result.task, result.attempt)
         settles = self._settles(result)
-        page.rows([self._row(result, settles)])
+        transaction.add_rows([self._row(result, settles)])
         if settles and result.inputs and (inputs := self._inputs_left(result)) is not None:
-            page.looks.append((*attempt, inputs[0], int(inputs[1])))
-        if self.scheduler.gave_up(*attempt):
-            page.found.append(attempt)
+            transaction.looks.append((*attempt, inputs[0], int(inputs[1])))
+        if self.scheduler.was_given_up(*attempt):
+            transaction.found.append(attempt)
         if left := self._left(result):
-            page.acts([(self.now(), "left", [*attempt, left])])
+            transaction.add_entries([(self.now(), "left", [*attempt, left])])
         commands = self._wanted(result)
         if commands:
-            page.acts([(self.now(), "spawn", [*attempt, commands])])
+            transaction.add_entries([(self.now(), "spawn", [*attempt, commands])])
 
     def _left(self, result: Result) -> int:
         """Return how many processes an attempt left behind; 0 when its result was told before."""
-        return left_count(result.note) if result.note and self.wants(result.task, result.attempt) else 0
+        return left_count(result.note) if result.note and self.accepts_result(result.task, result.attempt) else 0
 
     def _wanted(self, result: Result) -> list[str]:
         """Return the commands that a monitor asks for, once, and not when the user wants the task ended."""
         attempt = (result.task, result.attempt)
-        if not result.commands or attempt in self._adopted or self.scheduler.is_doomed(result.task):
+        if not result.commands or attempt in self._adopted or self.scheduler.is_being_killed(result.task):
             return []
         return [text for text in result.commands if text.strip()] if self._settles(result) else []
 
     def _settles(self, result: Result) -> bool:
-        return self.scheduler.settles(result.task, result.attempt, result.reason, result.code)
+        return self.scheduler.is_final_result(result.task, result.attempt, result.reason, result.code)
 
     def _row(self, result: Result, counts: bool) -> tuple[Any, ...]:
         task, attempt = result.task, result.attempt
@@ -462,13 +462,13 @@ class JobLoop:
             result.stderr_size,
             result.note,
             self.scheduler.table.losses(task),
-            self._origins[self.scheduler.call_of(task)],
+            self._origins[self.scheduler.submission_of(task)],
             int(counts),
             1,
         )
 
     def _submitted(self, task: int) -> float:
-        return self._call_times[self.scheduler.call_of(task)]
+        return self._submission_times[self.scheduler.submission_of(task)]
 
     def _have_adopted(self, attempt: tuple[int, int], commands: Sequence[str]) -> None:
         """Have the commands added that a monitor asked for."""
@@ -499,9 +499,9 @@ class JobLoop:
                 self._told = {}
                 item.acknowledge()
             case Added():
-                if not self._call_times:
+                if not self._submission_times:
                     self._submitted_at = item.event.at_s
-                self._call_times.append(item.event.at_s)
+                self._submission_times.append(item.event.at_s)
                 self._origins.append(None)
                 if item.origin is not None:
                     self._arrive(item.origin, range(item.first, item.first + item.event.count))
@@ -547,12 +547,12 @@ class JobLoop:
         outward: list[Decision] = []
         for decision in decisions:
             match decision:
-                case Settle():
+                case RecordEnding():
                     self._settle(decision)
                 case Finish():
                     self._finish = decision
                 case Launch():
-                    self._acts.append(
+                    self._entries.append(
                         (self.now(), "launch", [decision.batch_id, decision.node, decision.behind, decision.tasks])
                     )
                     outward.append(decision)
@@ -567,7 +567,7 @@ class JobLoop:
         if outward:
             self.engine.perform(outward)
 
-    def _settle(self, settle: Settle) -> None:
+    def _settle(self, settle: RecordEnding) -> None:
         """Record endings that no node reports."""
         now = self.now()
         rows = [
@@ -575,7 +575,7 @@ class JobLoop:
                 gone.task, gone.attempt, int(settle.state), settle.reason.value, None, gone.node,
                 self._submitted(gone.task), gone.started_at, now, 0.0, 0.0, None, None, None, "", "", 0, 0,
                 self._told.get((gone.task, gone.attempt), ""),
-                self.scheduler.table.losses(gone.task), self._origins[self.scheduler.call_of(gone.task)],
+                self.scheduler.table.losses(gone.task), self._origins[self.scheduler.submission_of(gone.task)],
                 int(settle.final), 0,
             )
             for gone in settle.tasks
@@ -652,7 +652,7 @@ class JobLoop:
             remote_bytes=self.scheduler.locality.remote_bytes,
             waited_s=self.scheduler.locality.waited_s,
             held=self.scheduler.held,
-            resting=self.scheduler.resting,
+            backing_off=self.scheduler.backing_off,
             notices=tuple(self._notices),
             page=self.engine.page,
         )

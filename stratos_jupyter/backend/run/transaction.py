@@ -7,26 +7,26 @@ from typing import Any
 
 from ..core.states import Reason
 from ..store.journal import Journal
-from .inbox import Act, Added
+from .inbox import Added, JournalEntry
 
 
-class Page:
+class Transaction:
     """What one transaction of the journal holds, in the order in which the scheduler is told of it."""
 
     def __init__(self) -> None:
-        self.entries: list[Act | Added | tuple[Any, ...]] = []
+        self.entries: list[JournalEntry | Added | tuple[Any, ...]] = []
         self.found: list[tuple[int, int]] = []
         #: as `Journal.add_looks` has them
         self.looks: list[tuple[int, int, str, int]] = []
         self._acts: set[int] = set()  # which of the entries are acts
 
-    def acts(self, acts: Iterable[Act]) -> None:
-        """Add acts."""
-        for act in acts:
+    def add_entries(self, entries: Iterable[JournalEntry]) -> None:
+        """Add entries that are neither results nor submissions."""
+        for act in entries:
             self._acts.add(len(self.entries))
             self.entries.append(act)
 
-    def rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
+    def add_rows(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Add results, as `Journal.add_results` has them but for their number."""
         self.entries.extend(rows)
 
@@ -38,7 +38,7 @@ class Page:
             for place, (seq, entry) in enumerate(zip(journal.numbers(), self.entries, strict=False)):
                 if isinstance(entry, Added):
                     origin = {} if entry.origin is None else {"origin": entry.origin}
-                    journal.add_call(
+                    journal.add_submission(
                         seq, entry.first, entry.event.count, entry.event.at_s, {**entry.record(), **origin}
                     )
                 elif place in self._acts:
@@ -53,4 +53,4 @@ class Page:
             journal.add_results(rows)
             if self.looks:
                 journal.add_looks(self.looks)
-            journal.add_acts(acts)
+            journal.add_entries(acts)

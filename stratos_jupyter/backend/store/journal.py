@@ -7,19 +7,25 @@ A result is committed here before its status is acknowledged to the engine and b
   ``lease.json`` beside it, which others can read.
 - ``synchronous=FULL``: a commit is on disk. One transaction takes all that gathered while the one before it
   was being synced, so that the delay of a result is one sync.
-- Parameters are stored once a call, compressed; rows come as tasks end. ``(task, attempt)`` is recorded once:
+- Parameters are stored once a submission, compressed; rows come as tasks end. ``(task, attempt)`` is recorded once:
   a status that is delivered again changes nothing.
 - Where files cannot be locked (a network file system without a lock daemon) it is opened without locks.
 - Values of environment variables are never written here.
 
-Tables: ``meta`` (format, job, spec), ``calls`` (commands by call; ``origin`` is the task and attempt whose monitor
-asked for them, ``cwd`` where they run when that is not the spec's, ``here``, ``there``, ``keys`` and ``env`` what they
-were made of), ``results`` (one row an ended attempt; ``counts`` is 0 for history: its task had its result already, or
-was tried again), ``looks`` (the key of an attempt's inputs when it had ended, where that is another one than at its
-submission; ``agreed`` is 1 when its node saw before its start what had been seen then), ``acts`` (what else a replay
-needs: launches, commands that a monitor asked for, and what the user asked).
-``seq`` is one order over calls, results and acts: in it, a replay tells the scheduler what it was told. Rows that are
-not ``told`` are no node's word but follow from what stands before them.
+Tables:
+
+- ``meta``: format, job, spec.
+- ``calls``: one row a submission, with its commands; ``origin`` is the task and attempt whose monitor asked for them,
+  ``cwd`` where they run when that is not the spec's, ``here``, ``there``, ``keys`` and ``env`` what they were made of.
+- ``results``: one row an ended attempt. ``counts`` is 0 for history: its task had
+  its result already, or was tried again. Rows that are not ``told`` are no node's word but follow from what stands
+  before them.
+- ``looks``: the key of an attempt's inputs when it had ended, where that is another one than at its submission;
+  ``agreed`` is 1 when its node saw before its start what had been seen then.
+- ``acts``: the entries that are neither; what else a replay needs: launches, commands that a monitor asked for, and
+  what the user asked.
+
+``seq`` is one order over submissions, results and entries: in it, a replay tells the scheduler what it was told.
 """
 
 from __future__ import annotations
@@ -86,7 +92,7 @@ _INSERT: Final = (
 )
 
 
-class Entry(NamedTuple):
+class RecordedEvent(NamedTuple):
     """Something that the scheduler was told, in its place among all of it."""
 
     seq: int
@@ -275,8 +281,8 @@ class Journal:
         parts = " UNION ALL ".join(f"SELECT max(seq) AS seq FROM {name}" for name in ("calls", "results", "acts"))
         return itertools.count((self._db.execute(f"SELECT max(seq) FROM ({parts})").fetchone()[0] or 0) + 1)
 
-    def add_call(self, seq: int, first: int, count: int, at_s: float, record: dict[str, Any]) -> None:
-        """Keep the commands of one call, compressed."""
+    def add_submission(self, seq: int, first: int, count: int, at_s: float, record: dict[str, Any]) -> None:
+        """Keep the commands of one submission, compressed."""
         # Level 1: 100,000 paths must not make a cell wait; they still shrink tenfold.
         blob = zlib.compress(json.dumps(record).encode("ascii"), 1)
         self._db.execute(
@@ -298,7 +304,7 @@ class Journal:
             "DELETE FROM results WHERE task = ? AND attempt = ? AND NOT counts AND reason = 'lost'", attempts
         )
 
-    def add_acts(self, acts: Iterable[tuple[int, float, str, Any]]) -> None:
+    def add_entries(self, acts: Iterable[tuple[int, float, str, Any]]) -> None:
         """Keep acts: their number, when, what, and its detail, which becomes JSON."""
         rows = [(seq, at_s, act, json.dumps(detail, separators=(",", ":"))) for seq, at_s, act, detail in acts]
         self._db.executemany("INSERT INTO acts (seq, at_s, act, detail) VALUES (?, ?, ?, ?)", rows)
@@ -310,19 +316,19 @@ class Journal:
         with self._lock:
             return {key: json.loads(value) for key, value in self._db.execute("SELECT key, value FROM meta")}
 
-    def calls(self) -> list[tuple[int, int, float, dict[str, Any]]]:
-        """Return every call: first task, count, when, and the record of its commands."""
+    def submissions(self) -> list[tuple[int, int, float, dict[str, Any]]]:
+        """Return every submission: first task, count, when, and the record of its commands."""
         with self._lock:
             rows = self._db.execute("SELECT first, count, at_s, commands FROM calls ORDER BY seq").fetchall()
         return [(first, count, at_s, json.loads(zlib.decompress(blob))) for first, count, at_s, blob in rows]
 
-    def acts(self) -> list[tuple[float, str, Any]]:
+    def entries(self) -> list[tuple[float, str, Any]]:
         """Return every act in order."""
         with self._lock:
             rows = self._db.execute("SELECT at_s, act, detail FROM acts ORDER BY seq").fetchall()
         return [(at_s, act, json.loads(detail)) for at_s, act, detail in rows]
 
-    def told(self) -> Iterator[Entry]:
+    def told(self) -> Iterator[RecordedEvent]:
         """Yield everything that the scheduler was told, in that order."""
         with self._lock:
             calls = self._db.execute("SELECT seq, at_s, first, count FROM calls ORDER BY seq").fetchall()
@@ -332,9 +338,9 @@ class Journal:
                 " ORDER BY seq"
             ).fetchall()
         return heapq.merge(
-            (Entry(seq, at_s, "call", (first, count)) for seq, at_s, first, count in calls),
-            (Entry(seq, at_s, act, json.loads(detail)) for seq, at_s, act, detail in acts),
-            (Entry(row[0], row[6], "result", row[1:]) for row in results),
+            (RecordedEvent(seq, at_s, "call", (first, count)) for seq, at_s, first, count in calls),
+            (RecordedEvent(seq, at_s, act, json.loads(detail)) for seq, at_s, act, detail in acts),
+            (RecordedEvent(row[0], row[6], "result", row[1:]) for row in results),
         )
 
     def rows(self, after_seq: int = 0) -> Iterator[ResultRow]:
@@ -456,9 +462,9 @@ class Journal:
             return self._db.execute(query, values).fetchall()
 
     def contents(self) -> tuple[dict[str, Any], list[tuple[int, int, float, dict[str, Any]]]]:
-        """Return all facts about the run, and every call; what cannot be read is a ValueError."""
+        """Return all facts about the run, and every submission; what cannot be read is a ValueError."""
         try:
-            return self.meta(), self.calls()
+            return self.meta(), self.submissions()
         except (sqlite3.Error, TypeError, zlib.error) as error:
             raise ValueError(str(error)) from error
 

@@ -25,9 +25,9 @@ from typing import Any, Final
 
 from ....errors import EngineError
 from ...core.batching import BatchPolicy
-from ...core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
+from ...core.decisions import Decision, Decline, Finish, Kill, Launch, RecordEnding, Revive, Suppress, WithdrawUnstarted
 from ...core.events import Attached, BatchLost, LaunchKnown, Offer, OffersArrived, TasksReturned, TasksStarted
-from ...core.explain import WORDS, amount_text
+from ...core.phrases import WORDS, amount_text
 from ...core.resources import SLACK, Resources
 from ...core.states import Reason
 from ...executor.transport.spool import read_spool
@@ -148,11 +148,11 @@ class LocalEngine:
                     asks = True
                 case Kill():
                     self._kill(decision.tasks, decision.reason)
-                case Recall():
+                case WithdrawUnstarted():
                     self._recall(decision.batches)
                 case Finish():
                     self._stop_links()
-                case Settle():
+                case RecordEnding():
                     pass  # nothing of it concerns a node
         for offer_id, amount in taken.items():
             self._machine.answer(offer_id, amount)
@@ -277,18 +277,18 @@ class LocalEngine:
 
     def _send_batch(self, slot: _Slot, launch: Launch) -> None:
         known = self._contexts[slot.link]
-        call = -1
+        context = -1
         rows: list[list[Any]] = []
         limits: dict[str, Any] = {}
         for task, attempt in launch.tasks:
-            if self._work.call_of(task) != call:
-                call = self._work.call_of(task)
-                if call not in known:
-                    known.add(call)
-                    slot.link.send(["context", call, self._work.context(call)])
+            if self._work.context_of(task) != context:
+                context = self._work.context_of(task)
+                if context not in known:
+                    known.add(context)
+                    slot.link.send(["context", context, self._work.context(context)])
                 rows = []
                 limits = limits_of(launch.demand)
-                slot.link.send(["batch", slot.number, launch.batch_id, call, launch.expected_s, rows, limits])
+                slot.link.send(["batch", slot.number, launch.batch_id, context, launch.expected_s, rows, limits])
             if (names := self._work.inputs(task)) is not None:
                 limits.setdefault("inputs", {})[len(rows)] = names
             if promised := self._work.makes(task):
@@ -522,7 +522,7 @@ class LocalEngine:
             self._settle_attaching()
 
     def _mark(self, task: int, attempt: int) -> bytes:
-        label = self._work.context(self._work.call_of(task))["label"]
+        label = self._work.context(self._work.context_of(task))["label"]
         return f"{label}.{task}.{attempt}".encode()
 
     # -- the rest ---------------------------------------------------------------------------------------

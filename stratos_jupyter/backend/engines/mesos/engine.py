@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any, Final
 
 from ...core.batching import BatchPolicy
-from ...core.decisions import Decision, Decline, Finish, Kill, Launch, Recall, Revive, Settle, Suppress
+from ...core.decisions import Decision, Decline, Finish, Kill, Launch, RecordEnding, Revive, Suppress, WithdrawUnstarted
 from ...core.events import Attached, Offer, OffersArrived, OfferUnfit, PauseAsked
 from ...core.states import Reason
 from ...forks import Inherited
@@ -132,12 +132,12 @@ class MesosEngine:
                 case Kill():
                     self._state.batches.kills.update(dict.fromkeys(decision.tasks, decision.reason))
                     self._retransmitter.kills(frozenset(decision.tasks))
-                case Recall():
+                case WithdrawUnstarted():
                     self._state.batches.recalls.update(decision.batches)
                     self._retransmitter.recalls()
                 case Finish():
                     self._finish()
-                case Settle():
+                case RecordEnding():
                     pass  # nothing of it concerns a node
         for refuse_s, offer_ids in declined.items():
             self._connection.decline(offer_ids, refuse_s)

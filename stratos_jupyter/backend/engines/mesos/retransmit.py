@@ -81,7 +81,7 @@ class Retransmitter:
                 state.lose(batch)
                 self._connection.want_more()
             elif batch.given_up:  # it came back, perhaps, and others may have been faster
-                unwanted = [attempt for attempt in batch.left if not state.sink.wants(*attempt)]
+                unwanted = [attempt for attempt in batch.left if not state.sink.accepts_result(*attempt)]
                 state.batches.kills.update(dict.fromkeys(unwanted, Reason.USER))
             elif batch.unreachable_s is not None and now - batch.unreachable_s >= state.config.partition_wait_s:
                 state.batches.give_up(batch)

@@ -151,7 +151,7 @@ class Statuses:
         """Say that attempts have run that may count as queued, before their results are told."""
         sink, batches = self._state.sink, self._state.batches
         attempts = [(record[0], record[1]) for record in records]
-        some = tuple(attempt for attempt in attempts if batches.of(attempt) is None and sink.wants(*attempt))
+        some = tuple(attempt for attempt in attempts if batches.of(attempt) is None and sink.accepts_result(*attempt))
         if some:
             sink.post(LaunchKnown(sink.now(), batch_id, node, some))
 

@@ -12,15 +12,15 @@ from stratos_jupyter.backend.core.decisions import Decline, Launch, Revive
 from stratos_jupyter.backend.core.delay_scheduling import PASSED_S
 from stratos_jupyter.backend.core.events import (
     BatchLost,
+    InputLocation,
+    InputsLocated,
     KillAsked,
-    Place,
-    PlacesKnown,
     RelaunchAsked,
     RulesChanged,
     TasksReturned,
     Tick,
 )
-from stratos_jupyter.backend.core.input_locations import Places
+from stratos_jupyter.backend.core.input_locations import InputLocations
 from stratos_jupyter.backend.core.locality import KNOWN_AFTER, REFUSE_S
 from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.scheduler import USELESS_S
@@ -204,8 +204,8 @@ def test_longer_names_of_the_storage_are_known_unless_two_hosts_share_the_first_
     ],
 )
 def test_the_largest_share_is_waited_for(hosts: tuple[tuple[str, int], ...], preferred: list[str]) -> None:
-    places = Places()
-    places.learn(Place(3, 100, hosts))
+    places = InputLocations()
+    places.learn(InputLocation(3, 100, hosts))
     assert places.chooses(3) == bool(preferred)
     assert not places.knows(3) or places.hosts(3) == preferred
     assert not places.chooses(2)
@@ -214,7 +214,7 @@ def test_the_largest_share_is_waited_for(hosts: tuple[tuple[str, int], ...], pre
 
 def test_the_fraction_is_of_bytes(cluster: Cluster) -> None:
     cluster.add(1)
-    cluster.scheduler.handle(PlacesKnown(cluster.at_s, (Place(0, 200, (("a", 150), ("b", 50))),)))
+    cluster.scheduler.handle(InputsLocated(cluster.at_s, (InputLocation(0, 200, (("a", 150), ("b", 50))),)))
     found = [cluster.scheduler.local_fraction(0, node) for node in ("a", "b", "c")]
     assert found == [0.75, 0.25, 0.0]
     assert cluster.scheduler.local_fraction(1, "a") is None

@@ -18,7 +18,8 @@ from stratos_jupyter.backend.core.events import (
     RulesChanged,
     TasksStarted,
 )
-from stratos_jupyter.backend.core.explain import NODES_MOST, REASONS_MOST, Seen, amount_text, ordinal, sentences
+from stratos_jupyter.backend.core.explain import NODES_MOST, REASONS_MOST, OfferHistory
+from stratos_jupyter.backend.core.phrases import amount_text, ordinal, sentences
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.rules import Halt, Rules
 from tests.support.offers import ONE, Cluster, only, tasks
@@ -264,7 +265,7 @@ def test_no_block_is_waited_for_while_nothing_is_offered(cluster: Cluster) -> No
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    seen = Seen()
+    seen = OfferHistory()
     for number in range(NODES_MOST + 10):
         seen.turned_down(Offer("o", f"n{number}", Resources(0.5)))
         seen.unfit(f"n{number}", "rack")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stratos_jupyter.backend.core.batching import KNOWN_AFTER, Median
-from stratos_jupyter.backend.core.launch_gate import Gate
+from stratos_jupyter.backend.core.launch_throttle import LaunchThrottle
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.retries import RETRY_MOST_S, Retries
 from stratos_jupyter.backend.core.rules import OWN_FAILURES, Cause, Halt, Rules
@@ -110,13 +110,13 @@ def test_who_rests_is_called_in_time_and_once() -> None:
     assert retries.rested(1.9) == [2]
     retries.rest(1, 5.0)
     assert retries.rested(9.0) == [3, 1]
-    assert retries.resting == set()
+    assert retries.backing_off == set()
 
 
 # --- the gate ---
 
 
-def launch(gate: Gate, at_s: float, running: int = 0) -> int:
+def launch(gate: LaunchThrottle, at_s: float, running: int = 0) -> int:
     """Launch all that may be launched, and return how many that was."""
     count = 0
     while (room := gate.room(at_s, running + count)) != 0:
@@ -129,37 +129,37 @@ def launch(gate: Gate, at_s: float, running: int = 0) -> int:
 
 
 def test_an_open_gate_bounds_nothing() -> None:
-    gate = Gate(Rules())
+    gate = LaunchThrottle(Rules())
     assert gate.room(0.0, 1_000_000) is None
     assert gate.opens_at(0.0, 0) is None
 
 
 def test_only_so_many_at_once() -> None:
-    gate = Gate(Rules(max_tasks=3))
+    gate = LaunchThrottle(Rules(max_tasks=3))
     assert [gate.room(0.0, running) for running in (0, 2, 3, 5)] == [3, 1, 0, 0]
 
 
 def test_a_rate_is_kept_however_often_it_is_asked() -> None:
-    gate = Gate(Rules(rate_per_s=10))
+    gate = LaunchThrottle(Rules(rate_per_s=10))
     launched = sum(launch(gate, 0.013 * step) for step in range(1000))  # 13 s
     assert 130 <= launched <= 132
 
 
 def test_a_high_rate_lets_small_bursts_through() -> None:
-    gate = Gate(Rules(rate_per_s=1000))
+    gate = LaunchThrottle(Rules(rate_per_s=1000))
     assert launch(gate, 0.0) == 1
     assert launch(gate, 7.0) == 101  # a tenth of a second's worth
     assert launch(gate, 7.05) == 50
 
 
 def test_a_delay_keeps_launches_apart() -> None:
-    gate = Gate(Rules(delay_s=0.5))
+    gate = LaunchThrottle(Rules(delay_s=0.5))
     assert [launch(gate, at_s) for at_s in (0.0, 0.1, 0.49, 0.5, 0.6, 5.0)] == [1, 0, 0, 1, 0, 1]
 
 
 @given(st.sampled_from([0.1, 3.0, 10.0, 250.0]), st.sampled_from([0.0, 0.02, 1.0]), st.sampled_from([0.0, 3.7, 1.7e9]))
 def test_the_gate_opens_when_it_said(rate: float, delay_s: float, at_s: float) -> None:
-    gate = Gate(Rules(rate_per_s=rate, delay_s=delay_s))
+    gate = LaunchThrottle(Rules(rate_per_s=rate, delay_s=delay_s))
     for _ in range(20):
         assert launch(gate, at_s) > 0
         opens_at = gate.opens_at(at_s, 0)
@@ -169,7 +169,7 @@ def test_the_gate_opens_when_it_said(rate: float, delay_s: float, at_s: float) -
 
 
 def test_failures_halt_and_the_user_goes_on() -> None:
-    gate = Gate(Rules(halt=Halt(2)))
+    gate = LaunchThrottle(Rules(halt=Halt(2)))
     assert gate.ended(True) == ""
     assert gate.ended(False) == ""
     assert gate.ended(True) == "halted after 2 failed"
@@ -182,18 +182,18 @@ def test_failures_halt_and_the_user_goes_on() -> None:
 
 
 def test_a_part_that_failed_halts_once_there_are_enough() -> None:
-    gate = Gate(Rules(halt=Halt(3, 0.1)))
+    gate = LaunchThrottle(Rules(halt=Halt(3, 0.1)))
     assert [gate.ended(failed) for failed in (True, True)] == ["", ""]
     for _ in range(28):
         gate.ended(False)
     assert gate.ended(True) == ""  # 3 of 31
-    gate = Gate(Rules(halt=Halt(3, 0.1)))
+    gate = LaunchThrottle(Rules(halt=Halt(3, 0.1)))
     assert [bool(gate.ended(failed)) for failed in [False] * 20 + [True] * 3] == [False] * 22 + [True]
     assert gate.shut == "halted after 3 of 23 failed"
 
 
 def test_a_pause_does_not_hide_a_halt() -> None:
-    gate = Gate(Rules(halt=Halt(1)))
+    gate = LaunchThrottle(Rules(halt=Halt(1)))
     gate.ended(True)
     gate.pause("paused")
     assert gate.shut == "halted after 1 failed"

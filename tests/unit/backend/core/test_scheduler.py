@@ -7,7 +7,16 @@ from collections.abc import Iterator
 import pytest
 
 from stratos_jupyter.backend.core.batching import BatchPolicy
-from stratos_jupyter.backend.core.decisions import Decline, Finish, Gone, Kill, Launch, Revive, Settle, Suppress
+from stratos_jupyter.backend.core.decisions import (
+    Decline,
+    Finish,
+    Kill,
+    Launch,
+    RecordEnding,
+    Revive,
+    Suppress,
+    UnreportedAttempt,
+)
 from stratos_jupyter.backend.core.events import (
     BatchLost,
     Closed,
@@ -170,7 +179,7 @@ def test_killing_splits_what_is_queued_from_what_flies(scheduler: Scheduler) -> 
     scheduler.handle(TasksAdded(0.0, 2, ONE))
     decisions = scheduler.handle(KillAsked(0.0))
     assert decisions == (
-        Settle((Gone(1, 1), Gone(2, 1)), TaskState.KILLED, Reason.USER),
+        RecordEnding((UnreportedAttempt(1, 1), UnreportedAttempt(2, 1)), TaskState.KILLED, Reason.USER),
         Kill(((0, 1),)),
         Suppress(),
     )
@@ -198,7 +207,7 @@ def test_relaunching_an_ended_task_makes_a_new_attempt(scheduler: Scheduler) -> 
 def test_relaunching_a_running_task_ends_it_first(scheduler: Scheduler) -> None:
     flying(scheduler, 1)
     assert scheduler.handle(RelaunchAsked(0.0, (0,))) == (Kill(((0, 1),)),)
-    assert not scheduler.settles(0, 1, Reason.USER, None)  # it is history
+    assert not scheduler.is_final_result(0, 1, Reason.USER, None)  # it is history
     assert scheduler.handle(ended(0, reason=Reason.USER, code=None)) == (Revive(ONE),)
     assert scheduler.table.state(0) is TaskState.QUEUED
     assert scheduler.table.attempt(0) == 2
@@ -228,7 +237,7 @@ def test_a_task_the_cluster_keeps_losing_is_given_up(scheduler: Scheduler) -> No
     for _ in range(LOST_BOUND):
         batch = launches(scheduler.handle(offers(ONE)))[0]
         last = scheduler.handle(BatchLost(0.0, batch.batch_id))
-    assert Settle((Gone(0, LOST_BOUND, "n1"),), TaskState.LOST, Reason.LOST) in last
+    assert RecordEnding((UnreportedAttempt(0, LOST_BOUND, "n1"),), TaskState.LOST, Reason.LOST) in last
     assert scheduler.table.state(0) is TaskState.LOST
 
 
@@ -291,7 +300,7 @@ def test_a_relaunch_of_what_is_handed_back_is_done_with_it(scheduler: Scheduler)
     flying(scheduler, 1)
     scheduler.handle(RelaunchAsked(0.0, (0,)))
     scheduler.handle(TasksReturned(0.0, ((0, 1),)))
-    assert scheduler.settles(0, 1, Reason.EXIT, 0)
+    assert scheduler.is_final_result(0, 1, Reason.EXIT, 0)
 
 
 @pytest.mark.parametrize("lost", [False, True])
@@ -299,7 +308,7 @@ def test_what_was_asked_to_end_never_goes_back_to_the_queue(scheduler: Scheduler
     batch = flying(scheduler, 1)[0]
     scheduler.handle(KillAsked(0.0))
     event = BatchLost(0.0, batch.batch_id) if lost else TasksReturned(0.0, ((0, 1),))
-    assert scheduler.handle(event) == (Settle((Gone(0, 1, "n1"),), TaskState.KILLED, Reason.USER),)
+    assert scheduler.handle(event) == (RecordEnding((UnreportedAttempt(0, 1, "n1"),), TaskState.KILLED, Reason.USER),)
     assert scheduler.table.state(0) is TaskState.KILLED
 
 

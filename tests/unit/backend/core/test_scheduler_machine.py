@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from stratos_jupyter.backend.core.batching import BatchPolicy
-from stratos_jupyter.backend.core.decisions import Finish, Kill, Launch, Recall, Settle
+from stratos_jupyter.backend.core.decisions import Finish, Kill, Launch, RecordEnding, WithdrawUnstarted
 from stratos_jupyter.backend.core.events import (
     BatchLost,
     Closed,
     DemandChanged,
     Ending,
     Event,
+    InputLocation,
+    InputsLocated,
     KillAsked,
     LaunchKnown,
     NodeBack,
@@ -26,8 +28,6 @@ from stratos_jupyter.backend.core.events import (
     OffersArrived,
     OfferUnfit,
     PauseAsked,
-    Place,
-    PlacesKnown,
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
@@ -100,9 +100,9 @@ class SchedulerMachine(RuleBasedStateMachine):
                 case Kill():
                     for attempt in decision.tasks:
                         assert attempt in self.running, "only what runs is killed"
-                case Recall():
+                case WithdrawUnstarted():
                     assert set(decision.batches) <= set(self.running.values())
-                case Settle():
+                case RecordEnding():
                     assert decision.state in TERMINAL
                     for gone in decision.tasks:
                         final = self.scheduler.table.ended(gone.task)
@@ -153,7 +153,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         """Places may become known before the task is, while it waits, runs or after it ended, and twice."""
         first = data.draw(st.integers(0, len(self.scheduler.table) + ahead))
         place = tuple(sorted(hosts, key=lambda one: -one[1]))
-        self.feed(PlacesKnown(self.at_s, tuple(Place(task, 100, place) for task in range(first, first + 3))))
+        self.feed(InputsLocated(self.at_s, tuple(InputLocation(task, 100, place) for task in range(first, first + 3))))
 
     @precondition(lambda self: self.scheduler.table.counts[TaskState.QUEUED])
     @rule(data=st.data(), node=st.sampled_from("ab"))
@@ -216,7 +216,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.started.discard(attempt)
         ending = Ending(*attempt, reason, code, wall_s)
         self.seen.append(ending)
-        settles = self.scheduler.settles(*attempt, reason, code)
+        settles = self.scheduler.is_final_result(*attempt, reason, code)
         ended = self.scheduler.table.ended(attempt[0])
         self.feed(TasksEnded(self.at_s, (ending,)))
         # What was recorded as a result is one, and what was recorded as history is none.
@@ -278,7 +278,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         was = self.scheduler.table.superseded
         self.feed(Superseded(self.at_s, (), (task,)) if back else Superseded(self.at_s, (task,)))
         assert self.scheduler.table.superseded == (was - {task} if back else was | {task})
-        assert back or self.scheduler.table.ended(task) or task in self.scheduler._doomed
+        assert back or self.scheduler.table.ended(task) or task in self.scheduler._kill_requested
 
     @rule()
     def close(self) -> None:

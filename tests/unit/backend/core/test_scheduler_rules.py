@@ -8,7 +8,16 @@ from typing import TypeVar
 import pytest
 
 from stratos_jupyter.backend.core.batching import BatchPolicy
-from stratos_jupyter.backend.core.decisions import Decision, Gone, Kill, Launch, Recall, Revive, Settle, Suppress
+from stratos_jupyter.backend.core.decisions import (
+    Decision,
+    Kill,
+    Launch,
+    RecordEnding,
+    Revive,
+    Suppress,
+    UnreportedAttempt,
+    WithdrawUnstarted,
+)
 from stratos_jupyter.backend.core.events import (
     BatchLost,
     Ending,
@@ -51,7 +60,7 @@ class Driven:
     def end(
         self, task: int, attempt: int = 1, code: int | None = 0, reason: Reason = Reason.EXIT, wall_s: float = 1.0
     ) -> tuple[Decision, ...]:
-        predicted = self.scheduler.settles(task, attempt, reason, code)
+        predicted = self.scheduler.is_final_result(task, attempt, reason, code)
         decisions = self.scheduler.handle(TasksEnded(self.at_s, (Ending(task, attempt, reason, code, wall_s),)))
         assert self.state(task).value >= TaskState.FINISHED if predicted else True
         return decisions
@@ -124,8 +133,8 @@ def test_the_clusters_failures_spend_no_retry(drive: Callable[..., Driven]) -> N
     it = drive(retries=1)
     it.add(1)
     (launch,) = it.offer()
-    (lost,) = only(Settle, it.scheduler.handle(BatchLost(it.at_s, launch.batch_id)))
-    assert lost == Settle((Gone(0, 1, "n1"),), TaskState.LOST, Reason.LOST, final=False)
+    (lost,) = only(RecordEnding, it.scheduler.handle(BatchLost(it.at_s, launch.batch_id)))
+    assert lost == RecordEnding((UnreportedAttempt(0, 1, "n1"),), TaskState.LOST, Reason.LOST, final=False)
     assert it.scheduler.table.losses(0) == 1
     it.offer()
     it.end(0, 2, code=1)
@@ -151,8 +160,8 @@ def test_killing_what_rests_before_a_retry(drive: Callable[..., Driven]) -> None
     it.add(1)
     it.offer()
     it.end(0, code=1)
-    assert only(Settle, it.scheduler.handle(KillAsked(it.at_s))) == [
-        Settle((Gone(0, 2),), TaskState.KILLED, Reason.USER)
+    assert only(RecordEnding, it.scheduler.handle(KillAsked(it.at_s))) == [
+        RecordEnding((UnreportedAttempt(0, 2),), TaskState.KILLED, Reason.USER)
     ]
     assert it.scheduler.wakes_at is None
 
@@ -209,7 +218,7 @@ def test_a_pause_recalls_what_has_not_started_and_a_resume_goes_on(drive: Callab
     it = drive()
     it.add(3)
     (launch,) = it.offer(ONE)
-    assert it.scheduler.handle(PauseAsked(it.at_s)) == (Recall((launch.batch_id,)), Suppress())
+    assert it.scheduler.handle(PauseAsked(it.at_s)) == (WithdrawUnstarted((launch.batch_id,)), Suppress())
     assert it.scheduler.held == "paused"
     assert it.offer() == []
     it.end(0)
@@ -226,7 +235,7 @@ def test_too_many_failures_halt_and_a_resume_goes_on(drive: Callable[..., Driven
     assert it.scheduler.held == ""  # what is tried again has not failed yet
     it.end(0, 2, code=1)
     decisions = it.end(1, code=None, reason=Reason.SPAWN)
-    assert only(Recall, decisions) == [Recall((first[2].batch_id,))]
+    assert only(WithdrawUnstarted, decisions) == [WithdrawUnstarted((first[2].batch_id,))]
     assert only(Suppress, decisions)
     assert it.scheduler.held == "halted after 2 failed"
     assert it.offer() == []
@@ -243,7 +252,7 @@ def test_only_so_many_run_at_once_and_that_can_be_changed(drive: Callable[..., D
     assert len(it.offer()) == 1
     assert it.scheduler.handle(RulesChanged(it.at_s, Rules(max_tasks=5))) == (Revive(ONE),)
     assert len(it.offer()) == 3
-    (recall,) = only(Recall, it.scheduler.handle(RulesChanged(it.at_s, Rules(max_tasks=1))))
+    (recall,) = only(WithdrawUnstarted, it.scheduler.handle(RulesChanged(it.at_s, Rules(max_tasks=1))))
     assert len(recall.batches) == 5
     for task in (1, 2, 3, 4):
         it.end(task)

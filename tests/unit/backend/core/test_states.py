@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stratos_jupyter.backend.core.states import IN_FLIGHT, MOVES, TERMINAL, Cue, Reason, TaskState, ending
+from stratos_jupyter.backend.core.states import IN_FLIGHT, MOVES, TERMINAL, Reason, TaskState, Trigger, ending
 
 
 def test_nothing_leaves_a_terminal_state() -> None:
@@ -16,18 +16,18 @@ def test_every_state_is_queued_in_flight_or_terminal() -> None:
 
 
 def test_every_cue_leads_somewhere() -> None:
-    assert {cue for _, cue in MOVES} == set(Cue)
+    assert {trigger for _, trigger in MOVES} == set(Trigger)
 
 
 @pytest.mark.parametrize("state", sorted(IN_FLIGHT | {TaskState.QUEUED}))
-@pytest.mark.parametrize("cue", [Cue.SUCCEEDED, Cue.FAILED, Cue.KILLED, Cue.LOST])
-def test_every_live_state_can_end_in_every_way(state: TaskState, cue: Cue) -> None:
-    assert MOVES[state, cue] in TERMINAL
+@pytest.mark.parametrize("trigger", [Trigger.SUCCEEDED, Trigger.FAILED, Trigger.KILLED, Trigger.LOST])
+def test_every_live_state_can_end_in_every_way(state: TaskState, trigger: Trigger) -> None:
+    assert MOVES[state, trigger] in TERMINAL
 
 
 @pytest.mark.parametrize("state", sorted(IN_FLIGHT))
 def test_what_is_in_flight_can_be_queued_again(state: TaskState) -> None:
-    assert MOVES[state, Cue.REQUEUED] is TaskState.QUEUED
+    assert MOVES[state, Trigger.REQUEUED] is TaskState.QUEUED
 
 
 @pytest.mark.parametrize(

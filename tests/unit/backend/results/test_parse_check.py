@@ -40,7 +40,7 @@ class Desk:
             parser=parser,
             parsed_outputs=None if parser is None else ParsedOutputs(parser, most_s),
             rules=Rules(ok_exit=((0, 1),)),
-            is_doomed=self.doomed.__contains__,
+            is_being_killed=self.doomed.__contains__,
             notice=self.said.append,
             withdraw=self.said.remove,
             output_of=lambda result: (result.stdout or b"").decode(),

@@ -726,7 +726,7 @@ def test_calls_join_under_one_numbering() -> None:
     assert [work.command(task) for task in range(3)] == ["wc a.b", "wc c.d", "p 7"]
     assert work.placeholders == ("file", "x")
     assert [work.values(task) for task in range(3)] == [("a.b", ""), ("c.d", ""), ("", "7")]
-    assert [work.call_of(task) for task in range(3)] == [0, 0, 1]
+    assert [work.submission_of(task) for task in range(3)] == [0, 0, 1]
     with pytest.raises(IndexError):
         work.command(3)
 

@@ -107,11 +107,11 @@ def test_calls_acts_and_facts_come_back(journal: Journal) -> None:
     record = {"kind": "glob", "files": ["\udcff"] * 3}
     with journal.writing():
         journal.set_meta({"spec": {"job_id": "x"}})
-        journal.add_call(1, 0, 3, 1.5, record)
-        journal.add_acts([(2, 2.0, "launch", [1, "n", [[0, 1]]])])
+        journal.add_submission(1, 0, 3, 1.5, record)
+        journal.add_entries([(2, 2.0, "launch", [1, "n", [[0, 1]]])])
     assert journal.meta() == {"spec": {"job_id": "x"}}
-    assert journal.calls() == [(0, 3, 1.5, record)]
-    assert journal.acts() == [(2.0, "launch", [1, "n", [[0, 1]]])]
+    assert journal.submissions() == [(0, 3, 1.5, record)]
+    assert journal.entries() == [(2.0, "launch", [1, "n", [[0, 1]]])]
 
 
 def test_what_was_committed_survives_a_process_that_does_not_close(tmp_path: Path) -> None:

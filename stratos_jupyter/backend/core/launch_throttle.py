@@ -18,7 +18,7 @@ EARLY_S: Final = 1e-6
 CRUMB: Final = 1e-3
 
 
-class Gate:
+class LaunchThrottle:
     """Lets launches through.
 
     Parameters
