@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import wait
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
 from .backend.core.states import IN_FLIGHT
 from .backend.engines.base import Engine
-from .backend.engines.local.site import GRACE_S, LocalSite, Site, is_local
+from .backend.engines.registry import site_class, site_for
+from .backend.engines.sites import GRACE_S, EngineSettings, Site
 from .backend.engines.task_environment import TOGETHER_MOST, task_environment, thread_variables, too_large
 from .backend.forks import close_inherited
 from .backend.inputs.filesystems import FileSystems
@@ -31,6 +33,7 @@ from .backend.spec.commands import Commands
 from .backend.spec.job_spec import JobSpec
 from .backend.spec.products import promise
 from .backend.spec.workload import CommandEnv, Fingerprints
+from .backend.store.columns import FRAME_NAMES
 from .backend.store.journal import Journal, set_aside
 from .backend.store.lease import (
     is_background,
@@ -69,6 +72,14 @@ def _chosen_settings() -> dict[str, str]:
     from .settings import current as settings
 
     return settings().as_environment()
+
+
+def _engine_settings() -> EngineSettings:
+    """Return the settings that concern engines, as they are now."""
+    from .settings import current as settings
+
+    chosen = settings()
+    return EngineSettings(**{field.name: getattr(chosen, field.name) for field in fields(EngineSettings)})
 
 
 class Session:
@@ -120,15 +131,8 @@ class Session:
         """
         with self._lock:
             if master not in self._sites:
-                self._sites[master] = self._new_site(master)
+                self._sites[master] = site_for(master, self.home)
             return self._sites[master]
-
-    def _new_site(self, master: str) -> Site:
-        if is_local(master):
-            return LocalSite(master, self.home)
-        from .backend.engines.mesos.site import MesosSite  # here, so that whoever has no cluster pays nothing for it
-
-        return MesosSite(master)
 
     # -- submitting -------------------------------------------------------------------------------------
 
@@ -151,13 +155,16 @@ class Session:
         """
         bad: list[str] = []
         try:
-            spec.check()
+            spec.check(FRAME_NAMES)
         except SpecError as error:
             bad.append(str(error))
         if commands is not None and not len(commands):
             bad.append("there is no command to run")
-        spec, more = self.site(spec.master).check(spec)
+        site = self.site(spec.master)
+        spec, more = site.check(spec, _engine_settings())
         bad += more
+        if spec.output not in site.output_modes:
+            bad.append(f"--output {spec.output}: jobs of {spec.master} have {', '.join(sorted(site.output_modes))}")
         absent = [name for name, value in spec.env if value is None and name not in os.environ]
         if absent:
             bad.append(f"{', '.join(absent)} is not set here; write --env NAME=value, or set it in os.environ first")
@@ -193,7 +200,7 @@ class Session:
     def _too_large(self, spec: JobSpec) -> list[str]:
         """Say which variables of a job's tasks no program could be started with."""
         env = self.command_env(spec).env
-        if is_local(spec.master):
+        if site_class(spec.master).inherits_environment:
             return too_large(env)
         return too_large({name: env[name] for name, _ in spec.env if name in env}, TOGETHER_MOST)
 
@@ -318,7 +325,7 @@ class Session:
         """Make a job of a run that this process holds."""
         if self._driver is None:
             self._driver = Driver()
-        driver, site = self._driver, self.site(spec.master)
+        driver, site, settings = self._driver, self.site(spec.master), _engine_settings()
 
         def make_loop(job: Job) -> RunLoop:
             def context(spec: JobSpec, env: CommandEnv) -> Mapping[str, object]:
@@ -327,7 +334,7 @@ class Session:
             work = RunWork(job, self._inputs.here, context)
 
             def make_engine(loop: RunLoop) -> Engine:
-                return site.make_engine(loop, work, spec, run, journal)
+                return site.make_engine(loop, work, spec, run, journal, settings)
 
             return driver.call(
                 lambda: RunLoop(
@@ -440,10 +447,9 @@ class Session:
         self, run: int, journal: Journal, make_parser: Callable[[JobSpec], Parser | None] | None, hold: str
     ) -> Job:
         spec, submissions = read_submissions(journal)
-        if bad := self._too_large(spec):
-            journal.close()
-            raise SpecError("; ".join(bad))
         try:
+            if bad := self._too_large(spec):
+                raise SpecError("; ".join(bad))
             parser = make_parser(spec) if make_parser is not None else parser_without_notebook(spec)
             job = self._open(spec, run, journal, parser)
         except BaseException:
@@ -486,8 +492,9 @@ class Session:
                 "this process. What runs goes on when the process ends; attach the job where the function is defined"
             )
         self.let_go(job)
-        # On this machine its environment is its tasks' too; on a cluster nothing of it is.
-        return start_background(self.home, job, {} if is_local(job.spec.master) else _chosen_settings())
+        # Tasks that inherit this process's environment must not find settings in it that were not there.
+        inherits = self.site(job.spec.master).inherits_environment
+        return start_background(self.home, job, {} if inherits else _chosen_settings())
 
     # -- ending -----------------------------------------------------------------------------------------
 
