@@ -37,12 +37,11 @@ from .backend.executor.notes import WAITING
 from .backend.forks import Inherited
 from .backend.results.bounded_parsing import ParsedOutputs
 from .backend.results.failure_groups import Failures, Group, told
-from .backend.run.loop import JobLoop
+from .backend.run.loop import RunLoop
 from .backend.run.thread import Driver
 from .backend.spec.commands import Commands, plain_commands
 from .backend.spec.job_spec import JobSpec, OutputMode
-from .backend.spec.parse_rules import parse_count, parse_halt, parse_rate, parse_retries
-from .backend.spec.parse_values import parse_duration_s
+from .backend.spec.options import CHANGES, read_changes
 from .backend.spec.workload import CommandEnv, Fingerprints, Workload
 from .backend.store.journal import Journal
 from .backend.store.outputs import bounded_text, last_text
@@ -59,20 +58,6 @@ if TYPE_CHECKING:
 
 #: how often a waiting cell looks at the newest view, in seconds
 PUMP_EVERY_S: Final = 0.1
-#: what `Job.set` can change, and how it is read
-CHANGEABLE: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
-    "max_tasks": ("max_tasks", parse_count),
-    "rate": ("rate_per_s", parse_rate),
-    "delay": ("delay_s", parse_duration_s),
-    "halt": ("halt", parse_halt),
-    "retries": ("retries", parse_retries),
-    "locality_wait": ("locality_wait_s", parse_duration_s),
-}
-#: what of a job's spec may change while its run goes on: it says how tasks are run and read, not what they do
-CHANGES: Final = (
-    *("env", "rules", "parse", "columns", "threads", "mem_mib", "disk_mib", "gpus"),
-    *("threads_given", "timeout_s", "linger_s", "priority", "output_limit", "update_interval_s", "makes", "fail_on"),
-)
 #: what a log shows of a stream, in bytes
 LOG_BYTES: Final = 64 * 1024
 #: where the last line of a stderr is looked for, in bytes
@@ -138,7 +123,7 @@ class Job:
         journal: Journal,
         driver: Driver,
         parser: Parser | None,
-        make_loop: Callable[[Job], JobLoop],
+        make_loop: Callable[[Job], RunLoop],
     ) -> None:
         self.spec = spec
         self.job_id = spec.job_id
@@ -190,7 +175,9 @@ class Job:
             What is recorded cannot have happened.
         """
         # Known before the first offers come, which would be filled by anybody else.
-        sought = [self.may_have_remote_inputs(commands, around.cwd) for _, commands, around, _ in self.commands.calls()]
+        sought = [
+            self.may_have_remote_inputs(commands, around.cwd) for _, commands, around, _ in self.commands.submissions()
+        ]
         tasks = range(len(self.commands))
 
         demand, priority = begun(self.spec, self._journal.meta())
@@ -364,12 +351,12 @@ class Job:
         if self._promised is not None:
             made = ((task, path) for task in tasks for path in self.makes(task))
             self._promised.update({os.path.normpath(os.path.join(self.spec.cwd, path)): task for task, path in made})
-        call = self.commands.call_of(tasks.start)
+        submission = self.commands.submission_of(tasks.start)
         sought = self.may_have_remote_inputs(commands, command_env.cwd)
         event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority, sought)
 
         def record() -> dict[str, Any]:
-            return self.commands.record(call, self.spec.cwd)
+            return self.commands.record(submission, self.spec.cwd)
 
         def enter() -> None:
             self._loop.add(event, tasks.start, record, origin)
@@ -486,7 +473,7 @@ class Job:
 
     def add_from_monitor(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
         """Add commands that an attempt's monitor asked for; the driver thread calls this."""
-        around = self.commands.command_env(self.commands.call_of(origin[0]))
+        around = self.commands.command_env(self.commands.submission_of(origin[0]))
         self._enter(plain_commands(texts), around, origin)
 
     def close(self) -> None:
@@ -692,10 +679,8 @@ class Job:
         Parameters
         ----------
         **values
-            ``max_tasks``: how many commands may run at once; ``rate``: launches, as ``"10/s"``; ``delay``: seconds
-            between two launches; ``halt``: after how many failures, as ``5`` or ``"10%"``; ``retries``;
-            ``locality_wait``: how long a task waits for a node that holds its inputs. None, or ``"none"``, takes a
-            bound away.
+            ``max_tasks=8``, ``rate="10/s"``, ``halt="10%"``: options that may change meanwhile, which
+            ``%stratos help set`` lists, each as a cell has it. None, or ``"none"``, takes a bound away.
 
         Returns
         -------
@@ -705,25 +690,10 @@ class Job:
         Raises
         ------
         SpecError
-            A name or a value cannot be; nothing has changed.
+            An option cannot be changed, or a value cannot be; names all of these, and nothing has changed.
         """
         self._ours()
-        changes: dict[str, Any] = {}
-        bad: list[str] = []
-        for name, value in values.items():
-            if name not in CHANGEABLE:
-                bad.append(f"{name} cannot be changed; {', '.join(CHANGEABLE)} can")
-                continue
-            field, parse = CHANGEABLE[name]
-            text = "none" if value is None else str(value)
-            try:
-                changes[field] = (
-                    0 if text == "none" and field in ("delay_s", "retries", "locality_wait_s") else parse(text)
-                )
-            except SpecError as error:
-                bad.append(f"{name}: {error}")
-        if bad:
-            raise SpecError("; ".join(bad))
+        changes = read_changes(values)
 
         def change() -> None:
             rules = replace(self._loop.scheduler.rules, **changes)

@@ -24,8 +24,8 @@ where that is another one. No clock is asked: fingerprints are compared for bein
 4. What has not ended reads, or has read, its inputs itself: it stays. What failed is run again in any case.
 5. The states of tasks are taken before the inputs are looked at. So a task that ends meanwhile counts as one that has
    not ended: what it has just done to its inputs is no change.
-6. A call of which nothing is known (of version 0.1.0, without ``--resume``; an HDFS that could not say) counts as up to
-   date, and that is said.
+6. A submission of which nothing is known (of version 0.1.0, without ``--resume``; an HDFS that could not say) counts as
+   up to date, and that is said.
 
 `plan` is pure; `resume` finds the run, and does what the plan says in one transaction. Options that say how tasks are
 run, as ``--mem``, are those of the cell from then on; others cannot change within a run (`run_options`).
@@ -54,7 +54,7 @@ from .runs.changed_options import refuse_others
 from .runs.fingerprints import Fingerprint, env_fingerprint, matches_old
 from .runs.lost_products import lost_products
 from .runs.recorded_run import read_run
-from .session import Session, restore_calls
+from .session import Session, restore_submissions
 
 #: working directory, file and text: which command it is
 Identity: TypeAlias = tuple[str, str | None, str]
@@ -78,7 +78,7 @@ class Known(NamedTuple):
     """
 
     task: int
-    call: int
+    submission: int
     identity: Identity
     env: str
     seen: tuple[Fingerprint, ...] = ()
@@ -196,7 +196,7 @@ def plan(cell: Sequence[Wanted], env: str, known: Iterable[Known]) -> Plan:
         else:
             # What an older version wrote beside its output may have been overwritten by the newest: that alone counts.
             old = earlier.get(identity, [])
-            newest = [task for task in old if task.call == old[-1].call]
+            newest = [task for task in old if task.submission == old[-1].submission]
             pairs, places_left, _ = _pairs(cell, those, env, newest)
             found.restored += [task.task for _, task in pairs]
             _remark(found, cell, pairs)
@@ -292,7 +292,7 @@ def _identity(cwd: str, commands: Commands, index: int) -> Identity:
 def _known(run: _Run) -> Iterator[Known]:
     spawned = {tasks.start for _, tasks in run.workload.spawned()}
     watched = {origin for origin, _ in run.workload.spawned()}
-    for call, (first, commands, around, fingerprints) in enumerate(run.workload.calls()):
+    for submission, (first, commands, around, fingerprints) in enumerate(run.workload.submissions()):
         if first in spawned:
             continue
         for index in range(len(commands)):
@@ -306,7 +306,7 @@ def _known(run: _Run) -> Iterator[Known]:
                 old = ""
             free = not run.finished(task, watched)
             identity = _identity(around.cwd, commands, index)
-            yield Known(task, call, identity, fingerprints.env, seen, old, free, task in run.superseded, agreed)
+            yield Known(task, submission, identity, fingerprints.env, seen, old, free, task in run.superseded, agreed)
 
 
 def _work(run: _Run, found: Plan, lost: Callable[[int], bool] = lambda task: False) -> _Work:
@@ -472,7 +472,7 @@ def _peek(session: Session, job_id: str) -> _Run:
     with closing(open_whole(folder, aside=False)) as journal:
         recorded = read_run(journal)
         workload, looks = Workload(), journal.looks()
-        restore_calls(journal, workload, CommandEnv(recorded.spec.cwd, {}))
+        restore_submissions(journal, workload, CommandEnv(recorded.spec.cwd, {}))
     table, rules = recorded.scheduler.table, recorded.scheduler.rules
     return _Run(recorded.spec, workload, table.states(), table.superseded, looks, rules)
 
@@ -480,7 +480,7 @@ def _peek(session: Session, job_id: str) -> _Run:
 def _surround(job: Job, around: CommandEnv) -> None:
     """Let the older commands of a run find what those of its cell do; only the variables can be others."""
     changed = False
-    for call, (_, _, old, _) in enumerate(job.commands.calls()):
+    for submission, (_, _, old, _) in enumerate(job.commands.submissions()):
         changed = changed or old.env != around.env
-        job.commands.set_command_env(call, replace(around, cwd=old.cwd))
+        job.commands.set_command_env(submission, replace(around, cwd=old.cwd))
     job.edition += changed

@@ -27,7 +27,7 @@ from ..backend.store.timeline import heads, spans
 from ..errors import JournalError, StratosError
 from ..job import END_BYTES, Job
 from ..runs.recorded_run import RecordedRun, read_run
-from ..session import restore_calls
+from ..session import restore_submissions
 from .summary import LEFT_OUT, JobSummary, Row
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def full_summary_of_record(home: Path, job_id: str) -> JobSummary:
     with _copied(folder) as journal:
         recorded = read_run(journal)
         commands = Workload()
-        restore_calls(journal, commands, CommandEnv(recorded.spec.cwd, {}))
+        restore_submissions(journal, commands, CommandEnv(recorded.spec.cwd, {}))
         table = recorded.scheduler.table
         found = _Run(
             journal,
@@ -193,7 +193,7 @@ def _view(recorded: RecordedRun, run: int, journal: Journal) -> JobView:
         engine=spec.master,
         counts=tuple(counts),
         at_s=time.time(),
-        submitted_at=min(recorded.replayed.call_times, default=journal.meta()["created_at"]),
+        submitted_at=min(recorded.replayed.submission_times, default=journal.meta()["created_at"]),
         ended_at=ended_at,
         reasons=MappingProxyType({str(reason): n for reason, n in reasons.items() if n}),
         attempts_lost=scheduler.attempts_lost,

@@ -27,7 +27,7 @@ from stratos_jupyter.backend.engines.mesos.framework import FrameworkConfig
 from stratos_jupyter.backend.engines.mesos.messages import JobIdentity
 from stratos_jupyter.backend.engines.mesos.site import mesos_command
 from stratos_jupyter.backend.engines.scripted import Outcome, ScriptedEngine
-from stratos_jupyter.backend.run.loop import JobLoop, Judge
+from stratos_jupyter.backend.run.loop import Judge, RunLoop
 from stratos_jupyter.backend.run.replay import replay
 from stratos_jupyter.backend.run.thread import Driver
 from stratos_jupyter.backend.spec.commands import explicit_commands
@@ -76,7 +76,7 @@ class Run:
         self.judge: Judge = lambda results, take: False
         self.driver = Driver()
         self.loop = self.driver.call(
-            lambda: JobLoop(
+            lambda: RunLoop(
                 self.journal,
                 self._engine,
                 self.driver.loop,
@@ -91,7 +91,7 @@ class Run:
             )
         )
 
-    def _engine(self, loop: JobLoop) -> Engine:
+    def _engine(self, loop: RunLoop) -> Engine:
         if self.kind == "scripted":
             nodes = {"n1": Resources(1.0), "n2": Resources(SLOTS - 1.0)}
             return ScriptedEngine(loop, self, shell_script, nodes, self.driver.loop)
@@ -126,10 +126,10 @@ class Run:
     def copies(self, task: int) -> tuple[str, ...]:
         return ()
 
-    def call_of(self, task: int) -> int:
-        return self.workload.call_of(task)
+    def context_of(self, task: int) -> int:
+        return self.workload.submission_of(task)
 
-    def context(self, call: int) -> Mapping[str, object]:
+    def context(self, number: int) -> Mapping[str, object]:
         on_cluster = self.kind == "mesos"
         return {
             "cwd": str(self.folder),

@@ -15,7 +15,7 @@ from stratos_jupyter.backend.core.events import KillAsked
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.engines.local import engine as local
 from stratos_jupyter.backend.engines.local import executor_link, orphans
-from stratos_jupyter.backend.engines.local.engine import local_cpus
+from stratos_jupyter.backend.engines.local.address import local_cpus
 from stratos_jupyter.backend.engines.local.executor_link import ExecutorProcess
 from stratos_jupyter.errors import EngineError
 from tests.contract.conftest import Run
@@ -120,7 +120,7 @@ def test_what_was_handed_back_once_is_not_handed_back_again(run: Run, attaching:
     run.driver.call(lambda: tell(batch + 1))
     run.check()
     assert run.state(0) is TaskState.RUNNING
-    assert run.driver.call(lambda: [what for _, what, _ in run.journal.acts() if what == "returned"]) == []
+    assert run.driver.call(lambda: [what for _, what, _ in run.journal.entries() if what == "returned"]) == []
     run.post(KillAsked)
     run.wait()
 
@@ -128,7 +128,7 @@ def test_what_was_handed_back_once_is_not_handed_back_again(run: Run, attaching:
 def test_short_commands_are_lined_up(run: Run) -> None:
     run.add(*["true"] * 400)
     run.wait()
-    launches = [detail for _, act, detail in run.journal.acts() if act == "launch"]
+    launches = [detail for _, act, detail in run.journal.entries() if act == "launch"]
     assert len(launches) < 100  # many commands a launch, once it is known that they are short
 
 

@@ -252,9 +252,9 @@ def test_a_monitor_ends_a_task_and_others_run_instead(
     assert frame.origin[2:].tolist() == [0, 0]
     assert "instead of it: 2-3" in log_text(job, job.log(0))
     assert "because of task 0" in log_text(job, job.log(2))
-    acts = [(act, detail) for _, act, detail in job._journal.acts() if act == "spawn"]
+    acts = [(act, detail) for _, act, detail in job._journal.entries() if act == "spawn"]
     assert acts == [("spawn", [0, 1, ["echo instead 7", "echo and 7"]])]
-    assert job._journal.calls()[1][3]["origin"] == [0, 1]
+    assert job._journal.submissions()[1][3]["origin"] == [0, 1]
 
 
 def test_whoever_waits_for_a_task_waits_for_what_runs_instead(watched: dict[str, Any], session: Session) -> None:
@@ -337,7 +337,7 @@ def test_the_number_at_once_is_changed_live(submit: Submit) -> None:
     until(lambda: job.view[TaskState.RUNNING] == 1)
     job.set(max_tasks="2")
     until(lambda: job.view[TaskState.RUNNING] == 2)
-    with pytest.raises(SpecError, match=r"bogus cannot be changed.*; max_tasks: '0'"):
+    with pytest.raises(SpecError, match=r"bogus cannot be changed.*; --max-tasks: '0'"):
         job.set(bogus=1, max_tasks=0)
     assert job.rules.max_tasks == 2
     job.kill()

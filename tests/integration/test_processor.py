@@ -161,7 +161,7 @@ def test_nothing_is_reserved_on_this_machine_unless_asked() -> None:
     [
         ({"output": "disk"}, "needs a directory"),
         ({"output": "paper"}, "output: 'paper' is none of scheduler, disk, mesos, none"),
-        ({"threads_per_task": "many"}, "threads_per_task: 'many' is not a number"),
+        ({"threads_per_task": "many"}, "threads_per_task: 'many' is no number"),
         ({"threads_per_task": 100_000}, "asks for 100000 cpus.*, but the largest node"),
         ({"mem_per_task": 1e9}, "has .* MiB memory"),
         ({"job_id": "../up"}, "job name"),

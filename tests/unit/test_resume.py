@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from stratos_jupyter.backend.core.rules import Cause, Halt, Rules
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.executor.process import input_state as seen
-from stratos_jupyter.backend.inputs.filesystems import Found, OnHdfs
+from stratos_jupyter.backend.inputs.filesystems import HdfsFile, OnHdfs
 from stratos_jupyter.backend.spec.commands import (
     chosen,
     commands_from_record,
@@ -26,12 +26,12 @@ from stratos_jupyter.backend.spec.commands import (
     template_commands,
 )
 from stratos_jupyter.backend.spec.job_spec import JobSpec, OutputMode
+from stratos_jupyter.backend.spec.options import OPTIONS
 from stratos_jupyter.backend.spec.workload import FINGERPRINT_CHARS, CommandEnv, Fingerprints, Workload
 from stratos_jupyter.errors import SpecError
-from stratos_jupyter.job import CHANGES
 from stratos_jupyter.resume import Known, Plan, Tally, Wanted, _known, _Run, _Work, _work, plan
 from stratos_jupyter.runs import fingerprints as keys_module
-from stratos_jupyter.runs.changed_options import FIXED, RULES, TAKEN, refuse_others
+from stratos_jupyter.runs.changed_options import refuse_others
 from stratos_jupyter.runs.fingerprints import (
     NOTHING,
     Fingerprint,
@@ -52,10 +52,12 @@ def wanted(text: str, content: str = "k") -> Wanted:
 
 
 def known(
-    task: int, text: str, content: str = "k", env: str = "", call: int = 0, gone: bool = False, free: bool = False
+    task: int, text: str, content: str = "k", env: str = "", submission: int = 0, gone: bool = False, free: bool = False
 ) -> Known:
     identity = ("/w", None, text)
-    return Known(task, call, identity, env, (Fingerprint(key(content)),) if content else (), free=free, superseded=gone)
+    return Known(
+        task, submission, identity, env, (Fingerprint(key(content)),) if content else (), free=free, superseded=gone
+    )
 
 
 CELLS = st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from("kl")), max_size=12)
@@ -143,7 +145,7 @@ def test_what_a_task_left_counts_and_not_what_was_submitted() -> None:
 def test_what_is_wanted_again_comes_back_unless_a_newer_version_ran() -> None:
     gone = known(0, "a", gone=True)
     assert plan([wanted("a")], "", [gone]) == Plan(restored=[0])
-    assert plan([wanted("a")], "", [gone, known(1, "a", "l", call=1, gone=True)]) == Plan(new=[0])
+    assert plan([wanted("a")], "", [gone, known(1, "a", "l", submission=1, gone=True)]) == Plan(new=[0])
 
 
 def test_many_equal_commands_are_matched_quickly() -> None:
@@ -334,10 +336,10 @@ def test_where_looking_takes_long_several_look(tmp_path: Path, monkeypatch: pyte
 def test_a_file_on_hdfs_is_known_by_its_number_too() -> None:
     commands = explicit_commands(["cat <[hdfs:/a]> <[b]>", "true"])
 
-    def there(found: Found | None, known: bool = True) -> list[str]:
+    def there(found: HdfsFile | None, known: bool = True) -> list[str]:
         return scan_inputs(commands, "/nowhere", OnHdfs({"hdfs:/a": found}, known)).there
 
-    first = Found(3, 1000, 17, "http://one:9870")
+    first = HdfsFile(3, 1000, 17, "http://one:9870")
     assert same_inputs(there(first)[0], there(first)[0])
     assert not same_inputs(there(first)[0], there(first._replace(file_id=18))[0]), "a rename keeps the time"
     assert not same_inputs(there(first)[0], there(first._replace(changed_ms=1001))[0])
@@ -357,17 +359,15 @@ def test_a_key_of_version_0_1_0_is_understood(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("2")
     assert not matches_old(old, scan_inputs(explicit_commands(["cat <[a]> <[b]>"]), str(tmp_path)).of(0))
     far = hashlib.sha256(b"hdfs:/a\0" + b"3\0" + b"1.234").hexdigest()[:32]
-    on_hdfs = OnHdfs({"hdfs:/a": Found(3, 1234, 17, "c")})
+    on_hdfs = OnHdfs({"hdfs:/a": HdfsFile(3, 1234, 17, "c")})
     assert matches_old(far, scan_inputs(explicit_commands(["cat <[hdfs:/a]>"]), "/", on_hdfs).of(0))
 
 
-def test_every_field_of_a_job_is_fixed_or_may_change() -> None:
-    handled = {*FIXED, *TAKEN, *CHANGES}
-    elsewhere = {"job_id", "cwd", "hdfs", "mounts"}  # which run, which commands, and where their inputs are
-    assert {one.name for one in fields(JobSpec)} - handled == elsewhere
-    assert not set(FIXED) & set(CHANGES)
-    assert set(TAKEN) <= set(CHANGES)
-    assert set(RULES) == {one.name for one in fields(Rules)}
+def test_every_field_of_a_job_is_decided_by_one_option() -> None:
+    decided = [field.name for option in OPTIONS for field in option.decides]
+    assert len(decided) == len(set(decided))
+    every = {one.name for of in (JobSpec, Rules) for one in fields(of)}
+    assert every - set(decided) == {"rules", "threads_given"}  # the rules are decided field by field
 
 
 def test_variables_have_a_key_that_depends_on_a_secret(tmp_path: Path) -> None:
@@ -424,7 +424,7 @@ def test_keys_stay_with_their_commands() -> None:
     workload.add(
         explicit_commands(["b", "c"]), CommandEnv("/x", {}), None, Fingerprints("e", "1" * 32 + "2" * 32, "3" * 64)
     )
-    (_, _, _, none), (first, _, _, keys) = workload.calls()
+    (_, _, _, none), (first, _, _, keys) = workload.submissions()
     assert (none.env, none.of(0)) == ("", ("", "", ""))
     assert (first, keys.env, keys.of(1)) == (1, "e", ("2" * 32, "3" * 32, ""))
     assert (workload.fingerprint(0), workload.fingerprint(2)) == ("", "2" * 32)

@@ -199,9 +199,9 @@ class Scheduler:
                 found.update({task: (batch.node, self._since.get(task)) for task in batch.tasks})
         return found
 
-    def call_of(self, task: int) -> int:
-        """Return which call a task came with, from 0."""
-        return self._queues.call_of(task)
+    def submission_of(self, task: int) -> int:
+        """Return which submission a task came with, from 0."""
+        return self._queues.submission_of(task)
 
     def is_final_result(self, task: int, attempt: int, reason: Reason, code: int | None) -> bool:
         """Say whether this ending would be its task's result, rather than history; changes nothing.

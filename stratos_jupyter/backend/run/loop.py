@@ -43,9 +43,10 @@ from ..core.views import JobView, RateMeter
 from ..engines.base import Engine, ExplainsOffers, Ranked, Result
 from ..executor.notes import left_count
 from ..store.journal import Journal
-from .inbox import Act, Added, Arrived, Item, acts_of, set_aside, take_together
+from ..store.rows import JournalEntry, ResultRow
+from .inbox import Added, Arrived, Item, entries_of, set_aside, take_together
 from .replay import replay
-from .transaction import Page
+from .transaction import Transaction
 from .waiter import Waiter
 
 log = logging.getLogger(__name__)
@@ -62,14 +63,14 @@ OFFERS: Final = (OffersArrived, OffersRescinded, OfferUnfit)
 NOTICES: Final = 5
 
 
-#: adds the commands that an attempt's monitor asked for to the job, some time soon, by `JobLoop.add`
+#: adds the commands that an attempt's monitor asked for to the job, some time soon, by `RunLoop.add`
 Adopt: TypeAlias = Callable[[tuple[int, int], Sequence[str]], None]
 #: takes results, and some time later, on the driver thread, hands them to the function as they count, after those that
 #: it took before; False when they count as they are, and the function will not be called
 Judge: TypeAlias = Callable[[Sequence[Result], Callable[[Sequence[Result]], None]], bool]
 
 
-class JobLoop:
+class RunLoop:
     """Drives one run.
 
     Parameters
@@ -100,7 +101,7 @@ class JobLoop:
     def __init__(
         self,
         journal: Journal,
-        make_engine: Callable[[JobLoop], Engine],
+        make_engine: Callable[[RunLoop], Engine],
         loop: asyncio.AbstractEventLoop,
         clock: Callable[[], float],
         show: Callable[[JobView], None],
@@ -121,7 +122,7 @@ class JobLoop:
         self._judge = judge or _as_they_are
         self._inputs_left = inputs_left
         self._adopted: set[tuple[int, int]] = set()  # attempts whose monitors' commands were taken in
-        self._adopting: set[tuple[int, int]] = set()  # of them, those that have not come back as calls
+        self._adopting: set[tuple[int, int]] = set()  # of them, those that have not come back as submissions
         self._voided: set[tuple[int, int]] = set()  # of these, those that were killed meanwhile
         self._told: dict[tuple[int, int], str] = {}  # what was said of attempts that are about to count as lost
         self._spawned: list[tuple[int, range]] = []  # what they became: by the task whose monitor asked for it
@@ -132,8 +133,8 @@ class JobLoop:
         self._notices: list[str] = []
         self._submitted_at = clock()
         self._ended_at: float | None = None
-        self._call_times: list[float] = []
-        self._origins: list[int | None] = []  # by call
+        self._submission_times: list[float] = []
+        self._origins: list[int | None] = []  # by submission
         self._waking: asyncio.TimerHandle | None = None
         self._finish: Finish | None = None
         self._turning: asyncio.Handle | None = None
@@ -143,9 +144,9 @@ class JobLoop:
         self._left_behind = 0
         self._left_first: int | None = None
         self._disk_notice = ""
-        self._unwritten: list[tuple[Any, ...]] = []  # endings that no node reports, to be recorded
+        self._unwritten: list[ResultRow] = []  # endings that no node reports, to be recorded
         self._closed = False
-        self._acts: list[Act] = []
+        self._entries: list[JournalEntry] = []
         self._launches: list[list[Launch]] = []  # to be performed once they are on disk
         self.engine = make_engine(self)
         self.scheduler = Scheduler(self.engine.policy, rules)
@@ -215,7 +216,7 @@ class JobLoop:
         record: Callable[[], dict[str, Any]],
         origin: tuple[int, int] | None = None,
     ) -> None:
-        """Take in a call whose commands `record` describes; `origin` is the attempt whose monitor asked for it."""
+        """Take in a submission that `record` describes; `origin` is the attempt whose monitor asked for it."""
         self._inbox.append(Added(event, first, record, origin))
         self._wake()
 
@@ -225,22 +226,22 @@ class JobLoop:
         """Bring back what is recorded, and find what an earlier process has left running.
 
         `why_held` says why nothing may be launched here; that is not recorded, for it is no concern of the next kernel.
-        `sought` says of a call whether it will be found out where its inputs are.
+        `sought` says of a submission whether it will be found out where its inputs are.
 
         Raises
         ------
         JournalError
             What is recorded cannot have happened.
         """
-        replayed = replay(self._journal, self.scheduler, demand, priority, sought or (lambda call: False))
-        self._call_times, self._origins = replayed.call_times, replayed.origins
+        replayed = replay(self._journal, self.scheduler, demand, priority, sought or (lambda submission: False))
+        self._submission_times, self._origins = replayed.submission_times, replayed.origins
         self._adopted = replayed.adopted
         self._left_behind, self._left_first = replayed.left_behind, replayed.left_first
-        self._submitted_at = self._call_times[0] if self._call_times else self._submitted_at
+        self._submitted_at = self._submission_times[0] if self._submission_times else self._submitted_at
         if why_held:
             self.scheduler.handle(PauseAsked(self.now(), why_held))
         self._spawned = replayed.became
-        for attempt, commands in replayed.spawned.items():  # their calls had not been recorded
+        for attempt, commands in replayed.spawned.items():  # their submissions had not been recorded
             self._have_adopted(attempt, commands)
         self.engine.attach(self.scheduler.launched)
         self._wake()
@@ -248,7 +249,7 @@ class JobLoop:
     def let_go(self) -> None:
         """Record what there is to record and drive the run no longer; what runs goes on."""
         self._turn()
-        if self._acts:
+        if self._entries:
             with suppress(JournalError):
                 self._record([])
         self._end()
@@ -321,7 +322,7 @@ class JobLoop:
                 failed = error if isinstance(error, JournalError) else JournalError(f"cannot record: {error!r}")
                 taken, kept = set_aside(taken)
                 self._inbox = kept + self._inbox
-                self._acts += [act for item in taken for act in acts_of(item)]
+                self._entries += [entry for item in taken for entry in entries_of(item)]
             if failed is None:
                 launches, self._launches = self._launches, []
                 for decisions in launches:
@@ -383,23 +384,23 @@ class JobLoop:
 
     def _record(self, taken: Sequence[Item]) -> None:
         """Commit all of a turn that must survive; what a lost attempt means the scheduler says."""
-        page = Page()
-        page.acts(self._acts)
-        page.rows(self._unwritten)
+        transaction = Transaction()
+        transaction.entries += self._entries
+        transaction.entries += self._unwritten
         for item in taken:
             match item:
                 case Arrived():
                     for result in item.results:
                         if result.reason is not Reason.LOST and not self._cannot_be(result):
-                            self._enter(page, result)
+                            self._enter(transaction, result)
                 case Added():
-                    page.entries.append(item)
+                    transaction.entries.append(item)
                 case _:
-                    page.acts(acts_of(item))
-        if not page.entries:
+                    transaction.entries += entries_of(item)
+        if not transaction.entries:
             return
-        page.write(self._journal)
-        self._acts.clear()
+        transaction.write(self._journal)
+        self._entries.clear()
         self._unwritten.clear()
 
     def _cannot_be(self, result: Result) -> bool:
@@ -407,20 +408,20 @@ class JobLoop:
         table = self.scheduler.table
         return table.waits(result.task) and result.attempt == table.attempt(result.task)
 
-    def _enter(self, page: Page, result: Result) -> None:
-        """Enter a result, and what its monitor wants to run; the call that this becomes may come later."""
+    def _enter(self, transaction: Transaction, result: Result) -> None:
+        """Enter a result, and what its monitor wants to run; the submission that this becomes may come later."""
         attempt = (result.task, result.attempt)
         settles = self._settles(result)
-        page.rows([self._row(result, settles)])
+        transaction.entries.append(self._row(result, settles))
         if settles and result.inputs and (inputs := self._inputs_left(result)) is not None:
-            page.looks.append((*attempt, inputs[0], int(inputs[1])))
+            transaction.looks.append((*attempt, inputs[0], int(inputs[1])))
         if self.scheduler.was_given_up(*attempt):
-            page.found.append(attempt)
+            transaction.found.append(attempt)
         if left := self._left(result):
-            page.acts([(self.now(), "left", [*attempt, left])])
+            transaction.entries.append(JournalEntry(self.now(), "left", [*attempt, left]))
         commands = self._wanted(result)
         if commands:
-            page.acts([(self.now(), "spawn", [*attempt, commands])])
+            transaction.entries.append(JournalEntry(self.now(), "spawn", [*attempt, commands]))
 
     def _left(self, result: Result) -> int:
         """Return how many processes an attempt left behind; 0 when its result was told before."""
@@ -436,39 +437,18 @@ class JobLoop:
     def _settles(self, result: Result) -> bool:
         return self.scheduler.is_final_result(result.task, result.attempt, result.reason, result.code)
 
-    def _row(self, result: Result, counts: bool) -> tuple[Any, ...]:
-        task, attempt = result.task, result.attempt
-        code = result.code
-        if result.reason is Reason.SIGNAL and code is not None:
-            code = -code
-        return (
-            task,
-            attempt,
-            int(self.scheduler.rules.ending(result.reason, result.code)),
-            result.reason.value,
-            code,
-            result.node,
-            self._submitted(task),
-            result.started_at,
-            result.finished_at,
-            result.cpu_s,
-            result.max_rss_mib,
-            self.scheduler.local_fraction(task, result.node),
-            result.stdout,
-            result.stderr,
-            result.stdout_path,
-            result.stderr_path,
-            result.stdout_size,
-            result.stderr_size,
-            result.note,
-            self.scheduler.table.losses(task),
-            self._origins[self.scheduler.call_of(task)],
-            int(counts),
-            1,
+    def _row(self, result: Result, counts: bool) -> ResultRow:
+        scheduler, task = self.scheduler, result.task
+        submission = scheduler.submission_of(task)
+        return ResultRow.of_result(
+            result,
+            state=scheduler.rules.ending(result.reason, result.code),
+            losses=scheduler.table.losses(task),
+            origin=self._origins[submission],
+            submitted_at=self._submission_times[submission],
+            local_fraction=scheduler.local_fraction(task, result.node),
+            counts=counts,
         )
-
-    def _submitted(self, task: int) -> float:
-        return self._call_times[self.scheduler.call_of(task)]
 
     def _have_adopted(self, attempt: tuple[int, int], commands: Sequence[str]) -> None:
         """Have the commands added that a monitor asked for."""
@@ -499,9 +479,9 @@ class JobLoop:
                 self._told = {}
                 item.acknowledge()
             case Added():
-                if not self._call_times:
+                if not self._submission_times:
                     self._submitted_at = item.event.at_s
-                self._call_times.append(item.event.at_s)
+                self._submission_times.append(item.event.at_s)
                 self._origins.append(None)
                 if item.origin is not None:
                     self._arrive(item.origin, range(item.first, item.first + item.event.count))
@@ -552,9 +532,8 @@ class JobLoop:
                 case Finish():
                     self._finish = decision
                 case Launch():
-                    self._acts.append(
-                        (self.now(), "launch", [decision.batch_id, decision.node, decision.behind, decision.tasks])
-                    )
+                    launched = [decision.batch_id, decision.node, decision.behind, decision.tasks]
+                    self._entries.append(JournalEntry(self.now(), "launch", launched))
                     outward.append(decision)
                 case _:
                     outward.append(decision)
@@ -570,16 +549,25 @@ class JobLoop:
     def _settle(self, settle: RecordEnding) -> None:
         """Record endings that no node reports."""
         now = self.now()
-        rows = [
-            (
-                gone.task, gone.attempt, int(settle.state), settle.reason.value, None, gone.node,
-                self._submitted(gone.task), gone.started_at, now, 0.0, 0.0, None, None, None, "", "", 0, 0,
-                self._told.get((gone.task, gone.attempt), ""),
-                self.scheduler.table.losses(gone.task), self._origins[self.scheduler.call_of(gone.task)],
-                int(settle.final), 0,
+        rows = []
+        for gone in settle.tasks:
+            submission = self.scheduler.submission_of(gone.task)
+            rows.append(
+                ResultRow.of_unreported(
+                    gone.task,
+                    gone.attempt,
+                    state=settle.state,
+                    reason=settle.reason,
+                    node=gone.node,
+                    losses=self.scheduler.table.losses(gone.task),
+                    origin=self._origins[submission],
+                    submitted_at=self._submission_times[submission],
+                    started_at=gone.started_at,
+                    finished_at=now,
+                    note=self._told.get((gone.task, gone.attempt), ""),
+                    counts=settle.final,
+                )
             )
-            for gone in settle.tasks
-        ]  # fmt: skip
         self._unwritten += rows  # the turn does not end before they are written
 
     # -- showing ----------------------------------------------------------------------------------------

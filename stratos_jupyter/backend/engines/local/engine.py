@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -56,22 +55,6 @@ IDLE_S: Final = 20.0
 ANSWER_S: Final = 5.0
 #: in a run's folder: a folder for each executor
 EXECUTORS: Final = "executors"
-
-_MASTER: Final = re.compile(r"local(?:\[(?P<cpus>\d+(?:\.\d+)?|\*)\])?")
-
-
-def local_cpus(master: str) -> float | None:
-    """Return how many processors ``local[N]`` names; None for ``local`` and ``local[*]``: all there are.
-
-    Raises
-    ------
-    EngineError
-        `master` is not a local engine.
-    """
-    found = _MASTER.fullmatch(master)
-    if found is None or found["cpus"] in ("0", "0.0"):
-        raise EngineError(f"{master!r} is no local engine: write local, or local[4] for four processors")
-    return float(found["cpus"]) if found["cpus"] not in (None, "*") else None
 
 
 class _Slot:
@@ -294,18 +277,18 @@ class LocalEngine:
 
     def _send_batch(self, slot: _Slot, launch: Launch) -> None:
         known = self._contexts[slot.link]
-        call = -1
+        context = -1
         rows: list[list[Any]] = []
         limits: dict[str, Any] = {}
         for task, attempt in launch.tasks:
-            if self._work.call_of(task) != call:
-                call = self._work.call_of(task)
-                if call not in known:
-                    known.add(call)
-                    slot.link.send(["context", call, self._work.context(call)])
+            if self._work.context_of(task) != context:
+                context = self._work.context_of(task)
+                if context not in known:
+                    known.add(context)
+                    slot.link.send(["context", context, self._work.context(context)])
                 rows = []
                 limits = limits_of(launch.demand)
-                slot.link.send(["batch", slot.number, launch.batch_id, call, launch.expected_s, rows, limits])
+                slot.link.send(["batch", slot.number, launch.batch_id, context, launch.expected_s, rows, limits])
             if (names := self._work.inputs(task)) is not None:
                 limits.setdefault("inputs", {})[len(rows)] = names
             if promised := self._work.makes(task):
@@ -539,7 +522,7 @@ class LocalEngine:
             self._settle_attaching()
 
     def _mark(self, task: int, attempt: int) -> bytes:
-        label = self._work.context(self._work.call_of(task))["label"]
+        label = self._work.context(self._work.context_of(task))["label"]
         return f"{label}.{task}.{attempt}".encode()
 
     # -- the rest ---------------------------------------------------------------------------------------

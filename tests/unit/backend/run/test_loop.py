@@ -31,7 +31,7 @@ from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.scheduler import Scheduler
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.engines.base import Result
-from stratos_jupyter.backend.run.loop import JobLoop
+from stratos_jupyter.backend.run.loop import RunLoop
 from stratos_jupyter.backend.run.replay import replay
 from stratos_jupyter.backend.store.journal import Journal
 from stratos_jupyter.errors import JournalError
@@ -61,7 +61,7 @@ class Rig:
         self.refuses = False
         self.engine = Idle()
         engine: Any = self.engine
-        self.it = JobLoop(
+        self.it = RunLoop(
             self.journal,
             lambda _: engine,
             self.loop,
@@ -164,7 +164,7 @@ def test_nothing_follows_a_task_that_was_killed(rig: Rig) -> None:
     rig.turn()
     assert rig.adopted == []
     assert rig.state(0) is TaskState.KILLED
-    assert not [act for _, act, _ in rig.journal.acts() if act == "spawn"]
+    assert not [act for _, act, _ in rig.journal.entries() if act == "spawn"]
 
 
 @pytest.mark.parametrize("killed", [None, (0,)])
@@ -281,7 +281,7 @@ def test_a_kill_after_a_relaunch_stays_behind_it_while_the_disk_is_full(
         raise JournalError("full")
 
     monkeypatch.setattr(rig.it, "_wait_for_disk", lambda _: None)
-    monkeypatch.setattr(rig.journal, "add_acts", full)
+    monkeypatch.setattr(rig.journal, "add_entries", full)
     rig.turn(RelaunchAsked(4.0, (0,)), KillAsked(5.0, None))
     monkeypatch.undo()
     rig.turn()
