@@ -32,6 +32,7 @@ from .backend.spec.commands import Commands, commands_from_record
 from .backend.spec.job_spec import JobSpec
 from .backend.spec.products import promise
 from .backend.spec.workload import CommandEnv, Fingerprints, Workload
+from .backend.store.columns import FRAME_NAMES
 from .backend.store.journal import Journal, open_whole, set_aside
 from .backend.store.lease import (
     Holder,
@@ -161,7 +162,7 @@ class Session:
         """
         bad: list[str] = []
         try:
-            spec.check()
+            spec.check(FRAME_NAMES)
         except SpecError as error:
             bad.append(str(error))
         if commands is not None and not len(commands):
