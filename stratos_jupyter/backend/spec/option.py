@@ -104,7 +104,7 @@ class Setting:
         Whether its value is always text, so that a number is refused.
     """
 
-    default: str | float
+    default: Any
     unset: str = ""
     text: bool = False
 

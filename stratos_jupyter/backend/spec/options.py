@@ -147,7 +147,7 @@ OPTIONS: Final = (
     ),
     Option(
         name="where",
-        help="only on nodes with this attribute; may be repeated",
+        help="only on nodes with this attribute",
         manual="which nodes, on a cluster: those with this attribute; may be repeated",
         flag="--where",
         metavar="ATTR=VALUE",
@@ -318,7 +318,7 @@ OPTIONS: Final = (
     Option(
         name="makes",
         help="a file that each task makes, or a directory, and that must not be empty when it has ended: "
-        "out/%file.stem%.fits; may be repeated",
+        "out/%file.stem%.fits",
         manual="a file, or directory, that each task makes: `'out/%file.stem%.fits'`. It must be there when the task "
         "ends, and not be empty; else the task failed, reason `output`. `%f%`, `%file%`, `%file.stem%`, `%file.name%`, "
         "`%file.parent%`, `%file.suffix%` in a glob; `%name%`, `%name.stem%`, `%c%` in a template. Two tasks that make "
@@ -335,7 +335,7 @@ OPTIONS: Final = (
     ),
     Option(
         name="fail_on",
-        help="what makes a failure of a task that ends well: stderr:REGEX, stdout:REGEX, parse; may be repeated",
+        help="what makes a failure of a task that ends well: stderr:REGEX, stdout:REGEX, parse",
         manual="what makes a failure, reason `output`, of a task that ends well: `stderr:REGEX`, `stdout:REGEX` "
         "(searched line by line; of more than 16 MiB the beginning and the end, for 2 s), `parse` (`--parse` cannot "
         "read its stdout)",
@@ -435,7 +435,7 @@ OPTIONS: Final = (
         read=parse_wait_s,
         decides=(Field("locality_wait_s", unit="s"),),
         keyword=Keyword("float or str", "3s"),
-        setting=Setting("3s", "0 for not at all"),
+        setting=Setting("3s"),
         resume=Resume.TAKEN,
         live=True,
         section=Section.PACE,
@@ -507,7 +507,7 @@ OPTIONS: Final = (
     ),
     Option(
         name="env",
-        help="set a variable for the tasks, or hand on this kernel's; may be repeated",
+        help="set a variable for the tasks, or hand on this kernel's",
         manual="hand `NAME` of the kernel on, which must be set there, or set it, see [below](#what-a-command-finds). "
         "What a command does not print is never written to disk",
         manual_flags="`--env NAME`, `--env NAME=VALUE`",
