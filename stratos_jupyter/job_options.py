@@ -7,7 +7,7 @@ settings, functions of the notebook, this machine's folders, and an HDFS.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +20,7 @@ from .backend.spec.job_spec import JobSpec
 from .backend.spec.option import OF_RULES, Option, read_all
 from .backend.spec.options import NAMED, OPTIONS
 from .backend.spec.parse_rules import PARSE
-from .errors import SpecError, StorageError
+from .errors import SpecError, StorageError, UsageError
 
 if TYPE_CHECKING:
     from .settings import Stratos
@@ -74,6 +74,8 @@ def job_spec(
             found["fetch"] = plain_access(found["hdfs"])
         except (SpecError, StorageError) as error:
             wrong.append(str(error))
+    if said.get("resume") and "job" not in said:
+        wrong.append("--resume goes on with a job: name it with --job")
     rules = Rules(**{name: found.pop(name) for name in OF_RULES})
     return JobSpec(**found, rules=rules), wrong
 
@@ -88,6 +90,19 @@ def parser_of(spec: JobSpec, names: Mapping[str, object] = NOTHING) -> Parser | 
     """
     known = None if is_known(spec.parse) else names.get(spec.parse)
     return make_parser(spec.parse, spec.columns, known if callable(known) else None)
+
+
+def tried(*steps: Callable[[], Any]) -> tuple[list[Any], list[Exception]]:
+    """Return what each step returns, None where it fails, and all failures."""
+    results: list[Any] = []
+    failures: list[Exception] = []
+    for step in steps:
+        try:
+            results.append(step())
+        except (SpecError, UsageError) as error:
+            results.append(None)
+            failures.append(error)
+    return results, failures
 
 
 def _value(

@@ -28,11 +28,11 @@ from .backend.spec.options import LIVE_TEXT, NAMED
 from .backend.spec.parse_values import near, parse_size_mib
 from .errors import JobNotFound, SpecError, UsageError
 from .job_inputs import glob_on
-from .job_options import parser_of
+from .job_options import parser_of, tried
 from .magic.arguments import HelpAsked, argument, group, overview, split, subcommand, subcommands
 from .magic.completion import Completer
 from .magic.into import Bindings
-from .magic.options import argument_of, job_spec, submission_options, task_indices, tried, wrong_name
+from .magic.options import argument_of, job_spec, submission_options, task_indices, wrong_name
 from .magic.text import (
     cleaning_text,
     jobs_text,
@@ -402,8 +402,6 @@ class StratosMagics(Magics):
         self._follow(args, session.submit(spec, commands, parser=parser))
 
     def _resume(self, args: argparse.Namespace, spec: JobSpec, commands: Commands, parser: Parser | None) -> None:
-        if args.job is None:
-            raise args.made.error("--resume goes on with a job: name it with --job")
         if args.into and not args.dry_run:
             import_module(".backend.results.table", __package__)
         session = self._session()

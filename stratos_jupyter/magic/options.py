@@ -12,7 +12,6 @@ from typing import Any, Final, TypeVar
 from ..backend.spec.job_spec import JobSpec
 from ..backend.spec.option import Option
 from ..backend.spec.options import OPTIONS
-from ..errors import SpecError, UsageError
 from ..job_options import NOTHING
 from ..job_options import job_spec as read_job_spec
 from ..settings import Stratos
@@ -70,19 +69,6 @@ def wrong_name(into: str) -> str:
     if into.startswith("_") or into in _TAKEN or hasattr(builtins, into):
         return f"--into: {into} has a meaning of its own already; choose another name"
     return ""
-
-
-def tried(*steps: Callable[[], Any]) -> tuple[list[Any], list[Exception]]:
-    """Return what each step returns, None where it fails, and all failures."""
-    results: list[Any] = []
-    failures: list[Exception] = []
-    for step in steps:
-        try:
-            results.append(step())
-        except (SpecError, UsageError) as error:
-            results.append(None)
-            failures.append(error)
-    return results, failures
 
 
 def task_indices(words: Iterable[str], total: int) -> list[int]:
