@@ -12,17 +12,18 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from .backend.core.rules import Rules
-from .backend.engines.local.site import is_local
 from .backend.engines.monitors import function_source
+from .backend.engines.registry import site_class
 from .backend.inputs.hdfs import plain_access
 from .backend.results.parsers import Parser, is_known, make_parser
 from .backend.spec.job_spec import JobSpec
 from .backend.spec.option import OF_RULES, Option, read_all
 from .backend.spec.options import NAMED, OPTIONS
 from .backend.spec.parse_rules import PARSE
-from .errors import SpecError, StorageError, UsageError
+from .errors import EngineError, SpecError, StorageError, UsageError
 
 if TYPE_CHECKING:
+    from .backend.engines.sites import Site
     from .settings import Stratos
 
 NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
@@ -56,9 +57,9 @@ def job_spec(
         Each begins with the option's name.
     """
     master = str(said.get("master", settings.master))
-    here = is_local(master)
+    site = _site(master)
     monitor, source, unwatched = _monitor(said.get("monitor", ""), names)
-    values = {option: _value(option, said, settings, defaults, here) for option in OPTIONS}
+    values = {option: _value(option, said, settings, defaults, site) for option in OPTIONS}
     values |= {NAMED["master"]: master, NAMED["monitor"]: monitor}
     found, wrong = read_all(values)
     wrong += unwatched
@@ -106,7 +107,7 @@ def tried(*steps: Callable[[], Any]) -> tuple[list[Any], list[Exception]]:
 
 
 def _value(
-    option: Option, said: Mapping[str, object], settings: Stratos, defaults: Mapping[str, object], here: bool
+    option: Option, said: Mapping[str, object], settings: Stratos, defaults: Mapping[str, object], site: type[Site]
 ) -> Any:
     """Return what holds for an option: what was said, or a setting, or a default."""
     name = option.name
@@ -116,9 +117,15 @@ def _value(
         value = getattr(settings, name)
     else:
         value = defaults.get(name)
-    if option.elsewhere and value in (None, ""):
-        return option.here if here else option.elsewhere
-    return value
+    return getattr(site, option.of_site) if option.of_site and value in (None, "") else value
+
+
+def _site(master: str) -> type[Site]:
+    """Return the kind of a master's site; a master that names no engine is refused when its job is checked."""
+    try:
+        return site_class(master)
+    except EngineError:
+        return site_class("local")
 
 
 def _monitor(given: object, names: Mapping[str, object]) -> tuple[str, str, list[str]]:

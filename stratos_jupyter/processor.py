@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .backend.core.ranges import TaskRanges
 from .backend.core.rules import Rules
-from .backend.engines.local.site import is_local
+from .backend.engines.registry import site_class
 from .backend.results.parsers import Parser
 from .backend.spec.commands import Commands, explicit_commands, explicit_lines, reads, template_commands
 from .backend.spec.job_spec import JobSpec
@@ -367,7 +367,7 @@ class Processor:
     def _glob(self, command: str, pattern: str) -> Commands:
         spec = self._job.spec
         files = self._session.files(spec)
-        return glob_on(files, spec, command, pattern, absolute=not is_local(spec.master))
+        return glob_on(files, spec, command, pattern, absolute=not site_class(spec.master).sees_files_here)
 
     def _template(self, text: str, params: Any) -> Commands:
         return template_commands(text, params, reads(self._job.spec))
@@ -421,9 +421,11 @@ def _asked(session: Session, said: dict[str, Any]) -> tuple[JobSpec, Parser | No
     if callable(function := said.get("parse")):
         said["parse"] = getattr(function, "__name__", "parse")
         functions[said["parse"]] = function
-    here = is_local(said["master"])
+    reserves = site_class(said["master"]).reserves_amounts
     defaults = {
-        option.name: option.keyword.default if option.keyword.here is None or not here else option.keyword.here
+        option.name: option.keyword.default
+        if reserves or option.keyword.unreserved is None
+        else option.keyword.unreserved
         for option in ARGUMENTS.values()
         if option.keyword is not None
     }

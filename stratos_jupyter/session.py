@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 from .backend.core.states import IN_FLIGHT
 from .backend.engines.base import Engine
-from .backend.engines.local.site import GRACE_S, LocalSite, Site, is_local
+from .backend.engines.registry import site_class, site_for
+from .backend.engines.sites import GRACE_S, EngineSettings, Site
 from .backend.engines.task_environment import TOGETHER_MOST, task_environment, thread_variables, too_large
 from .backend.forks import close_inherited
 from .backend.inputs.filesystems import FileSystems
@@ -31,6 +32,7 @@ from .backend.spec.commands import Commands, commands_from_record
 from .backend.spec.job_spec import JobSpec
 from .backend.spec.products import promise
 from .backend.spec.workload import CommandEnv, Fingerprints, Workload
+from .backend.store.columns import FRAME_NAMES
 from .backend.store.journal import Journal, open_whole, set_aside
 from .backend.store.lease import (
     Holder,
@@ -77,6 +79,14 @@ def _chosen_settings() -> dict[str, str]:
     from .settings import current as settings
 
     return settings().as_environment()
+
+
+def _engine_settings() -> EngineSettings:
+    """Return the settings that concern engines, as they are now."""
+    from .settings import current as settings
+
+    chosen = settings()
+    return EngineSettings(**{field.name: getattr(chosen, field.name) for field in fields(EngineSettings)})
 
 
 class Session:
@@ -128,15 +138,8 @@ class Session:
         """
         with self._lock:
             if master not in self._sites:
-                self._sites[master] = self._new_site(master)
+                self._sites[master] = site_for(master, self.home)
             return self._sites[master]
-
-    def _new_site(self, master: str) -> Site:
-        if is_local(master):
-            return LocalSite(master, self.home)
-        from .backend.engines.mesos.site import MesosSite  # here, so that whoever has no cluster pays nothing for it
-
-        return MesosSite(master)
 
     # -- submitting -------------------------------------------------------------------------------------
 
@@ -159,13 +162,16 @@ class Session:
         """
         bad: list[str] = []
         try:
-            spec.check()
+            spec.check(FRAME_NAMES)
         except SpecError as error:
             bad.append(str(error))
         if commands is not None and not len(commands):
             bad.append("there is no command to run")
-        spec, more = self.site(spec.master).check(spec)
+        site = self.site(spec.master)
+        spec, more = site.check(spec, _engine_settings())
         bad += more
+        if spec.output not in site.output_modes:
+            bad.append(f"--output {spec.output}: jobs of {spec.master} have {', '.join(sorted(site.output_modes))}")
         absent = [name for name, value in spec.env if value is None and name not in os.environ]
         if absent:
             bad.append(f"{', '.join(absent)} is not set here; write --env NAME=value, or set it in os.environ first")
@@ -201,7 +207,7 @@ class Session:
     def _too_large(self, spec: JobSpec) -> list[str]:
         """Say which variables of a job's tasks no program could be started with."""
         env = self.command_env(spec).env
-        if is_local(spec.master):
+        if site_class(spec.master).inherits_environment:
             return too_large(env)
         return too_large({name: env[name] for name, _ in spec.env if name in env}, TOGETHER_MOST)
 
@@ -327,12 +333,13 @@ class Session:
         if self._driver is None:
             self._driver = Driver()
         driver, folder, site = self._driver, journal.folder, self.site(spec.master)
+        settings = _engine_settings()
 
         def make_loop(job: Job) -> RunLoop:
             work = _Work(job, folder, site, self._inputs)
 
             def make_engine(loop: RunLoop) -> Engine:
-                return site.make_engine(loop, work, spec, run, journal)
+                return site.make_engine(loop, work, spec, run, journal, settings)
 
             return driver.call(
                 lambda: RunLoop(
@@ -484,10 +491,9 @@ class Session:
         except (KeyError, TypeError, ValueError) as error:
             journal.close()
             raise set_aside(folder, str(error)) from error
-        if bad := self._too_large(spec):
-            journal.close()
-            raise SpecError("; ".join(bad))
         try:
+            if bad := self._too_large(spec):
+                raise SpecError("; ".join(bad))
             parser = make_parser(spec) if make_parser is not None else _parser_without_notebook(spec)
             job = self._open(spec, run, journal, parser)
         except BaseException:
@@ -530,8 +536,9 @@ class Session:
                 "this process. What runs goes on when the process ends; attach the job where the function is defined"
             )
         self.let_go(job)
-        # On this machine its environment is its tasks' too; on a cluster nothing of it is.
-        return start_background(self.home, job, {} if is_local(job.spec.master) else _chosen_settings())
+        # Tasks that inherit this process's environment must not find settings in it that were not there.
+        inherits = self.site(job.spec.master).inherits_environment
+        return start_background(self.home, job, {} if inherits else _chosen_settings())
 
     # -- ending -----------------------------------------------------------------------------------------
 

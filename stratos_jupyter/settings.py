@@ -146,7 +146,7 @@ class Stratos(SingletonConfigurable):
     @validate(*SETTINGS)
     def _option(self, proposal: Any) -> Any:
         option = SETTINGS[proposal["trait"].name]
-        if option.elsewhere and not proposal["value"]:
+        if option.of_site and not proposal["value"]:
             return ""
         return self._readable(proposal, option.values)
 

@@ -58,7 +58,7 @@ class _Sent:
     texts: dict[str, str]
 
 
-class Panel:
+class RequestHandler:
     """Answers what browsers ask of one job. Not for several threads at a time.
 
     Parameters

@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from ..backend.executor.process.input_state import CONTENT, DEVICE, INODE, MOST, OWNER, STATUS, Tree, key_of, look
-from ..backend.inputs.filesystems import Found, OnHdfs
+from ..backend.inputs.filesystems import HdfsFile, OnHdfs
 from ..backend.spec.commands import Commands
 from ..backend.spec.job_spec import JobSpec
 from ..backend.spec.workload import FINGERPRINT_CHARS, Fingerprints
@@ -134,7 +134,7 @@ def scan_inputs(commands: Commands, cwd: str, on_hdfs: OnHdfs | None = None) -> 
     return ScannedInputs([key for key, _ in found], there, tuple(said))
 
 
-def _key_there(names: Sequence[tuple[str, Found | None]]) -> str:
+def _key_there(names: Sequence[tuple[str, HdfsFile | None]]) -> str:
     """Return the key of inputs on HDFS, where a file's number does for what only the system sets."""
     parts, device, number = [], 0, 0
     for name, found in names:

@@ -15,7 +15,7 @@ from stratos_jupyter.backend.core.events import KillAsked
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.engines.local import engine as local
 from stratos_jupyter.backend.engines.local import executor_link, orphans
-from stratos_jupyter.backend.engines.local.engine import local_cpus
+from stratos_jupyter.backend.engines.local.address import local_cpus
 from stratos_jupyter.backend.engines.local.executor_link import ExecutorProcess
 from stratos_jupyter.errors import EngineError
 from tests.contract.conftest import Run

@@ -16,7 +16,7 @@ from stratos_jupyter import Processor
 from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.core.views import JobView
-from stratos_jupyter.backend.engines.local.host import habitat
+from stratos_jupyter.backend.engines.local.host import host_lifetime
 from stratos_jupyter.backend.engines.local.orphans import bearers
 from stratos_jupyter.backend.spec.commands import explicit_commands
 from stratos_jupyter.backend.spec.job_spec import JobSpec
@@ -316,7 +316,7 @@ def test_what_takes_the_executor_along_is_found(
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    assert habitat(env, tmp_path) == says
+    assert host_lifetime(env, tmp_path) == says
 
 
 # --- what an attack found ---

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from stratos_jupyter import session as sessions
 from stratos_jupyter.__main__ import main
@@ -31,7 +30,6 @@ from stratos_jupyter.report.collect import _copy, full_summary_of, full_summary_
 from stratos_jupyter.report.page import report_html, write_report
 from stratos_jupyter.report.summary import LEFT_OUT, JobSummary
 from stratos_jupyter.session import Session
-from stratos_jupyter.settings import Stratos
 from tests.faults.kernels import start
 from tests.support.waiting import until
 
@@ -62,20 +60,6 @@ def same(one: JobSummary, other: JobSummary) -> None:
     assert (one.view.job_id, one.view.run, one.view.engine) == (other.view.job_id, other.view.run, other.view.engine)
     for name in ("groups", "states", "placeholders", "rows", "slowest", "spans", "settings"):
         assert getattr(one, name) == getattr(other, name), name
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
-    monkeypatch.chdir(tmp_path)
-    Stratos.clear_instance()
-    InteractiveShell.clear_instance()
-    made = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    made.run_line_magic("load_ext", "stratos_jupyter")
-    yield made
-    sessions.close()
-    made.run_line_magic("unload_ext", "stratos_jupyter")
-    InteractiveShell.clear_instance()
-    Stratos.clear_instance()
 
 
 @pytest.fixture

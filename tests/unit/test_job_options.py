@@ -250,6 +250,21 @@ def test_what_cannot_be_is_refused_in_the_same_words(
     assert str(raised.value) == wrong
 
 
+@pytest.mark.parametrize(
+    ("master", "given", "limit"),
+    [
+        ("local", "", 16 << 20),
+        ("head:5050", "", 1 << 20),
+        ("head:5050", "2M", 2 << 20),
+        ("two words", "", 16 << 20),  # refused later, with all else that is wrong
+    ],
+)
+def test_how_much_output_comes_back_depends_on_where_it_comes_from(master: str, given: str, limit: int) -> None:
+    settings.current().assign("master", master, "%config")
+    settings.current().assign("output_limit", given, "%config")
+    assert from_cell()[0].output_limit == limit
+
+
 # -- what stands for text in Python ------------------------------------------------------------------------
 
 

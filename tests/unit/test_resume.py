@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from stratos_jupyter.backend.core.rules import Cause, Halt, Rules
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.executor.process import input_state as seen
-from stratos_jupyter.backend.inputs.filesystems import Found, OnHdfs
+from stratos_jupyter.backend.inputs.filesystems import HdfsFile, OnHdfs
 from stratos_jupyter.backend.spec.commands import (
     chosen,
     commands_from_record,
@@ -336,10 +336,10 @@ def test_where_looking_takes_long_several_look(tmp_path: Path, monkeypatch: pyte
 def test_a_file_on_hdfs_is_known_by_its_number_too() -> None:
     commands = explicit_commands(["cat <[hdfs:/a]> <[b]>", "true"])
 
-    def there(found: Found | None, known: bool = True) -> list[str]:
+    def there(found: HdfsFile | None, known: bool = True) -> list[str]:
         return scan_inputs(commands, "/nowhere", OnHdfs({"hdfs:/a": found}, known)).there
 
-    first = Found(3, 1000, 17, "http://one:9870")
+    first = HdfsFile(3, 1000, 17, "http://one:9870")
     assert same_inputs(there(first)[0], there(first)[0])
     assert not same_inputs(there(first)[0], there(first._replace(file_id=18))[0]), "a rename keeps the time"
     assert not same_inputs(there(first)[0], there(first._replace(changed_ms=1001))[0])
@@ -359,7 +359,7 @@ def test_a_key_of_version_0_1_0_is_understood(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("2")
     assert not matches_old(old, scan_inputs(explicit_commands(["cat <[a]> <[b]>"]), str(tmp_path)).of(0))
     far = hashlib.sha256(b"hdfs:/a\0" + b"3\0" + b"1.234").hexdigest()[:32]
-    on_hdfs = OnHdfs({"hdfs:/a": Found(3, 1234, 17, "c")})
+    on_hdfs = OnHdfs({"hdfs:/a": HdfsFile(3, 1234, 17, "c")})
     assert matches_old(far, scan_inputs(explicit_commands(["cat <[hdfs:/a]>"]), "/", on_hdfs).of(0))
 
 

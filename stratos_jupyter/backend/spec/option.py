@@ -78,15 +78,16 @@ class Keyword:
         What its documentation says that it takes.
     default : object
         Where neither the argument nor a setting says anything; None for the setting's default.
-    here : object
-        The same on this machine, where nobody else takes what is not reserved; None for no difference.
+    unreserved : object
+        The same on an engine whose tasks may take more than they ask for (`Site.reserves_amounts`); None for no
+        difference.
     name : str
         What it is called; '' for the option's name.
     """
 
     type: str = "str"
     default: object = None
-    here: object = None
+    unreserved: object = None
     name: str = ""
 
 
@@ -140,8 +141,8 @@ class Option:
         What it decides.
     told : str
         The field that says whether a user has given the option.
-    here, elsewhere : str
-        What holds on this machine, and on a cluster, where the default is ''.
+    of_site : str
+        Where an empty value means what the engine's sites have: their attribute, which is text.
     keyword : Keyword or None
         None when `Processor` does not take it.
     setting : Setting or None
@@ -166,8 +167,7 @@ class Option:
     read: Callable[[Any], Any] = str
     decides: tuple[Field, ...] = ()
     told: str = ""
-    here: str = ""
-    elsewhere: str = ""
+    of_site: str = ""
     keyword: Keyword | None = None
     setting: Setting | None = None
     resume: Resume = Resume.COMPARED
