@@ -94,7 +94,7 @@ class AnySession(Session):
     """A session to which nothing that can be read is wrong."""
 
     def check(self, spec: JobSpec, *_: object) -> JobSpec:
-        spec.check()
+        spec.check(())
         return spec
 
 

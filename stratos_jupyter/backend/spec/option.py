@@ -200,7 +200,7 @@ class Option:
         Raises
         ------
         SpecError
-            It cannot be read. The message does not name the option, which `errors_of` does.
+            It cannot be read. The message does not name the option, which `read_all` does.
         """
         names = [field.name for field in self.decides if not field.made]
         if given is None or not names:
@@ -217,9 +217,22 @@ def read_all(given: Mapping[Option, object]) -> tuple[dict[str, Any], list[str]]
     found: dict[str, Any] = {}
     wrong: list[str] = []
     for option, value in given.items():
-        try:
-            found |= option.values(value)
-        except SpecError as error:
-            wrong.append(f"{option.label}: {error}")
-            found |= option.unset
+        bad: list[str] = []
+        if option.many and isinstance(value, list | tuple):
+            each = [_read(option, one, bad) for one in value]
+            for field in option.decides:
+                found[field.name] = tuple(dict.fromkeys(item for one in each for item in one[field.name]))
+        else:
+            found |= _read(option, value, bad)
+        if bad:
+            wrong.append(f"{option.label}: {'; '.join(bad)}")
     return found, wrong
+
+
+def _read(option: Option, value: object, bad: list[str]) -> dict[str, Any]:
+    """Return the fields of an option, as if it had not been given when it cannot be read; add to `bad` why not."""
+    try:
+        return option.values(value)
+    except SpecError as error:
+        bad.append(str(error))
+        return option.unset
