@@ -8,6 +8,7 @@ Options that say how tasks are run, as ``--mem``, are those of the cell from the
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import closing
 from dataclasses import replace
 from typing import Final
@@ -119,7 +120,7 @@ def rejoin(session: Session, spec: JobSpec, parser: Parser | None = None) -> Job
         Its record cannot be read.
     """
     spec = session.check(spec)
-    around = session.command_env(spec)
+    command_env = session.command_env(spec)
     job = _open(session, spec.job_id)
     attached = job is None
     if job is None:
@@ -128,8 +129,7 @@ def rejoin(session: Session, spec: JobSpec, parser: Parser | None = None) -> Job
         job = session.attach(spec.job_id, hold=COMPARING, make_parser=lambda _: parser)
     try:
         refuse_others(job.spec, job.rules, spec)
-        _surround(job, around)
-        job.apply_cell(spec, parser)
+        job.apply_cell(spec, parser, command_env)
     except BaseException:
         if attached:
             session.let_go(job)
@@ -164,17 +164,18 @@ def resume_part(session: Session, job: Job, commands: Commands, named: Collectio
     """
     spec = job.spec
     session.check(spec, commands)
-    around = session.command_env(spec)
-    env = env_fingerprint(session.home, spec, around.env)
-    run = _run_of(job)
+    command_env = session.command_env(spec)
+    env = env_fingerprint(session.home, spec, command_env.env)
+    run = RunSnapshot.of_job(job)
+    left = job.journal.looks()
     looked = session.look(spec, commands, sure=True)
-    part = [Wanted(_identity(spec.cwd, commands, index), looked.of(index)) for index in range(len(commands))]
-    found = plan(part, env, (task for task in _known(run) if task.task not in named))
+    part = [Wanted(identity_of(spec.cwd, commands, index), looked.of(index)) for index in range(len(commands))]
+    found = plan(part, env, (task for task in known_tasks(run, left) if task.task not in named))
     found.gone.clear()
-    work = _work(run, found, lost_products(spec, run.workload))
+    work = resume_work(run, found, lost_products(spec, run.workload))
     added = None
     if work.added:
-        added = chosen(commands, work.added), around, looked.fingerprints(env, work.added)
+        added = chosen(commands, work.added), command_env, looked.fingerprints(env, work.added)
     tasks = job.extend(added, work.superseded, work.restored, work.again)
     return replace(work.tally, says=(*looked.said, *work.tally.says)), {*found.kept, *found.restored, *tasks}
 
