@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..backend.core.phrases import plural
 from ..backend.spec.parse_values import parse_size_mib
 from ..errors import JobNotFound, SpecError, UsageError
 from ..report.text import clean
@@ -49,7 +50,7 @@ class JobActions:
         """End the tasks that the message names, or all."""
         tasks = self._chosen(message)
         count = self._job.kill(tasks)
-        return f"{_tasks_text(count)} asked to end" if count else "these tasks have ended already"
+        return f"{plural(count, 'task')} asked to end" if count else "these tasks have ended already"
 
     @action("relaunch")
     def relaunch(self, message: Message) -> str:
@@ -65,7 +66,7 @@ class JobActions:
         more = "" if mem_mib is None else f", with {mem_mib:,.0f} MiB each"
         waits = f"; the job is {clean(self._job.view.held)}, resume launches them" if self._job.view.held else ""
         return (
-            f"{_tasks_text(count)} {'runs' if count == 1 else 'run'} once more{more}{waits}"
+            f"{plural(count, 'task')} {'runs' if count == 1 else 'run'} once more{more}{waits}"
             if count
             else "no task has failed"
         )
@@ -101,7 +102,3 @@ class JobActions:
         chosen[[task for task in self._job.superseded if task < total]] = False
         found: list[int] = np.flatnonzero(chosen).tolist()
         return found
-
-
-def _tasks_text(count: int) -> str:
-    return f"{count:,} task{'' if count == 1 else 's'}"

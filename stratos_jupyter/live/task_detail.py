@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..backend.core.states import TaskState
 from ..backend.results.failure_groups import ending_text
+from ..backend.results.task_log import LOG_BYTES
 from ..backend.spec.job_spec import OutputMode
 from ..backend.store.outputs import last_text
-from ..job import LOG_BYTES
 from ..report.text import clean
 from .messages import Answer, Message, Wanted, reader_of, request, task_in, whole_number
 
