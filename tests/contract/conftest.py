@@ -27,7 +27,8 @@ from stratos_jupyter.backend.engines.mesos.framework import FrameworkConfig
 from stratos_jupyter.backend.engines.mesos.messages import JobIdentity
 from stratos_jupyter.backend.engines.mesos.site import mesos_command
 from stratos_jupyter.backend.engines.scripted import Outcome, ScriptedEngine
-from stratos_jupyter.backend.run.loop import Judge, RunLoop
+from stratos_jupyter.backend.run.inbox import Judge
+from stratos_jupyter.backend.run.loop import RunLoop
 from stratos_jupyter.backend.run.replay import replay
 from stratos_jupyter.backend.run.thread import Driver
 from stratos_jupyter.backend.spec.commands import explicit_commands
