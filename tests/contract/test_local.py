@@ -87,7 +87,7 @@ def test_every_slot_that_comes_free_is_used_at_once(tmp_path: Path) -> None:
     until(lambda: [run.state(task) for task in range(8, 16)] == [TaskState.RUNNING] * 8)
     run.post(KillAsked)
     run.wait()
-    assert run.machine.free == run.machine.total
+    assert run.site.machine.free == run.site.machine.total
     run.check()
     run.end()
 
