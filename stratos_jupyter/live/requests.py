@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from ..backend.core.phrases import plural
 from ..backend.core.states import TaskState
 from ..backend.results.failure_groups import Group, ending_text
+from ..backend.results.task_log import LOG_BYTES
 from ..backend.spec.job_spec import OutputMode
 from ..backend.spec.parse_values import parse_size_mib
 from ..backend.store.outputs import last_text
 from ..errors import JobNotFound, SpecError, UsageError
-from ..job import LOG_BYTES
 from ..report.text import clean
 from .task_table import TaskRows, query_of
 
@@ -260,7 +261,7 @@ class RequestHandler:
     def _kill(self, request: Mapping[str, Any]) -> str:
         tasks = self._chosen(request)
         count = self._job.kill(tasks)
-        return f"{_tasks_text(count)} asked to end" if count else "these tasks have ended already"
+        return f"{plural(count, 'task')} asked to end" if count else "these tasks have ended already"
 
     def _relaunch(self, request: Mapping[str, Any]) -> str:
         mem = request.get("mem")
@@ -274,7 +275,7 @@ class RequestHandler:
         more = "" if mem_mib is None else f", with {mem_mib:,.0f} MiB each"
         waits = f"; the job is {clean(self._job.view.held)}, resume launches them" if self._job.view.held else ""
         return (
-            f"{_tasks_text(count)} {'runs' if count == 1 else 'run'} once more{more}{waits}"
+            f"{plural(count, 'task')} {'runs' if count == 1 else 'run'} once more{more}{waits}"
             if count
             else "no task has failed"
         )
@@ -313,10 +314,6 @@ def _whole(request: Mapping[str, Any], name: str) -> int:
     if type(value) is not int:
         raise UsageError(f"{name} must be a whole number")
     return value
-
-
-def _tasks_text(count: int) -> str:
-    return f"{count:,} task{'' if count == 1 else 's'}"
 
 
 def _key(group: Group) -> str:
