@@ -123,6 +123,8 @@ class Reporter:
 def _promised(task: Task, reason: str, code: Optional[int], note: str) -> Tuple[str, str]:
     """Return reason and note of a task: others where its exit code is well, and what it was to make or say is not."""
     success = task.batch.context.success
+    if not success.wants_more(task):
+        return reason, note
     broken = success.broken(task) if success.says(reason, code) else ""
     return ("output", joined(note, broken)) if broken else (reason, note)
 

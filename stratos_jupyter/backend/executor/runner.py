@@ -396,7 +396,8 @@ class Runner:
                 task.finished_at = time()
             send_group(task, signal.SIGKILL)
         task.lingers = False
-        task.after = task.look()  # the next command may change them
+        if task.batch.context.looks:
+            task.after = task.look()  # the next command may change them
         self._finished.append((task, self._exits.reap(task)))
         self._finished_alarm.by(0.0)
         slot = self._slots[task.slot]

@@ -297,7 +297,8 @@ class Task:
         #: Its processes are recognised by this, and by being below us.
         self.mark: bytes = b"%b%d.%d" % (batch.context.mark, item[0], item[1])
         context = batch.context
-        self.before = self.look()
+        if context.looks:
+            self.before = self.look()
         self.out = context.stream(self, "stdout", context.output)
         self.err = context.stream(self, "stderr", context.output)
 

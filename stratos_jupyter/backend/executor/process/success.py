@@ -52,7 +52,15 @@ class Success:
 
     def says(self, reason: str, code: Optional[int]) -> bool:
         """Say whether a reason and an exit code mean that the work was done."""
-        return reason == "exit" and code is not None and any(first <= code <= last for first, last in self._ok)
+        if reason == "exit" and code is not None:
+            for first, last in self._ok:
+                if first <= code <= last:
+                    return True
+        return False
+
+    def wants_more(self, task: Any) -> bool:
+        """Say whether `broken` has anything to look at for a task; few jobs want more than an exit code."""
+        return bool(self._patterns or task.batch.makes)
 
     def broken(self, task: Any) -> str:
         """Say in one line what a task whose exit code is well has not fulfilled; "" for nothing."""
