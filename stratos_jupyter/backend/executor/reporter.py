@@ -1,7 +1,7 @@
-"""What the kernel is told of tasks, gathered for some milliseconds.
+"""Reports to the kernel, gathered for some milliseconds.
 
-One frame for many results costs a fraction of a frame for each; thirty milliseconds are not seen by a person, and when
-nothing is left to be run nothing is waited for.
+One frame for many results costs a fraction of a frame for each. A person does not see thirty milliseconds, and when
+nothing is left to be run the report goes out at once.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""Whether a command that has ended by itself has done its work: its exit code, what it makes, what it must not say.
+"""Success of a command that has ended by itself: its exit code, the files that it makes, what it must not print.
 
-It is looked at when all of the task has ended and its streams are complete, and only after an exit code that says that
-the work was done. What is searched of a stream that is very large is its beginning and its end; how long that may take
-is bounded, too, since some patterns take longer than anybody waits.
+This is judged when all of the task has ended and its streams are complete, and only after an exit code that means
+success. Of a very large stream the beginning and the end are searched. The time of a search is bounded, too, since
+some patterns take for ever.
 """
 
 import os
