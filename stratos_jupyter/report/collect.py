@@ -14,6 +14,7 @@ from ..backend.core.states import TERMINAL, TaskState
 from ..backend.core.views import JobView
 from ..backend.results.failure_groups import Group, first_line
 from ..backend.results.job_results import JobResults
+from ..backend.run.view_publisher import job_view
 from ..backend.spec.job_spec import OutputMode
 from ..backend.store.journal import Journal
 from ..backend.store.journal_copy import copied_journal
@@ -156,23 +157,17 @@ def _rows(run: RunSnapshot, tasks: Iterable[int]) -> list[Row]:
 
 def _view(recorded: RecordedRun, run: int, journal: Journal) -> JobView:
     scheduler, spec = recorded.scheduler, recorded.spec
-    counts, reasons = scheduler.table.current()
     ended_at: float | None = None
     if len(scheduler.table) and not scheduler.table.unended:
         (ended_at,) = journal.select("SELECT max(finished_at) FROM results")[0]
-    return JobView(
+    return job_view(
+        scheduler,
         job_id=spec.job_id,
         run=run,
         engine=spec.master,
-        counts=tuple(counts),
         at_s=time.time(),
         submitted_at=min(recorded.replayed.submission_times, default=journal.meta()["created_at"]),
         ended_at=ended_at,
-        reasons=MappingProxyType({str(reason): n for reason, n in reasons.items() if n}),
-        attempts_lost=scheduler.attempts_lost,
-        attempts_retried=scheduler.attempts_retried,
         left_behind=recorded.replayed.left_behind,
         left_first=recorded.replayed.left_first,
-        held=scheduler.held,
-        backing_off=scheduler.backing_off,
     )
