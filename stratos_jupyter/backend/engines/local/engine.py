@@ -22,6 +22,7 @@ from ...core.events import BatchLost, Offer, OffersArrived, TasksReturned, Tasks
 from ...core.phrases import WORDS, amount_text
 from ...core.resources import SLACK, Resources
 from ...core.states import Reason
+from ...executor.record import ATTEMPT, TASK
 from ...forks import Inherited
 from ..base import Sink, Tail, Work
 from ..executor_records import limits_of
@@ -270,7 +271,7 @@ class LocalEngine:
         self._recovery.deliver(records, lambda: executor.send(["ack", seq]))
         report = self._slots.report
         for record in records:
-            batch = report((record[0], record[1]))
+            batch = report((record[TASK], record[ATTEMPT]))
             if batch is not None:
                 self._batch_done(batch)
 
