@@ -1,12 +1,11 @@
 """The words of a magic line: how it is split and read, and what is said when that cannot be done.
 
-A subcommand is a method with decorators; `subcommands` finds them. What the options mean is in `magic_options`.
+A subcommand is a method with decorators; `subcommands` finds them. Submitting cells have the options of `options`.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NoReturn, Self, TypeVar
 
+from ..backend.spec.parse_values import near
 from ..errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,8 +44,10 @@ class Argument:
         Whether it may be repeated.
     optional : bool
         Whether a positional argument may be left out.
+    choices : tuple of str
+        Values that Tab offers.
     complete : str
-        What tab completes its value with, see `completion`.
+        What else Tab completes its value with, see `completion`.
     pattern : bool
         Whether a positional argument is a pattern of files.
     """
@@ -55,6 +57,7 @@ class Argument:
     metavar: str = ""
     many: bool = False
     optional: bool = False
+    choices: tuple[str, ...] = ()
     complete: str = ""
     pattern: bool = False
 
@@ -226,14 +229,6 @@ def overview(known: Iterable[Subcommand]) -> str:
     width = max(map(len, titles))
     lines = [f"{title:<{width}}  {summary}" for title, summary in titles.items()]
     return "\n".join([*lines, "", "%stratos help SUBCOMMAND shows its options and an example"])
-
-
-def near(word: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean X?``, or nothing when nothing is near."""
-    names = {name.lstrip("-"): name for name in known}
-    bare = word.lstrip("-")
-    found = [name for name in names if bare and name.startswith(bare)] or difflib.get_close_matches(bare, names, 1)
-    return f"; did you mean {' or '.join(names[name] for name in found)}?" if found else ""
 
 
 def split(line: str) -> list[str]:

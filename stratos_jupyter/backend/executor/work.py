@@ -48,8 +48,7 @@ class Context:
     Parameters
     ----------
     fields : dict
-        As sent: cwd, env, output, output_limit, log_directory, sandbox, label, timeout_s, linger_s, threads,
-        grace_s, shell, fetch, fetch_wait_s, look, monitor, relauncher, update_interval_s, ok_exit, fail_on.
+        As sent; engines/executor_context.py, in the kernel, says what each key means.
     """
 
     __slots__ = (
