@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from .backend.results.parsers import Parser
-from .backend.spec.commands import Commands, chosen
+from .backend.spec.commands import Commands
 from .backend.spec.job_spec import JobSpec
 from .backend.spec.workload import CommandEnv, Fingerprints
 from .backend.store.journal import open_whole
@@ -181,7 +181,7 @@ def _wanted(spec: JobSpec, commands: Commands, scanned: ScannedInputs) -> list[W
 
 def _do(job: Job, work: ResumeWork, commands: Commands, command_env: CommandEnv, fingerprints: Fingerprints) -> range:
     """Do what follows for a run, in one transaction; return the tasks that were added."""
-    added = (chosen(commands, work.added), command_env, fingerprints) if work.added else None
+    added = (commands.select(work.added), command_env, fingerprints) if work.added else None
     return job.extend(added, work.superseded, work.restored, work.again)
 
 
