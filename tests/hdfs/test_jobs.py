@@ -44,7 +44,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> list[InputLocation]:
 
     def listen(self: JobLoop, event: Event) -> None:
         if isinstance(event, InputsLocated):
-            places.extend(event.places)
+            places.extend(event.locations)
         post(self, event)
 
     monkeypatch.setattr(JobLoop, "post", listen)
