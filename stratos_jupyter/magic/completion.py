@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
 from ..backend.spec.job_spec import OutputMode
-from ..job import CHANGEABLE
+from ..backend.spec.options import LIVE
 from .arguments import Argument, Subcommand
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ class Completer:
             case "monitors":
                 functions = _beginning(word, self._variables(inspect.isfunction), "function")
                 return functions + [(path, "path") for path in _paths(word)]
-            case "changeable":
-                return _beginning(word, (f"{name}=" for name in CHANGEABLE), "option")
+            case "live":
+                return _beginning(word, (f"{name}=" for name in LIVE), "option")
             case "parsers":
                 functions = _beginning(word, self._variables(inspect.isfunction), "function")
                 return _beginning(word, PARSERS, "parser") + functions

@@ -129,13 +129,13 @@ def test_relaunching_what_runs_ends_it_first(run: Run) -> None:
 
 def test_nothing_is_shown_before_it_is_journaled(run: Run) -> None:
     shown: list[tuple[int, int]] = []
-    show = run.loop._show
+    show = run.loop._views._show
 
     def compare(view) -> None:
         shown.append((view.done, sum(1 for _ in run.journal.rows())))
         show(view)
 
-    run.loop._show = compare
+    run.loop._views._show = compare
     run.add(*(f"echo {i}" for i in range(200)))
     run.wait()
     assert shown
@@ -183,18 +183,18 @@ def test_a_journal_that_cannot_be_written_loses_nothing(run: Run) -> None:
 def test_a_kill_does_not_wait_for_the_disk(run: Run) -> None:
     run.add(*["sleep 1000"] * 4)
     until(lambda: run.state(0) is TaskState.RUNNING and run.state(1) is TaskState.RUNNING)
-    add_results, add_acts = run.journal.add_results, run.journal.add_acts
+    add_results, add_entries = run.journal.add_results, run.journal.add_entries
 
     def fail(rows) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    run.journal.add_results = run.journal.add_acts = fail
+    run.journal.add_results = run.journal.add_entries = fail
     run.post(KillAsked)
     until(lambda: run.state(3) is TaskState.KILLED)  # it was queued
     if run.kind == "local":
         until(lambda: not bearers(run.folder), what="the running ones to be ended")
     assert run.rows() == []
-    run.journal.add_results, run.journal.add_acts = add_results, add_acts
+    run.journal.add_results, run.journal.add_entries = add_results, add_entries
     run.wait()
     assert sorted(row.task for row in run.rows()) == [0, 1, 2, 3]
     assert {row.reason for row in run.rows()} == {"user"}
@@ -208,7 +208,7 @@ def test_a_waiter_that_gives_up_hurts_nobody(run: Run) -> None:
     assert gone.cancel()
     run.post(KillAsked)
     assert stays.result(10.0)
-    assert run.driver.call(lambda: run.loop._waiters) == []
+    assert run.driver.call(lambda: len(run.loop._waiters)) == 0
 
 
 def test_the_journal_is_the_users_alone(run: Run) -> None:
@@ -264,7 +264,7 @@ def test_failures_halt_and_a_resume_goes_on(run: Run) -> None:
     run.post(ResumeAsked)
     run.wait()
     assert len(run.rows()) == 40
-    assert [act for _, act, _ in run.journal.acts() if act in ("resume", "rules")] == ["resume", "rules", "resume"]
+    assert [act for _, act, _ in run.journal.entries() if act in ("resume", "rules")] == ["resume", "rules", "resume"]
 
 
 def test_a_pause_recalls_what_has_not_started(run: Run) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter.backend.executor.process.cgroup import Place, _without_limits, counts, places
+from stratos_jupyter.backend.executor.process.cgroup import BaseGroup, _without_limits, base_groups, counts
 from stratos_jupyter.backend.executor.process.limits import without_files
 from stratos_jupyter.backend.executor.process.procs import peak_kib
 from stratos_jupyter.backend.executor.process.scratch import measure
@@ -35,7 +35,7 @@ MEM = {"mem_mib": 64.0}
 def groups(client: Client) -> list[Path]:
     """What the client's executor has made among the memory groups of this machine."""
     try:
-        found = places(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+        found = base_groups(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
     except OSError:
         return []
     folders = [path for place in found for path in Path(place.path).glob(f"stratos-{client.process.pid}-*")]
@@ -395,16 +395,16 @@ MOUNTS_2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,
 
 
 def test_places_of_version_1_come_first() -> None:
-    assert places(OWN_1, MOUNTS_1) == [
-        Place(1, "/sys/fs/c group/memory/process api/7"),
-        Place(2, "/sys/fs/cgroup/unified/user"),
-        Place(2, "/sys/fs/cgroup/unified", True),
+    assert base_groups(OWN_1, MOUNTS_1) == [
+        BaseGroup(1, "/sys/fs/c group/memory/process api/7"),
+        BaseGroup(2, "/sys/fs/cgroup/unified/user"),
+        BaseGroup(2, "/sys/fs/cgroup/unified", True),
     ]
 
 
 def test_places_of_version_2() -> None:
     app = "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice"
-    assert places(OWN_2, MOUNTS_2) == [Place(2, app + "/jupyter.service"), Place(2, app, True)]
+    assert base_groups(OWN_2, MOUNTS_2) == [BaseGroup(2, app + "/jupyter.service"), BaseGroup(2, app, True)]
 
 
 @pytest.mark.parametrize(
@@ -419,13 +419,13 @@ def test_places_of_version_2() -> None:
     ],
 )
 def test_place_in_a_container(own: str, root: str, expected: list[str]) -> None:
-    found = places(f"0::{own}\n", f"30 23 0:26 {root} /cg ro - cgroup2 cgroup rw\n")
+    found = base_groups(f"0::{own}\n", f"30 23 0:26 {root} /cg ro - cgroup2 cgroup rw\n")
     assert [place.path for place in found] == expected
 
 
 def test_no_places_without_cgroups() -> None:
-    assert places("", MOUNTS_1) == []
-    assert places(OWN_1, "") == []
+    assert base_groups("", MOUNTS_1) == []
+    assert base_groups(OWN_1, "") == []
 
 
 def test_what_limits_nothing_may_be_left(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from stratos_jupyter.backend.executor.process.input_state import look
-from stratos_jupyter.backend.executor.transport.agent_client import Place, seconds
+from stratos_jupyter.backend.executor.transport.agent_client import AgentSettings, seconds
 from tests.support.executor_client import alive, other_pythons
 from tests.support.mesos_agent import FakeAgent, encoded, torn
 from tests.support.waiting import until
@@ -188,7 +188,7 @@ def test_a_launch_that_comes_twice_runs_once(agent: FakeAgent) -> None:
 
 
 def test_nothing_stays_of_a_batch_that_is_over(make: MakeAgent) -> None:
-    count = "len(self._runner._slots) + len(self._updates._tickets) + len(self._updates._of)"
+    count = "len(self._runner._slots) + len(self._updates._tasks) + len(self._updates._of)"
     agent = make(
         prelude="import executor.mesos_main as m; greet = m.MesosExecutor._greet; "
         f"m.MesosExecutor._greet = lambda self: (self._answer(['notice', {count}]), greet(self))"
@@ -703,10 +703,10 @@ def test_durations() -> None:
 
 def test_the_place_of_an_agent() -> None:
     env = {"MESOS_AGENT_ENDPOINT": "[::1]:5051", "MESOS_FRAMEWORK_ID": "f", "MESOS_EXECUTOR_ID": "e"}
-    place = Place(env)
-    assert (place.address, place.path, place.checkpoint) == (("::1", 5051), "/slave(1)/api/v1/executor", False)
-    assert (place.recovery_s, place.backoff_s, place.grace_s) == (900, 2, 5)
-    other = Place(
+    settings = AgentSettings(env)
+    assert (settings.address, settings.path, settings.checkpoint) == (("::1", 5051), "/slave(1)/api/v1/executor", False)
+    assert (settings.recovery_s, settings.backoff_s, settings.grace_s) == (900, 2, 5)
+    other = AgentSettings(
         {
             **env,
             "MESOS_SLAVE_PID": "slave(7)@10.0.0.1:5051",

@@ -20,7 +20,7 @@ from stratos_jupyter.backend.core.events import Event, InputLocation, InputsLoca
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.inputs.filesystems import LISTED
 from stratos_jupyter.backend.inputs.hdfs import Hdfs as HdfsClient
-from stratos_jupyter.backend.run.loop import JobLoop
+from stratos_jupyter.backend.run.loop import RunLoop
 from stratos_jupyter.backend.spec.commands import explicit_commands, template_commands
 from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.errors import SpecError, StorageError
@@ -40,14 +40,14 @@ NO_HISTORY = Config({"HistoryManager": {"enabled": False}})
 def known(monkeypatch: pytest.MonkeyPatch) -> list[InputLocation]:
     """All places that are told to jobs."""
     places: list[InputLocation] = []
-    post = JobLoop.post
+    post = RunLoop.post
 
-    def listen(self: JobLoop, event: Event) -> None:
+    def listen(self: RunLoop, event: Event) -> None:
         if isinstance(event, InputsLocated):
             places.extend(event.locations)
         post(self, event)
 
-    monkeypatch.setattr(JobLoop, "post", listen)
+    monkeypatch.setattr(RunLoop, "post", listen)
     return places
 
 
@@ -319,7 +319,7 @@ def test_a_submission_does_not_wait_for_an_hdfs_that_is_down(session: Session, r
     run(f"explicit --hdfs {DOWN} --job down --wait", "echo <[hdfs:/x]>")
     job = session.job("down")
     assert job.outputs([0]) == ["hdfs:/x\n"]
-    (_, _, _, keys) = next(job.commands.calls())
+    (_, _, _, keys) = next(job.commands.submissions())
     assert keys.here
     assert keys.there == ""
 
@@ -357,14 +357,14 @@ from stratos_jupyter.backend.spec.job_spec import JobSpec
 session = sessions.current()
 job = session.submit(JobSpec("forked", hdfs={hdfs.url!r}), explicit_commands(["true <[hdfs:{folder}/a]>"]))
 assert job.wait(20)
-((files, placer),) = session._placing._known.values()
+((files, locator),) = session._placing._known.values()
 while files.located("{folder}/a") is None:
     time.sleep(0.01)
 told, tell = os.pipe()
 if os.fork():
     os.read(told, 1)
     os.kill(os.getpid(), signal.SIGKILL)
-print(os.getpid(), placer._finder._process.pid, flush=True)
+print(os.getpid(), locator._process._process.pid, flush=True)
 os.close(1)
 os.write(tell, b"x")
 signal.pause()

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,32 +26,6 @@ from stratos_jupyter.settings import Stratos
 from tests.support.waiting import until
 
 Run = Callable[[str], Any]
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
-    monkeypatch.chdir(tmp_path)
-    Stratos.clear_instance()
-    InteractiveShell.clear_instance()
-    made = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    made.run_line_magic("load_ext", "stratos_jupyter")
-    yield made
-    sessions.close()
-    made.run_line_magic("unload_ext", "stratos_jupyter")
-    InteractiveShell.clear_instance()
-    Stratos.clear_instance()
-
-
-@pytest.fixture
-def run(shell: InteractiveShell) -> Run:
-    """Run a cell; what it raises is raised."""
-
-    def run_cell(cell: str) -> Any:
-        done = shell.run_cell(cell, store_history=False)
-        done.raise_error()
-        return done.result
-
-    return run_cell
 
 
 @pytest.fixture

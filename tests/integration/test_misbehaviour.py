@@ -97,7 +97,7 @@ def test_a_lost_executor_spends_no_retry(submit: Submit) -> None:
     job = submit("sleep 1000", rules=Rules(retries=0))
     until(lambda: job.state(0) is TaskState.RUNNING)
     engine: Any = job._loop.engine
-    engine._links[0].kill()
+    next(iter(engine._executors)).kill()
     until(lambda: job._loop.scheduler.table.attempt(0) == 2 and job.state(0) is TaskState.RUNNING)
     job.kill()
     assert job.wait(20)
@@ -194,7 +194,7 @@ def test_lost_executor_takes_the_background_of_its_tasks_along(submit: Submit) -
     until(lambda: "waiting for" in job.why(0))
     before = bearers(job.folder)
     engine: Any = job._loop.engine
-    engine._links[0].kill()
+    next(iter(engine._executors)).kill()
     until(lambda: job._loop.scheduler.table.attempt(0) == 2 and "waiting for" in job.why(0))
     assert not set(before) & set(bearers(job.folder))
     job.kill()
@@ -252,9 +252,9 @@ def test_a_monitor_ends_a_task_and_others_run_instead(
     assert frame.origin[2:].tolist() == [0, 0]
     assert "instead of it: 2-3" in log_text(job, job.log(0))
     assert "because of task 0" in log_text(job, job.log(2))
-    acts = [(act, detail) for _, act, detail in job._journal.acts() if act == "spawn"]
+    acts = [(act, detail) for _, act, detail in job._journal.entries() if act == "spawn"]
     assert acts == [("spawn", [0, 1, ["echo instead 7", "echo and 7"]])]
-    assert job._journal.calls()[1][3]["origin"] == [0, 1]
+    assert job._journal.submissions()[1][3]["origin"] == [0, 1]
 
 
 def test_whoever_waits_for_a_task_waits_for_what_runs_instead(watched: dict[str, Any], session: Session) -> None:
@@ -311,7 +311,7 @@ def test_a_killed_executor_leaves_no_monitor_behind(submit: Submit, tmp_path: Pa
     until((tmp_path / "seen").exists)
     engine: Any = job._loop.engine
     assert len(bearers(job.folder)) == 2
-    engine._links[0].kill()
+    next(iter(engine._executors)).kill()
     until(lambda: not bearers(job.folder))
     job.kill()
     assert job.wait(20)
@@ -337,7 +337,7 @@ def test_the_number_at_once_is_changed_live(submit: Submit) -> None:
     until(lambda: job.view[TaskState.RUNNING] == 1)
     job.set(max_tasks="2")
     until(lambda: job.view[TaskState.RUNNING] == 2)
-    with pytest.raises(SpecError, match=r"bogus cannot be changed.*; max_tasks: '0'"):
+    with pytest.raises(SpecError, match=r"bogus cannot be changed.*; --max-tasks: '0'"):
         job.set(bogus=1, max_tasks=0)
     assert job.rules.max_tasks == 2
     job.kill()

@@ -19,10 +19,10 @@ from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.processor import Processor
 from tests.faults.kernels import start
-from tests.integration.test_resuming import BODY, Again, again, job, new_kernel, ran, ran_so_far, results, shell, write
+from tests.support.resumed_cells import BODY, Again, again, job, new_kernel, ran, ran_so_far, results, work, write
 from tests.support.waiting import until
 
-__all__ = ["again", "shell"]  # fixtures
+__all__ = ["again", "work"]  # fixtures
 
 BETWEEN = pytest.mark.parametrize("between", [lambda: None, new_kernel], ids=["same kernel", "new kernel"])
 #: a calibration in place: what it adds tells how often it was applied

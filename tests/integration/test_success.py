@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from stratos_jupyter import Processor, SpecError
 from stratos_jupyter import session as sessions
@@ -23,7 +22,6 @@ from stratos_jupyter.backend.store.run_dirs import runs
 from stratos_jupyter.errors import UsageError
 from stratos_jupyter.report.collect import full_summary_of_record
 from stratos_jupyter.session import Session
-from stratos_jupyter.settings import Stratos
 from tests.faults.kernels import kill, start
 from tests.support.waiting import until
 
@@ -31,28 +29,25 @@ Cell = Callable[..., str]
 
 
 @pytest.fixture
-def cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Cell]:
-    """Runs a cell in a shell; returns what it printed."""
-    (tmp_path / "work" / "out").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "work")
-    sessions.close()
-    Stratos.clear_instance()
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
-    shell.run_line_magic("load_ext", "stratos_jupyter")
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "work"
+    (folder / "out").mkdir(parents=True)
+    monkeypatch.chdir(folder)
     for name, text in {"a": "", "b": "x\n", "two words": "x\nx\n", "it's": "y\n"}.items():
         Path(f"{name}.dat").write_text(text)
+    return folder
+
+
+@pytest.fixture
+def cell(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> Cell:
+    """Run a cell in a shell; return what it printed."""
 
     def run(text: str) -> str:
         capsys.readouterr()
         shell.run_cell(text, store_history=False).raise_error()
         return capsys.readouterr().out
 
-    yield run
-    sessions.close()
-    shell.run_line_magic("unload_ext", "stratos_jupyter")
-    InteractiveShell.clear_instance()
-    Stratos.clear_instance()
+    return run
 
 
 def ended(job: str = "demo") -> list[tuple[str, str, int | None]]:

@@ -244,7 +244,7 @@ def test_many_commands_in_few_tasks(mesos: Cluster, session: Session) -> None:
     job = submit(session, mesos, *(f"echo {i}" for i in range(500)))
     assert job.wait(60)
     assert one_line(job) == [f"{i}\n" for i in range(500)]
-    launches = [detail for _, what, detail in job._journal.acts() if what == "launch"]
+    launches = [detail for _, what, detail in job._journal.entries() if what == "launch"]
     assert len(launches) < 60
 
 

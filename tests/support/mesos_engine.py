@@ -19,7 +19,7 @@ from stratos_jupyter.backend.engines.mesos import master_events, messages
 from stratos_jupyter.backend.engines.mesos.engine import MesosEngine
 from stratos_jupyter.backend.engines.mesos.framework import FrameworkConfig
 from stratos_jupyter.backend.forks import Inherited
-from stratos_jupyter.backend.run.loop import JobLoop
+from stratos_jupyter.backend.run.loop import RunLoop
 from stratos_jupyter.backend.run.thread import Driver
 from stratos_jupyter.backend.spec.commands import explicit_commands
 from stratos_jupyter.backend.store.journal import Journal, ResultRow
@@ -107,13 +107,13 @@ class Rig:
         self.loop = self.driver.call(self._make_loop)
         self._offers = 0
 
-    def _make_loop(self) -> JobLoop:
-        return JobLoop(
+    def _make_loop(self) -> RunLoop:
+        return RunLoop(
             self.journal, self._engine, self.driver.loop, lambda: self.clock_s, self.views.append,
             lambda attempt, commands: None, rules=Rules(), job_id="demo", run=1, engine_name="m1:5050",
         )  # fmt: skip
 
-    def _engine(self, loop: JobLoop) -> MesosEngine:
+    def _engine(self, loop: RunLoop) -> MesosEngine:
         return MesosEngine(loop, self, self.config, self._speak, self._first, self.kept.append)
 
     def _speak(self, framework: Mapping[str, Any], tell: Callable[[master_events.MasterEvent], None]) -> Master:
@@ -141,20 +141,20 @@ class Rig:
     def copies(self, task: int) -> tuple[str, ...]:
         return ()
 
-    def call_of(self, task: int) -> int:
+    def context_of(self, task: int) -> int:
         return self.calls[task]
 
-    def context(self, call: int) -> Mapping[str, object]:
-        return self.contexts.get(call, {"env": {}})
+    def context(self, number: int) -> Mapping[str, object]:
+        return self.contexts.get(number, {"env": {}})
 
     # what a test does
 
     def add(self, count: int, mem_mib: float = 0.0, context: dict[str, object] | None = None) -> None:
         first = len(self.commands)
-        call = len(set(self.calls.values()))
-        self.calls.update(dict.fromkeys(range(first, first + count), call))
+        number = len(set(self.calls.values()))
+        self.calls.update(dict.fromkeys(range(first, first + count), number))
         if context is not None:
-            self.contexts[call] = context
+            self.contexts[number] = context
         made = explicit_commands([f"echo {task}" for task in range(first, first + count)])
         self.commands += [made.command(index) for index in range(count)]
         event = TasksAdded(self.clock_s, count, Resources(1.0, mem_mib))

@@ -16,14 +16,14 @@ from .task_table import TaskTable
 
 
 class Queues:
-    """All that waits, of all calls.
+    """All that waits, of all submissions.
 
     Parameters
     ----------
     table : TaskTable
         Who waits.
     retries : Retries
-        Who rests before a retry, or asks for more than its call did.
+        Who rests before a retry, or asks for more than its submission did.
     locality : Locality
         Where inputs lie.
 
@@ -42,17 +42,17 @@ class Queues:
         self._retries = retries
         self._locality = locality
         self._places = locality.places
-        self._firsts: list[int] = []  # each call's first task, for the bisection in call_of
-        self._calls: list[tuple[int, Resources]] = []  # each call's priority and demand
+        self._firsts: list[int] = []  # each submission's first task, for the bisection in submission_of
+        self._submissions: list[tuple[int, Resources]] = []  # each submission's priority and demand
         self._queues: dict[tuple[int, Resources], TaskQueue] = {}
 
     def add(self, event: TasksAdded) -> None:
-        """Take in a call."""
+        """Take in a submission."""
         first = len(self._table)
         after = first + event.count
         self._table.extend(event.count)
         self._firsts.append(first)
-        self._calls.append((event.priority, event.demand))
+        self._submissions.append((event.priority, event.demand))
         queue = self._queue(event.priority, event.demand)
         known = min(after, max(first, len(self._places)))  # of some it was known before they were
         if event.sought:
@@ -63,17 +63,17 @@ class Queues:
         for task in range(first, known):
             self._come_near(task)
 
-    def call_of(self, task: int) -> int:
-        """Return which call a task came with, from 0."""
+    def submission_of(self, task: int) -> int:
+        """Return which submission a task came with, from 0."""
         return bisect_right(self._firsts, task) - 1
 
     def base(self, task: int) -> Resources:
-        """Return what a task's call asked for."""
-        return self._calls[self.call_of(task)][1]
+        """Return what a task's submission asked for."""
+        return self._submissions[self.submission_of(task)][1]
 
     def of(self, task: int) -> TaskQueue:
         """Return the queue that a task belongs to when it waits."""
-        priority, base = self._calls[self.call_of(task)]
+        priority, base = self._submissions[self.submission_of(task)]
         return self._queue(priority, self._retries.demand(task, base))
 
     def push(self, task: int) -> None:
@@ -85,11 +85,11 @@ class Queues:
             queue.push(task)
 
     def rebase(self, priority: int, demand: Resources) -> list[int]:
-        """Let all calls ask for something else; return what waits, which is in no queue until it is pushed again."""
+        """Let all submissions ask for something else; return what waits: no queue holds it until it is pushed again."""
         waiting = [task for task in range(len(self._table)) if self._waits_now(task)]
         for task in waiting:
             self.leave(task)
-        self._calls = [(priority, demand)] * len(self._calls)
+        self._submissions = [(priority, demand)] * len(self._submissions)
         self._queues, self.order = {}, []
         return waiting
 
@@ -176,10 +176,10 @@ class Queues:
     def before(self, task: int) -> int:
         """Return how many wait that go before a task, as far as nobody prefers a node."""
         states = self._table.states()
-        own = self._calls[self.call_of(task)][0]
+        own = self._submissions[self.submission_of(task)][0]
         count = 0
         ends = [*self._firsts[1:], len(states)]
-        for first, after, (priority, _) in zip(self._firsts, ends, self._calls, strict=True):
+        for first, after, (priority, _) in zip(self._firsts, ends, self._submissions, strict=True):
             if priority >= own:
                 count += states.count(
                     TaskState.QUEUED, first, after if priority > own else max(first, min(after, task))

@@ -34,7 +34,7 @@ class Retries:
         self._doublings: dict[int, int] = {}
         self._heap: list[tuple[float, int]] = []
         self._until: dict[int, float] = {}
-        #: memory that the user asked for, in MiB, by task: it takes the place of the call's
+        #: memory that the user asked for, in MiB, by task: it takes the place of the submission's
         self.asked: dict[int, float] = {}
 
     def ask(self, task: int, mem_mib: float) -> None:
@@ -43,7 +43,7 @@ class Retries:
         self._doublings.pop(task, None)
 
     def forget_amounts(self) -> None:
-        """Let every task ask for what its call does: what it grew to, or the user asked for, is forgotten."""
+        """Let every task ask for what its submission does; what it grew to, or the user asked for, is forgotten."""
         self.asked.clear()
         self._doublings.clear()
 

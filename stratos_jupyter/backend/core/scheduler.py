@@ -246,9 +246,9 @@ class Scheduler:
         """Return what a task asks for now."""
         return self._state.demand_of(task)
 
-    def call_of(self, task: int) -> int:
-        """Return which call a task came with, from 0."""
-        return self._state.queues.call_of(task)
+    def submission_of(self, task: int) -> int:
+        """Return which submission a task came with, from 0."""
+        return self._state.queues.submission_of(task)
 
     def is_being_killed(self, task: int) -> bool:
         """Say whether a task is in flight and asked to end."""

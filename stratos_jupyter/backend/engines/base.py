@@ -124,11 +124,11 @@ class Work(Protocol):
     def copies(self, task: int) -> tuple[str, ...]:
         """Return the URLs of the other files of which the command finds copies, by ``STRATOS_COPY_1`` and so on."""
 
-    def call_of(self, task: int) -> int:
-        """Return which call the task belongs to."""
+    def context_of(self, task: int) -> int:
+        """Return which context the task runs in."""
 
-    def context(self, call: int) -> Mapping[str, object]:
-        """Return what an executor must know of a call: the wire's ``context``."""
+    def context(self, number: int) -> Mapping[str, object]:
+        """Return what an executor must know of that context: the wire's ``context``."""
 
 
 class Engine(Protocol):

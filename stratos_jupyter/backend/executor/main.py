@@ -19,9 +19,9 @@ from .process.launch import Launcher
 from .process.procs import adopt_orphans
 from .process.spawn import Spawner, keep_descriptors_to_ourselves
 from .runner import Runner
-from .transport.outbox import Keeper
+from .transport.outbox import Outbox
 from .transport.spool import Spool
-from .transport.unix_socket import VERSION, Link
+from .transport.unix_socket import VERSION, KernelConnection
 from .work import Context, Malformed, read_batch, read_kill, read_recall
 
 #: The first kernel is given this long at least to connect.
@@ -55,8 +55,10 @@ class Executor:
         self._failover_s = failover_s
         self._quiet_s = min(QUIET_S, failover_s)
         self._loop = Loop(self._signalled)
-        self._keeper = Keeper(spool)
-        self._link = Link(self._loop, listener, self._keeper, self._greet, self._message, self._link_lost, self._go_on)
+        self._outbox = Outbox(spool)
+        self._link = KernelConnection(
+            self._loop, listener, self._outbox, self._greet, self._message, self._link_lost, self._go_on
+        )
         self._runner = Runner(self._loop, self._link, Launcher(Spawner()), Cgroups(self._loop, use_cgroups))
         self._contexts: Dict[int, Context] = {}
         self._lost_at = monotonic() + max(0.0, FIRST_LINK_S - failover_s)
@@ -94,7 +96,7 @@ class Executor:
                 break
             self._loop.at(min(until, now + 1.0), _nothing)
             self._loop.turn()
-        self._keeper.close()
+        self._outbox.close()
 
     def _stop(self, reason: str = "user") -> None:
         self._told = self._told or reason == "user"
@@ -117,7 +119,7 @@ class Executor:
         if self._link.connected or self._stopping:
             return
         now = monotonic()
-        if not self._runner.empty or not (self._link.safe or self._keeper.homeless):
+        if not self._runner.empty or not (self._link.safe or self._outbox.homeless):
             self._busy_at = now
         until = self._lost_at + self._failover_s
         quiet_until = max(self._lost_at, self._busy_at) + self._quiet_s

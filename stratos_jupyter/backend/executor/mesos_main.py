@@ -21,8 +21,8 @@ from .process.procs import adopt_orphans
 from .process.spawn import Spawner, keep_descriptors_to_ourselves
 from .reporter import started
 from .runner import Runner
-from .transport.agent_client import Agent, Place, decoded
-from .transport.launch_context import VERSION, Surroundings, environment, read_json, read_launch
+from .transport.agent_client import AgentClient, AgentSettings, decoded
+from .transport.launch_context import VERSION, LaunchContext, environment, read_json, read_launch
 from .transport.status_updates import Updates
 from .work import Malformed, read_kill, read_recall
 
@@ -54,14 +54,14 @@ class MesosExecutor:
     """
 
     def __init__(self, env: Mapping[str, str], guard: int, idle_s: float) -> None:
-        self._place = place = Place(env)
-        self._surroundings = Surroundings(env)
+        self._settings = settings = AgentSettings(env)
+        self._launch_context = LaunchContext(env)
         self._idle_s = idle_s
         self._loop = loop = Loop(self._signalled)
         loop.watch(guard, READ, self._guard_gone)
-        executor_id = place.ids["executor_id"]
+        executor_id = settings.ids["executor_id"]
         self._updates = Updates(loop, executor_id, self._update, self._answer, self._over, self._go_on)
-        self._agent = Agent(loop, place, self._updates.subscription, self._event, self._lost)
+        self._agent = AgentClient(loop, settings, self._updates.subscription, self._event, self._lost)
         self._runner = Runner(loop, self._updates, Launcher(Spawner()), Cgroups(loop))
         self._lost_at = self._busy_at = monotonic()
         self._recovery_s = FIRST_LINK_S
@@ -123,7 +123,7 @@ class MesosExecutor:
         """End because there is nobody to report to."""
         _complain(why)
         self._given_up = True
-        self._stop("lost", self._place.grace_s)
+        self._stop("lost", self._settings.grace_s)
 
     def _guard_gone(self, _mask: int) -> None:
         _complain("the guard has been killed")
@@ -133,7 +133,7 @@ class MesosExecutor:
     def _signalled(self, numbers: bytes) -> None:
         self._runner.reap()
         if signal.SIGTERM in numbers:
-            self._stop("lost", self._place.grace_s)
+            self._stop("lost", self._settings.grace_s)
 
     # The agent.
 
@@ -143,8 +143,8 @@ class MesosExecutor:
         if self._updates.connected:
             self._updates.pause()
             self._lost_at = monotonic()
-            self._recovery_s = self._place.recovery_s
-            if not self._place.checkpoint:
+            self._recovery_s = self._settings.recovery_s
+            if not self._settings.checkpoint:
                 self._agent.close()
                 self._give_up("the agent is gone, and nothing was to outlive it")
         self._look()
@@ -164,10 +164,10 @@ class MesosExecutor:
             elif kind == "KILL":
                 self._kill(event["kill"])
             elif kind == "SHUTDOWN":
-                self._stop("lost", self._place.grace_s)
+                self._stop("lost", self._settings.grace_s)
             elif kind == "ERROR":
                 _complain("the agent says: {}".format(event["error"].get("message")))
-                self._stop("lost", self._place.grace_s)
+                self._stop("lost", self._settings.grace_s)
         except (AttributeError, LookupError, TypeError, ValueError, Malformed) as error:
             _complain("event {}: {!r}".format(kind, error))
             self._answer(["notice", "event {}: {!r}".format(kind, error)[:500]])
@@ -181,7 +181,7 @@ class MesosExecutor:
     def _launch(self, task: Dict[str, Any]) -> None:
         info = {key: value for key, value in task.items() if key not in ("data", "executor")}
         try:
-            batch = read_launch(decoded(task.get("data", "")), self._surroundings)
+            batch = read_launch(decoded(task.get("data", "")), self._launch_context)
         except Malformed as error:
             self._updates.reject(info, str(error))
             return
@@ -190,12 +190,12 @@ class MesosExecutor:
             self._runner.add(batch.id, batch)
 
     def _kill(self, kill: Dict[str, Any]) -> None:
-        ticket = self._updates.killing(kill["task_id"]["value"])
-        if ticket is not None:
-            policy = kill.get("kill_policy") or ticket.info.get("kill_policy") or {}
+        mesos_task = self._updates.killing(kill["task_id"]["value"])
+        if mesos_task is not None:
+            policy = kill.get("kill_policy") or mesos_task.info.get("kill_policy") or {}
             nanoseconds = policy.get("grace_period", {}).get("nanoseconds")
             grace_s = None if nanoseconds is None else float(nanoseconds) / 1e9
-            self._runner.kill(list(ticket.left), "user", grace_s)
+            self._runner.kill(list(mesos_task.left), "user", grace_s)
             self._runner.flush()
 
     def _update(self, update: Dict[str, Any]) -> None:

@@ -12,9 +12,9 @@ from typing import Any, List, Optional, Sequence, Tuple
 from .loop import Alarm, Loop
 from .notes import joined, left_text
 from .process.exits import Outcome
-from .process.peak_memory import Sizes
-from .transport.base import Outlet
-from .work import Batch, Task
+from .process.peak_memory import PeakMemory
+from .transport.base import ResultSink
+from .work import CommandBatch, Task
 
 FLUSH_S = 0.030
 
@@ -31,14 +31,14 @@ class Reporter:
     ----------
     loop : Loop
         Calls us back.
-    link : Outlet
+    link : ResultSink
         Takes the messages.
-    sizes : Sizes
+    peak_memory : PeakMemory
         Knows how much memory a task has had.
     """
 
-    def __init__(self, loop: Loop, link: Outlet, sizes: Sizes) -> None:
-        self._sizes = sizes
+    def __init__(self, loop: Loop, link: ResultSink, peak_memory: PeakMemory) -> None:
+        self._peak_memory = peak_memory
         self._link = link
         self._records: List[List[Any]] = []
         self._new: List[Task] = []
@@ -75,7 +75,7 @@ class Reporter:
         cpu_s = rss_mib = 0.0
         if usage is not None:
             cpu_s = usage.ru_utime + usage.ru_stime + task.used_s
-            rss_mib = self._sizes.most_mib(task, usage)
+            rss_mib = self._peak_memory.most_mib(task, usage)
         record = [
             task.number, task.attempt, task.batch.id, reason, code, task.started_at, task.finished_at,
             cpu_s, rss_mib, texts[0], texts[1], note,
@@ -97,7 +97,7 @@ class Reporter:
              task.out.result(), task.err.result(), note]
         )  # fmt: skip
 
-    def never_started(self, batch: Batch, number: int, attempt: int, reason: str) -> None:
+    def never_started(self, batch: CommandBatch, number: int, attempt: int, reason: str) -> None:
         """Tell that a queued command will not be started."""
         self._add([number, attempt, batch.id, reason, None, None, time(), 0.0, 0.0, None, None, ""])
 

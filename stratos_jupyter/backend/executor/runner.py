@@ -24,7 +24,7 @@ from .monitor.helper_process import Helpers, one_line
 from .monitor.monitor import Monitors
 from .monitor.relaunch import Relaunchers
 from .notes import WAITING, joined
-from .output.streams import Stream
+from .output.streams import OutputStream
 from .process.adopted import Adopted
 from .process.cgroup import Cgroups
 from .process.exits import Exits, Outcome
@@ -33,13 +33,13 @@ from .process.kill import Killer, send_group
 from .process.launch import Launcher
 from .process.limits import Limits
 from .process.linger import Lingering, background
-from .process.peak_memory import Sizes
+from .process.peak_memory import PeakMemory
 from .reporter import Reporter
-from .transport.base import Outlet
-from .work import Batch, Item, Key, Task
+from .transport.base import ResultSink
+from .work import CommandBatch, Item, Key, Task
 
 #: A task younger than this is left alone.
-YOUNG_S = 0.010
+SHORT_TASK_S = 0.010
 #: How long pipes are drained after the leader's exit while somebody holds them.
 DRAIN_S = 0.2
 
@@ -51,9 +51,9 @@ class Slot:
 
     def __init__(self, number: int, loop: Loop, late: "Callable[[Slot], None]") -> None:
         self.number = number
-        self.queue: Deque[Batch] = deque()
+        self.queue: Deque[CommandBatch] = deque()
         #: The batch whose command runs, or ran last.
-        self.batch: Optional[Batch] = None
+        self.batch: Optional[CommandBatch] = None
         self.task: Optional[Task] = None
         #: The command that is likely to be the next one, prepared.
         self.ready: Optional[Task] = None
@@ -67,7 +67,7 @@ class Runner:
     ----------
     loop : Loop
         Calls us back.
-    link : Outlet
+    link : ResultSink
         Takes the reports.
     launcher : Launcher
         Starts commands.
@@ -75,35 +75,35 @@ class Runner:
         Keep limits of memory, where they can.
     """
 
-    def __init__(self, loop: Loop, link: Outlet, launcher: Launcher, cgroups: Cgroups) -> None:
+    def __init__(self, loop: Loop, link: ResultSink, launcher: Launcher, cgroups: Cgroups) -> None:
         self._loop = loop
         self._link = link
         self._launcher = launcher
         self._slots: Dict[int, Slot] = {}
         self._running: Dict[int, Task] = {}
-        self._sizes = Sizes(loop, self._running)
-        self._report = Reporter(loop, link, self._sizes)
+        self._peak_memory = PeakMemory(loop, self._running)
+        self._report = Reporter(loop, link, self._peak_memory)
         self._helpers = Helpers(loop, launcher.spawner, self._left_behind)
         self._adopted = Adopted(self._running, self._helpers.live)
         self._lingering = Lingering(loop, self._running, self._adopted, self._ended, self._expired, self._tell_waiting)
         self._exits = Exits(loop, self._running, self._helpers, self._adopted, self._exited, self._lingering.look)
         self._killer = Killer(loop, self._running, self._helpers.live, self._adopted, self._over, cgroups)
         self._cgroups = cgroups
-        self._limits = Limits(loop, self._running, self._killer, cgroups, self._sizes)
+        self._limits = Limits(loop, self._running, self._killer, cgroups, self._peak_memory)
         self._monitors = Monitors(loop, self._helpers, self._read, self._end_for_monitor)
         self._relaunchers = Relaunchers(loop, self._helpers, self._report_watched)
         self._young: Deque[Task] = deque()
-        self._adult = Alarm(loop, self._grow_up)
+        self._long_running = Alarm(loop, self._promote)
         self._limit = Alarm(loop, self._check_limits)
         self._finished: List[Tuple[Task, Outcome]] = []
-        self._books = Alarm(loop, self._close_books)
-        self._dry = Alarm(loop, self._ran_dry)
+        self._finished_alarm = Alarm(loop, self._report_finished)
+        self._idle_alarm = Alarm(loop, self._report_idle)
         self._missed: Set[Slot] = set()
         self._stopping = False
 
     # What the kernel asks for.
 
-    def add(self, number: int, batch: Batch) -> None:
+    def add(self, number: int, batch: CommandBatch) -> None:
         """Queue a batch in a slot."""
         slot = self._slots.get(number)
         if slot is None:
@@ -126,8 +126,8 @@ class Runner:
         self._relaunchers.kill(wanted)
         for task in [*self._running.values(), *[task for task, _outcome in self._finished]]:
             if (task.number, task.attempt) in wanted:
-                if task.watch is not None:
-                    task.watch.renounce()
+                if task.monitor is not None:
+                    task.monitor.renounce()
                 # One that is over needs no more than its report.
                 if task.active and self._running.get(task.pid) is task:
                     self._end(task, reason, grace_s)
@@ -146,7 +146,7 @@ class Runner:
                 self._know(task)
                 self._read(task)
                 waiting = WAITING + background(task) if task.lingers else ""
-                notes = "" if task.watch is None else task.watch.notes.text()
+                notes = "" if task.monitor is None else task.monitor.notes.text()
                 note = joined(waiting, fetch_note(task), task.note, notes)
                 return {"stdout": task.out.tail(nbytes), "stderr": task.err.tail(nbytes), "note": note}
         return None
@@ -221,7 +221,7 @@ class Runner:
 
     def flush(self) -> None:
         """Report what has not been reported yet."""
-        self._close_books()
+        self._report_finished()
         self._report.flush()
 
     def clear(self) -> bool:
@@ -255,9 +255,9 @@ class Runner:
             else:
                 self._start(slot, batch, batch.items.popleft())
         if slot.task is None:
-            self._dry.by(0.0)
+            self._idle_alarm.by(0.0)
 
-    def _start(self, slot: Slot, batch: Batch, item: Item) -> None:
+    def _start(self, slot: Slot, batch: CommandBatch, item: Item) -> None:
         task = slot.ready
         if task is None or task.item is not item:
             task = Task(slot.number, batch, item)
@@ -277,8 +277,8 @@ class Runner:
         slot.task = task
         self._running[task.pid] = task
         self._young.append(task)
-        self._adult.by(now + YOUNG_S)
-        self._sizes.started(task)
+        self._long_running.by(now + SHORT_TASK_S)
+        self._peak_memory.started(task)
 
     def _prepare(self, slot: Slot) -> None:
         """Have the next command of a slot at hand, so that the slot will not stand idle meanwhile."""
@@ -293,16 +293,16 @@ class Runner:
             if self._launcher.prepare(task) is None:
                 slot.ready = task
 
-    def _grow_up(self) -> None:
+    def _promote(self) -> None:
         """Look after the tasks that are older than a moment."""
         young = self._young
-        limit = monotonic() - YOUNG_S
+        limit = monotonic() - SHORT_TASK_S
         while young and young[0].started <= limit:
             task = young.popleft()
             if self._running.get(task.pid) is task:
                 self._know(task)
         if young:
-            self._adult.by(young[0].started + YOUNG_S)
+            self._long_running.by(young[0].started + SHORT_TASK_S)
 
     def _know(self, task: Task) -> None:
         if task.known or not task.active:
@@ -315,7 +315,7 @@ class Runner:
             task.deadline = task.started + timeout_s
             self._limit.by(task.deadline)
         self._limits.watch(task)
-        self._sizes.watch(task)
+        self._peak_memory.watch(task)
         plan = task.batch.context.watch_plan
         if plan is not None:
             self._monitors.watch(task, plan)
@@ -325,7 +325,7 @@ class Runner:
             if stream.fd >= 0:
                 self._loop.watch(stream.fd, READ, partial(self._readable, task, stream))
 
-    def _readable(self, task: Task, stream: Stream, _mask: int = 0) -> None:
+    def _readable(self, task: Task, stream: OutputStream, _mask: int = 0) -> None:
         if stream.fd >= 0 and stream.read():
             self._close(stream)
             quiet = task.out.fd < 0 and task.err.fd < 0
@@ -337,7 +337,7 @@ class Runner:
         for stream in (task.out, task.err):
             self._readable(task, stream)
 
-    def _close(self, stream: Stream) -> None:
+    def _close(self, stream: OutputStream) -> None:
         self._loop.unwatch(stream.fd)
         os.close(stream.fd)
         stream.fd = -1
@@ -370,8 +370,8 @@ class Runner:
     def _ended(self, task: Task) -> None:
         """Note that a task has ended by itself: its leader has exited, and nothing of its session is waited for."""
         task.finished_at = time()
-        if task.watch is not None:
-            task.watch.stop()
+        if task.monitor is not None:
+            task.monitor.stop()
         out, err = task.out, task.err
         quiet = (out.fd < 0 or out.read()) and (err.fd < 0 or err.read())
         if quiet:
@@ -398,12 +398,12 @@ class Runner:
         task.lingers = False
         task.after = task.look()  # the next command may change them
         self._finished.append((task, self._exits.reap(task)))
-        self._books.by(0.0)
+        self._finished_alarm.by(0.0)
         slot = self._slots[task.slot]
         slot.task = None
         self._next(slot)
 
-    def _close_books(self) -> None:
+    def _report_finished(self) -> None:
         """Report what is over."""
         finished, self._finished = self._finished, []
         for task, outcome in finished:
@@ -413,9 +413,9 @@ class Runner:
                         stream.read()
                     self._close(stream)
             self._limits.ended(task, outcome)
-            if task.watch is None:
+            if task.monitor is None:
                 self._report.ended(task, outcome)
-            elif not self._relaunchers.ask(task.watch, outcome):
+            elif not self._relaunchers.ask(task.monitor, outcome):
                 self._report_watched(task, outcome)
             if not task.known:
                 self._prepare(self._slots[task.slot])
@@ -444,9 +444,9 @@ class Runner:
         self._link.say(["waiting", rows])
 
     def _report_watched(self, task: Task, outcome: Outcome) -> None:
-        task.note = joined(task.note, task.watch.notes.text())
-        self._report.ended(task, outcome, task.watch.commands)
-        if task.watch.commands:
+        task.note = joined(task.note, task.monitor.notes.text())
+        self._report.ended(task, outcome, task.monitor.commands)
+        if task.monitor.commands:
             self._report.flush()  # they may be many
 
     def _left_behind(self, certain: bool) -> None:
@@ -477,7 +477,7 @@ class Runner:
             if self._stopping or batch.limit_s is not None:
                 self._drop(slot, batch, "returned")
 
-    def _drop(self, slot: Slot, batch: Batch, reason: str, wanted: Optional[Set[Key]] = None) -> None:
+    def _drop(self, slot: Slot, batch: CommandBatch, reason: str, wanted: Optional[Set[Key]] = None) -> None:
         """Report commands of a batch as never started: the `wanted` ones, or all."""
         kept: Deque[Item] = deque()
         for item in batch.items:
@@ -490,9 +490,9 @@ class Runner:
                 kept.append(item)
         batch.items = kept
 
-    def _ran_dry(self) -> None:
+    def _report_idle(self) -> None:
         """Report at once, because there is room for more."""
-        self._close_books()
+        self._report_finished()
         self._report.flush()
         if not self._running:
             self._killer.sweep_soon()

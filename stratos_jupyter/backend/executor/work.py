@@ -11,8 +11,8 @@ from typing import Any, Deque, Dict, List, Optional, Set, Tuple, Type
 
 from .loop import Alarm
 from .monitor.plan import read_plan
-from .output.monitored_stream import HeardStream
-from .output.streams import Stream
+from .output.monitored_stream import MonitoredStream
+from .output.streams import OutputStream
 from .process.argv import USUAL, Shell
 from .process.input_state import look
 from .process.success import Success
@@ -115,13 +115,13 @@ class Context:
             user, *web = [str(one) for one in fields.get("fetch") or ("",)]
             #: As whom, and at which addresses, files on HDFS are asked for; no address: they are not fetched.
             self.fetch: Tuple[str, List[str]] = (user, web)
-            #: Whether it is told what the inputs of each command are (seen.py).
+            #: Whether it is told what the inputs of each command are (input_state.py).
             self.looks = bool(fields.get("look"))
             self.fetch_wait_s = float(fields.get("fetch_wait_s", FETCH_WAIT_S))
             self.watch_plan = read_plan(fields)
             self.success = Success(fields)
             #: What gathers the output of a command; where nobody watches it has nothing to do for that.
-            self.stream: Type[Stream] = HeardStream if self.watch_plan else Stream
+            self.stream: Type[OutputStream] = MonitoredStream if self.watch_plan else OutputStream
             encode(self.log_directory + self.sandbox)  # better now than at the first output
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise Malformed("context: {!r}".format(error)) from None
@@ -131,7 +131,7 @@ class Context:
             raise Malformed("context: unknown output mode {!r}".format(self.output))
 
 
-class Batch:
+class CommandBatch:
     """Commands that run one after another in one slot."""
 
     __slots__ = ("context", "disk_mib", "id", "inputs", "items", "limit_s", "makes", "mem_mib", "overdue_at")
@@ -161,7 +161,7 @@ class Batch:
         self.overdue_at: Optional[float] = None
 
 
-def read_batch(args: List[Any], contexts: Dict[int, Context]) -> Tuple[int, Batch]:
+def read_batch(args: List[Any], contexts: Dict[int, Context]) -> Tuple[int, CommandBatch]:
     """Read the arguments of a "batch" message: the slot and the batch."""
     try:
         slot, batch_id, context_id, expected_s, rows = args[:5]
@@ -174,7 +174,7 @@ def read_batch(args: List[Any], contexts: Dict[int, Context]) -> Tuple[int, Batc
         expected = None if expected_s is None else float(expected_s)
         limits = _read_limits(*args[5:])
         named = [_read_named(kind, items, *args[5:]) for kind in ("makes", "inputs")]
-        return int(slot), Batch(int(batch_id), contexts[context_id], expected, items, limits, *named)
+        return int(slot), CommandBatch(int(batch_id), contexts[context_id], expected, items, limits, *named)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise Malformed("batch: {!r}".format(error)) from None
 
@@ -224,7 +224,7 @@ class Task:
     ----------
     slot : int
         Where it runs.
-    batch : Batch
+    batch : CommandBatch
         What it belongs to.
     item : tuple
         The command.
@@ -270,14 +270,14 @@ class Task:
     used_bytes = 0
     used_at = 0.0
     mapped_bytes = 0
-    #: The most memory that was seen of one of its processes, in KiB (sizes.py).
+    #: The most memory that was seen of one of its processes, in KiB (peak_memory.py).
     seen_kib = 0
     #: While it is being ended: when KILL follows TERM, when to look again, how long to wait then (kill.py).
     hard_at = 0.0
     alarm: Optional[Alarm] = None
     pause_s = 0.0
     #: Its monitor (monitor.py), if it has one and runs for longer than a moment.
-    watch: Any = None
+    monitor: Any = None
     #: Its memory cgroup and its scratch folder, where it has them (cgroup.py, limits.py).
     cgroup = ""
     scratch = ""
@@ -285,11 +285,11 @@ class Task:
     script = ""
     #: The folder of the copy of its file, where it has one (fetch.py).
     copy = ""
-    #: What its inputs were shortly before it started, and when it had ended (seen.py).
+    #: What its inputs were shortly before it started, and when it had ended (input_state.py).
     before = ""
     after = ""
 
-    def __init__(self, slot: int, batch: Batch, item: Item) -> None:
+    def __init__(self, slot: int, batch: CommandBatch, item: Item) -> None:
         self.slot = slot
         self.batch = batch
         self.item = item

@@ -15,6 +15,7 @@ from ..core.events import (
     KillAsked,
     LaunchKnown,
     OffersArrived,
+    OffersRescinded,
     OfferUnfit,
     PauseAsked,
     RelaunchAsked,
@@ -26,6 +27,7 @@ from ..core.events import (
     TasksStarted,
 )
 from ..engines.base import Result
+from ..store.rows import JournalEntry
 
 
 class Arrived(NamedTuple):
@@ -36,7 +38,7 @@ class Arrived(NamedTuple):
 
 
 class Added(NamedTuple):
-    """A call that waits for the journal."""
+    """A submission that waits for the journal."""
 
     event: TasksAdded
     first: int
@@ -44,11 +46,91 @@ class Added(NamedTuple):
     origin: tuple[int, int] | None  # the attempt whose monitor asked for it
 
 
-#: when, what, and its detail, for the journal
-Act: TypeAlias = tuple[float, str, Any]
 Item: TypeAlias = Event | Arrived | Added
+#: takes results, and some time later, on the driver thread, hands them to the function as they count, after those that
+#: it took before; False when they count as they are, and the function will not be called
+Judge: TypeAlias = Callable[[Sequence[Result], Callable[[Sequence[Result]], None]], bool]
+#: events by which attempts may be given up whose results have come and wait to be judged
+TELLS_OF_LOSS: Final = (Attached, BatchLost, TasksReturned)
+#: events of offers: what is launched before the loop has heard of `Attached` would count as lost by it
+OFFERS: Final = (OffersArrived, OffersRescinded, OfferUnfit)
 #: what cannot change whether a result that comes after it is its task's result; another result of the task can
 HARMLESS: Final = (Arrived, Added, OffersArrived, OfferUnfit, InputsLocated, TasksStarted)
+
+
+class Inbox:
+    """What waits for a turn of the loop, in the order in which it is to be handled.
+
+    Results may have to be judged before they count. What tells of losses waits behind those that came before it.
+
+    Parameters
+    ----------
+    judge : callable
+        Says of results whether they are failures although their commands ended well.
+    wake : callable
+        Called when there is something to take.
+    """
+
+    def __init__(self, judge: Judge, wake: Callable[[], None]) -> None:
+        self._judge = judge
+        self._wake = wake
+        self._items: list[Item] = []
+        self._attaching = False  # `Attached` waits until results that came before it are judged
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: Item) -> None:
+        """Take in an item as it is."""
+        self._items.append(item)
+        self._wake()
+
+    def put_first(self, items: Sequence[Item]) -> None:
+        """Take in items that are to be handled before all others; what gives them back knows when to go on."""
+        self._items[:0] = items
+
+    def post(self, event: Event) -> None:
+        """Take in an event, after the results that came before it where it may tell of their loss."""
+        waits = isinstance(event, TELLS_OF_LOSS) or (self._attaching and isinstance(event, OFFERS))
+        if waits and self._judge((), lambda _: self._post_late(event)):
+            self._attaching = self._attaching or isinstance(event, Attached)
+        else:
+            self.put(event)
+
+    def _post_late(self, event: Event) -> None:
+        if isinstance(event, Attached):
+            self._attaching = False
+        self.put(event)
+
+    def post_results(self, results: Sequence[Result], acknowledge: Callable[[], None]) -> None:
+        """Take in results, once they are judged."""
+        if not self._judge(results, lambda judged: self._arrived(judged, acknowledge)):
+            self._arrived(results, acknowledge)
+
+    def _arrived(self, results: Sequence[Result], acknowledge: Callable[[], None]) -> None:
+        if len({result.task for result in results}) < len(results):  # one after another: each may change the next
+            self._items += [Arrived([result], _nothing) for result in results]
+            results = ()
+        self.put(Arrived(results, acknowledge))
+
+    def after_results(self, function: Callable[[], None]) -> None:
+        """Call a function once all results that have come are judged and taken in; at once where they are."""
+        if not self._judge((), lambda _: function()):
+            function()
+
+    def take(self) -> list[Item]:
+        """Take what can be recorded in one go."""
+        taken, self._items = take_together(self._items)
+        return taken
+
+
+def as_they_are(results: Sequence[Result], take: Callable[[Sequence[Result]], None]) -> bool:
+    """Judge nothing."""
+    return False
+
+
+def _nothing() -> None:
+    """Acknowledge nothing: what follows does."""
 
 
 def take_together(inbox: list[Item]) -> tuple[list[Item], list[Item]]:
@@ -68,8 +150,8 @@ def take_together(inbox: list[Item]) -> tuple[list[Item], list[Item]]:
 def set_aside(taken: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     """Part what can be handled without the journal from what must wait for it.
 
-    Results and calls wait, and so do offers: nothing is launched meanwhile. A kill does not wait, for what it
-    ends may be what fills the disk; but one that follows a call, or a relaunch, waits with it.
+    Results and submissions wait, and so do offers: nothing is launched meanwhile. A kill does not wait, for what it
+    ends may be what fills the disk; but one that follows a submission, or a relaunch, waits with it.
     """
     now: list[Item] = []
     kept: list[Item] = []
@@ -81,33 +163,33 @@ def set_aside(taken: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     return now, kept
 
 
-def acts_of(item: Item) -> list[Act]:
-    """Return what the journal keeps of an event beside results and calls: all that a replay cannot do without."""
+def entries_of(item: Item) -> list[JournalEntry]:
+    """Return what the journal keeps of an event beside results and submissions: all that a replay needs."""
     match item:
         case KillAsked():
-            return [(item.at_s, "kill", item.tasks)]
+            return [JournalEntry(item.at_s, "kill", item.tasks)]
         case RelaunchAsked():
             mem = [] if item.mem_mib is None else [item.mem_mib]
-            return [(item.at_s, "relaunch", [item.tasks, *mem] if mem else item.tasks)]
+            return [JournalEntry(item.at_s, "relaunch", [item.tasks, *mem] if mem else item.tasks)]
         case Superseded():
-            return [(item.at_s, "superseded", [item.tasks, item.restored])]
+            return [JournalEntry(item.at_s, "superseded", [item.tasks, item.restored])]
         case PauseAsked():
-            return [(item.at_s, "pause", item.why)]
+            return [JournalEntry(item.at_s, "pause", item.why)]
         case ResumeAsked():
-            return [(item.at_s, "resume", None)]
+            return [JournalEntry(item.at_s, "resume", None)]
         case RulesChanged():
-            return [(item.at_s, "rules", item.rules.to_record())]
+            return [JournalEntry(item.at_s, "rules", item.rules.to_record())]
         case DemandChanged(demand=demand):
             amounts = [demand.cpus, demand.mem_mib, demand.disk_mib, demand.gpus]
-            return [(item.at_s, "demand", [amounts, item.priority])]
+            return [JournalEntry(item.at_s, "demand", [amounts, item.priority])]
         case TasksReturned():
-            return [(item.at_s, "returned", item.tasks)]
+            return [JournalEntry(item.at_s, "returned", item.tasks)]
         case BatchLost():
-            return [(item.at_s, "lost", item.batch_id)]
+            return [JournalEntry(item.at_s, "lost", item.batch_id)]
         case Closed():
-            return [(item.at_s, "closed", None)]
+            return [JournalEntry(item.at_s, "closed", None)]
         case LaunchKnown():
-            return [(item.at_s, "launch", [item.batch_id, item.node, item.behind, item.tasks])]
+            return [JournalEntry(item.at_s, "launch", [item.batch_id, item.node, item.behind, item.tasks])]
         case Attached():
-            return [(item.at_s, "attached", sorted(item.attempts))]
+            return [JournalEntry(item.at_s, "attached", sorted(item.attempts))]
     return []

@@ -33,7 +33,8 @@ from ..core.resources import Resources
 from ..core.rules import Rules
 from ..core.scheduler import Scheduler
 from ..core.states import Reason
-from ..store.journal import Entry, Journal
+from ..store.journal import Journal
+from ..store.rows import RecordedEvent, ToldRow
 
 
 @dataclass(slots=True)
@@ -42,12 +43,12 @@ class Replayed:
 
     Attributes
     ----------
-    call_times : list of float
-        When each call was made.
+    submission_times : list of float
+        When each submission was made.
     origins : list of int or None
-        By call: the task whose monitor asked for it.
+        By submission: the task whose monitor asked for it.
     spawned : dict of (int, int) to list of str
-        Commands that an attempt's monitor asked for, which have not become a call and were not killed.
+        Commands that an attempt's monitor asked for, which have not become a submission and were not killed.
     became : list of (int, range)
         The tasks that such commands have become, each with the task whose monitor it was.
     adopted : set of (int, int)
@@ -58,7 +59,7 @@ class Replayed:
         The first task that left any.
     """
 
-    call_times: list[float] = field(default_factory=list)
+    submission_times: list[float] = field(default_factory=list)
     origins: list[int | None] = field(default_factory=list)
     spawned: dict[tuple[int, int], list[str]] = field(default_factory=dict)
     became: list[tuple[int, range]] = field(default_factory=list)
@@ -67,8 +68,8 @@ class Replayed:
     left_first: int | None = None
 
 
-def _nowhere(call: int) -> bool:
-    """Say of no call that it is to be found out where its inputs are."""
+def _nowhere(submission: int) -> bool:
+    """Say of no submission that it is to be found out where its inputs are."""
     return False
 
 
@@ -90,7 +91,7 @@ def replay(
     demand, priority
         Of every task of the run, as it began.
     sought : callable
-        Says of a call, from 0, whether it will be found out where its inputs are: that is not recorded.
+        Says of a submission, from 0, whether it will be found out where its inputs are: that is not recorded.
 
     Raises
     ------
@@ -98,18 +99,18 @@ def replay(
         What is recorded cannot have happened.
     """
     replayed = Replayed()
-    origins = {first: record.get("origin") for first, _, _, record in journal.calls()}
+    origins = {first: record.get("origin") for first, _, _, record in journal.submissions()}
     for entry in journal.told():
         if entry.what == "call":
             first, count = entry.detail
             origin = origins[first]
-            replayed.call_times.append(entry.at_s)
+            replayed.submission_times.append(entry.at_s)
             replayed.origins.append(None if origin is None else origin[0])
             if origin is not None:
                 replayed.spawned.pop((origin[0], origin[1]), None)
                 replayed.became.append((origin[0], range(first, first + count)))
-            call = len(replayed.origins) - 1
-            event: Event = TasksAdded(entry.at_s, count, demand, priority, sought(call))
+            submission = len(replayed.origins) - 1
+            event: Event = TasksAdded(entry.at_s, count, demand, priority, sought(submission))
         elif entry.what == "spawn":
             task, attempt, commands = entry.detail
             replayed.adopted.add((task, attempt))
@@ -135,15 +136,16 @@ def replay(
     return replayed
 
 
-def _event(entry: Entry) -> Event:
+def _event(entry: RecordedEvent) -> Event:
     at_s, detail = entry.at_s, entry.detail
     match entry.what:
         case "result":
-            task, attempt, reason, code, started_at, finished_at = detail
-            if reason == Reason.SIGNAL and code is not None:
+            row: ToldRow = detail
+            code = row.exit_code
+            if row.reason == Reason.SIGNAL and code is not None:
                 code = -code
-            wall_s = finished_at - (started_at or finished_at)
-            return TasksEnded(at_s, (Ending(task, attempt, Reason(reason), code, wall_s),))
+            wall_s = row.finished_at - (row.started_at or row.finished_at)
+            return TasksEnded(at_s, (Ending(row.task, row.attempt, Reason(row.reason), code, wall_s),))
         case "launch":
             batch_id, node, behind, tasks = detail
             return LaunchKnown(at_s, batch_id, node, _pairs(tasks), behind)

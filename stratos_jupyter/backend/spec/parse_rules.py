@@ -28,7 +28,7 @@ _PER_S: Final = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_retry_on(text: str) -> tuple[Cause, ...]:
-    """Return the failures that ``exit:1,3,signal,timeout,memory,disk,output`` names.
+    """Return the failures that ``exit:1,3,signal,timeout,memory,disk,output`` names; '' for all.
 
     ``exit`` is any exit code but 0, ``signal:9`` one signal; a bare number is one more code of what stands before it.
     ``exit:137`` is ``signal:9`` as a shell says it.
@@ -40,7 +40,7 @@ def parse_retry_on(text: str) -> tuple[Cause, ...]:
     """
     causes: list[Cause] = []
     coded = Reason.EXIT
-    for word in (part.strip() for part in text.split(",")):
+    for word in (part.strip() for part in text.split(",")) if text.strip() else ():
         name, colon, code = word.partition(":")
         if word.isdecimal():
             name, code = coded, word
@@ -105,16 +105,29 @@ def parse_count(text: str) -> int | None:
 
 
 def parse_retries(text: str) -> int:
-    """Return how often to try again, 0 or more.
+    """Return how often to try again, 0 or more; ``none`` for not at all.
 
     Raises
     ------
     SpecError
         It is no such number.
     """
+    if text.strip() == "none":
+        return 0
     if not text.strip().isdecimal() or int(text) > RETRIES_MOST:
         raise SpecError(f"{text!r} is no number of retries: write 0 to {RETRIES_MOST:,}")
     return int(text)
+
+
+def parse_wait_s(text: str) -> float:
+    """Return how long to wait before a launch, in seconds; ``none`` for not at all.
+
+    Raises
+    ------
+    SpecError
+        It is no duration.
+    """
+    return 0.0 if text.strip() == "none" else parse_duration_s(text)
 
 
 def parse_timeout(text: str) -> tuple[float | None, float | None]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import shlex
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from ...errors import SpecError
+from .job_spec import OutputMode
 
 _SIZE: Final = re.compile(r"\s*(?P<number>\d+(?:\.\d*)?|\.\d+)\s*(?P<unit>[KMGT]?)(?:i?B)?\s*", re.IGNORECASE)
 _MIB: Final = {"K": 1 / 1024, "": 1.0, "M": 1.0, "G": 1024.0, "T": 1024.0 * 1024.0}
@@ -64,7 +67,7 @@ def as_amount(name: str, text: str) -> float:
     SpecError
         It is none.
     """
-    number = as_number(name, text)
+    number = parse_number(text)
     if not 0 < number < math.inf:
         raise SpecError(f"{name} must be a finite number above 0, got {text}")
     return number
@@ -84,6 +87,11 @@ def parse_size_mib(text: str | float) -> float:
     return float(found["number"]) * _MIB[found["unit"].upper()]
 
 
+def parse_size(text: str) -> int:
+    """Return a size in bytes, read as `parse_size_mib` does."""
+    return int(parse_size_mib(text) * 1024 * 1024)
+
+
 def parse_duration_s(text: str | float) -> float:
     """Return a duration in seconds: a bare number is seconds, else ms, s, m, h or d says.
 
@@ -99,7 +107,7 @@ def parse_duration_s(text: str | float) -> float:
 
 
 def parse_columns(text: str) -> tuple[tuple[str, str], ...]:
-    """Return name and dtype of each column of ``n:int,vel_disp:float,name``; str where none is given.
+    """Return name and dtype of each column of ``n:int,vel_disp:float,name``; str where none is given; '' for none.
 
     Raises
     ------
@@ -107,7 +115,7 @@ def parse_columns(text: str) -> tuple[tuple[str, str], ...]:
         A name is missing.
     """
     columns: list[tuple[str, str]] = []
-    for part in text.split(","):
+    for part in text.split(",") if text else ():
         name, _, dtype = part.partition(":")
         if not name.strip():
             raise SpecError(f"columns {text!r}: a name is missing; write name:dtype,name:dtype")
@@ -115,8 +123,19 @@ def parse_columns(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(columns)
 
 
-def as_number(name: str, value: object) -> float:
-    """Return a number that may have come as a string.
+def as_text(value: Any) -> str:
+    """Return a value of Python as a user would write it in a cell: several with commas between, pairs with a colon."""
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}:{as_text(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple | set | frozenset | range):
+        return ",".join(map(as_text, value))
+    if isinstance(value, type):
+        return value.__name__
+    return str(value.__fspath__() if hasattr(value, "__fspath__") else value)
+
+
+def parse_number(text: str) -> float:
+    """Return a number.
 
     Raises
     ------
@@ -124,9 +143,80 @@ def as_number(name: str, value: object) -> float:
         It is none.
     """
     try:
-        number = float(value)  # type: ignore[arg-type]  # whatever it is, float() says whether it is a number
-    except (TypeError, ValueError):
+        number = float(text)
+    except ValueError:
         number = math.nan
     if math.isnan(number):
-        raise SpecError(f"{name}: {value!r} is not a number")
+        raise SpecError(f"{text!r} is no number")
     return number
+
+
+def parse_whole(text: str) -> int:
+    """Return a whole number; ``2.0`` is one.
+
+    Raises
+    ------
+    SpecError
+        It is none.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+    if not number.is_integer():
+        raise SpecError(f"{text!r} is no whole number")
+    return int(number)
+
+
+def parse_output(text: str) -> OutputMode:
+    """Return where stdout and stderr go.
+
+    Raises
+    ------
+    SpecError
+        There is no such place.
+    """
+    try:
+        return OutputMode(text)
+    except ValueError:
+        raise SpecError(f"{text!r} is none of {', '.join(OutputMode)}{near(text, OutputMode)}") from None
+
+
+def parse_variables(given: object) -> tuple[tuple[str, str | None], ...]:
+    """Return variables of ``NAME=VALUE`` and ``NAME``, or of a mapping; None takes the value from the kernel."""
+    if isinstance(given, Mapping):
+        return tuple((str(name), None if value is None else as_text(value)) for name, value in given.items())
+    pairs = [text.partition("=") for text in _several(given)]
+    return tuple((name, value if assigned else None) for name, assigned, value in pairs)
+
+
+def parse_attributes(given: object) -> tuple[tuple[str, str], ...]:
+    """Return attributes of nodes of ``ATTR=VALUE``, or of a mapping.
+
+    Raises
+    ------
+    SpecError
+        A name or a value is missing. Names all of these.
+    """
+    if isinstance(given, Mapping):
+        given = [f"{name}={as_text(value)}" for name, value in given.items()]
+    pairs = [(text, text.partition("=")) for text in _several(given)]
+    if bad := [f"{text!r}" for text, (name, assigned, _) in pairs if not name or not assigned]:
+        raise SpecError(f"{', '.join(bad)} is not attribute=value")
+    return tuple((name, value) for _, (name, _, value) in pairs)
+
+
+def _several(given: object) -> list[str]:
+    """Return what was given, one or several, as texts."""
+    return list(map(as_text, given if isinstance(given, list | tuple | set | frozenset) else [given]))
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean X?``, or nothing when nothing is near."""
+    names = {name.lstrip("-"): name for name in known}
+    bare = word.lstrip("-")
+    found = [name for name in names if bare and name.startswith(bare)] or difflib.get_close_matches(bare, names, 1)
+    return f"; did you mean {' or '.join(names[name] for name in found)}?" if found else ""

@@ -1,4 +1,4 @@
-"""The commands of a run: what its calls gave, joined under one numbering.
+"""The commands of a run: what its submissions gave, joined under one numbering.
 
 PURE, like the commands themselves. Calls are only ever appended, and a list's append is atomic, so a reader
 needs no lock; writers hold one of their own.
@@ -21,7 +21,7 @@ FINGERPRINT_CHARS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class CommandEnv:
-    """What the commands of a call find around them.
+    """What the commands of a submission find around them.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class CommandEnv:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprints:
-    """What the commands of a call were made of, so that one can tell what has changed since.
+    """What the commands of a submission were made of, so that one can tell what has changed since.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Fingerprints:
         Of the inputs of each command that are files here, and of those on HDFS: `FINGERPRINT_CHARS` characters a
         command, one after another; '' when they were not looked at.
     old : str
-        Of all of them, as version 0.1.0 made it; '' for another version's calls.
+        Of all of them, as version 0.1.0 made it; '' for another version's submissions.
     """
 
     env: str = ""
@@ -67,13 +67,13 @@ class Workload:
     Attributes
     ----------
     placeholders : tuple of str
-        Columns that the calls' placeholders make in a DataFrame, in order of their first appearance.
+        Columns that the submissions' placeholders make in a DataFrame, in order of their first appearance.
     """
 
     def __init__(self) -> None:
         self._firsts: list[int] = []
         self._roots: list[int] = []
-        self._calls: list[tuple[Commands, CommandEnv, Fingerprints]] = []
+        self._submissions: list[tuple[Commands, CommandEnv, Fingerprints]] = []
         self._length = 0
         self._spawned: list[tuple[int, range]] = []
         self.placeholders: tuple[str, ...] = ()
@@ -88,12 +88,12 @@ class Workload:
         origin: int | None = None,
         fingerprints: Fingerprints | None = None,
     ) -> range:
-        """Append the commands of a call, which `origin`'s monitor may have asked for, and return their indices."""
+        """Append the commands of a submission, which `origin`'s monitor may have asked for; return their indices."""
         first = self._length
         new = tuple(name for name in commands.placeholders if name not in self.placeholders)
         self.placeholders += new
-        self._calls.append((commands, command_env, fingerprints or Fingerprints()))
-        self._roots.append(len(self._roots) if origin is None else self._roots[self.call_of(origin)])
+        self._submissions.append((commands, command_env, fingerprints or Fingerprints()))
+        self._roots.append(len(self._roots) if origin is None else self._roots[self.submission_of(origin)])
         self._firsts.append(first)
         self._length = first + len(commands)
         tasks = range(first, self._length)
@@ -117,41 +117,46 @@ class Workload:
                 more.add(tasks)
         return TaskRanges([*first, *more])
 
-    def call_of(self, task: int) -> int:
-        """Return which call a task belongs to, from 0."""
+    def submission_of(self, task: int) -> int:
+        """Return which submission a task belongs to, from 0."""
         return bisect_right(self._firsts, task) - 1
 
     def root_of(self, task: int) -> int:
-        """Return the user's own call that a task goes back to: what is around that is around all that came of it."""
-        return self._roots[self.call_of(task)]
+        """Return the user's own submission that a task goes back to: its environment is that of all that came of it."""
+        return self._roots[self.submission_of(task)]
 
-    def command_env(self, call: int) -> CommandEnv:
-        """Return what the commands of a call find around them."""
-        return self._calls[call][1]
+    def command_env(self, submission: int) -> CommandEnv:
+        """Return what the commands of a submission find around them."""
+        return self._submissions[submission][1]
 
-    def set_command_env(self, call: int, command_env: CommandEnv) -> None:
-        """Let the commands of a call find something else around them from now on."""
-        commands, _, fingerprints = self._calls[call]
-        self._calls[call] = commands, command_env, fingerprints
+    def set_env(self, env: Mapping[str, str]) -> bool:
+        """Let all commands find these variables from now on, in their own directories; say whether others did."""
+        changed = False
+        for submission, (commands, old, fingerprints) in enumerate(self._submissions):
+            changed = changed or old.env != env
+            self._submissions[submission] = commands, CommandEnv(old.cwd, env), fingerprints
+        return changed
 
-    def calls(self) -> Iterator[tuple[int, Commands, CommandEnv, Fingerprints]]:
-        """Yield every call: its first task, its commands, what is around them, and their fingerprints."""
-        for first, (commands, command_env, fingerprints) in zip(list(self._firsts), list(self._calls), strict=False):
+    def submissions(self) -> Iterator[tuple[int, Commands, CommandEnv, Fingerprints]]:
+        """Yield every submission: its first task, its commands, what is around them, and their fingerprints."""
+        for first, (commands, command_env, fingerprints) in zip(
+            list(self._firsts), list(self._submissions), strict=False
+        ):
             yield first, commands, command_env, fingerprints
 
     def spawned(self) -> list[tuple[int, range]]:
-        """Return the tasks that monitors asked for, each call of them with the task that was watched."""
+        """Return the tasks that monitors asked for, each submission of them with the task that was watched."""
         return list(self._spawned)
 
     def _find(self, task: int) -> tuple[Commands, int]:
         if not 0 <= task < self._length:
             raise IndexError(task)
-        call = bisect_right(self._firsts, task) - 1
-        return self._calls[call][0], task - self._firsts[call]
+        submission = bisect_right(self._firsts, task) - 1
+        return self._submissions[submission][0], task - self._firsts[submission]
 
-    def record(self, call: int, cwd: str) -> dict[str, Any]:
-        """Return a call as JSON can hold it; `cwd` is the run's, and goes without saying."""
-        commands, around, fingerprints = self._calls[call]
+    def record(self, submission: int, cwd: str) -> dict[str, Any]:
+        """Return a submission as JSON can hold it; `cwd` is the run's, and goes without saying."""
+        commands, around, fingerprints = self._submissions[submission]
         more = {
             "cwd": around.cwd if around.cwd != cwd else "",
             "env": fingerprints.env,
@@ -184,16 +189,16 @@ class Workload:
     def makes(self, task: int, templates: Sequence[str]) -> tuple[str, ...]:
         """Return the files that a task makes; nothing is known of one that a monitor asked for."""
         commands, index = self._find(task)
-        call = self.call_of(task)
-        return makes(templates, commands, index) if self._roots[call] == call else ()
+        submission = self.submission_of(task)
+        return makes(templates, commands, index) if self._roots[submission] == submission else ()
 
     def fingerprint(self, task: int) -> str:
         """Return the fingerprint of a task's inputs that are files here, as submitted; '' where none was taken."""
-        call = self.call_of(task)
-        return self._calls[call][2].of(task - self._firsts[call])[0]
+        submission = self.submission_of(task)
+        return self._submissions[submission][2].of(task - self._firsts[submission])[0]
 
     def values(self, task: int) -> tuple[str, ...]:
-        """Return one value for each of the run's `placeholders`; '' where the task's call has none of that name."""
+        """Return one value for each of the run's `placeholders`; '' where the task's submission has no such one."""
         commands, index = self._find(task)
         values = commands.values(index)
         if commands.placeholders == self.placeholders:

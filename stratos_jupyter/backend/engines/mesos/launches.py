@@ -87,13 +87,13 @@ def _of_one_context(state: FrameworkState, work: Work, launch: Launch) -> tuple[
 
     All commands of a job have the same, but where variables had other values when they were submitted.
     """
-    calls = [work.call_of(task) for task, _ in launch.tasks]
-    contexts = {call: work.context(call) for call in dict.fromkeys(calls)}
-    first = contexts[calls[0]]
+    numbers = [work.context_of(task) for task, _ in launch.tasks]
+    contexts = {number: work.context(number) for number in dict.fromkeys(numbers)}
+    first = contexts[numbers[0]]
     if len(contexts) > 1:
-        alike = {call for call, context in contexts.items() if context == first}
-        same = [attempt for attempt, call in zip(launch.tasks, calls, strict=True) if call in alike]
-        state.hand_back(attempt for attempt, call in zip(launch.tasks, calls, strict=True) if call not in alike)
+        alike = {number for number, context in contexts.items() if context == first}
+        same = [attempt for attempt, number in zip(launch.tasks, numbers, strict=True) if number in alike]
+        state.hand_back(attempt for attempt, number in zip(launch.tasks, numbers, strict=True) if number not in alike)
         launch = replace(launch, tasks=tuple(same))
     return launch, first
 

@@ -13,7 +13,7 @@ from typing import Callable, List, Optional, Set, Tuple
 
 from ..loop import Alarm, Loop
 from ..notes import Notes
-from ..output.monitored_stream import HeardStream, Newest, argument, fit
+from ..output.monitored_stream import MonitoredStream, Newest, argument, fit
 from ..process.spawn import CannotStart, explain
 from ..work import Task, encode
 from .function import Question, program
@@ -43,7 +43,7 @@ class Printed(Newest):
         self._start = 1
 
 
-class Watch:
+class TaskMonitor:
     """The monitor of one task."""
 
     def __init__(self, monitors: "Monitors", task: Task, plan: WatchPlan) -> None:
@@ -88,73 +88,73 @@ class Monitors:
         self._helpers = helpers
         self._read = read
         self._end = end
-        self._watches: Set[Watch] = set()
+        self._watched: Set[TaskMonitor] = set()
         self._alarm = Alarm(loop, self._call_those_due)
 
     def watch(self, task: Task, plan: WatchPlan) -> None:
         """Watch a task from now on."""
-        task.watch = watch = Watch(self, task, plan)
+        task.monitor = monitor = TaskMonitor(self, task, plan)
         if not task.reason:
-            self._watches.add(watch)
-            self._alarm.by(watch.due)
+            self._watched.add(monitor)
+            self._alarm.by(monitor.due)
 
-    def forget(self, watch: Watch) -> None:
+    def forget(self, monitor: TaskMonitor) -> None:
         """Watch a task no longer; a monitor that runs is killed."""
-        self._watches.discard(watch)
-        if watch.helper is not None:
-            self._helpers.drop(watch.helper)
-            watch.helper = None
-        self._close(watch)
+        self._watched.discard(monitor)
+        if monitor.helper is not None:
+            self._helpers.drop(monitor.helper)
+            monitor.helper = None
+        self._close(monitor)
 
     def _call_those_due(self) -> None:
         began = monotonic()
-        for watch in sorted(self._watches, key=lambda watch: watch.due):
+        for monitor in sorted(self._watched, key=lambda monitor: monitor.due):
             now = monotonic()
-            if watch.due > now or now - began > _SHARE_S:
-                self._alarm.by(max(watch.due, now))
+            if monitor.due > now or now - began > _SHARE_S:
+                self._alarm.by(max(monitor.due, now))
                 return
-            self._call(watch, now)
-            if watch in self._watches:
-                self._alarm.by(watch.due)
+            self._call(monitor, now)
+            if monitor in self._watched:
+                self._alarm.by(monitor.due)
 
-    def _call(self, watch: Watch, now: float) -> None:
-        interval_s = watch.plan.interval_s
-        watch.due += interval_s * (1 + int((now - watch.due) / interval_s))
-        if watch.due <= now:
-            watch.due = now + interval_s
-        helper = watch.helper
+    def _call(self, monitor: TaskMonitor, now: float) -> None:
+        interval_s = monitor.plan.interval_s
+        monitor.due += interval_s * (1 + int((now - monitor.due) / interval_s))
+        if monitor.due <= now:
+            monitor.due = now + interval_s
+        helper = monitor.helper
         if helper is not None:
-            watch.helper = None
+            monitor.helper = None
             self._helpers.drop(helper)
-            watch.notes.add("monitor killed: it ran longer than {:g} s".format(interval_s))
-            self._close(watch)
-            self._judge(watch, helper, killed=True)
-            if watch not in self._watches:
+            monitor.notes.add("monitor killed: it ran longer than {:g} s".format(interval_s))
+            self._close(monitor)
+            self._judge(monitor, helper, killed=True)
+            if monitor not in self._watched:
                 return
-        self._read(watch.task)
-        failure = self._start(watch)
+        self._read(monitor.task)
+        failure = self._start(monitor)
         if failure is not None:
             lasting, text = failure
-            watch.notes.add("monitor: " + text)
-            self._close(watch)
+            monitor.notes.add("monitor: " + text)
+            self._close(monitor)
             if lasting:
-                self._watches.discard(watch)
+                self._watched.discard(monitor)
 
-    def _start(self, watch: Watch) -> Optional[Tuple[bool, str]]:
+    def _start(self, monitor: TaskMonitor) -> Optional[Tuple[bool, str]]:
         """Call a monitor; when that fails, return whether it always would, and why."""
-        task, plan = watch.task, watch.plan
+        task, plan = monitor.task, monitor.plan
         context = task.batch.context
-        streams = [stream for stream in (task.out, task.err) if isinstance(stream, HeardStream)]
+        streams = [stream for stream in (task.out, task.err) if isinstance(stream, MonitoredStream)]
         heard = [stream.hear() for stream in streams]
         stdin = -1
         try:
             if plan.argv:
                 argv = [*plan.argv, b"%d" % task.pid, argument(*heard)]
             else:
-                watch.question = Question(plan, task.pid, *heard)
-                stdin = watch.question.stdin
+                monitor.question = Question(plan, task.pid, *heard)
+                stdin = monitor.question.stdin
                 argv = program()
-            helper = Helper(task.mark + b".monitor", Printed(), lambda helper: self._ended(watch, helper))
+            helper = Helper(task.mark + b".monitor", Printed(), lambda helper: self._ended(monitor, helper))
             self._helpers.start(helper, argv, context, environment(task), stdin)
         except CannotStart as error:
             failure = explain_start(error, argv[0]) or explain(error, context.cwd)
@@ -163,62 +163,62 @@ class Monitors:
             failure = "cannot be asked: {}; its question goes through the folder for temporary files".format(error)
             lasting = False
         else:
-            watch.helper = helper
+            monitor.helper = helper
             return None
         for stream, one in zip(streams, heard):
-            stream.unhear(one)
+            stream.put_back(one)
         return lasting, failure
 
-    def _ended(self, watch: Watch, helper: Helper) -> None:
+    def _ended(self, monitor: TaskMonitor, helper: Helper) -> None:
         """Note that a monitor has exited."""
-        watch.helper = None
-        name = watch.plan.name
+        monitor.helper = None
+        name = monitor.plan.name
         answer = None
-        if watch.question is not None:
-            answer = watch.question.answer()
-            self._close(watch)
+        if monitor.question is not None:
+            answer = monitor.question.answer()
+            self._close(monitor)
         if helper.failure:
-            watch.notes.add("{} {}".format(name or "monitor", helper.failure))
+            monitor.notes.add("{} {}".format(name or "monitor", helper.failure))
         elif name and answer is None:
-            watch.notes.add("{} ended without an answer".format(name))
+            monitor.notes.add("{} ended without an answer".format(name))
         if answer is not None:
             if answer.trouble:
-                watch.notes.add(answer.trouble)
+                monitor.notes.add(answer.trouble)
             if answer.text:
                 helper.out.take_line(answer.text)
             if answer.commands is not None:
-                self._say(watch, fit(helper.out.get()))
-                watch.commands = answer.commands
-                self._end_task(watch)
+                self._say(monitor, fit(helper.out.get()))
+                monitor.commands = answer.commands
+                self._end_task(monitor)
                 return
-        self._judge(watch, helper)
+        self._judge(monitor, helper)
 
-    def _judge(self, watch: Watch, helper: Helper, killed: bool = False) -> None:
+    def _judge(self, monitor: TaskMonitor, helper: Helper, killed: bool = False) -> None:
         """See what a monitor has printed."""
         text = fit(helper.out.get())
-        self._say(watch, text)
+        self._say(monitor, text)
         if killed:
             # Its last line may lack what it was about to say; `helper.out.asked` tells of lines long finished.
             text = text[: text.rfind(b"\n") + 1]
         if helper.out.asked or _LINE.search(text):
-            watch.output = _WORD.sub(b"", text).strip()
-            self._end_task(watch)
+            monitor.output = _WORD.sub(b"", text).strip()
+            self._end_task(monitor)
 
-    def _end_task(self, watch: Watch) -> None:
-        self._end(watch.task)
-        if watch.task.reason != "monitor":
-            watch.renounce()  # it has ended by itself in this very moment
+    def _end_task(self, monitor: TaskMonitor) -> None:
+        self._end(monitor.task)
+        if monitor.task.reason != "monitor":
+            monitor.renounce()  # it has ended by itself in this very moment
 
-    def _say(self, watch: Watch, text: bytes) -> None:
+    def _say(self, monitor: TaskMonitor, text: bytes) -> None:
         """Keep the last line for a person."""
         last = text.rstrip().rpartition(b"\n")[2]
         if last and not last.startswith(KEYWORD):
-            watch.notes.said = last_line(last)
+            monitor.notes.said = last_line(last)
 
-    def _close(self, watch: Watch) -> None:
-        if watch.question is not None:
-            watch.question.close()
-            watch.question = None
+    def _close(self, monitor: TaskMonitor) -> None:
+        if monitor.question is not None:
+            monitor.question.close()
+            monitor.question = None
 
 
 def environment(task: Task) -> List[bytes]:

@@ -13,13 +13,13 @@ from ..process.spawn import CannotStart, explain
 from ..work import Key, Task
 from .function import COMMANDS_LIMIT
 from .helper_process import Helper, Helpers, explain_start
-from .monitor import Watch, environment
+from .monitor import TaskMonitor, environment
 
 #: How long a relauncher may take.
 RELAUNCHER_S = 60.0
 
 
-class Commands:
+class PrintedCommands:
     """What a relauncher prints: whole lines, as many as are allowed."""
 
     def __init__(self) -> None:
@@ -80,22 +80,24 @@ class Relaunchers:
         """Tasks that are over and have not been reported."""
         return list(self._pending)
 
-    def ask(self, watch: Watch, outcome: Outcome) -> bool:
+    def ask(self, monitor: TaskMonitor, outcome: Outcome) -> bool:
         """Ask what follows a task that is over; False when its record need not wait."""
-        task = watch.task
-        if watch.output is None or not watch.plan.relauncher:
+        task = monitor.task
+        if monitor.output is None or not monitor.plan.relauncher:
             return False
         if self._stopping:
-            watch.notes.add("relauncher not asked: the executor was stopped")
+            monitor.notes.add("relauncher not asked: the executor was stopped")
             return False
-        argv = [*watch.plan.relauncher, watch.output]
+        argv = [*monitor.plan.relauncher, monitor.output]
         context = task.batch.context
         pending = _Pending(task, outcome)
-        pending.helper = Helper(task.mark + b".relauncher", Commands(), lambda helper: self._answered(pending, helper))
+        pending.helper = Helper(
+            task.mark + b".relauncher", PrintedCommands(), lambda helper: self._answered(pending, helper)
+        )
         try:
             self._helpers.start(pending.helper, argv, context, environment(task))
         except CannotStart as error:
-            watch.notes.add("relauncher: " + (explain_start(error, argv[0]) or explain(error, context.cwd)))
+            monitor.notes.add("relauncher: " + (explain_start(error, argv[0]) or explain(error, context.cwd)))
             return False
         self._pending[task] = pending
         self._alarm.by(pending.deadline)
@@ -130,12 +132,12 @@ class Relaunchers:
         if failure:
             self._close(pending, "relauncher " + failure)
         else:
-            pending.task.watch.commands = helper.out.get()
+            pending.task.monitor.commands = helper.out.get()
             self._close(pending, helper.out.trouble)
 
     def _close(self, pending: _Pending, trouble: str) -> None:
         task = pending.task
         del self._pending[task]
         if trouble:
-            task.watch.notes.add(trouble)
+            task.monitor.notes.add(trouble)
         self._report(task, pending.outcome)

@@ -7,7 +7,7 @@ but never half a character: what has been written of one so far waits for its re
 
 from typing import Any, Tuple
 
-from .streams import Stream
+from .streams import OutputStream
 
 #: The most that one argument may hold (MAX_ARG_STRLEN without the final NUL).
 ARGUMENT_LIMIT = 128 * 1024 - 1
@@ -64,7 +64,7 @@ class Newest:
         return data, self.size - len(data)
 
 
-class HeardStream(Stream):
+class MonitoredStream(OutputStream):
     """A stream that a monitor hears."""
 
     def __init__(self, task: Any, name: str, mode: str) -> None:
@@ -89,7 +89,7 @@ class HeardStream(Stream):
             data = data[:-wait]
         return data, cut
 
-    def unhear(self, heard: Heard) -> None:
+    def put_back(self, heard: Heard) -> None:
         """Take back what could not be passed on, for the next call."""
         data, cut = heard
         rest, _none = self._recent.get()

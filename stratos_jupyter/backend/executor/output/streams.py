@@ -26,7 +26,7 @@ _SET_PIPE_SIZE = 1031
 Result = Union[None, str, Dict[str, Any]]
 
 
-class Stream:
+class OutputStream:
     """The bytes of standard output or standard error of one task.
 
     Parameters

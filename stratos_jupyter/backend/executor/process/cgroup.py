@@ -33,7 +33,7 @@ _LONGEST_PAUSE_S = 1.0
 _CLOSING_S = 1.0
 
 
-class Place(NamedTuple):
+class BaseGroup(NamedTuple):
     """A group in which groups might be made."""
 
     version: int
@@ -65,7 +65,7 @@ class Cgroups:
     def __init__(self, loop: Loop, wanted: bool = True) -> None:
         self._pid = os.getpid()
         self._wanted = wanted
-        self._places: Optional[List[Place]] = None if wanted else []
+        self._bases: Optional[List[BaseGroup]] = None if wanted else []
         self._proven = False
         #: Our own group, where we may come back to it; else "".
         self._home = ""
@@ -92,7 +92,7 @@ class Cgroups:
                 self._forget(task)
                 if self._proven:
                     return False
-                self._leave_place()
+                self._leave_base()
         return False
 
     def leave(self, task: Task) -> bool:
@@ -133,7 +133,7 @@ class Cgroups:
                 self._forget(task)
                 if self._proven:
                     return
-                self._leave_place()
+                self._leave_base()
 
     def owner(self, pid: int) -> Optional[List[Task]]:
         """Return whose group `pid` is in: a task's, nobody's any more; None when in none of ours."""
@@ -192,41 +192,41 @@ class Cgroups:
         """Have a folder of our own, if there is any place for it."""
         if self._folder:
             return True
-        if self._places is None:
+        if self._bases is None:
             try:
-                self._places = places(_read("/proc/self/cgroup"), _read("/proc/self/mountinfo"))
+                self._bases = base_groups(_read("/proc/self/cgroup"), _read("/proc/self/mountinfo"))
             except OSError:
-                self._places = []
-        while self._places and not self._folder:
+                self._bases = []
+        while self._bases and not self._folder:
             try:
-                self._enter(self._places[0])
+                self._enter(self._bases[0])
             except (OSError, ValueError):
-                self._leave_place()
+                self._leave_base()
         return bool(self._folder)
 
-    def _enter(self, place: Place) -> None:
-        if not _harmless(place):
-            raise ValueError(place)
-        _remove_leftovers(place.path)
-        self._home = _own_below(place.path) if place.parent else place.path
+    def _enter(self, base: BaseGroup) -> None:
+        if not _harmless(base):
+            raise ValueError(base)
+        _remove_leftovers(base.path)
+        self._home = _own_below(base.path) if base.parent else base.path
         try:
             _write(self._home + "/cgroup.procs", "0")  # we are there: this says whether we may come back
         except OSError:
             self._home = ""
         name = "stratos-{}-{}".format(self._pid, start_time(self._pid))
-        folder = os.path.join(place.path, name)
+        folder = os.path.join(base.path, name)
         os.mkdir(folder, 0o700)
         self._folder = folder
         self._inside = re.compile("/" + name + r"/(\w+)")
-        if place.version == 2:
+        if base.version == 2:
             _write(folder + "/cgroup.subtree_control", "+memory")
 
-    def _leave_place(self) -> None:
+    def _leave_base(self) -> None:
         if self._folder:
             _remove(self._folder)
             self._folder = ""
-        if self._places:
-            del self._places[0]
+        if self._bases:
+            del self._bases[0]
 
     def _make(self, task: Task, limit: int, pids: List[int]) -> None:
         self._open(task)
@@ -252,7 +252,7 @@ class Cgroups:
                 _write(path + "/memory.swap.max", "0")
 
     def _version(self) -> int:
-        return self._places[0].version if self._places else 0
+        return self._bases[0].version if self._bases else 0
 
     def _name(self, pid: int) -> Optional[str]:
         try:
@@ -277,7 +277,7 @@ class Cgroups:
             self._pause_s = _FIRST_PAUSE_S
 
 
-def places(cgroup: str, mountinfo: str) -> List[Place]:
+def base_groups(cgroup: str, mountinfo: str) -> List[BaseGroup]:
     """Return where a memory group might be made, best first, by the texts of these files of /proc/self."""
     own: Dict[str, str] = {}
     for line in cgroup.splitlines():
@@ -289,16 +289,16 @@ def places(cgroup: str, mountinfo: str) -> List[Place]:
         words, kind = left.split(" "), right.split(" ")
         root, mount = _plain(words[3]), _plain(words[4])
         if kind[0] == "cgroup" and "memory" in kind[-1].split(",") and "memory" in own:
-            place = _below(own["memory"], root, mount)
-            if place:
-                found.append(Place(1, place))
+            base = _below(own["memory"], root, mount)
+            if base:
+                found.append(BaseGroup(1, base))
         elif kind[0] == "cgroup2" and "" in own:
-            place = _below(own[""], root, mount)
-            if place:
-                found.append(Place(2, place))
-                if place != mount:
-                    found.append(Place(2, os.path.dirname(place), True))
-    return sorted(found, key=lambda place: (place.version, place.parent))
+            base = _below(own[""], root, mount)
+            if base:
+                found.append(BaseGroup(2, base))
+                if base != mount:
+                    found.append(BaseGroup(2, os.path.dirname(base), True))
+    return sorted(found, key=lambda base: (base.version, base.parent))
 
 
 def _below(path: str, root: str, mount: str) -> Optional[str]:
@@ -319,21 +319,21 @@ def counts(text: str) -> Dict[str, int]:
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdigit()}
 
 
-def _harmless(place: Place) -> bool:
-    """Whether what goes into a new group at `place` stays under all limits that hold for us."""
-    if place.version == 1:
+def _harmless(base: BaseGroup) -> bool:
+    """Whether what goes into a new group at `base` stays under all limits that hold for us."""
+    if base.version == 1:
         # Old kernels may have groups whose limit doesn't hold for the groups in them.
         with suppress(FileNotFoundError):
-            if _read(place.path + "/memory.use_hierarchy").strip() != "0":
+            if _read(base.path + "/memory.use_hierarchy").strip() != "0":
                 return True
-        return int(_read(place.path + "/memory.limit_in_bytes")) > _UNLIMITED
-    return not place.parent or _without_limits(_own_below(place.path))
+        return int(_read(base.path + "/memory.limit_in_bytes")) > _UNLIMITED
+    return not base.parent or _without_limits(_own_below(base.path))
 
 
 def _own_below(parent: str) -> str:
-    for place in places(_read("/proc/self/cgroup"), _read("/proc/self/mountinfo")):
-        if place.version == 2 and not place.parent and os.path.dirname(place.path) == parent:
-            return place.path
+    for base in base_groups(_read("/proc/self/cgroup"), _read("/proc/self/mountinfo")):
+        if base.version == 2 and not base.parent and os.path.dirname(base.path) == parent:
+            return base.path
     raise ValueError(parent)
 
 

@@ -101,8 +101,8 @@ class Killer:
                     self._step(task)
             return
         task.reason = reason
-        if task.watch is not None:
-            task.watch.stop()
+        if task.monitor is not None:
+            task.monitor.stop()
         task.hard_at = monotonic() + grace_s
         task.pause_s = _FIRST_PAUSE_S
         task.alarm = Alarm(self._loop, lambda: self._step(task))

@@ -28,7 +28,7 @@ from .exits import Outcome
 from .fetch import judge_fetch, remove_copy
 from .kill import Killer
 from .launch import Failure
-from .peak_memory import Sizes
+from .peak_memory import PeakMemory
 from .procs import Proc, census, family, huge_pages, in_use, resident_pages, share
 from .scratch import measure, remove_scratch
 from .script import remove_script
@@ -73,13 +73,15 @@ class Limits:
         Knows which processes are whose, and ends tasks.
     cgroups : Cgroups
         Groups for those with a limit of memory.
-    sizes : Sizes
+    peak_memory : PeakMemory
         Knows what those that are over have had.
     """
 
-    def __init__(self, loop: Loop, running: Dict[int, Task], killer: Killer, cgroups: Cgroups, sizes: Sizes) -> None:
+    def __init__(
+        self, loop: Loop, running: Dict[int, Task], killer: Killer, cgroups: Cgroups, peak_memory: PeakMemory
+    ) -> None:
         self._loop = loop
-        self._sizes = sizes
+        self._peak_memory = peak_memory
         self._running = running
         self._killer = killer
         self._cgroups = cgroups
@@ -89,7 +91,6 @@ class Limits:
         self._huge_pages = huge_pages()
         self._first_look = 0.0
         self._walk: Iterator[None] = iter(())
-        self._walk_s = 0.0
 
     def start(self, task: Task, start: Callable[[Task], Optional[Failure]]) -> Optional[Failure]:
         """Start a task by calling `start`, in a group if it has a limit of memory and there can be one."""
@@ -128,7 +129,7 @@ class Limits:
             self._explain(task, outcome)
             self._cgroups.over(task)
         elif task.batch.mem_mib and not task.reason and outcome[1] is not None:
-            peak = self._sizes.exact_mib(task, outcome[1]) * MIB
+            peak = self._peak_memory.exact_mib(task, outcome[1]) * MIB
             faults = outcome[1].ru_minflt + task.used_faults
             most = without_files(peak, task.mapped_bytes, faults, self._huge_pages)
             if most > task.batch.mem_mib * MIB + _SLACK_BYTES:
@@ -210,17 +211,14 @@ class Limits:
 
     def _look_at_disk(self) -> None:
         """Go on with a walk through all folders, or begin another one."""
-        before = monotonic()
         try:
             next(self._walk)
         except StopIteration:
             tasks = [task for task in self._running.values() if task.batch.disk_mib and task.known and task.active]
             if tasks:
                 self._walk = self._walk_all(tasks)
-                self._walk_s = 0.0
                 self._disk.by(0.0)
             return
-        self._walk_s += monotonic() - before
         self._disk.by(monotonic() + _PAUSE_S)
 
     def _walk_all(self, tasks: List[Task]) -> Iterator[None]:

@@ -31,7 +31,7 @@ _NAMES = 5
 _ROWS = 50
 
 
-class Wait:
+class LingeringTask:
     """A task that lingers."""
 
     def __init__(self, task: Task, bound_s: Optional[float]) -> None:
@@ -76,7 +76,7 @@ class Lingering:
         self._ended = ended
         self._expired = expired
         self._tell = tell
-        self._waits: Dict[int, Wait] = {}
+        self._waits: Dict[int, LingeringTask] = {}
         self._told: List[List[Any]] = []
         self._alarm = Alarm(loop, self.look)
 
@@ -89,7 +89,7 @@ class Lingering:
         if not self._adopted.rest(task) or bound_s == 0:
             return False
         task.lingers = True
-        wait = self._waits[task.pid] = Wait(task, bound_s)
+        wait = self._waits[task.pid] = LingeringTask(task, bound_s)
         self._alarm.by(wait.due)
         return True
 
@@ -101,7 +101,7 @@ class Lingering:
             self._alarm.by(wait.due)
         self._say()
 
-    def _look_at(self, wait: Wait) -> None:
+    def _look_at(self, wait: LingeringTask) -> None:
         task = wait.task
         now = monotonic()
         over = self._running.get(task.pid) is not task
@@ -124,7 +124,7 @@ class Lingering:
                 wait.say_at = now + SAY_S
                 task.waiting = WAITING + background(task)
 
-    def _end(self, wait: Wait) -> None:
+    def _end(self, wait: LingeringTask) -> None:
         del self._waits[wait.task.pid]
         wait.task.lingers = False
         self._ended(wait.task)

@@ -30,7 +30,7 @@ _GROWTH = 3.0
 _LONGEST_PAUSE_S = 30.0
 
 
-class Sizes:
+class PeakMemory:
     """Looks at the memory of tasks.
 
     Parameters

@@ -15,8 +15,8 @@ from typing import Any, Callable, Deque, Dict, Mapping, Optional, Union
 
 from ..loop import Alarm, Loop
 from ..work import Malformed
-from .http_connection import Wire
-from .http_reply import Records, Reply
+from .http_connection import HttpConnection
+from .http_reply import RecordReader, Reply
 
 #: We try again after half of this at least, and after twice as long each time, up to what the agent tells us.
 FIRST_PAUSE_S = 0.05
@@ -30,7 +30,7 @@ _UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "secs": 1.0, "mins": 60.0, "hrs": 
 _UNITS["weeks"] = 7 * _UNITS["days"]
 
 
-class Place:
+class AgentSettings:
     """Where the agent is, and who we are, as its environment says.
 
     Parameters
@@ -59,14 +59,14 @@ class Place:
         self.grace_s = seconds(env.get("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD"), 5.0)
 
 
-class Agent:
+class AgentClient:
     """Talks to the agent.
 
     Parameters
     ----------
     loop : Loop
         Calls us back.
-    place : Place
+    settings : AgentSettings
         Where the agent is.
     subscription : callable
         Returns what is to be said when we subscribe.
@@ -79,22 +79,22 @@ class Agent:
     def __init__(
         self,
         loop: Loop,
-        place: Place,
+        settings: AgentSettings,
         subscription: Callable[[], Dict[str, Any]],
         on_event: Callable[[Dict[str, Any]], None],
         on_lost: Callable[[], None],
     ) -> None:
         self._loop = loop
-        self._place = place
+        self._settings = settings
         self._subscription = subscription
         self._on_event = on_event
         self._on_lost = on_lost
-        self._events: Optional[Wire] = None
-        self._calls: Optional[Wire] = None
+        self._events: Optional[HttpConnection] = None
+        self._calls: Optional[HttpConnection] = None
         self._waiting: Deque[bytes] = deque()  # the first one may be on its way
         self._waiting_bytes = 0
         self._asked = False  # the first one is on its way
-        self._records = Records()
+        self._records = RecordReader()
         self._error = bytearray()
         self._pause_s = FIRST_PAUSE_S
         self._since = 0.0
@@ -133,14 +133,14 @@ class Agent:
     def _connect(self) -> None:
         if self._closed or self._events is not None:
             return
-        self._records = Records()
+        self._records = RecordReader()
         self._error = bytearray()
-        events = self._events = Wire(self._loop, self._place.address, self._heard, self._failed)
+        events = self._events = HttpConnection(self._loop, self._settings.address, self._heard, self._failed)
         events.open()
         if self._events is events:
             events.send(self._request("SUBSCRIBE", {"subscribe": self._subscription()}))
 
-    def _heard(self, wire: Wire, reply: Reply, body: bytes) -> None:
+    def _heard(self, connection: HttpConnection, reply: Reply, body: bytes) -> None:
         if reply.status != 200:
             self._error += body[: _ERROR_LIMIT - len(self._error)]
             if reply.done:
@@ -156,7 +156,7 @@ class Agent:
                 self.connected = True
                 self._since = monotonic()
             self._on_event(event)
-            if self._events is not wire:
+            if self._events is not connection:
                 return
         if reply.done:
             self._failed("the agent has ended the connection")
@@ -164,11 +164,11 @@ class Agent:
     # Calls.
 
     def _request(self, kind: str, fields: Dict[str, Any]) -> bytes:
-        body = json.dumps(dict(fields, type=kind, **self._place.ids)).encode("ascii")
+        body = json.dumps(dict(fields, type=kind, **self._settings.ids)).encode("ascii")
         head = (
             "POST {} HTTP/1.1\r\nHost: {}\r\n{}Content-Type: application/json\r\nAccept: application/json\r\n"
             "Content-Length: {}\r\n\r\n"
-        ).format(self._place.path, self._place.host, self._place.authorization, len(body))
+        ).format(self._settings.path, self._settings.host, self._settings.authorization, len(body))
         return head.encode("latin-1") + body
 
     def _enqueue(self, request: bytes) -> None:
@@ -181,12 +181,12 @@ class Agent:
             return
         self._asked = True
         if self._calls is None or not self._calls.live:
-            self._calls = Wire(self._loop, self._place.address, self._answered, self._call_failed)
+            self._calls = HttpConnection(self._loop, self._settings.address, self._answered, self._call_failed)
             self._calls.open()
         if self._calls is not None:
             self._calls.send(self._waiting[0])
 
-    def _answered(self, _wire: Wire, reply: Reply, body: bytes) -> None:
+    def _answered(self, _connection: HttpConnection, reply: Reply, body: bytes) -> None:
         self._error += body[: _ERROR_LIMIT - len(self._error)]
         if not reply.done:
             return
@@ -221,17 +221,17 @@ class Agent:
         if self.connected and monotonic() > self._since + _STABLE_S:
             self._pause_s = FIRST_PAUSE_S
         self._hang_up()
-        most = min(self._pause_s, self._place.backoff_s)
-        self._pause_s = min(2 * self._pause_s, self._place.backoff_s / 4)
+        most = min(self._pause_s, self._settings.backoff_s)
+        self._pause_s = min(2 * self._pause_s, self._settings.backoff_s / 4)
         self._again.by(monotonic() + random.uniform(most / 2, most))
         # Not now: whoever was calling is in the middle of something.
         self._loop.at(0.0, self._on_lost)
 
     def _hang_up(self) -> None:
         self.connected = False
-        for wire in (self._events, self._calls):
-            if wire is not None:
-                wire.close()
+        for connection in (self._events, self._calls):
+            if connection is not None:
+                connection.close()
         self._events = self._calls = None
         self._asked = False
         self._waiting.clear()

@@ -3,7 +3,7 @@
 from typing import Any, List
 
 
-class Outlet:
+class ResultSink:
     """Takes reports."""
 
     #: Whether too many results wait, or cannot be kept: then no new command is started.

@@ -11,7 +11,7 @@ from .http_reply import Reply
 _CHUNK = 256 * 1024
 
 
-class Wire:
+class HttpConnection:
     """One connection to the agent.
 
     Parameters
@@ -30,7 +30,7 @@ class Wire:
         self,
         loop: Loop,
         address: Any,
-        on_reply: "Callable[[Wire, Reply, bytes], None]",
+        on_reply: "Callable[[HttpConnection, Reply, bytes], None]",
         on_failed: Callable[[str], None],
     ) -> None:
         self._loop = loop

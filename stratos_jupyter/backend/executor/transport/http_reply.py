@@ -109,7 +109,7 @@ class Reply:
         return True
 
 
-class Records:
+class RecordReader:
     """Takes records out of a stream."""
 
     def __init__(self) -> None:

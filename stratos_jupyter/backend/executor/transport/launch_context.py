@@ -6,7 +6,7 @@ import zlib
 from typing import Any, Dict, Mapping
 
 from ..process.procs import lines
-from ..work import Batch, Context, Malformed, read_batch
+from ..work import CommandBatch, Context, Malformed, read_batch
 
 VERSION = 1
 
@@ -15,7 +15,7 @@ _PRIVATE = ("MESOS_", "LIBPROCESS_")
 _SANDBOX = "MESOS_SANDBOX"
 
 
-class Surroundings:
+class LaunchContext:
     """What this node gives to commands.
 
     Parameters
@@ -41,7 +41,7 @@ class Surroundings:
         )
 
 
-def read_launch(data: bytes, surroundings: Surroundings) -> Batch:
+def read_launch(data: bytes, surroundings: LaunchContext) -> CommandBatch:
     """Read what a launch holds; raises Malformed."""
     found = read_json(data, b"{")
     try:

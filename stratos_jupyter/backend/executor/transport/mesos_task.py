@@ -4,24 +4,24 @@ from collections import deque
 from time import monotonic
 from typing import Any, Deque, Dict, List, Optional, Set, Tuple, Union
 
-from ..work import Batch, Key
+from ..work import CommandBatch, Key
 
 #: How long a launch is not told of.
 HOLD_S = 0.06
 
 
-class Ticket:
+class MesosTask:
     """One Mesos task.
 
     Parameters
     ----------
     info : dict
         The TaskInfo, without its data.
-    batch : Batch, optional
+    batch : CommandBatch, optional
         Its commands.
     """
 
-    def __init__(self, info: Dict[str, Any], batch: Optional[Batch]) -> None:
+    def __init__(self, info: Dict[str, Any], batch: Optional[CommandBatch]) -> None:
         self.info = info
         self.task_id = str(info["task_id"]["value"])
         self.batch = batch

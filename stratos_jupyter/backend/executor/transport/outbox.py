@@ -21,7 +21,7 @@ SPOOL_LIMIT = 1024 * 1024 * 1024
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class Kept:
+class KeptFrame:
     """One frame, in memory or on disk."""
 
     __slots__ = ("frame", "length", "position", "seq")
@@ -35,7 +35,7 @@ class Kept:
         self.position = -1
 
 
-class Keeper:
+class Outbox:
     """Keeps frames of results.
 
     Parameters
@@ -48,11 +48,11 @@ class Keeper:
         self._spool = spool
         self._limit = MEMORY_LIMIT if spool is None else SPOOL_LIMIT
         self._seq = 0
-        self._open: Deque[Kept] = deque()  # not acknowledged
+        self._open: Deque[KeptFrame] = deque()  # not acknowledged
         self._open_bytes = 0
-        self._acked: Deque[Kept] = deque()
+        self._acked: Deque[KeptFrame] = deque()
         self._acked_bytes = 0
-        self._unwritten: Deque[Kept] = deque()
+        self._unwritten: Deque[KeptFrame] = deque()
         # Up to where frames were acknowledged: this time, the last time, the time before.
         self._ack = self._last_ack = self._older_ack = 0
         #: Why frames cannot be written to the spool; "" when they can.
@@ -88,11 +88,11 @@ class Keeper:
         """Whether the folder of the spool is gone: nobody can come for what is kept."""
         return self._spool is not None and not os.path.isdir(os.path.dirname(self._spool.path))
 
-    def add(self, records: List[List[Any]]) -> Tuple[Kept, bytes]:
+    def add(self, records: List[List[Any]]) -> Tuple[KeptFrame, bytes]:
         """Keep results; return how they are kept, and their frame."""
         self._seq += 1
         frame = pack([["ended", self._seq, records]])
-        kept = Kept(self._seq, frame)
+        kept = KeptFrame(self._seq, frame)
         self._open.append(kept)
         self._open_bytes += kept.length
         if self._spool is not None:
@@ -139,11 +139,11 @@ class Keeper:
             self._forget(self._older_ack)
             self._older_ack, self._last_ack = self._last_ack, self._ack
 
-    def all(self) -> List[Kept]:
+    def all(self) -> List[KeptFrame]:
         """Return all that is kept, in order."""
         return [*self._acked, *self._open]
 
-    def load(self, kept: Kept) -> Optional[bytes]:
+    def load(self, kept: KeptFrame) -> Optional[bytes]:
         """Return a frame; None when it isn't there any more."""
         if kept.frame is not None or self._spool is None or kept.position < 0:
             return kept.frame

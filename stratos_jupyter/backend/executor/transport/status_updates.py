@@ -16,10 +16,10 @@ from time import monotonic, time
 from typing import Any, Callable, Deque, Dict, List, Optional, Union
 
 from ..loop import Alarm, Loop
-from ..work import Batch, Key
+from ..work import CommandBatch, Key
 from .agent_client import encoded
-from .base import Outlet
-from .mesos_task import Ticket
+from .base import ResultSink
+from .mesos_task import MesosTask
 
 VERSION = 1
 
@@ -38,7 +38,7 @@ _LARGE_BYTES = 32 * 1024
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class Updates(Outlet):
+class Updates(ResultSink):
     """Tells the agent.
 
     Parameters
@@ -72,8 +72,8 @@ class Updates(Outlet):
         self._speak = speak
         self._on_over = on_over
         self._on_room = on_room
-        self._tickets: Dict[str, Ticket] = {}
-        self._of: Dict[Key, Ticket] = {}
+        self._tasks: Dict[str, MesosTask] = {}
+        self._of: Dict[Key, MesosTask] = {}
         self._due = Alarm(loop, self._send_due)
         self._waiting_bytes = 0
         self._kept: Deque[Union[bytes, str]] = deque()
@@ -96,87 +96,87 @@ class Updates(Outlet):
                 self._speak(message)
                 continue
             for row in rows:
-                ticket = self._of.get((row[0], row[1]))
-                if ticket is not None:
-                    ticket.started.append(row)
-                    self._due.by(ticket.due)
+                task = self._of.get((row[0], row[1]))
+                if task is not None:
+                    task.started.append(row)
+                    self._due.by(task.due)
 
     def report(self, records: List[List[Any]]) -> None:
         """Tell how tasks ended."""
         now = monotonic()
         for record in records:
-            ticket = self._of.pop((record[0], record[1]), None)
-            if ticket is None:
+            task = self._of.pop((record[0], record[1]), None)
+            if task is None:
                 continue
             text = _packed(_to_json(record))
-            ticket.left.discard((record[0], record[1]))
-            ticket.last = reason, code = record[3], record[4]
-            ticket.well = ticket.batch is not None and ticket.batch.context.success.says(reason, code)
-            ticket.failed += not (reason == "returned" or ticket.well)
-            ticket.ended.append(text)
-            ticket.ended_bytes += len(text)
+            task.left.discard((record[0], record[1]))
+            task.last = reason, code = record[3], record[4]
+            task.well = task.batch is not None and task.batch.context.success.says(reason, code)
+            task.failed += not (reason == "returned" or task.well)
+            task.ended.append(text)
+            task.ended_bytes += len(text)
             self._waiting_bytes += len(text)
             self._keep(text)
-            if ticket.rest or not ticket.results_told or ticket.ended_bytes >= UPDATE_BYTES:
-                ticket.due = now
-            self._due.by(ticket.due)
+            if task.rest or not task.results_told or task.ended_bytes >= UPDATE_BYTES:
+                task.due = now
+            self._due.by(task.due)
         self._look_at_room()
 
     # What Mesos says.
 
-    def take_in(self, info: Dict[str, Any], batch: Batch) -> bool:
+    def take_in(self, info: Dict[str, Any], batch: CommandBatch) -> bool:
         """Note a launch; False when it is known already."""
-        ticket = Ticket(info, batch)
-        if ticket.task_id in self._tickets:
+        task = MesosTask(info, batch)
+        if task.task_id in self._tasks:
             return False
-        self._tickets[ticket.task_id] = ticket
-        self._of.update((key, ticket) for key in ticket.left)
-        self._due.by(ticket.due)
+        self._tasks[task.task_id] = task
+        self._of.update((key, task) for key in task.left)
+        self._due.by(task.due)
         return True
 
     def reject(self, info: Dict[str, Any], why: str) -> None:
         """Note a launch of what cannot be run."""
-        ticket = Ticket(info, None)
-        ticket.error = why
-        if ticket.task_id not in self._tickets:
-            self._tickets[ticket.task_id] = ticket
-            ticket.due = 0.0
+        task = MesosTask(info, None)
+        task.error = why
+        if task.task_id not in self._tasks:
+            self._tasks[task.task_id] = task
+            task.due = 0.0
             self._due.by(0.0)
 
-    def killing(self, task_id: str) -> Optional[Ticket]:
+    def killing(self, task_id: str) -> Optional[MesosTask]:
         """Note that a task is to be killed; return it, None when there is no such task."""
-        ticket = self._tickets.get(task_id)
-        if ticket is None:
+        task = self._tasks.get(task_id)
+        if task is None:
             return None
-        ticket.killed = True
-        if self._tell_killing and ticket.state != "TASK_KILLING" and not ticket.rest:
-            ticket.state = "TASK_KILLING"
-            ticket.due = 0.0
+        task.killed = True
+        if self._tell_killing and task.state != "TASK_KILLING" and not task.rest:
+            task.state = "TASK_KILLING"
+            task.due = 0.0
             self._due.by(0.0)
-        return ticket
+        return task
 
     def acknowledged(self, task_id: str, uuid: str) -> None:
         """Note that an update has been stored; what was acknowledged before is harmless."""
-        ticket = self._tickets.get(task_id)
-        update = None if ticket is None else ticket.unacknowledged
-        if ticket is None or update is None or update["uuid"] != uuid:
+        task = self._tasks.get(task_id)
+        update = None if task is None else task.unacknowledged
+        if task is None or update is None or update["uuid"] != uuid:
             return
-        ticket.unacknowledged = None
-        ticket.acknowledged = True
-        if ticket.closed:
-            del self._tickets[task_id]
-            if ticket.batch is not None:
-                self._on_over(ticket.batch.id)
+        task.unacknowledged = None
+        task.acknowledged = True
+        if task.closed:
+            del self._tasks[task_id]
+            if task.batch is not None:
+                self._on_over(task.batch.id)
         else:
-            self._due.by(ticket.due)
+            self._due.by(task.due)
 
     def subscription(self) -> Dict[str, Any]:
         """Return what the agent must know of when we subscribe."""
-        tickets = self._tickets.values()
+        tasks = self._tasks.values()
         return {
-            "unacknowledged_tasks": [ticket.info for ticket in tickets if not ticket.acknowledged],
+            "unacknowledged_tasks": [task.info for task in tasks if not task.acknowledged],
             "unacknowledged_updates": [
-                {"status": ticket.unacknowledged} for ticket in tickets if ticket.unacknowledged is not None
+                {"status": task.unacknowledged} for task in tasks if task.unacknowledged is not None
             ],
         }
 
@@ -195,11 +195,11 @@ class Updates(Outlet):
     @property
     def settled(self) -> bool:
         """Whether everything has been acknowledged."""
-        return not self._tickets
+        return not self._tasks
 
     def task_ids(self) -> Dict[int, str]:
         """Return the Mesos task of each batch of which not all has been acknowledged."""
-        return {ticket.batch.id: task_id for task_id, ticket in self._tickets.items() if ticket.batch is not None}
+        return {task.batch.id: task_id for task_id, task in self._tasks.items() if task.batch is not None}
 
     def kept(self) -> List[str]:
         """Return the newest results, each as JSON."""
@@ -211,32 +211,32 @@ class Updates(Outlet):
         if not self._listening:
             return
         now = monotonic()
-        for ticket in list(self._tickets.values()):
-            if ticket.unacknowledged is not None or ticket.closed:
+        for task in list(self._tasks.values()):
+            if task.unacknowledged is not None or task.closed:
                 continue
-            told = ticket.acknowledged
-            if not (ticket.started or ticket.ended or ticket.rest or not told or ticket.due <= 0.0):
+            told = task.acknowledged
+            if not (task.started or task.ended or task.rest or not told or task.due <= 0.0):
                 continue
-            if ticket.due > now:
-                self._due.by(ticket.due)
+            if task.due > now:
+                self._due.by(task.due)
             else:
-                self._tell(ticket, now)
+                self._tell(task, now)
 
-    def _tell(self, ticket: Ticket, now: float) -> None:
+    def _tell(self, task: MesosTask, now: float) -> None:
         texts: List[str] = []
         size = 0
-        while ticket.ended and (not texts or size < UPDATE_BYTES):
-            text = ticket.ended.popleft()
-            ticket.ended_bytes -= len(text)
+        while task.ended and (not texts or size < UPDATE_BYTES):
+            text = task.ended.popleft()
+            task.ended_bytes -= len(text)
             self._waiting_bytes -= len(text)
             texts.append(_unpacked(text))
             size += len(texts[-1])
-        state, message = ticket.state, ""
-        if ticket.rest and not ticket.ended:
-            ticket.closed = True
-            state, message = ticket.outcome()
+        state, message = task.state, ""
+        if task.rest and not task.ended:
+            task.closed = True
+            state, message = task.outcome()
         status: Dict[str, Any] = {
-            "task_id": {"value": ticket.task_id},
+            "task_id": {"value": task.task_id},
             "executor_id": self._executor_id,
             "state": state,
             "source": "SOURCE_EXECUTOR",
@@ -245,15 +245,15 @@ class Updates(Outlet):
         }
         if message:
             status["message"] = message
-        if ticket.batch is not None:
+        if task.batch is not None:
             data = '{{"version":{},"batch":{},"started":{},"ended":[{}]}}'.format(
-                VERSION, ticket.batch.id, _to_json(ticket.started), ",".join(texts)
+                VERSION, task.batch.id, _to_json(task.started), ",".join(texts)
             ).encode("ascii")
             status["data"] = encoded(zlib.compress(data, 1) if len(data) > _COMPRESS_BYTES else data)
-        ticket.started = []
-        ticket.results_told = ticket.results_told or bool(texts)
-        ticket.due = now if ticket.ended and (ticket.rest or ticket.ended_bytes >= UPDATE_BYTES) else now + PAUSE_S
-        ticket.unacknowledged = status
+        task.started = []
+        task.results_told = task.results_told or bool(texts)
+        task.due = now if task.ended and (task.rest or task.ended_bytes >= UPDATE_BYTES) else now + PAUSE_S
+        task.unacknowledged = status
         self._look_at_room()
         self._send({"status": status})
 

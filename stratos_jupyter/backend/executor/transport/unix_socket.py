@@ -1,6 +1,6 @@
 """The link to the kernel: frames over a Unix socket, one kernel at a time.
 
-A frame is four bytes of length, big-endian, and a JSON array of messages. Results are numbered, kept (keep.py), and
+A frame is four bytes of length, big-endian, and a JSON array of messages. Results are numbered, kept (outbox.py), and
 sent again, in order, to a kernel that says hello; everything else that is said while nobody listens is forgotten.
 Nothing here blocks: what the socket doesn't take waits in a queue. A frame that cannot be understood ends the
 connection.
@@ -20,8 +20,8 @@ from typing import Any, Callable, Deque, List, Optional, Union
 
 from ..loop import READ, WRITE, Alarm, Loop
 from ..work import Malformed
-from .base import Outlet
-from .outbox import Keeper, Kept
+from .base import ResultSink
+from .outbox import KeptFrame, Outbox
 from .spool import FRAME_LIMIT, LENGTH, pack
 
 VERSION = 1
@@ -44,7 +44,7 @@ class Peer:
         self.open = True
         self.received = bytearray()
         #: Frames that wait; those that are kept are loaded when it is their turn.
-        self.out: Deque[Union[bytes, Kept]] = deque()
+        self.out: Deque[Union[bytes, KeptFrame]] = deque()
         #: How much of the first of them has been sent.
         self.sent = 0
 
@@ -68,7 +68,7 @@ class Peer:
         return messages
 
 
-class Link(Outlet):
+class KernelConnection(ResultSink):
     """Talks to the kernel.
 
     Parameters
@@ -77,7 +77,7 @@ class Link(Outlet):
         Calls us back.
     listener : socket.socket
         The listening socket.
-    keeper : Keeper
+    outbox : Outbox
         Keeps results.
     on_hello : callable
         Called when a kernel has said hello; is to call :meth:`welcome`.
@@ -93,7 +93,7 @@ class Link(Outlet):
         self,
         loop: Loop,
         listener: socket.socket,
-        keeper: Keeper,
+        outbox: Outbox,
         on_hello: Callable[[], None],
         on_message: Callable[[List[Any]], None],
         on_lost: Callable[[], None],
@@ -101,7 +101,7 @@ class Link(Outlet):
     ) -> None:
         self._loop = loop
         self._listener = listener
-        self._keeper = keeper
+        self._outbox = outbox
         self._on_hello = on_hello
         self._on_message = on_message
         self._on_lost = on_lost
@@ -123,18 +123,18 @@ class Link(Outlet):
     @property
     def settled(self) -> bool:
         """Whether all has been sent and all results have been acknowledged."""
-        return self._keeper.settled and (self._peer is None or not self._peer.out)
+        return self._outbox.settled and (self._peer is None or not self._peer.out)
 
     @property
     def spooled(self) -> bool:
         """Whether results are kept on disk, if that can be done."""
-        return self._keeper.spooled
+        return self._outbox.spooled
 
     @property
     def safe(self) -> bool:
         """Whether no result is lost when this process ends now."""
-        safe = self._keeper.safe
-        self._look_at_keeper()
+        safe = self._outbox.safe
+        self._look_at_outbox()
         return safe
 
     def say(self, *messages: List[Any]) -> None:
@@ -144,8 +144,8 @@ class Link(Outlet):
 
     def report(self, records: List[List[Any]]) -> None:
         """Send results that must arrive."""
-        kept, frame = self._keeper.add(records)
-        self._look_at_keeper()
+        kept, frame = self._outbox.add(records)
+        self._look_at_outbox()
         peer = self._peer
         if peer is not None:
             # What has to wait need not wait in memory.
@@ -153,7 +153,7 @@ class Link(Outlet):
 
     def acknowledged(self, seq: int) -> None:
         """Note that the results up to `seq` have been recorded."""
-        self._keeper.acknowledge(seq)
+        self._outbox.acknowledge(seq)
 
     def welcome(self, message: List[Any]) -> None:
         """Answer a hello with `message` and all results that are kept."""
@@ -161,7 +161,7 @@ class Link(Outlet):
         if peer is None:
             return
         self._peer = peer
-        peer.out.extend([pack([message]), *self._keeper.all()])
+        peer.out.extend([pack([message]), *self._outbox.all()])
         self._write(peer)
 
     def warn(self) -> None:
@@ -169,23 +169,23 @@ class Link(Outlet):
         if self._trouble:
             self.say(["notice", self._trouble])
 
-    def _look_at_keeper(self) -> None:
+    def _look_at_outbox(self) -> None:
         """Say what has become of the spool; see whether there is room."""
-        keeper = self._keeper
-        if bool(keeper.trouble) != bool(self._trouble):
-            self._trouble = keeper.trouble
+        outbox = self._outbox
+        if bool(outbox.trouble) != bool(self._trouble):
+            self._trouble = outbox.trouble
             self.say(["notice", self._trouble])
-        if keeper.trouble:
+        if outbox.trouble:
             self._retry.by(monotonic() + RETRY_S)
-        if self.congested and not keeper.congested:
+        if self.congested and not outbox.congested:
             self._loop.at(0.0, self._on_room)  # not now: somebody may be in the middle of something
-        self.congested = keeper.congested
+        self.congested = outbox.congested
 
     def _write_again(self) -> None:
-        self._keeper.write()
-        self._look_at_keeper()
+        self._outbox.write()
+        self._look_at_outbox()
 
-    def _send(self, peer: Peer, frame: Union[bytes, Kept]) -> None:
+    def _send(self, peer: Peer, frame: Union[bytes, KeptFrame]) -> None:
         peer.out.append(frame)
         if len(peer.out) == 1:
             self._write(peer)
@@ -196,8 +196,8 @@ class Link(Outlet):
         try:
             while out and share > 0:
                 frame = out[0]
-                if isinstance(frame, Kept):
-                    loaded = self._keeper.load(frame)
+                if isinstance(frame, KeptFrame):
+                    loaded = self._outbox.load(frame)
                     if loaded is None:
                         out.popleft()
                         continue
@@ -257,8 +257,8 @@ class Link(Outlet):
                     break
                 for message in messages:
                     self._handle(peer, message)
-                self._keeper.acknowledged()
-                self._look_at_keeper()
+                self._outbox.acknowledged()
+                self._look_at_outbox()
         except Malformed:
             self._drop(peer)
 

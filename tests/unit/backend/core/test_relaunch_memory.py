@@ -24,7 +24,7 @@ from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.scheduler import Scheduler
 from stratos_jupyter.backend.core.states import Reason, TaskState
-from stratos_jupyter.backend.run.inbox import acts_of
+from stratos_jupyter.backend.run.inbox import entries_of
 from stratos_jupyter.backend.run.replay import replay
 from stratos_jupyter.backend.store.journal import Journal
 
@@ -123,13 +123,13 @@ def test_more_than_the_range_allows_does_not_grow_and_less_does(scheduler: Sched
 
 @pytest.mark.parametrize("mem_mib", [None, 400.0])
 def test_a_replay_brings_it_back(tmp_path: Path, scheduler: Scheduler, mem_mib: float | None) -> None:
-    (asked,) = acts_of(RelaunchAsked(2.0, (0, 2), mem_mib))
+    (asked,) = entries_of(RelaunchAsked(2.0, (0, 2), mem_mib))
     journal = Journal(tmp_path)
     try:
         with journal.writing():
             numbers = journal.numbers()
-            journal.add_call(next(numbers), 0, 3, 1.0, {})
-            journal.add_acts([(next(numbers), *asked)])
+            journal.add_submission(next(numbers), 0, 3, 1.0, {})
+            journal.add_entries([(next(numbers), asked)])
         again = Scheduler(rules=scheduler.rules)
         replay(journal, again, DEMAND, 0)
     finally:
@@ -138,7 +138,7 @@ def test_a_replay_brings_it_back(tmp_path: Path, scheduler: Scheduler, mem_mib: 
     scheduler.handle(RelaunchAsked(2.0, (0, 2), mem_mib))
     assert again.story() == scheduler.story()
     assert again.demand_of(2).mem_mib == (mem_mib or DEMAND.mem_mib)
-    assert json.loads(json.dumps(asked[2])) == ([[0, 2], mem_mib] if mem_mib else [0, 2])
+    assert json.loads(json.dumps(asked.detail)) == ([[0, 2], mem_mib] if mem_mib else [0, 2])
 
 
 def test_all_that_is_not_launched_asks_for_what_the_job_does_now(scheduler: Scheduler) -> None:
@@ -168,9 +168,9 @@ def test_a_replay_brings_a_changed_demand_back_and_calls_after_it_have_it(tmp_pa
     try:
         with journal.writing():
             numbers = journal.numbers()
-            journal.add_call(next(numbers), 0, 3, 1.0, {})
-            journal.add_acts([(next(numbers), *act) for act in acts_of(DemandChanged(2.0, now, 7))])
-            journal.add_call(next(numbers), 3, 2, 3.0, {})
+            journal.add_submission(next(numbers), 0, 3, 1.0, {})
+            journal.add_entries([(next(numbers), entry) for entry in entries_of(DemandChanged(2.0, now, 7))])
+            journal.add_submission(next(numbers), 3, 2, 3.0, {})
         again = Scheduler(rules=scheduler.rules)
         replay(journal, again, DEMAND, 0)
     finally:

@@ -31,7 +31,7 @@ from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.scheduler import Scheduler
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.engines.base import Result
-from stratos_jupyter.backend.run.loop import JobLoop
+from stratos_jupyter.backend.run.loop import RunLoop
 from stratos_jupyter.backend.run.replay import replay
 from stratos_jupyter.backend.store.journal import Journal
 from stratos_jupyter.errors import JournalError
@@ -60,12 +60,13 @@ class Rig:
         self.adopted: list[tuple[tuple[int, int], Sequence[str]]] = []
         self.refuses = False
         self.engine = Idle()
+        self.clock: Callable[[], float] = time.time
         engine: Any = self.engine
-        self.it = JobLoop(
+        self.it = RunLoop(
             self.journal,
             lambda _: engine,
             self.loop,
-            time.time,
+            lambda: self.clock(),
             lambda _: None,
             self.adopt,
             rules=Rules(retries=1, retry_delay_s=0.0),
@@ -131,9 +132,9 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 # --- how fast ---
 
 
-def test_a_pause_says_nothing_about_the_pace_after_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pause_says_nothing_about_the_pace_after_it(rig: Rig) -> None:
     now = [1000.0]
-    monkeypatch.setattr(rig.it, "now", lambda: now[0])
+    rig.clock = lambda: now[0]
 
     def later(seconds: float, *results: Result) -> float | None:
         now[0] += seconds
@@ -164,7 +165,7 @@ def test_nothing_follows_a_task_that_was_killed(rig: Rig) -> None:
     rig.turn()
     assert rig.adopted == []
     assert rig.state(0) is TaskState.KILLED
-    assert not [act for _, act, _ in rig.journal.acts() if act == "spawn"]
+    assert not [act for _, act, _ in rig.journal.entries() if act == "spawn"]
 
 
 @pytest.mark.parametrize("killed", [None, (0,)])
@@ -282,7 +283,7 @@ def test_a_kill_after_a_relaunch_stays_behind_it_while_the_disk_is_full(
         raise JournalError("full")
 
     monkeypatch.setattr(rig.it, "_wait_for_disk", lambda _: None)
-    monkeypatch.setattr(rig.journal, "add_acts", full)
+    monkeypatch.setattr(rig.journal, "add_entries", full)
     rig.turn(RelaunchAsked(4.0, (0,)), KillAsked(5.0, None))
     monkeypatch.undo()
     rig.turn()
@@ -353,7 +354,7 @@ def test_nothing_is_launched_before_what_an_earlier_process_has_left_is_known(
 
     rig.add(0, 1)
     rig.offer()
-    monkeypatch.setattr(rig.it, "_judge", judge)
+    monkeypatch.setattr(rig.it._inbox, "_judge", judge)
     rig.told(result(0, 1))
     rig.turn(Attached(3.0))  # nothing runs; the result that came before it is still being judged
     rig.add(1, 1)

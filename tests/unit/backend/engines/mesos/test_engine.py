@@ -46,7 +46,7 @@ def test_a_launch_is_on_disk_before_it_is_sent(make_rig: Callable[..., Rig]) -> 
     accept = rig.master.accept
 
     def look(*args: Any) -> None:
-        recorded.append([detail for _, what, detail in rig.journal.acts() if what == "launch"])
+        recorded.append([detail for _, what, detail in rig.journal.entries() if what == "launch"])
         accept(*args)
 
     rig.master.accept = look  # type: ignore[method-assign]
@@ -175,7 +175,7 @@ def test_a_node_about_to_be_taken_out_of_service_gets_nothing(
 def test_two_agents_on_one_host_are_two_nodes(rig: Rig) -> None:
     rig.offer(cpus=1.0, agent="a1", host="node1")
     rig.offer(cpus=1.0, agent="a2", host="node1")
-    assert [detail[1] for _, what, detail in rig.journal.acts() if what == "launch"] == ["node1", "node1#2"]
+    assert [detail[1] for _, what, detail in rig.journal.entries() if what == "launch"] == ["node1", "node1#2"]
     assert rig.kept[-1]["nodes"] == {"a1": "node1", "a2": "node1#2"}
 
 
@@ -245,7 +245,7 @@ def test_what_a_lost_batch_had_reported_stays(make_rig: Callable[..., Rig]) -> N
     assert states[5:7] == [TaskState.FINISHED] * 2
     assert set(states[7:]) == {TaskState.QUEUED}
     assert "u2" in [uuid for _, _, uuid in rig.master.all("acknowledge")]
-    acts = [what for _, what, _ in rig.journal.acts()]
+    acts = [what for _, what, _ in rig.journal.entries()]
     assert "lost" in acts
 
 

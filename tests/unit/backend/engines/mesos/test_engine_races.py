@@ -224,12 +224,12 @@ def test_an_agent_that_comes_back_as_another_is_called_as_it_was(rig: Rig) -> No
     rig.offer(cpus=1.0, agent="a1", host="node1")
     rig.tell(master_events.AgentFailed("a1"))
     rig.offer(cpus=1.0, agent="a2", host="node1")  # the name is still that of what ran there
-    assert [detail[1] for _, what, detail in rig.journal.acts() if what == "launch"] == ["node1", "node1#2"]
+    assert [detail[1] for _, what, detail in rig.journal.entries() if what == "launch"] == ["node1", "node1#2"]
     rig.status(rig.launched()[1], "TASK_FAILED", ended=[ended(1, code=1)])
     rig.tell(master_events.AgentFailed("a2"))
     rig.add(1)
     rig.offer(cpus=1.0, agent="a3", host="node1")
-    assert [detail[1] for _, what, detail in rig.journal.acts() if what == "launch"][-1] == "node1#2"
+    assert [detail[1] for _, what, detail in rig.journal.entries() if what == "launch"][-1] == "node1#2"
 
 
 # --- calls that do not arrive ---

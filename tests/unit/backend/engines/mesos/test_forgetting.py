@@ -97,7 +97,7 @@ def test_a_batch_that_was_given_up_is_lost_once(make_rig: MakeRig) -> None:
     rig.status(old, "TASK_UNREACHABLE", uuid="", source="SOURCE_MASTER")
     rig.tick(601.0)
     rig.status(old, "TASK_FAILED", reason="REASON_EXECUTOR_TERMINATED", **AGENT)
-    assert [what for _, what, _ in rig.journal.acts()].count("lost") == 1
+    assert [what for _, what, _ in rig.journal.entries()].count("lost") == 1
 
 
 def test_data_without_a_uuid_is_no_result(rig: Rig) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stratos_jupyter.backend.executor.output.monitored_stream import (
     ARGUMENT_LIMIT,
-    HeardStream,
+    MonitoredStream,
     Newest,
     argument,
     fit,
@@ -84,7 +84,7 @@ def test_bytes_that_are_no_text_are_passed(piece: bytes) -> None:
 def test_each_byte_is_heard_once(pieces: list[bytes], draw: st.DataObject) -> None:
     """Whatever is heard when, taken back or not."""
     read, write = os.pipe()
-    stream = HeardStream(None, "stdout", "none")
+    stream = MonitoredStream(None, "stdout", "none")
     stream.fd = read
     heard = []
     for piece in pieces:
@@ -92,7 +92,7 @@ def test_each_byte_is_heard_once(pieces: list[bytes], draw: st.DataObject) -> No
         if draw.draw(st.booleans()):
             one = stream.hear()
             if draw.draw(st.booleans()):
-                stream.unhear(one)
+                stream.put_back(one)
             else:
                 heard.append(one[0])
     stream.fd = -1
@@ -105,7 +105,7 @@ def test_each_byte_is_heard_once(pieces: list[bytes], draw: st.DataObject) -> No
 @given(st.text(), st.lists(st.integers(0, 400), max_size=6))
 def test_no_half_character_is_heard(text: str, cuts: list[int]) -> None:
     data = text.encode("utf-8", "replace")
-    stream = HeardStream(None, "stdout", "none")
+    stream = MonitoredStream(None, "stdout", "none")
     stream.fd = 0
     places = sorted({*(min(cut, len(data)) for cut in cuts), len(data)})
     start = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stratos_jupyter.backend.executor.transport.http_reply import HEAD_LIMIT, Records, Reply
+from stratos_jupyter.backend.executor.transport.http_reply import HEAD_LIMIT, RecordReader, Reply
 from stratos_jupyter.backend.executor.work import Malformed
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n"
@@ -36,7 +36,7 @@ def test_chunks_and_pieces_of_any_size(chunk: int, piece: int) -> None:
 
 @pytest.mark.parametrize("cut", range(len(RECORDS) + 1))
 def test_records_that_are_cut_anywhere(cut: int) -> None:
-    records = Records()
+    records = RecordReader()
     assert records.take(RECORDS[:cut]) + records.take(RECORDS[cut:]) == WANTED
 
 
@@ -87,4 +87,4 @@ def test_what_is_no_reply(data: bytes) -> None:
 @pytest.mark.parametrize("data", [b"\n", b"x", b"1x", b"-1\n", b" 1\n", b"1" * 20, b"999999999999\n"])
 def test_what_is_no_record(data: bytes) -> None:
     with pytest.raises(Malformed):
-        Records().take(data)
+        RecordReader().take(data)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stratos_jupyter.backend.executor.transport import spool as module
-from stratos_jupyter.backend.executor.transport.outbox import Keeper
+from stratos_jupyter.backend.executor.transport.outbox import Outbox
 from stratos_jupyter.backend.executor.transport.spool import FRAME_LIMIT, Spool, pack, read_spool
 
 
@@ -119,44 +119,44 @@ def test_what_is_wanted_is_there_in_order(
 
 
 def test_a_frame_that_somebody_has_cut_off_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    keeper = Keeper(Spool(str(tmp_path / "spool")))
-    first, data = keeper.add([[1, 1]])
-    second, _ = keeper.add([[2, 1]])
+    outbox = Outbox(Spool(str(tmp_path / "spool")))
+    first, data = outbox.add([[1, 1]])
+    second, _ = outbox.add([[2, 1]])
     os.truncate(tmp_path / "spool", len(data) + 3)
-    assert keeper.load(first) == data
-    assert keeper.load(second) is None
+    assert outbox.load(first) == data
+    assert outbox.load(second) is None
     assert "results are lost" in capsys.readouterr().err
 
 
 def test_the_spool_is_removed_only_when_all_was_acknowledged(tmp_path: Path) -> None:
     path = tmp_path / "spool"
     for seq, there in ((1, True), (2, False)):
-        keeper = Keeper(Spool(str(path)))
-        keeper.add([[1, 1]])
-        keeper.add([[2, 1]])
-        keeper.acknowledge(seq)
-        keeper.close()
+        outbox = Outbox(Spool(str(path)))
+        outbox.add([[1, 1]])
+        outbox.add([[2, 1]])
+        outbox.acknowledge(seq)
+        outbox.close()
         assert path.exists() == there
         path.unlink(missing_ok=True)
 
 
 def test_what_cannot_be_written_stays_in_order(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "spool"
-    keeper = Keeper(Spool(str(path)))
-    keeper.add([[1, 1]])
-    assert keeper.congested
-    assert not keeper.safe
-    kept, data = keeper.add([[2, 1]])
+    outbox = Outbox(Spool(str(path)))
+    outbox.add([[1, 1]])
+    assert outbox.congested
+    assert not outbox.safe
+    kept, data = outbox.add([[2, 1]])
     for seq in (1, 2):
-        keeper.acknowledge(seq)
-        keeper.acknowledged()
-    keeper.add([[3, 1]])
-    assert keeper.load(kept) == data
+        outbox.acknowledge(seq)
+        outbox.acknowledged()
+    outbox.add([[3, 1]])
+    assert outbox.load(kept) == data
     path.parent.mkdir()
-    keeper.write()
-    assert not keeper.congested
+    outbox.write()
+    assert not outbox.congested
     assert numbers(path) == [1, 2, 3]
-    assert keeper.load(kept) == data
-    keeper.acknowledge(3)
-    keeper.acknowledged()
-    assert [kept.seq for kept in keeper.all()] == [2, 3]
+    assert outbox.load(kept) == data
+    outbox.acknowledge(3)
+    outbox.acknowledged()
+    assert [kept.seq for kept in outbox.all()] == [2, 3]
