@@ -604,13 +604,15 @@ class Job:
         """Return the end of what a running attempt has written, and what there is to say of it; None for another."""
         return self._driver.call(lambda: self._loop.engine.tail(task, attempt, nbytes)).result(10.0)
 
-    def why(self, task: int | None = None) -> str:
+    def why(self, task: int | None = None, *, trace: bool = False) -> str:
         """Say in plain words what waits for what, from the offers that were seen, and what would change it.
 
         Parameters
         ----------
         task : int, optional
             Which; all that wait when not given.
+        trace : bool, optional
+            Add the last events of the job, and what the scheduler decided on each, a line for each.
 
         Raises
         ------
@@ -618,6 +620,13 @@ class Job:
             There is no such task.
         """
         self._ours()
+        text = self._why(task)
+        if trace:
+            lines = self._driver.call(lambda: self._loop.scheduler.trail.lines(self._loop.now()))
+            text = "\n".join([text, "", "The last events, and what was decided on each:", *(lines or ["none yet"])])
+        return text
+
+    def _why(self, task: int | None) -> str:
         if task is not None:
             self._known([task])
             if task >= len(self._loop.scheduler.table):
