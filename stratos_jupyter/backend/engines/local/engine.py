@@ -19,13 +19,14 @@ from ....errors import EngineError
 from ...core.batching import BatchPolicy
 from ...core.decisions import Decision, Decline, Finish, Kill, Launch, RecordEnding, Revive, Suppress, WithdrawUnstarted
 from ...core.events import BatchLost, Offer, OffersArrived, TasksReturned, TasksStarted
-from ...core.phrases import WORDS, amount_text
-from ...core.resources import SLACK, Resources
+from ...core.resources import Resources
 from ...core.states import Reason
+from ...executor.record import ATTEMPT, TASK
 from ...forks import Inherited
 from ..base import Sink, Tail, Work
 from ..executor_records import limits_of
 from ..linger_notice import linger_notice
+from ..tails import TailRequests, no_tail
 from .executor_link import ExecutorProcess
 from .executors import ExecutorPool, last_line
 from .machine import Machine
@@ -88,7 +89,7 @@ class LocalEngine:
         self._behind: dict[str, int] = {}  # offer -> batch that it lies behind
         self._offers = 0
         self._idle_since = 0.0
-        self._tails: dict[int, Future[Tail | None]] = {}
+        self._tails = TailRequests()
         self._closed = False
         machine.join(self)
 
@@ -142,21 +143,7 @@ class LocalEngine:
             return self._executors.resting
         if self._recovery.pending:
             return "what an earlier kernel has left running is being found"
-        least, free = self._least, self._machine.free
-        short = [] if least is None else [name for name in WORDS if getattr(least, name) > getattr(free, name) + SLACK]
-        if not short:
-            return ""
-        name = short[0]
-        total, left, held, wanted = (getattr(one, name) for one in (self._machine.total, free, self.held, least))
-        if name == "cpus" and held >= total:
-            cores = f"all {total:g} cores of this machine are" if total > 1 else "the one core of this machine is"
-            return f"{cores} busy with this job's tasks"
-        others = total - left - held
-        parts = [f"this job's tasks hold {amount_text(name, held)}"] if held else []
-        parts += [f"other jobs of this kernel {amount_text(name, others)}"] if others > 0 else []
-        asks = f"a task asks for {amount_text(name, wanted)}; {', '.join(parts)}"
-        of = f"of {amount_text(name, total)} {WORDS[name][0]} of this machine {amount_text(name, left)}"
-        return f"{of} {'are' if name == 'cpus' else 'is'} free, {asks}"
+        return "" if self._least is None else self._machine.lacking(self._least, self.held)
 
     def offer(self, offer: Offer) -> None:
         """Hand an offer of the machine to the scheduler."""
@@ -250,10 +237,7 @@ class LocalEngine:
             case ["ended", seq, records]:
                 self._ended(executor, seq, records)
             case ["tail", request, answer]:
-                future = self._tails.pop(request, None)
-                if future is not None:
-                    note = "" if answer is None else answer.get("note", "")
-                    future.set_result(None if answer is None else Tail(answer["stdout"], answer["stderr"], note))
+                self._tails.answer(request, answer)
             case ["waiting", rows]:
                 self._executors.say_waiting(executor, linger_notice(rows))
             case ["hello", told, *_]:
@@ -270,7 +254,7 @@ class LocalEngine:
         self._recovery.deliver(records, lambda: executor.send(["ack", seq]))
         report = self._slots.report
         for record in records:
-            batch = report((record[0], record[1]))
+            batch = report((record[TASK], record[ATTEMPT]))
             if batch is not None:
                 self._batch_done(batch)
 
@@ -299,7 +283,7 @@ class LocalEngine:
         why = last_line(executor)
         self._recovery.bury(executor.record)  # before its batches are given up: what ended there has ended
         if self._executors.remove(executor):
-            self._end_tails()
+            self._tails.end()
             if executor.up:
                 self._sink.notice(f"the executor (pid {executor.pid}) ended unexpectedly; what it ran runs again")
                 self._end_orphans(self._slots.attempts())
@@ -339,20 +323,12 @@ class LocalEngine:
 
     def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
         """Ask for the last bytes of what a running attempt has written; None when it does not run."""
-        future: Future[Tail | None] = Future()
         executor = self._slots.executor_of((task, attempt))
         if executor is None:
-            future.set_result(None)
-        else:
-            request = id(future)
-            self._tails[request] = future
-            executor.send(["tail", request, task, attempt, nbytes])
+            return no_tail()
+        request, future = self._tails.ask()
+        executor.send(["tail", request, task, attempt, nbytes])
         return future
-
-    def _end_tails(self) -> None:
-        for future in self._tails.values():
-            future.set_result(None)
-        self._tails.clear()
 
     def connections(self) -> list[Inherited]:
         """Return the connections to executors."""
@@ -362,7 +338,7 @@ class LocalEngine:
         """End all connections and let what runs go on, for whoever attaches next."""
         if not self._closed:
             self._closed = True
-            self._end_tails()
+            self._tails.end()
             self._machine.release(self.held)  # whoever attaches it, maybe here, takes it anew
             self.held = Resources()
             self._machine.leave(self)
@@ -373,7 +349,7 @@ class LocalEngine:
         """End what runs and let go of everything; the future is done when no executor is left."""
         if not self._closed:
             self._closed = True
-            self._end_tails()
+            self._tails.end()
             self._machine.leave(self)
             self._recovery.close()
             self._executors.stop()

@@ -16,6 +16,7 @@ from time import monotonic, time
 from typing import Any, Callable, Deque, Dict, List, Optional, Union
 
 from ..loop import Alarm, Loop
+from ..record import ATTEMPT, CODE, REASON, RETURNED, TASK
 from ..work import CommandBatch, Key
 from .agent_client import encoded
 from .base import ResultSink
@@ -96,7 +97,7 @@ class Updates(ResultSink):
                 self._speak(message)
                 continue
             for row in rows:
-                task = self._of.get((row[0], row[1]))
+                task = self._of.get((row[TASK], row[ATTEMPT]))
                 if task is not None:
                     task.started.append(row)
                     self._due.by(task.due)
@@ -105,14 +106,14 @@ class Updates(ResultSink):
         """Tell how tasks ended."""
         now = monotonic()
         for record in records:
-            task = self._of.pop((record[0], record[1]), None)
+            task = self._of.pop((record[TASK], record[ATTEMPT]), None)
             if task is None:
                 continue
             text = _packed(_to_json(record))
-            task.left.discard((record[0], record[1]))
-            task.last = reason, code = record[3], record[4]
+            task.left.discard((record[TASK], record[ATTEMPT]))
+            task.last = reason, code = record[REASON], record[CODE]
             task.well = task.batch is not None and task.batch.context.success.says(reason, code)
-            task.failed += not (reason == "returned" or task.well)
+            task.failed += not (reason == RETURNED or task.well)
             task.ended.append(text)
             task.ended_bytes += len(text)
             self._waiting_bytes += len(text)
