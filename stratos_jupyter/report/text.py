@@ -40,18 +40,6 @@ REASON_TEXT: Final[Mapping[Reason, str]] = MappingProxyType(
     }
 )
 
-#: the order of every bar: what is settled first, what is still to come last
-BAR_ORDER: Final = (
-    TaskState.FINISHED,
-    TaskState.FAILED,
-    TaskState.KILLED,
-    TaskState.LOST,
-    TaskState.UNREACHABLE,
-    TaskState.RUNNING,
-    TaskState.STAGING,
-    TaskState.QUEUED,
-)
-
 # more accents on a letter than any language puts there: a pile of them covers the lines above
 _MARK = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 _PILED = re.compile(f"({_MARK}{{3}}){_MARK}+")
