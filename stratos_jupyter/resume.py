@@ -15,7 +15,7 @@ from typing import Final
 
 from .backend.core.states import TaskState
 from .backend.results.parsers import Parser
-from .backend.spec.commands import Commands, chosen
+from .backend.spec.commands import Commands
 from .backend.spec.job_spec import JobSpec
 from .backend.spec.products import promise
 from .backend.store.journal import open_whole
@@ -100,7 +100,7 @@ def resume(
         raise
     added = None
     if work.added:
-        added = chosen(commands, work.added), command_env, looked.fingerprints(env, work.added)
+        added = commands.select(work.added), command_env, looked.fingerprints(env, work.added)
     job.extend(added, work.superseded, work.restored, work.again)
     for one in said:
         job.notice(one)
@@ -180,7 +180,7 @@ def resume_part(session: Session, job: Job, commands: Commands, named: Collectio
     work = resume_work(run, found, lost_products(spec, run.workload))
     added = None
     if work.added:
-        more = chosen(commands, work.added)
+        more = commands.select(work.added)
         promised = {path: task for path, task in job.submissions.promised().items() if task not in work.superseded}
         if bad := promise(spec.makes, more, spec.cwd, len(job.commands), promised):
             raise SpecError("; ".join(bad))
