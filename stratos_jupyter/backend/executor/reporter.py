@@ -1,7 +1,7 @@
-"""What the kernel is told of tasks, gathered for some milliseconds.
+"""Reports to the kernel, gathered for some milliseconds.
 
-One frame for many results costs a fraction of a frame for each; thirty milliseconds are not seen by a person, and when
-nothing is left to be run nothing is waited for.
+One frame for many results costs a fraction of a frame for each. A person does not see thirty milliseconds, and when
+nothing is left to be run the report goes out at once.
 """
 
 import os
@@ -127,6 +127,8 @@ class Reporter:
 def _promised(task: Task, reason: str, code: Optional[int], note: str) -> Tuple[str, str]:
     """Return reason and note of a task: others where its exit code is well, and what it was to make or say is not."""
     success = task.batch.context.success
+    if not success.wants_more(task):
+        return reason, note
     broken = success.broken(task) if success.says(reason, code) else ""
     return ("output", joined(note, broken)) if broken else (reason, note)
 

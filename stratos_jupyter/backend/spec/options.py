@@ -166,7 +166,8 @@ OPTIONS: Final = (
         "groups, or the name of a Python function of yours",
         flag="--parse",
         metavar="HOW",
-        complete="parsers",
+        choices=("lines", "tsv", "csv", "json", "float", "regex:"),
+        complete="functions",
         decides=(Field("parse"),),
         keyword=Keyword("str or callable", ""),
         resume=Resume.SILENT,
@@ -191,7 +192,7 @@ OPTIONS: Final = (
         otherwise="`scheduler`",
         flag="--output",
         metavar="MODE",
-        complete="outputs",
+        choices=tuple(OutputMode),
         read=parse_output,
         decides=(Field("output"),),
         keyword=Keyword(default="scheduler"),
@@ -352,7 +353,7 @@ OPTIONS: Final = (
         name="halt",
         help="stop launching after this many failed tasks: 5, or 10% of those that have ended",
         manual="launch nothing more once `N` tasks have failed, or `10%` of those that have ended (3 at least). "
-        "Whoever waits is told and waits no longer, for `%stratos resume` goes on (`Processor.*_batch` raises "
+        "What waits for the job ends with a message, and `%stratos resume` goes on (`Processor.*_batch` raises "
         "`JobHalted`)",
         otherwise="never",
         flag="--halt",
@@ -486,7 +487,7 @@ OPTIONS: Final = (
         otherwise="`bash -e`",
         flag="--shell",
         metavar="SHELL",
-        complete="shells",
+        choices=("bash", "sh", "zsh"),
         read=parse_shell,
         decides=(Field("shell", show=shlex.join),),
         keyword=Keyword(default="bash -e"),

@@ -47,7 +47,7 @@ class Updates(ResultSink):
     loop : Loop
         Calls us back.
     executor_id : dict
-        Who we are.
+        Our id, as Mesos writes it.
     send : callable
         Makes a call UPDATE, if that is possible at the moment.
     speak : callable
@@ -263,7 +263,7 @@ class Updates(ResultSink):
     def _look_at_room(self) -> None:
         congested = self._waiting_bytes > WAITING_LIMIT
         if self.congested and not congested:
-            self._loop.at(0.0, self._on_room)  # not now: somebody may be in the middle of something
+            self._loop.at(0.0, self._on_room)  # not now: the caller may be in the middle of its work
         self.congested = congested
 
     def _keep(self, text: Union[bytes, str]) -> None:
