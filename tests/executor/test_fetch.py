@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
+from tests.conftest import require
 from tests.support.executor_client import Client, other_pythons
 from tests.support.waiting import until
 
@@ -105,7 +106,7 @@ def web() -> Iterator[str]:
 @pytest.fixture(scope="module", params=["ours", "oldest"])
 def client(request: pytest.FixtureRequest) -> Iterator[Client]:
     if request.param == "oldest" and not PYTHONS:
-        pytest.skip("no other python3 than {}.{} on this machine".format(*sys.version_info[:2]))
+        require("pythons", "no other python3 than {}.{} on this machine".format(*sys.version_info[:2]))
     with Client(**({"python": PYTHONS[0][1]} if request.param == "oldest" else {})) as one:
         yield one
 

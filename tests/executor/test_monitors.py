@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import require
 from tests.support.executor_client import DEADLINE_S, Client, Record, alive, other_pythons
 from tests.support.waiting import until
 
@@ -38,7 +39,7 @@ def any_client(request: pytest.FixtureRequest) -> Iterator[Client]:
     if request.param == "oldest":
         pythons = other_pythons()
         if not pythons:
-            pytest.skip("no other python3 on this machine")
+            require("pythons", "no other python3 on this machine")
         python = pythons[min(pythons, key=lambda version: int(version.partition(".")[2]))]
     with Client(python=python, prelude=SHORT) as one:
         yield one
