@@ -48,7 +48,7 @@ SETUP = """\
 %load_ext stratos_jupyter
 import threading, time
 def widget_s():
-    names = ("stratos-ticker", "stratos-clerk")
+    names = ("stratos-ticker", "stratos-requests")
     mine = [thread for thread in threading.enumerate() if thread.name.startswith(names)]
     return sum(time.clock_gettime(time.pthread_getcpuclockid(thread.ident)) for thread in mine)
 params = [[i] for i in range({tasks})]"""

@@ -6,12 +6,11 @@ import asyncio
 import json
 import os
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,78 +24,36 @@ from .backend.core.events import (
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
-    Superseded,
-    TasksAdded,
 )
 from .backend.core.phrases import sentences
 from .backend.core.rules import Rules
 from .backend.core.states import TaskState
 from .backend.core.views import JobView
-from .backend.engines.base import Largest, Result, Tail
+from .backend.engines.base import Largest, Tail
 from .backend.executor.notes import WAITING
 from .backend.forks import Inherited
-from .backend.results.bounded_parsing import ParsedOutputs
-from .backend.results.failure_groups import Failures, Group, told
+from .backend.results.failure_groups import Group
+from .backend.results.job_results import JobResults
+from .backend.results.task_log import LOG_BYTES, TaskLog
 from .backend.run.loop import RunLoop
+from .backend.run.submissions import Submissions
 from .backend.run.thread import Driver
-from .backend.spec.commands import Commands, plain_commands
-from .backend.spec.job_spec import JobSpec, OutputMode
+from .backend.spec.commands import Commands
+from .backend.spec.job_spec import JobSpec
 from .backend.spec.options import CHANGES, read_changes
 from .backend.spec.workload import CommandEnv, Fingerprints, Workload
 from .backend.store.journal import Journal
-from .backend.store.outputs import bounded_text, last_text
 from .backend.store.rows import FactRow, FirstRow, ResultRow
 from .errors import JobNotFound, SpecError, StreamClosed
-from .runs.fingerprints import same_inputs, saw_any
 from .runs.recorded_run import begun
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from .backend.results.parsers import Parser
-    from .backend.results.table import ResultTable
 
 #: how often a waiting cell looks at the newest view, in seconds
 PUMP_EVERY_S: Final = 0.1
-#: what a log shows of a stream, in bytes
-LOG_BYTES: Final = 64 * 1024
-#: where the last line of a stderr is looked for, in bytes
-END_BYTES: Final = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class TaskLog:
-    """Everything there is to read of one task.
-
-    Attributes
-    ----------
-    task : int
-        Its index.
-    command : str
-        The shell text.
-    state : TaskState
-        Where it is now.
-    attempts : tuple of ResultRow
-        Every attempt that ended, first to last.
-    stdout, stderr : str
-        Of the attempt that runs, or else of the last one; each at most 64 KiB, its end when it runs.
-    live : bool
-        Whether the two are of an attempt that still runs.
-    attempt : int
-        Which attempt the two are of, from 1; 0 when none has begun.
-    note : str
-        What there is to say of the attempt that runs, as what its monitor said last.
-    """
-
-    task: int
-    command: str
-    state: TaskState
-    attempts: tuple[ResultRow, ...]
-    stdout: str
-    stderr: str
-    live: bool
-    attempt: int
-    note: str = ""
 
 
 class Job:
@@ -133,28 +90,17 @@ class Job:
         self.edition = 0
         self._journal = journal
         self._driver = driver
-        self._parser = parser
-        self._outputs: ParsedOutputs | None = None
         self._lock = threading.RLock()
-        self._numbering = threading.Lock()  # tasks are numbered in the order in which the driver hears of them
         self._closed = False
         self._released = False
         self._subscribers: list[Callable[[JobView], None]] = []
-        #: says whether it is to be found out where the inputs of some commands are
-        self.may_have_remote_inputs: Callable[[Commands, str], bool] = lambda commands, cwd: False
-        #: finds that out, of these tasks, and tells `set_input_locations`
-        self.locate: Callable[[range], object] = lambda tasks: None
-        self._table: ResultTable | None = None
-        self._table_seq = 0
-        self._unparsed = 0
-        self._relaunched: set[int] = set()
-        self._promised: dict[str, int] | None = None
-        self._failures = Failures()
-        self._failures_seq = 0
-        self._failures_lock = threading.Lock()
         #: the most that one node has; None where nobody can tell
         self.largest: Largest | None = None
         self._loop = make_loop(self)
+        #: how commands come into it
+        self.submissions = Submissions(self.commands, driver, self._loop, lambda: self.spec)
+        #: what is read of its record
+        self.recorded = JobResults(journal, self.commands, self._loop.scheduler.table, self.states, spec, parser)
         self._view = self._loop.view()
 
     def __repr__(self) -> str:
@@ -175,9 +121,7 @@ class Job:
             What is recorded cannot have happened.
         """
         # Known before the first offers come, which would be filled by anybody else.
-        sought = [
-            self.may_have_remote_inputs(commands, around.cwd) for _, commands, around, _ in self.commands.submissions()
-        ]
+        sought = self.submissions.locate_all()
         tasks = range(len(self.commands))
 
         demand, priority = begun(self.spec, self._journal.meta())
@@ -187,7 +131,7 @@ class Job:
 
         self._driver.call(bring_back)
         if any(sought):
-            self.locate(tasks)
+            self.submissions.locate(tasks)
         self._closed = self._loop.scheduler.closed
         self._view = self._loop.view()
 
@@ -269,13 +213,11 @@ class Job:
 
     def facts(self, after_seq: int = 0) -> Generator[tuple[int, list[FactRow]]]:
         """Yield what a table shows of ended attempts, a part at a time; see `Journal.facts`."""
-        self._ours()
-        yield from self._journal.facts(after_seq)
+        yield from self._read.facts(after_seq)
 
     def firsts(self, tasks: Sequence[int], nbytes: int) -> dict[int, FirstRow]:
         """Return how the outputs of a few ended tasks begin; see `Journal.firsts`."""
-        self._ours()
-        return self._journal.firsts(tasks, nbytes)
+        return self._read.firsts(tasks, nbytes)
 
     def _known(self, tasks: Iterable[int]) -> tuple[int, ...]:
         """Return the indices, or raise JobNotFound for those that are no tasks."""
@@ -287,25 +229,6 @@ class Job:
             its = f"its tasks are 0 to {total - 1}" if total else "it has none yet"
             raise JobNotFound(f"{self.job_id} has no task {shown}; {its}")
         return listed
-
-    def makes(self, task: int) -> tuple[str, ...]:
-        """Return the files that a task makes, as its command would name them.
-
-        What runs instead of a task that its monitor ended makes something that nobody has said.
-        """
-        return self.commands.makes(task, self.spec.makes) if self.spec.makes else ()
-
-    def promised(self) -> dict[str, int]:
-        """Return which task makes which file, by its whole name, of those that belong to the job."""
-        if self._promised is None:
-            left_out = self.superseded
-            self._promised = {
-                os.path.normpath(os.path.join(self.spec.cwd, path)): task
-                for task in range(len(self.commands))
-                if task not in left_out
-                for path in self.makes(task)
-            }
-        return dict(self._promised)
 
     # -- adding -----------------------------------------------------------------------------------------
 
@@ -321,49 +244,11 @@ class Job:
         with self._lock:
             if self._closed:
                 raise StreamClosed(f"{self.job_id} is closed: wait() has ended it; a new stream or job takes more")
-            tasks = self._enter(commands, command_env, fingerprints=fingerprints)
+            tasks = self.submissions.add(commands, command_env, fingerprints)
             counts = list(self._view.counts)
             counts[TaskState.QUEUED] += len(tasks)
             self._view = replace(self._view, counts=tuple(counts), ended_at=None)
         return tasks
-
-    def _enter(
-        self,
-        commands: Commands,
-        command_env: CommandEnv,
-        origin: tuple[int, int] | None = None,
-        fingerprints: Fingerprints | None = None,
-    ) -> range:
-        with self._numbering:
-            tasks, enter = self._number(commands, command_env, origin, fingerprints)
-            self._driver.post(enter)
-        return tasks
-
-    def _number(
-        self,
-        commands: Commands,
-        command_env: CommandEnv,
-        origin: tuple[int, int] | None,
-        fingerprints: Fingerprints | None,
-    ) -> tuple[range, Callable[[], None]]:
-        """Number commands, and return what makes them known on the driver thread; `_numbering` is held until then."""
-        tasks = self.commands.add(commands, command_env, None if origin is None else origin[0], fingerprints)
-        if self._promised is not None:
-            made = ((task, path) for task in tasks for path in self.makes(task))
-            self._promised.update({os.path.normpath(os.path.join(self.spec.cwd, path)): task for task, path in made})
-        submission = self.commands.submission_of(tasks.start)
-        sought = self.may_have_remote_inputs(commands, command_env.cwd)
-        event = TasksAdded(self._loop.now(), len(tasks), self.spec.demand(), self.spec.priority, sought)
-
-        def record() -> dict[str, Any]:
-            return self.commands.record(submission, self.spec.cwd)
-
-        def enter() -> None:
-            self._loop.add(event, tasks.start, record, origin)
-            if sought:
-                self.locate(tasks)  # only now: places must not be known before the tasks are
-
-        return tasks, enter
 
     def extend(
         self,
@@ -390,31 +275,9 @@ class Job:
         """
         self._ours()
         with self._lock:
-            with self._numbering:
-                at_s = self._loop.now()
-                tasks, enter = (range(0), None) if added is None else self._number(*added[:2], None, added[2])
-
-                def take_in() -> None:  # in one turn of the loop, hence one transaction
-                    if superseded or restored:
-                        self._loop.post(Superseded(at_s, tuple(superseded), tuple(restored)))
-                    if enter is not None:
-                        enter()
-                    if again:
-                        self._loop.post(RelaunchAsked(at_s, tuple(again)))
-                    self._loop.post_now(ResumeAsked(at_s))  # what was held goes on
-
-                self._driver.post(take_in)
-            self._relaunched.update(again)
-            self._driver.call(lambda: None)  # that is done, and the view shows it
-            self._seek_again((*again, *restored))
+            tasks = self.submissions.extend(added, superseded, restored, again)
+            self.recorded.relaunched(again)
         return tasks
-
-    def _seek_again(self, tasks: Sequence[int]) -> None:
-        """Find out where the inputs are of tasks that wait again, and had ended when that was found out of others."""
-        knows = self._loop.scheduler.locality.places.knows
-        unknown = [task for task in tasks if not knows(task)]
-        if unknown:
-            self.locate(range(min(unknown), max(unknown) + 1))
 
     @property
     def superseded(self) -> frozenset[int]:
@@ -425,39 +288,20 @@ class Job:
         """Return what ended tasks have left their inputs as; see `Journal.looks`."""
         return self._journal.looks()
 
-    def inputs_left(self, result: Result) -> tuple[str, bool] | None:
-        """Say what an attempt has left its inputs as, unless that is as they were submitted; the driver thread calls.
-
-        Returns
-        -------
-        key : str
-            What they are.
-        agreed : bool
-            Whether its node saw, before it started, what had been seen here, and not just that nothing is there; or it
-            has changed what an earlier attempt may have changed before.
-        """
-        after, before = result.inputs[0], result.inputs[-1]
-        submitted = self.commands.fingerprint(result.task)
-        if not submitted:  # by version 0.1.0
-            return after, False
-        if same_inputs(submitted, after):
-            return None
-        agreed = same_inputs(submitted, before) or (result.attempt > 1 and not same_inputs(before, after))
-        return after, agreed and saw_any(submitted)
-
-    def apply_cell(self, spec: JobSpec, parser: Parser | None) -> None:
-        """Take over what may change between two runs of a cell: `CHANGES`, and how outputs are read.
+    def apply_cell(self, spec: JobSpec, parser: Parser | None, command_env: CommandEnv) -> None:
+        """Take over what may change between two runs of a cell: `CHANGES`, variables, and how outputs are read.
 
         What runs goes on as it is; from the next launch on, all tasks are run as the cell says now.
         """
         with self._lock:
             old = self.spec
             self.spec = replace(old, **{name: getattr(spec, name) for name in CHANGES})
+            if self.commands.set_env(command_env.env):
+                self.edition += 1
             if self.spec.to_record() != old.to_record() or self.spec.env != old.env:
                 self.edition += 1
-            if parser is not None or (old.parse, old.columns) != (spec.parse, spec.columns):
-                self._parser, self._outputs, self._table = parser, None, None
-            self._promised = None
+            self.recorded.read_by(self.spec, parser)
+            self.submissions.promise_anew()
             if self.rules != spec.rules:
                 self._driver.call(lambda: self._loop.post_now(RulesChanged(self._loop.now(), spec.rules)))
             if (old.demand(), old.priority) != (spec.demand(), spec.priority):
@@ -473,8 +317,7 @@ class Job:
 
     def add_from_monitor(self, origin: tuple[int, int], texts: Sequence[str]) -> None:
         """Add commands that an attempt's monitor asked for; the driver thread calls this."""
-        around = self.commands.command_env(self.commands.submission_of(origin[0]))
-        self._enter(plain_commands(texts), around, origin)
+        self.submissions.add_from_monitor(origin, texts)
 
     def close(self) -> None:
         """Say that no more commands will come."""
@@ -624,9 +467,8 @@ class Job:
             shown = ", ".join(map(str, old[:5]))
             raise JobNotFound(f"{shown} of {self.job_id}: superseded when its cell was run again; its record stays")
         self._driver.call(lambda: self._loop.post_now(RelaunchAsked(self._loop.now(), chosen, mem_mib)))
-        self._seek_again(chosen)
-        with self._lock:
-            self._relaunched.update(chosen)
+        self.submissions.locate_again(chosen)
+        self.recorded.relaunched(chosen)
         return len(chosen)
 
     def _check_mem(self, mem_mib: float) -> None:
@@ -704,56 +546,26 @@ class Job:
 
     # -- results ----------------------------------------------------------------------------------------
 
+    @property
+    def _read(self) -> JobResults:
+        """What is read of its record, which only the process that holds the run can do."""
+        self._ours()
+        return self.recorded
+
     def rows(self, after_seq: int = 0) -> list[ResultRow]:
         """Return committed results in order of arrival, after the one numbered `after_seq`."""
-        self._ours()
-        return list(self._journal.rows(after_seq))
+        return self._read.rows(after_seq)
 
     def failures(self, most: int) -> list[ResultRow]:
         """Return the first `most` results that did not finish well, by task."""
-        self._ours()
-        left_out, states = self.superseded, self.states()
-        among = sum(states[task] > TaskState.FINISHED for task in left_out)
-        return [row for row in self._journal.failures(most + among) if row.task not in left_out][:most]
+        return self._read.failures(most)
 
     def failure_groups(self) -> list[Group]:
         """Return the tasks that did not finish well, grouped by what they have in common, the largest group first.
 
         One that was relaunched is left out until it has ended. Only what is new since the last time is read.
         """
-        self._ours()
-        with self._failures_lock:
-            failures = self._failures
-            for seq, rows in self._journal.endings(self._failures_seq, END_BYTES):
-                for row in rows:
-                    if row.state == TaskState.FINISHED:
-                        failures.forget(row.task)
-                    else:
-                        text = last_text(row.stderr_end, row.stderr_path, END_BYTES)
-                        failures.add(row.task, row.reason, row.exit_code, told(row.reason, text, row.note))
-                self._failures_seq = seq  # only now: what an interrupt leaves half done comes again
-            # Asked after the rows: those that have begun again by now are left out, not forgotten, for the row of
-            # their new end may have been read while it was being made known.
-            states = self.states()
-            begun = {task for task in failures if states[task] <= TaskState.FINISHED}
-            return failures.groups(without=begun | self.superseded)
-
-    @property
-    def parser(self) -> Parser | None:
-        """What makes columns of each task's stdout."""
-        return self._parser
-
-    @property
-    def parsed_outputs(self) -> ParsedOutputs | None:
-        """What reads each task's stdout by `parser`, in bounded time; None without one."""
-        outputs, parser = self._outputs, self._parser
-        if parser is not None and (outputs is None or outputs.parser is not parser):
-            outputs = self._outputs = ParsedOutputs(parser)
-        return outputs
-
-    def output_of(self, result: Result) -> str:
-        """Return what is parsed of a result that has not been recorded."""
-        return self.text_of(result.stdout, result.stdout_path, result.stdout_size)
+        return self._read.failure_groups()
 
     def parse_trouble(self, within_s: float | None = None) -> tuple[int, int, str]:
         """Return how many results could not be parsed, the first such task, and what was wrong with its output.
@@ -761,40 +573,20 @@ class Job:
         Parses what has not been parsed yet, as far as that can be done `within_s` seconds; `unparsed` says how many are
         left. Without such a result, or a parser, the first is 0.
         """
-        if self._parser is None:
-            return 0, 0, ""
-        with self._lock:
-            return self._results(within_s).trouble(self.superseded)
+        return self._read.parse_trouble(within_s) if self.recorded.parser is not None else (0, 0, "")
 
     @property
     def unparsed(self) -> int:
         """How many results there were the last time that had not been parsed in time, and are in no table."""
-        return self._unparsed
-
-    def text_of(self, data: bytes | None, path: str, size: int) -> str:
-        """Return a stream as text, bounded by the job's ``output_limit``; the path of its file where it stays there."""
-        if path and not self._sends_back:
-            return path
-        return bounded_text(data, path, size, self.spec.output_limit)
+        return self.recorded.unparsed
 
     def output(self, row: ResultRow) -> str:
         """Return what a result's command wrote to stdout, where it was sent back; else ''."""
-        return self.text_of(row.stdout, row.stdout_path, row.stdout_size) if self._sends_back else ""
-
-    @property
-    def _sends_back(self) -> bool:
-        return self.spec.output is OutputMode.SCHEDULER
+        return self.recorded.output(row)
 
     def outputs(self, tasks: Iterable[int]) -> list[str]:
         """Return the stdout of each of those tasks; '' where none was sent back or it has not ended."""
-        self._ours()
-        wanted = list(tasks)
-        found: dict[int, ResultRow] = {}
-        among = set(wanted)
-        for row in self._journal.rows():
-            if row.task in among:
-                found[row.task] = row
-        return [self.output(found[task]) if task in found else "" for task in wanted]
+        return self._read.outputs(tasks)
 
     def log(self, task: int, nbytes: int = LOG_BYTES) -> TaskLog:
         """Return everything there is to read of one task, `nbytes` bytes of each stream at most.
@@ -806,26 +598,11 @@ class Job:
         """
         self._ours()
         self._known([task])
-        attempts = tuple(self._journal.attempts(task))
-        table = self._loop.scheduler.table
-        live: Tail | None = None
-        attempt = attempts[-1].attempt if attempts else 0
-        if task < len(table) and not table.ended(task):
-            now = table.attempt(task)
-            live = self._driver.call(lambda: self._loop.engine.tail(task, now, nbytes)).result(10.0)
-        if live is not None:
-            stdout, stderr = live.stdout, live.stderr
-            attempt = now
-        elif attempts:
-            last = attempts[-1]
-            stdout = bounded_text(last.stdout, last.stdout_path, last.stdout_size, nbytes)
-            stderr = bounded_text(last.stderr, last.stderr_path, last.stderr_size, nbytes)
-        else:
-            stdout = stderr = ""
-        command, state = self.commands.command(task), self.state(task)
-        return TaskLog(
-            task, command, state, attempts, stdout, stderr, live is not None, attempt, live.note if live else ""
-        )
+        return self.recorded.log(task, lambda attempt: self._tail(task, attempt, nbytes), nbytes)
+
+    def _tail(self, task: int, attempt: int, nbytes: int) -> Tail | None:
+        """Return the end of what a running attempt has written, and what there is to say of it; None for another."""
+        return self._driver.call(lambda: self._loop.engine.tail(task, attempt, nbytes)).result(10.0)
 
     def why(self, task: int | None = None) -> str:
         """Say in plain words what waits for what, from the offers that were seen, and what would change it.
@@ -867,7 +644,7 @@ class Job:
         attempt = table.attempt(task)
         note = ""
         with suppress(FutureTimeout):
-            live = self._driver.call(lambda: self._loop.engine.tail(task, attempt, 0)).result(10.0)
+            live = self._tail(task, attempt, 0)
             note = "" if live is None else live.note
         return [f"its command has ended, it is {note}"] if note.startswith(WAITING) else []
 
@@ -892,38 +669,7 @@ class Job:
         DataFrame, shape (n_tasks, n_columns), index ``task``
             A snapshot: it does not change when more tasks end.
         """
-        self._ours()
-        with self._lock:
-            table = self._results(within_s)
-            left_out = self.superseded
-            return table.frame_all(self.states(), left_out) if all else table.frame(left_out)
-
-    def _results(self, within_s: float | None = None) -> ResultTable:
-        from .backend.results.table import ResultTable  # here, so that importing the package does not load pandas
-
-        placeholders = self.commands.placeholders
-        if self._table is None or self._table.placeholders != placeholders:
-            commands = self.commands
-            outputs = self.parsed_outputs
-            self._table = ResultTable(
-                placeholders, self._parser, commands.command, commands.values, self.text_of, outputs
-            )
-            self._table_seq = 0
-        rows = self.rows(self._table_seq)
-        self._unparsed = 0
-        if rows:
-            until_s = None if within_s is None else time.monotonic() + within_s
-            taken = self._table.update(rows, until_s)
-            self._unparsed = len(rows) - taken
-            if taken:
-                self._table_seq = rows[taken - 1].seq  # only now: an interrupt must not lose rows
-        for task in list(self._relaunched):
-            if self.state(task) < TaskState.FINISHED:
-                # the row of its new end may have been read already, while that was being made known
-                self._table.forget(task, self._loop.scheduler.table.attempt(task))
-            else:
-                self._relaunched.discard(task)
-        return self._table
+        return self._read.frame(all, within_s)
 
     # -- watching ---------------------------------------------------------------------------------------
 

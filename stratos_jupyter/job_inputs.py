@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, overload
 from .backend.core.events import InputLocation
 from .backend.forks import Inherited
 from .backend.inputs.filesystems import FileSystems, OnHdfs
-from .backend.inputs.locator import Placer
+from .backend.inputs.locator import Locator
 from .backend.inputs.marked_inputs import check_copies, resolve_marks
 from .backend.inputs.mounts import is_url
 from .backend.spec.commands import Commands, GlobCommands, glob_commands, reads, with_fetch
@@ -54,19 +54,19 @@ class JobInputs:
     """The file systems of all jobs of a session, each with what asks where files are."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, Mounts], tuple[FileSystems, Placer]] = {}
+        self._known: dict[tuple[str, Mounts], tuple[FileSystems, Locator]] = {}
         self._lock = threading.Lock()
 
     def files(self, spec: JobSpec) -> FileSystems:
         """Return the file systems of a job; nothing is asked yet."""
         return self._of(spec)[0]
 
-    def _of(self, spec: JobSpec) -> tuple[FileSystems, Placer]:
+    def _of(self, spec: JobSpec) -> tuple[FileSystems, Locator]:
         with self._lock:
             key = spec.hdfs, spec.mounts
             if key not in self._known:
                 files = FileSystems(*key)
-                self._known[key] = files, Placer(files)
+                self._known[key] = files, Locator(files)
             return self._known[key]
 
     def may_have_remote_inputs(self, spec: JobSpec, commands: Commands, cwd: str) -> bool:
@@ -139,8 +139,8 @@ class JobInputs:
     def locate(self, job: Job, tasks: range) -> None:
         """Find out where the inputs of some tasks are, and tell the job of each of them; returns at once."""
         if job.spec.hdfs and tasks:
-            _, placer = self._of(job.spec)
-            placer.find(tasks.start, _Inputs(job, tasks), _tell(job), _trouble(job))
+            _, locator = self._of(job.spec)
+            locator.find(tasks.start, _Inputs(job, tasks), _tell(job), _trouble(job))
 
     def _is_on_hdfs(self, spec: JobSpec, name: str, cwd: str) -> bool:
         try:
@@ -150,14 +150,14 @@ class JobInputs:
 
     def connections(self) -> list[Inherited]:
         """Return the connections of which a forked child must not keep a copy open."""
-        return [connection for _, placer in self._known.values() for connection in placer.connections()]
+        return [connection for _, locator in self._known.values() for connection in locator.connections()]
 
     def close(self) -> None:
         """Ask for nothing more."""
         with self._lock:
             known, self._known = self._known, {}
-        for _, placer in known.values():
-            placer.close()
+        for _, locator in known.values():
+            locator.close()
 
 
 def _copied(commands: Commands) -> Iterator[str]:

@@ -20,8 +20,6 @@ from IPython.display import display
 
 from . import session as sessions
 from . import settings
-from .backend.engines.local.host import habitat
-from .backend.engines.local.site import is_local
 from .backend.engines.monitors import function_source
 from .backend.results.parsers import Parser, make_parser
 from .backend.spec.commands import Commands, explicit_lines, reads, template_commands
@@ -158,8 +156,9 @@ class StratosMagics(Magics):
         """
 
         def make(spec: JobSpec) -> Commands:
-            files, elsewhere = self._session().files(spec), not is_local(spec.master)
-            return glob_on(files, spec, args.body, args.PATTERN, absolute=elsewhere)
+            session = self._session()
+            elsewhere = not session.site(spec.master).sees_files_here
+            return glob_on(session.files(spec), spec, args.body, args.PATTERN, absolute=elsewhere)
 
         self._submit(args, make)
 
@@ -238,7 +237,7 @@ class StratosMagics(Magics):
     def do_status(self, args: argparse.Namespace) -> None:
         """Show how far a job is, and why tasks failed, those that failed alike together."""
         job = self._session().job(args.JOB)
-        lives_in = habitat() if is_local(job.spec.master) else ""
+        lives_in = self._session().site(job.spec.master).ends_with
         unparsed = job.parse_trouble(STATUS_S)
         print(status_text(job.view, job.failure_groups(), lives_in, unparsed, job.unparsed))
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .backend.core.rules import Rules
 from .backend.core.states import ZERO
-from .backend.engines.local.site import is_local, output_limit
 from .backend.engines.monitors import function_source
+from .backend.engines.registry import output_limit, site_class
 from .backend.inputs.hdfs import plain_access
 from .backend.spec.commands import Commands, explicit_commands, explicit_lines, reads, template_commands
 from .backend.spec.job_spec import SHELL, JobSpec, OutputMode
@@ -469,7 +469,7 @@ class Processor:
     def _glob(self, command: str, pattern: str) -> Commands:
         spec = self._job.spec
         files = self._session.files(spec)
-        return glob_on(files, spec, command, pattern, absolute=not is_local(spec.master))
+        return glob_on(files, spec, command, pattern, absolute=not site_class(spec.master).sees_files_here)
 
     def _template(self, text: str, params: Any) -> Commands:
         return template_commands(text, params, reads(self._job.spec))
@@ -497,7 +497,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
         )
     from .settings import current as configured  # here, so that importing the package loads no traitlets
 
-    local = is_local(str(master))
+    reserves = site_class(str(master)).reserves_amounts
     values: dict[str, Any] = {}
     for name, value in given.items():
         if not isinstance(value, _Unset):
@@ -506,7 +506,7 @@ def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) ->
             values[name] = settings[name]
         elif name in ("hdfs", "shell"):
             values[name] = getattr(configured(), name)
-        elif local and name in _LOCAL_DEFAULTS:
+        elif not reserves and name in _LOCAL_DEFAULTS:
             values[name] = _LOCAL_DEFAULTS[name]
         else:
             values[name] = value.value

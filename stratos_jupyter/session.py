@@ -10,59 +10,54 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import wait
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from .backend.core.states import IN_FLIGHT
 from .backend.engines.base import Engine
-from .backend.engines.local.site import GRACE_S, LocalSite, Site, is_local
+from .backend.engines.registry import site_class, site_for
+from .backend.engines.sites import GRACE_S, EngineSettings, Site
 from .backend.engines.task_environment import TOGETHER_MOST, task_environment, thread_variables, too_large
 from .backend.forks import close_inherited
 from .backend.inputs.filesystems import FileSystems
 from .backend.results.parse_check import Judge
-from .backend.results.parsers import Parser, is_known, make_parser
+from .backend.results.parsers import Parser
 from .backend.run.loop import RunLoop
+from .backend.run.run_work import RunWork
 from .backend.run.thread import Driver
-from .backend.spec.commands import Commands, commands_from_record
+from .backend.spec.commands import Commands
 from .backend.spec.job_spec import JobSpec
 from .backend.spec.products import promise
-from .backend.spec.workload import CommandEnv, Fingerprints, Workload
-from .backend.store.journal import Journal, open_whole, set_aside
+from .backend.spec.workload import CommandEnv, Fingerprints
+from .backend.store.columns import FRAME_NAMES
+from .backend.store.journal import Journal, set_aside
 from .backend.store.lease import (
-    Holder,
-    holder_of,
     is_background,
     is_wanted,
     ourselves,
     read_lease,
     release_lease,
     take_lease,
-    want,
-    want_no_longer,
 )
-from .backend.store.progress import begin_progress, write_progress
+from .backend.store.progress import write_progress
 from .backend.store.run_dirs import make_home, new_run, newest_run, runs
-from .errors import EngineError, JobNotFound, JournalBusy, JournalError, SpecError
+from .errors import JobNotFound, JournalError, SpecError
 from .job import Job
 from .job_inputs import JobInputs
+from .runs.attach import goes_on_without_notebook, open_released, parser_without_notebook, read_submissions, why_held
 from .runs.background import start_background
-from .runs.fingerprints import ScannedInputs, env_fingerprint, scan_inputs
+from .runs.fingerprints import ScannedInputs, env_fingerprint, inputs_left, scan_inputs
+from .runs.recorded_run import record_run
 from .runs.stored_run import StoredRun
 
 log = logging.getLogger(__name__)
 
-#: more submissions than a run can have
-SUBMISSIONS_MOST: Final = 1 << 32
 #: how often it is looked whether another process wants a job, in seconds
 LOOK_EVERY_S: Final = 1.0
-#: how long another process may take to let go of a job, in seconds
-LET_GO_S: Final = 10.0
-#: how often it is looked whether it has, in seconds
-RETRY_S: Final = 0.05
 
 
 def default_home() -> Path:
@@ -77,6 +72,14 @@ def _chosen_settings() -> dict[str, str]:
     from .settings import current as settings
 
     return settings().as_environment()
+
+
+def _engine_settings() -> EngineSettings:
+    """Return the settings that concern engines, as they are now."""
+    from .settings import current as settings
+
+    chosen = settings()
+    return EngineSettings(**{field.name: getattr(chosen, field.name) for field in fields(EngineSettings)})
 
 
 class Session:
@@ -128,15 +131,8 @@ class Session:
         """
         with self._lock:
             if master not in self._sites:
-                self._sites[master] = self._new_site(master)
+                self._sites[master] = site_for(master, self.home)
             return self._sites[master]
-
-    def _new_site(self, master: str) -> Site:
-        if is_local(master):
-            return LocalSite(master, self.home)
-        from .backend.engines.mesos.site import MesosSite  # here, so that whoever has no cluster pays nothing for it
-
-        return MesosSite(master)
 
     # -- submitting -------------------------------------------------------------------------------------
 
@@ -159,13 +155,16 @@ class Session:
         """
         bad: list[str] = []
         try:
-            spec.check()
+            spec.check(FRAME_NAMES)
         except SpecError as error:
             bad.append(str(error))
         if commands is not None and not len(commands):
             bad.append("there is no command to run")
-        spec, more = self.site(spec.master).check(spec)
+        site = self.site(spec.master)
+        spec, more = site.check(spec, _engine_settings())
         bad += more
+        if spec.output not in site.output_modes:
+            bad.append(f"--output {spec.output}: jobs of {spec.master} have {', '.join(sorted(site.output_modes))}")
         absent = [name for name, value in spec.env if value is None and name not in os.environ]
         if absent:
             bad.append(f"{', '.join(absent)} is not set here; write --env NAME=value, or set it in os.environ first")
@@ -201,7 +200,7 @@ class Session:
     def _too_large(self, spec: JobSpec) -> list[str]:
         """Say which variables of a job's tasks no program could be started with."""
         env = self.command_env(spec).env
-        if is_local(spec.master):
+        if site_class(spec.master).inherits_environment:
             return too_large(env)
         return too_large({name: env[name] for name, _ in spec.env if name in env}, TOGETHER_MOST)
 
@@ -248,7 +247,7 @@ class Session:
         with self._lock:
             run, folder = new_run(self.home, spec.job_id)
             try:
-                journal = _begin(folder, spec, run)
+                journal = record_run(folder, spec, run)
                 try:
                     job = self._open(spec, run, journal, parser)
                 except BaseException:
@@ -298,7 +297,7 @@ class Session:
         """Refuse commands that cannot be added to a job, by what has changed since it was submitted."""
         bad = self._too_large(job.spec)
         if job.spec.makes:
-            bad += promise(job.spec.makes, commands, job.spec.cwd, len(job.commands), job.promised())
+            bad += promise(job.spec.makes, commands, job.spec.cwd, len(job.commands), job.submissions.promised())
         if bad:
             raise SpecError("; ".join(bad))
 
@@ -326,13 +325,16 @@ class Session:
         """Make a job of a run that this process holds."""
         if self._driver is None:
             self._driver = Driver()
-        driver, folder, site = self._driver, journal.folder, self.site(spec.master)
+        driver, site, settings = self._driver, self.site(spec.master), _engine_settings()
 
         def make_loop(job: Job) -> RunLoop:
-            work = _Work(job, folder, site, self._inputs)
+            def context(spec: JobSpec, env: CommandEnv) -> Mapping[str, object]:
+                return site.context(spec, run, journal.folder, env)
+
+            work = RunWork(job, self._inputs.here, context)
 
             def make_engine(loop: RunLoop) -> Engine:
-                return site.make_engine(loop, work, spec, run, journal)
+                return site.make_engine(loop, work, spec, run, journal, settings)
 
             return driver.call(
                 lambda: RunLoop(
@@ -343,7 +345,7 @@ class Session:
                     job.show,
                     job.add_from_monitor,
                     judge=judge,
-                    inputs_left=job.inputs_left,
+                    inputs_left=lambda result: inputs_left(job.commands.fingerprint(result.task), result),
                     rules=spec.rules,
                     job_id=spec.job_id,
                     run=run,
@@ -354,8 +356,8 @@ class Session:
         judge = Judge(driver.post)
         job = Job(spec, run, journal, driver, parser, make_loop)
         judge.job = job
-        job.may_have_remote_inputs = functools.partial(self._inputs.may_have_remote_inputs, spec)
-        job.locate = functools.partial(self._inputs.locate, job)
+        job.submissions.may_have_remote_inputs = functools.partial(self._inputs.may_have_remote_inputs, spec)
+        job.submissions.locate = functools.partial(self._inputs.locate, job)
         job.largest = site.largest
         self._jobs.append(job)
         return job
@@ -427,7 +429,7 @@ class Session:
             for job in reversed(self._jobs):
                 if job.job_id == job_id and job.run == run:
                     return job
-            journal = self._gain(job_id, folder, steal)
+            journal = open_released(job_id, folder, steal)
             try:  # whoever has the journal open has the run; only then does it say so
                 take_lease(folder)
             except BaseException:
@@ -441,68 +443,28 @@ class Session:
             self._begin_looking(job)
             return job
 
-    def _gain(self, job_id: str, folder: Path, steal: bool) -> Journal:
-        """Open the journal of a run, which nobody else can do then; see to it that its holder lets go first."""
-        until = time.monotonic() + LET_GO_S
-        while True:
-            self._ask_for(job_id, folder, steal, until)
-            try:
-                return open_whole(folder)
-            except JournalBusy as error:
-                # Somebody was faster. Who steals steals from him as well: all who want it have it one after another.
-                if not steal or time.monotonic() >= until:
-                    want_no_longer(folder)
-                    raise EngineError(f"{job_id}: another process has just taken it; try again") from error
-            time.sleep(RETRY_S)
-
-    def _ask_for(self, job_id: str, folder: Path, steal: bool, until: float) -> None:
-        """Ask a holder that lives to let go of a run, and wait for it."""
-        holder, lease = holder_of(folder)
-        if lease is None or holder in (Holder.NOBODY, Holder.DEAD, Holder.US):
-            return
-        whose = f"process {lease.pid} on {lease.host}"
-        if not (steal or (lease.background and holder is Holder.ALIVE)):
-            sure = "" if holder is Holder.ALIVE else ", if that still runs"
-            raise EngineError(
-                f"{job_id} is held by {whose}{sure}; attach it with --steal (steal=True) to take it over from there"
-            )
-        want(folder)
-        while holder_of(folder)[1] == lease and time.monotonic() < until:
-            time.sleep(RETRY_S)
-        if holder_of(folder)[1] == lease and holder is Holder.ALIVE:
-            want_no_longer(folder)
-            raise EngineError(f"{job_id}: {whose} does not let go of it within {LET_GO_S:g} s; end that process first")
-
     def _restore(
         self, run: int, journal: Journal, make_parser: Callable[[JobSpec], Parser | None] | None, hold: str
     ) -> Job:
-        folder = journal.folder
+        spec, submissions = read_submissions(journal)
         try:
-            facts, submissions = journal.contents()
-            spec = JobSpec.from_record(facts["spec"])
-            given = [_recorded(record) for _, _, _, record in submissions]
-        except (KeyError, TypeError, ValueError) as error:
-            journal.close()
-            raise set_aside(folder, str(error)) from error
-        if bad := self._too_large(spec):
-            journal.close()
-            raise SpecError("; ".join(bad))
-        try:
-            parser = make_parser(spec) if make_parser is not None else _parser_without_notebook(spec)
+            if bad := self._too_large(spec):
+                raise SpecError("; ".join(bad))
+            parser = make_parser(spec) if make_parser is not None else parser_without_notebook(spec)
             job = self._open(spec, run, journal, parser)
         except BaseException:
             journal.close()
             raise
-        around = self.command_env(spec)
-        for add in given:
-            add(job.commands, around)
+        env = self.command_env(spec)
+        for submission in submissions:
+            submission.add_to(job.commands, env)
         try:
-            job.restore(hold or _why_held(job.absent()))
+            job.restore(hold or why_held(job.absent()))
         except BaseException as error:
             self._jobs.remove(job)
             job.call(job.let_go)
             if isinstance(error, TypeError | ValueError):  # an entry is not what it should be
-                raise set_aside(folder, str(error)) from error
+                raise set_aside(journal.folder, str(error)) from error
             raise
         return job
 
@@ -524,14 +486,15 @@ class Session:
         """Hand a job to a process of its own, which goes on with it in the background; return that process's id."""
         if job not in self._jobs:
             raise JobNotFound(f"{job.job_id} is not held by this process; attach it first")
-        if not _can_be_detached(job.spec):
+        if not goes_on_without_notebook(job.spec):
             raise SpecError(
                 f"{job.job_id} cannot go on in the background: --fail-on parse needs {job.spec.parse}, a function of "
                 "this process. What runs goes on when the process ends; attach the job where the function is defined"
             )
         self.let_go(job)
-        # On this machine its environment is its tasks' too; on a cluster nothing of it is.
-        return start_background(self.home, job, {} if is_local(job.spec.master) else _chosen_settings())
+        # Tasks that inherit this process's environment must not find settings in it that were not there.
+        inherits = self.site(job.spec.master).inherits_environment
+        return start_background(self.home, job, {} if inherits else _chosen_settings())
 
     # -- ending -----------------------------------------------------------------------------------------
 
@@ -558,109 +521,6 @@ class Session:
                 self._driver.close()
                 self._driver = None
             self._sites.clear()
-
-
-def _begin(folder: Path, spec: JobSpec, run: int) -> Journal:
-    """Record a submission, and make a run of its folder; raises JournalError when it cannot."""
-    take_lease(folder)
-    journal = Journal(folder)
-    try:
-        now = time.time()
-        with journal.writing():
-            journal.set_meta({"job_id": spec.job_id, "run": run, "created_at": now, "spec": spec.to_record()})
-        begin_progress(folder, now)
-    except OSError as error:
-        journal.close()
-        raise JournalError(f"cannot keep {spec.job_id} in {folder}: {error.strerror}") from error
-    except BaseException:
-        journal.close()
-        raise
-    return journal
-
-
-def _why_held(absent: Sequence[str]) -> str:
-    """Say why an attached job is held that names variables which have no value here; '' when there are none."""
-    if not absent:
-        return ""
-    each = ", ".join(f"os.environ[{name!r}]" for name in absent)
-    return f"held: {', '.join(absent)} is not set here; set {each}, then resume the job"
-
-
-def _can_be_detached(spec: JobSpec) -> bool:
-    """Say whether a process without a notebook can go on with a job."""
-    return not spec.fails_on_parse or is_known(spec.parse)
-
-
-def _parser_without_notebook(spec: JobSpec) -> Parser | None:
-    """Return what parses where no notebook can tell which function that is; only a job that fails by it needs that.
-
-    Raises
-    ------
-    SpecError
-        It is a function.
-    """
-    if not spec.fails_on_parse:
-        return None
-    if not _can_be_detached(spec):
-        raise SpecError(
-            f"{spec.job_id} fails tasks whose output {spec.parse} cannot parse, a function of its notebook: attach the "
-            "job in a notebook that defines it"
-        )
-    return make_parser(spec.parse, spec.columns)
-
-
-def restore_submissions(journal: Journal, workload: Workload, around: CommandEnv) -> None:
-    """Bring back the commands that are recorded of a run."""
-    for _, _, _, record in journal.submissions():
-        _recorded(record)(workload, around)
-
-
-def _recorded(record: Mapping[str, Any]) -> Callable[[Workload, CommandEnv], object]:
-    """Read the record of a submission; return what adds it to a workload."""
-    commands, origin = commands_from_record(record), record.get("origin")
-    fingerprints = Fingerprints(*(record.get(name, "") for name in ("env", "here", "there", "keys")))
-
-    def add(workload: Workload, around: CommandEnv) -> None:
-        around = replace(around, cwd=record.get("cwd", around.cwd))
-        workload.add(commands, around, None if origin is None else origin[0], fingerprints)
-
-    return add
-
-
-class _Work:
-    """What an engine may know of a job's tasks."""
-
-    def __init__(self, job: Job, folder: Path, site: Site, inputs: JobInputs) -> None:
-        self._job = job
-        self._folder = folder
-        self._site = site
-        self._inputs = inputs
-        self.command = job.commands.command
-        self.file = job.commands.file
-        self.makes = job.makes
-        self.copies = job.commands.copies
-
-    def context_of(self, task: int) -> int:
-        """Return the context of a task: its submission, and what the job says of all tasks at the moment."""
-        return self._job.commands.root_of(task) + SUBMISSIONS_MOST * self._job.edition
-
-    def inputs(self, task: int) -> Sequence[str] | None:
-        """Return which inputs of a task a node is to look at, where those are not just its file."""
-        names: Sequence[str] = self._job.commands.inputs(task)
-        file = self._job.commands.file(task)
-        if not names and file is None:  # as of most, and all of them are asked for
-            return None
-        cwd = self._job.commands.command_env(self._job.commands.submission_of(task)).cwd
-        if self._job.spec.hdfs:
-            names = self._inputs.here(self._job.spec, names, cwd)
-        if not cwd:  # in a folder that only the node knows
-            names = [name for name in names if name[:1] in ("/", "~")]
-        return None if list(names) == ([] if file is None else [file]) else list(names)
-
-    def context(self, number: int) -> Mapping[str, object]:
-        """Return what an executor must know of a context."""
-        job = self._job
-        return self._site.context(job.spec, job.run, self._folder, job.commands.command_env(number % SUBMISSIONS_MOST))
 
 
 _current: Session | None = None
@@ -716,7 +576,7 @@ def _leave(session: Session, job: Job) -> str:
     match "leave" if is_background() else settings().on_exit:
         case "kill":
             return f"{view.unfinished:,} unfinished tasks end with this process"
-        case "detach" if _can_be_detached(job.spec):
+        case "detach" if goes_on_without_notebook(job.spec):
             pid = session.detach(job)
             return f"{view.unfinished:,} unfinished tasks go on in the background, process {pid}"
         case _:

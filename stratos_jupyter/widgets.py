@@ -31,7 +31,7 @@ from .backend.core.states import TaskState
 from .backend.core.views import JobView
 from .job import Job
 from .live.bundle import STATIC, bundled
-from .live.publisher import JobsWatch, Watch
+from .live.publisher import JobListPublisher, JobPublisher
 from .report.snapshot import HIDE_LOST_WIDGET, static_html
 from .report.summary import JobSummary
 from .report.text import MAX_NOTICES, clean, failure_reasons, inputs_text, plain_text, state_text
@@ -72,7 +72,7 @@ def view_record(view: JobView, now_s: float, more: Mapping[str, Any] | None = No
         The kernel's time. Elapsed and remaining time are of this moment, because a snapshot can be older:
         nothing is published while nothing happens.
     more : mapping, optional
-        What else is known, by `Watch`: it is shown to whoever looks.
+        What else is known, by `JobPublisher`: it is shown to whoever looks.
     """
     state, tone = state_text(view)
     running = view.ended_at is None
@@ -142,7 +142,7 @@ class JobWidget(anywidget.AnyWidget):
         self._clock = clock
         self._newest: JobView | None = None
         self._link: _Link | None = None
-        self._watch = None if job is None else Watch(job, self._tell, self._record)
+        self._publisher = None if job is None else JobPublisher(job, self._tell, self._record)
         self._trait_state: object = None
         super().__init__()
         heard_where_sent(self.comm)
@@ -162,16 +162,16 @@ class JobWidget(anywidget.AnyWidget):
         """Say whether the trait is to be changed; a browser that looks gets messages."""
         state = state_text(view), view.ended_at is None
         milestone, self._trait_state = state != self._trait_state, state
-        if milestone or self._watch is None or not self._watch.leases.heard:
+        if milestone or self._publisher is None or not self._publisher.leases.heard:
             return True
-        if self._watch.leases.watched or self._watch.leases.hidden:
+        if self._publisher.leases.watched or self._publisher.leases.hidden:
             return False
         return now_s - float(self.view.get("at_s", 0.0)) >= LAPSED_S
 
     @property
     def looked_at(self) -> bool:
         """Whether a browser has looked at it."""
-        return self._watch is not None and self._watch.leases.heard
+        return self._publisher is not None and self._publisher.leases.heard
 
     def follow(self, job: Watched, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Show each new snapshot of `job` until the widget is closed; only on the kernel's main thread.
@@ -189,9 +189,9 @@ class JobWidget(anywidget.AnyWidget):
     def close(self) -> None:
         """Leave the job and the browser alone."""
         self._unfollow()
-        watch = getattr(self, "_watch", None)
-        if watch is not None:
-            watch.close()
+        publisher = getattr(self, "_publisher", None)
+        if publisher is not None:
+            publisher.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -214,8 +214,8 @@ class JobWidget(anywidget.AnyWidget):
         assert self._newest is not None
         with self.hold_sync():
             self.job_id = clean(self._newest.job_id)
-            if self._watch is not None:
-                self.first = self._watch.first()
+            if self._publisher is not None:
+                self.first = self._publisher.first()
             self.view = view_record(self._newest, now_s)
 
     def _record(self, view: JobView, more: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,7 +227,7 @@ class JobWidget(anywidget.AnyWidget):
 
     def _answer(self, _widget: object, content: object, _buffers: object) -> None:
         # On the main thread, or on that of a subshell: neither may be made to wait.
-        if self._watch is not None and isinstance(content, dict) and self._watch.hear(content):
+        if self._publisher is not None and isinstance(content, dict) and self._publisher.hear(content):
             return
         # The browser asks when it has heard nothing for long: a page reloaded, a quiet job, a kernel restarted.
         if isinstance(content, dict) and content.get("ask") in ("view", "watch") and self._newest is not None:
@@ -253,15 +253,15 @@ class JobsWidget(anywidget.AnyWidget):
 
     def __init__(self, jobs: Callable[[], Sequence[Job]], text: Callable[[], str]) -> None:
         self._text = text
-        self._watch = JobsWatch(jobs, self._tell, self._record)
+        self._publisher = JobListPublisher(jobs, self._tell, self._record)
         super().__init__(jobs=[self._record(job.view) for job in jobs()])
         heard_where_sent(self.comm)
         self.on_msg(self._answer)
 
     def close(self) -> None:
         """Leave the jobs and the browser alone."""
-        if hasattr(self, "_watch"):
-            self._watch.close()
+        if hasattr(self, "_publisher"):
+            self._publisher.close()
         super().close()
 
     def __repr__(self) -> str:
@@ -276,7 +276,7 @@ class JobsWidget(anywidget.AnyWidget):
 
     def _answer(self, _widget: object, content: object, _buffers: object) -> None:
         if isinstance(content, dict):
-            self._watch.hear(content)
+            self._publisher.hear(content)
 
 
 class JobDisplay:

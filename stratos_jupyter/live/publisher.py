@@ -26,8 +26,8 @@ import numpy as np
 from ..backend.core.views import JobView
 from ..errors import StratosError
 from .eta import Forecast
-from .requests import Panel
-from .state_delta import Picture, states_of
+from .requests import RequestHandler
+from .state_delta import StateDelta, states_of
 from .task_table import Overtaken
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ MOST_PAGES: Final = 32
 Send = Callable[[dict[str, Any], Sequence[bytes]], None]
 
 
-class Live(Protocol):
+class Publisher(Protocol):
     """Something that the thread looks after."""
 
     def turn(self, now_s: float) -> float | None:
@@ -66,10 +66,10 @@ class Ticker:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._due: dict[Live, float] = {}
+        self._due: dict[Publisher, float] = {}
         self._thread: threading.Thread | None = None
 
-    def wake(self, live: Live, at_s: float) -> None:
+    def wake(self, live: Publisher, at_s: float) -> None:
         """Have `live` looked after at that time of the monotonic clock, or earlier if that was asked for."""
         with self._changed:
             if at_s < self._due.get(live, float("inf")):
@@ -79,7 +79,7 @@ class Ticker:
                 self._thread = threading.Thread(target=self._run, name="stratos-ticker", daemon=True)
                 self._thread.start()
 
-    def forget(self, live: Live) -> None:
+    def forget(self, live: Publisher) -> None:
         """Look after it no longer."""
         with self._changed:
             self._due.pop(live, None)
@@ -112,9 +112,9 @@ def ticker() -> Ticker:
 
 
 @cache
-def clerks() -> ThreadPoolExecutor:
+def request_pool() -> ThreadPoolExecutor:
     """Return the threads that answer what browsers ask: a search must not make the one who clicks wait."""
-    return ThreadPoolExecutor(2, "stratos-clerk")
+    return ThreadPoolExecutor(2, "stratos-requests")
 
 
 class Leases:
@@ -153,7 +153,7 @@ class Leases:
             return bool(self._until)
 
 
-class JobsWatch:
+class JobListPublisher:
     """What the browsers that look at the widget of all jobs are sent.
 
     Parameters
@@ -205,7 +205,7 @@ class JobsWatch:
         ticker().forget(self)
 
 
-class Watch:
+class JobPublisher:
     """What the browsers that look at one job's widget are sent.
 
     Parameters
@@ -223,8 +223,8 @@ class Watch:
         self._job = job
         self._send = send
         self._record = record
-        self._panel = Panel(job)
-        self._picture = Picture()
+        self._requests = RequestHandler(job)
+        self._delta = StateDelta()
         self._forecast = Forecast()
         self._asking = threading.Lock()  # one request at a time
         self._newest: dict[tuple[str, str], int] = {}  # of each table of each page: its newest request for rows
@@ -245,7 +245,7 @@ class Watch:
             case "watch":
                 self.leases.take(page)
                 self._follow()
-                if self._shown is None or ("have" in message and message["have"] != self._picture.version):
+                if self._shown is None or ("have" in message and message["have"] != self._delta.version):
                     self._whole = True
                     self._shown = None
                 ticker().wake(self, time.monotonic())
@@ -258,7 +258,7 @@ class Watch:
             return False
         if message.get("ask") == "rows":
             self._newest[_table(page, message)] = number
-        clerks().submit(self._answer, page, number, dict(message))
+        request_pool().submit(self._answer, page, number, dict(message))
         return True
 
     def _answer(self, page: str, number: int, message: dict[str, Any]) -> None:
@@ -269,7 +269,7 @@ class Watch:
             with self._asking:
                 if not wanted():
                     raise Overtaken
-                answer, buffers = self._panel.answer(message, wanted)
+                answer, buffers = self._requests.answer(message, wanted)
             reply: dict[str, Any] = {"answer": answer}
         except Overtaken:  # said, too: a browser that gets no answer tells its user that the kernel is busy
             reply, buffers = {"overtaken": True}, []
@@ -309,7 +309,7 @@ class Watch:
         self._shown = view
         self._forecast.add(view.at_s, view.done)
         states = states_of(self._job.states(), self._job.superseded)
-        change = self._picture.whole(states) if whole else self._picture.change(states)
+        change = self._delta.whole(states) if whole else self._delta.change(states)
         message: dict[str, Any] = {"view": self._record(view, self._more(view))}
         buffers: list[bytes] = []
         if change is not None:

@@ -17,11 +17,11 @@ import numpy as np
 
 from ..backend.core.states import TaskState
 from ..backend.results.failure_groups import Group, ending_text
+from ..backend.results.task_log import LOG_BYTES
 from ..backend.spec.job_spec import OutputMode
 from ..backend.spec.parse_values import parse_size_mib
 from ..backend.store.outputs import last_text
 from ..errors import JobNotFound, SpecError, UsageError
-from ..job import LOG_BYTES
 from ..report.text import clean
 from .task_table import TaskRows, query_of
 
@@ -58,7 +58,7 @@ class _Sent:
     texts: dict[str, str]
 
 
-class Panel:
+class RequestHandler:
     """Answers what browsers ask of one job. Not for several threads at a time.
 
     Parameters

@@ -38,7 +38,7 @@ def packed(data: bytes) -> tuple[bool, bytes]:
     return (True, small) if len(small) < len(data) else (False, data)
 
 
-class Picture:
+class StateDelta:
     """What has been sent of the states of one job."""
 
     def __init__(self) -> None:

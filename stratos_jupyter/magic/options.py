@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from ..backend.core.rules import Rules
 from ..backend.core.states import ZERO
-from ..backend.engines.local.site import output_limit
+from ..backend.engines.registry import output_limit
 from ..backend.inputs.hdfs import plain_access
 from ..backend.spec.job_spec import SHELL, JobSpec, OutputMode
 from ..backend.spec.parse_hdfs import checked_address, parse_mounts

@@ -22,8 +22,9 @@ from ..backend.store.outputs import last_text
 from ..report.text import clean, duration_text, failure_reasons, inputs_text, plain_text, ranges_text, state_text
 
 if TYPE_CHECKING:
+    from ..backend.results.task_log import TaskLog
     from ..backend.store.rows import ResultRow
-    from ..job import Job, TaskLog
+    from ..job import Job
     from ..runs.cleanup import Cleaned
     from ..runs.stored_run import StoredRun
 

@@ -6,7 +6,7 @@ import shlex
 from typing import Final
 
 from ..backend.core.rules import Cause, Halt, Rules
-from ..backend.engines.local.site import is_local
+from ..backend.engines.registry import may_resume
 from ..backend.spec.job_spec import JobSpec
 from ..backend.spec.option import OF_RULES, UNSET, Field, Resume
 from ..backend.spec.options import OPTIONS
@@ -38,7 +38,7 @@ def refuse_others(old: JobSpec, rules: Rules, new: JobSpec) -> list[str]:
     SpecError
         Names what cannot change, and the cure.
     """
-    alike = is_local(new.master) and is_local(old.master)
+    alike = may_resume(old.master, new.master)
     bad: dict[str, str] = {}
     changed: list[str] = []
     for option in OPTIONS:

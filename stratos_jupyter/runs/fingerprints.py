@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from ..backend.engines.base import Result
 from ..backend.executor.process.input_state import CONTENT, DEVICE, INODE, MOST, OWNER, STATUS, Tree, key_of, look
-from ..backend.inputs.filesystems import Found, OnHdfs
+from ..backend.inputs.filesystems import HdfsFile, OnHdfs
 from ..backend.spec.commands import Commands
 from ..backend.spec.job_spec import JobSpec
 from ..backend.spec.workload import FINGERPRINT_CHARS, Fingerprints
@@ -134,7 +135,7 @@ def scan_inputs(commands: Commands, cwd: str, on_hdfs: OnHdfs | None = None) -> 
     return ScannedInputs([key for key, _ in found], there, tuple(said))
 
 
-def _key_there(names: Sequence[tuple[str, Found | None]]) -> str:
+def _key_there(names: Sequence[tuple[str, HdfsFile | None]]) -> str:
     """Return the key of inputs on HDFS, where a file's number does for what only the system sets."""
     parts, device, number = [], 0, 0
     for name, found in names:
@@ -189,6 +190,26 @@ def same_inputs(one: str, other: str, *, worked: bool = False) -> bool:
 def saw_any(key: str) -> bool:
     """Say whether any of the inputs was there."""
     return b64decode(key)[DEVICE] != bytes(DEVICE.stop - DEVICE.start)
+
+
+def inputs_left(submitted: str, result: Result) -> tuple[str, bool] | None:
+    """Say what an attempt has left its inputs as, unless that is as they were `submitted`; '' for version 0.1.0's.
+
+    Returns
+    -------
+    fingerprint : str
+        What they are.
+    agreed : bool
+        Whether its node saw, before it started, what had been seen here, and not just that nothing is there; or it
+        has changed what an earlier attempt may have changed before.
+    """
+    after, before = result.inputs[0], result.inputs[-1]
+    if not submitted:
+        return after, False
+    if same_inputs(submitted, after):
+        return None
+    agreed = same_inputs(submitted, before) or (result.attempt > 1 and not same_inputs(before, after))
+    return after, agreed and saw_any(submitted)
 
 
 def matches_old(old: str, seen: Fingerprint) -> bool:

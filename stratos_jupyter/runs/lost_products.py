@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from ..backend.engines.local.site import is_local
+from ..backend.engines.registry import site_class
 from ..backend.executor.process.success import missing
 from ..backend.spec.job_spec import JobSpec
 from ..backend.spec.workload import Workload
@@ -27,7 +27,7 @@ def lost_products(spec: JobSpec, workload: Workload) -> Callable[[int], bool]:
         It looks at the files from this machine. Of a job on a cluster it looks at those alone whose directory is here:
         of another it cannot be told whether only the nodes see it.
     """
-    here = is_local(spec.master)
+    here = site_class(spec.master).sees_files_here
 
     def lost(task: int) -> bool:
         if not spec.makes:

@@ -3,7 +3,7 @@
 // Colours and weights are kept; whatever else an escape sequence would do is left out, other controls are spelled out.
 // However hostile the text is, the page gets a bounded number of nodes, none of which is wider than a line may be.
 
-import { make, spelled } from "./dom.js";
+import { el, spelled } from "./dom.js";
 
 const MOST_PIECES = 3000;
 const MOST_LINE = 4000;
@@ -37,7 +37,7 @@ export function paintOutput(parent, text) {
       else nodes.push(shown);
       return;
     }
-    const span = make("span", classes(style));
+    const span = el("span", classes(style));
     colour(span, "color", style.fore);
     colour(span, "backgroundColor", style.back);
     span.textContent = shown;

@@ -1,18 +1,18 @@
 // Asking first, and saying what came of it.
 
-import { button, make, say } from "./dom.js";
+import { button, el, setText } from "./dom.js";
 
 // A place in which a question can be asked, with a way out; one question at a time. What had the focus before has it
 // again afterwards; when that is gone, what `heir` returns.
-export function asker(parent, heir) {
-  const box = make("div", "stratos-question", parent, { role: "alertdialog", "aria-modal": "false" });
+export function questionBox(parent, heir) {
+  const box = el("div", "stratos-question", parent, { role: "alertdialog", "aria-modal": "false" });
   box.hidden = true;
-  const text = make("span", "stratos-question-text", box);
+  const text = el("span", "stratos-question-text", box);
   text.id = `stratos-q-${Math.random().toString(36).slice(2)}`;
   box.setAttribute("aria-labelledby", text.id);
-  const field = make("label", "stratos-field", box);
-  const fieldName = make("span", "", field);
-  const input = make("input", "stratos-input", field, { type: "text", spellcheck: "false", autocomplete: "off" });
+  const field = el("label", "stratos-field", box);
+  const fieldName = el("span", "", field);
+  const input = el("input", "stratos-input", field, { type: "text", spellcheck: "false", autocomplete: "off" });
   const yes = button(box, "", "danger");
   const no = button(box, "Cancel", "plain");
   let answer = null;
@@ -41,11 +41,11 @@ export function asker(parent, heir) {
   return (question, { verb, danger = true, ask = null, value = "" }) => {
     close(null);
     back = document.activeElement;
-    say(text, question);
-    say(yes, verb);
+    setText(text, question);
+    setText(yes, verb);
     yes.className = `stratos-button stratos-${danger ? "danger" : "main"}`;
     field.hidden = ask === null;
-    say(fieldName, ask ?? "");
+    setText(fieldName, ask ?? "");
     input.value = value;
     box.hidden = false;
     (ask === null ? no : input).focus();

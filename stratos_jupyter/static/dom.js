@@ -59,7 +59,7 @@ export function moment(atS, format = clock) {
   return today ? format.format(at) : `${day.format(at)}, ${minute.format(at)}`;
 }
 
-export function make(tag, className, parent, attributes = {}) {
+export function el(tag, className, parent, attributes = {}) {
   const node = document.createElement(tag);
   if (className) node.className = className;
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -67,32 +67,32 @@ export function make(tag, className, parent, attributes = {}) {
   return node;
 }
 
-export function draft(tag, parent, attributes) {
+export function svgEl(tag, parent, attributes) {
   const node = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   parent?.append(node);
   return node;
 }
 
-export function sign({ name, glyph, solid }) {
-  const svg = draft("svg", null, { viewBox: "0 0 16 16", class: "stratos-sign", "data-state": name, "aria-hidden": "true" });
-  draft("rect", svg, { width: 16, height: 16, rx: 4.5 });
-  draft("path", svg, { d: glyph, class: solid ? "stratos-solid" : "" });
+export function icon({ name, glyph, solid }) {
+  const svg = svgEl("svg", null, { viewBox: "0 0 16 16", class: "stratos-sign", "data-state": name, "aria-hidden": "true" });
+  svgEl("rect", svg, { width: 16, height: 16, rx: 4.5 });
+  svgEl("path", svg, { d: glyph, class: solid ? "stratos-solid" : "" });
   return svg;
 }
 
 // Touches the page only where something changed.
-export function say(node, text) {
+export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-export function put(node, attribute, value) {
+export function setAttr(node, attribute, value) {
   if (node.getAttribute(attribute) !== String(value)) node.setAttribute(attribute, value);
 }
 
 // A button that says what it does; `kind` is its look.
 export function button(parent, text, kind, act) {
-  const node = make("button", `stratos-button stratos-${kind}`, parent, { type: "button" });
+  const node = el("button", `stratos-button stratos-${kind}`, parent, { type: "button" });
   node.textContent = text;
   if (act) node.addEventListener("click", act);
   return node;

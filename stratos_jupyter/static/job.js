@@ -5,17 +5,17 @@
 // widget cannot be seen: the kernel is told so and sends nothing.
 
 import { build, draw, summary } from "./summary.js";
-import { say } from "./dom.js";
-import { explore } from "./tabs.js";
-import { jobsView } from "./job_list.js";
+import { setText } from "./dom.js";
+import { jobTabs } from "./tabs.js";
+import { jobList } from "./job_list.js";
 import { linkOf } from "./kernel_link.js";
 
 const SPEAK_EVERY_MS = 10000; // for screen readers; the end is said at once
 const NO_KERNEL_MS = 3000; // nothing was ever heard of it: there is none, and nothing to be asked
 
-function jobView(el, link) {
-  const parts = build(el);
-  const below = explore(parts.below, link, parts.entries);
+function jobView(host, link) {
+  const parts = build(host);
+  const below = jobTabs(parts.below, link, parts.entries);
   let frame = 0;
   let spokenAt = -Infinity;
   let spokenMark = "";
@@ -43,7 +43,7 @@ function jobView(el, link) {
     if (mark === spokenMark || (!view.ended && now - spokenAt < SPEAK_EVERY_MS)) return;
     spokenMark = mark;
     spokenAt = now;
-    say(parts.spoken, `Job ${view.job}: ${summary(view)}`);
+    setText(parts.spoken, `Job ${view.job}: ${summary(view)}`);
   }
 
   paint();
@@ -94,10 +94,10 @@ function initialize({ model }) {
   linkOf(model);
 }
 
-function render({ model, el }) {
+function render({ model, el: host }) {
   const link = linkOf(model);
   link.takeTrait(false);
-  const view = model.get("jobs") === undefined ? jobView(el, link) : jobsView(el, link);
+  const view = model.get("jobs") === undefined ? jobView(host, link) : jobList(host, link);
   const letKeys = keepKeys(view.root);
   let onScreen = true;
 

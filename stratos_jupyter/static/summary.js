@@ -1,85 +1,85 @@
 // The head: job, state, bar, legend, facts and notices. Its size does not depend on the number of tasks.
 
-import { FAILED, LEGEND, NOTICE, STATES, clock, day, duration, make, minute, moment, put, rate, say, share, sign, whole } from "./dom.js";
+import { FAILED, LEGEND, NOTICE, STATES, clock, day, duration, el, icon, minute, moment, rate, setAttr, setText, share, whole } from "./dom.js";
 
 // Plain boxes with roles: front ends have style rules of their own for lists and tables.
-export function build(el) {
-  const root = make("section", "stratos-job", el);
-  const head = make("header", "stratos-head", root);
-  const pill = make("span", "stratos-pill", head);
-  make("span", "stratos-dot", pill, { "aria-hidden": "true" });
-  const word = make("span", "stratos-word", pill);
-  const title = make("bdi", "stratos-title", head);
-  const meta = make("span", "stratos-meta", head);
-  const run = make("span", "", meta);
-  const engine = make("bdi", "stratos-engine", meta);
-  const nodes = make("span", "", meta);
-  const local = make("span", "", meta);
-  const share = make("span", "stratos-percent", head, { "aria-hidden": "true" });
+export function build(host) {
+  const root = el("section", "stratos-job", host);
+  const head = el("header", "stratos-head", root);
+  const pill = el("span", "stratos-pill", head);
+  el("span", "stratos-dot", pill, { "aria-hidden": "true" });
+  const word = el("span", "stratos-word", pill);
+  const title = el("bdi", "stratos-title", head);
+  const meta = el("span", "stratos-meta", head);
+  const run = el("span", "", meta);
+  const engine = el("bdi", "stratos-engine", meta);
+  const nodes = el("span", "", meta);
+  const local = el("span", "", meta);
+  const share = el("span", "stratos-percent", head, { "aria-hidden": "true" });
 
-  const bar = make("div", "stratos-bar", root, { role: "progressbar", "aria-valuemin": "0" });
+  const bar = el("div", "stratos-bar", root, { role: "progressbar", "aria-valuemin": "0" });
   const segments = new Map();
   for (const state of STATES) {
-    segments.set(state.name, make("span", "stratos-segment", bar, { "data-state": state.name }));
+    segments.set(state.name, el("span", "stratos-segment", bar, { "data-state": state.name }));
   }
 
-  const legend = make("div", "stratos-legend", root, { role: "list", "aria-label": "Tasks by state" });
+  const legend = el("div", "stratos-legend", root, { role: "list", "aria-label": "Tasks by state" });
   const entries = new Map();
   for (const state of LEGEND) {
-    const item = make("div", "stratos-entry", legend, { role: "listitem" });
-    const choose = make("button", "stratos-choose", item, { type: "button", "aria-pressed": "false", "data-state": state.name });
-    choose.append(sign(state));
-    const count = make("span", "stratos-count", choose);
-    make("span", "", choose).textContent = state.name;
+    const item = el("div", "stratos-entry", legend, { role: "listitem" });
+    const choose = el("button", "stratos-choose", item, { type: "button", "aria-pressed": "false", "data-state": state.name });
+    choose.append(icon(state));
+    const count = el("span", "stratos-count", choose);
+    el("span", "", choose).textContent = state.name;
     item.hidden = !state.lasting;
     entries.set(state.name, { item, count, choose });
   }
 
-  const facts = make("div", "stratos-facts", root);
+  const facts = el("div", "stratos-facts", root);
   const fact = (label) => {
-    const box = make("div", "stratos-fact", facts);
-    const name = make("div", "stratos-name", box);
+    const box = el("div", "stratos-fact", facts);
+    const name = el("div", "stratos-name", box);
     name.textContent = label;
-    const value = make("div", "stratos-value", box);
-    const number = make("span", "", value);
-    make("wbr", "", value);
-    const unit = make("span", "stratos-unit", value);
-    return { box, name, number, unit, note: make("div", "stratos-note", box) };
+    const value = el("div", "stratos-value", box);
+    const number = el("span", "", value);
+    el("wbr", "", value);
+    const unit = el("span", "stratos-unit", value);
+    return { box, name, number, unit, note: el("div", "stratos-note", box) };
   };
   const [done, speed, elapsed, left, failed] = ["Done", "Speed", "Elapsed", "Left", "Failed"].map(fact);
 
-  const below = make("div", "stratos-below", root);
-  const notices = make("div", "stratos-notices", root, { role: "list", "aria-label": "Notices" });
-  const spoken = make("div", "stratos-spoken", root, { role: "status", "aria-live": "polite" });
+  const below = el("div", "stratos-below", root);
+  const notices = el("div", "stratos-notices", root, { role: "list", "aria-label": "Notices" });
+  const spoken = el("div", "stratos-spoken", root, { role: "status", "aria-live": "polite" });
   return { root, pill, word, title, run, engine, nodes, local, share, bar, segments, entries, done, speed, elapsed, left, failed, below, notices, spoken };
 }
 
 function tell(fact, number, unit, note) {
-  say(fact.number, number);
-  say(fact.unit, unit);
-  say(fact.note, note || "\u00a0"); // an empty line keeps its height
+  setText(fact.number, number);
+  setText(fact.unit, unit);
+  setText(fact.note, note || "\u00a0"); // an empty line keeps its height
 }
 
 // `aheadS`: seconds since the snapshot was made, as far as we may count them on. `silent`: why no newer one comes.
 export function draw(parts, view, aheadS, silent) {
-  put(parts.root, "data-tone", view.tone);
-  put(parts.root, "aria-label", `Job ${view.job}, run ${view.run}`);
+  setAttr(parts.root, "data-tone", view.tone);
+  setAttr(parts.root, "aria-label", `Job ${view.job}, run ${view.run}`);
   parts.root.classList.toggle("stratos-silent", Boolean(silent));
-  say(parts.word, view.state);
-  say(parts.title, view.job);
+  setText(parts.word, view.state);
+  setText(parts.title, view.job);
   parts.title.title = view.job;
-  say(parts.run, `run ${view.run}`);
-  say(parts.engine, view.engine);
-  say(parts.nodes, view.nodes ? `${whole.format(view.nodes)} ${view.nodes === 1 ? "node" : "nodes"}` : "");
+  setText(parts.run, `run ${view.run}`);
+  setText(parts.engine, view.engine);
+  setText(parts.nodes, view.nodes ? `${whole.format(view.nodes)} ${view.nodes === 1 ? "node" : "nodes"}` : "");
   const local = view.local === null || view.local === undefined;
-  say(parts.local, local ? "" : `${share(view.local, 1)} of input bytes local`);
-  put(parts.local, "title", view.inputs ?? ""); // how many, and what waiting for them took
-  say(parts.share, share(view.done, view.total));
+  setText(parts.local, local ? "" : `${share(view.local, 1)} of input bytes local`);
+  setAttr(parts.local, "title", view.inputs ?? ""); // how many, and what waiting for them took
+  setText(parts.share, share(view.done, view.total));
 
-  put(parts.bar, "aria-valuemax", Math.max(1, view.total));
-  put(parts.bar, "aria-valuenow", view.done);
-  put(parts.bar, "aria-valuetext", summary(view));
-  put(parts.bar, "aria-label", `Progress of ${view.job}`);
+  setAttr(parts.bar, "aria-valuemax", Math.max(1, view.total));
+  setAttr(parts.bar, "aria-valuenow", view.done);
+  setAttr(parts.bar, "aria-valuetext", summary(view));
+  setAttr(parts.bar, "aria-label", `Progress of ${view.job}`);
   for (const { name } of STATES) {
     const count = view.counts[name];
     const segment = parts.segments.get(name);
@@ -90,7 +90,7 @@ export function draw(parts, view, aheadS, silent) {
     const { item, count: number } = parts.entries.get(name);
     if (count) item.hidden = false;
     item.classList.toggle("stratos-none", !count);
-    say(number, whole.format(count));
+    setText(number, whole.format(count));
   }
 
   drawFacts(parts, view, aheadS);
@@ -109,7 +109,7 @@ function drawFacts(parts, view, aheadS) {
 
   tell(elapsed, duration(view.elapsed + aheadS), "", `since ${moment(view.submitted_at)}`);
 
-  say(left.name, view.ended ? "Ended" : "Left");
+  setText(left.name, view.ended ? "Ended" : "Left");
   if (view.ended) {
     const at = new Date(view.ended_at * 1000);
     tell(left, clock.format(at), "", day.format(at));
@@ -141,11 +141,11 @@ function drawNotices(list, view, silent) {
   while (list.children.length > lines.length) list.lastChild.remove();
   for (const [i, [kind, text]] of lines.entries()) {
     const old = list.children[i];
-    if (old?.dataset.kind === kind.name) say(old.lastChild, text);
+    if (old?.dataset.kind === kind.name) setText(old.lastChild, text);
     else {
-      const item = make("div", "stratos-notice", null, { role: "listitem", "data-kind": kind.name });
-      item.append(sign(kind));
-      make("bdi", "", item).textContent = text;
+      const item = el("div", "stratos-notice", null, { role: "listitem", "data-kind": kind.name });
+      item.append(icon(kind));
+      el("bdi", "", item).textContent = text;
       if (old) old.replaceWith(item);
       else list.append(item);
     }

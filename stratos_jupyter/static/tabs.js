@@ -1,23 +1,23 @@
 // Below the head: what can be done, the map, the table, the failures, and one task at a time.
 
-import { STATE_OF, make, put, say, whole } from "./dom.js";
-import { acts } from "./job_actions.js";
-import { asker } from "./confirm.js";
-import { failures } from "./failure_groups.js";
-import { mosaic } from "./task_map.js";
-import { table } from "./task_table.js";
-import { taskPanel } from "./task_detail.js";
+import { STATE_OF, el, setAttr, setText, whole } from "./dom.js";
+import { jobActions } from "./job_actions.js";
+import { questionBox } from "./confirm.js";
+import { failureGroups } from "./failure_groups.js";
+import { taskMap } from "./task_map.js";
+import { taskTable } from "./task_table.js";
+import { taskDetail } from "./task_detail.js";
 
 const TOLD_MS = 8000;
 
-export function explore(parent, link, entries) {
-  const bar = make("div", "stratos-tabs-bar", parent);
-  const tabs = make("div", "stratos-tabs", bar, { role: "tablist", "aria-label": "Views of the job" });
-  const doing = acts(bar, link, { act });
-  const ask = asker(parent, () => pages[page].tab);
-  const told = make("div", "stratos-told", parent, { role: "status" });
-  const waits = make("div", "stratos-waits", parent, { role: "status" });
-  const panels = make("div", "stratos-panels", parent);
+export function jobTabs(parent, link, entries) {
+  const bar = el("div", "stratos-tabs-bar", parent);
+  const tabs = el("div", "stratos-tabs", bar, { role: "tablist", "aria-label": "Views of the job" });
+  const doing = jobActions(bar, link, { act });
+  const ask = questionBox(parent, () => pages[page].tab);
+  const told = el("div", "stratos-told", parent, { role: "status" });
+  const waits = el("div", "stratos-waits", parent, { role: "status" });
+  const panels = el("div", "stratos-panels", parent);
   const id = `stratos-${Math.random().toString(36).slice(2)}`;
   const pages = {};
   let { page } = link.ui;
@@ -26,10 +26,10 @@ export function explore(parent, link, entries) {
   let from = null; // what had the focus before a task was opened
 
   for (const [name, text] of [["map", "Map"], ["tasks", "Tasks"], ["failures", "Failures"]]) {
-    const tab = make("button", "stratos-tab", tabs, { type: "button", role: "tab", id: `${id}-${name}`, "aria-controls": `${id}-${name}-panel` });
-    make("span", "", tab).textContent = text;
-    const count = make("span", "stratos-tab-count", tab);
-    const panel = make("div", "stratos-panel", panels, { role: "tabpanel", id: `${id}-${name}-panel`, "aria-labelledby": tab.id });
+    const tab = el("button", "stratos-tab", tabs, { type: "button", role: "tab", id: `${id}-${name}`, "aria-controls": `${id}-${name}-panel` });
+    el("span", "", tab).textContent = text;
+    const count = el("span", "stratos-tab-count", tab);
+    const panel = el("div", "stratos-panel", panels, { role: "tabpanel", id: `${id}-${name}-panel`, "aria-labelledby": tab.id });
     tab.addEventListener("click", () => turn(name));
     pages[name] = { tab, count, panel };
   }
@@ -43,16 +43,16 @@ export function explore(parent, link, entries) {
     event.stopPropagation();
   });
 
-  const map = mosaic(pages.map.panel, link, open);
-  const rows = table(pages.tasks.panel, link, { open, act, failed });
-  const groups = failures(pages.failures.panel, link, {
+  const map = taskMap(pages.map.panel, link, open);
+  const rows = taskTable(pages.tasks.panel, link, { open, act, failed });
+  const groups = failureGroups(pages.failures.panel, link, {
     act, failed,
     show: (group, groupText) => {
       rows.filter({ group, groupText, states: "", node: "", text: "" });
       turn("tasks");
     },
   });
-  const task = taskPanel(panels, link, { back, act, failed, go: (which) => open(which) });
+  const task = taskDetail(panels, link, { back, act, failed, go: (which) => open(which) });
   const parts = [map, rows, groups, task, doing];
 
   for (const [name, { choose }] of entries) {
@@ -66,7 +66,7 @@ export function explore(parent, link, entries) {
     map.stress(states.length ? states : null);
     for (const [name, { choose }] of entries) {
       const number = STATE_OF.findIndex((state) => state.name === name);
-      put(choose, "aria-pressed", states.length === 1 && states[0] === number);
+      setAttr(choose, "aria-pressed", states.length === 1 && states[0] === number);
     }
   });
 
@@ -84,7 +84,7 @@ export function explore(parent, link, entries) {
     const opened = task.task >= 0 || !task.node.hidden;
     link.ui.page = page;
     for (const [name, { tab, panel }] of Object.entries(pages)) {
-      put(tab, "aria-selected", name === page);
+      setAttr(tab, "aria-selected", name === page);
       tab.tabIndex = name === page ? 0 : -1;
       panel.hidden = name !== page || opened;
     }
@@ -109,13 +109,13 @@ export function explore(parent, link, entries) {
     from = null;
   }
 
-  // -- acts -------------------------------------------------------------------------------------------
+  // -- acts -------------------------------------------------------------------------------------------------
 
   function tell(text, bad) {
     clearTimeout(silence);
-    say(told, text);
+    setText(told, text);
     told.classList.toggle("stratos-bad-news", Boolean(bad));
-    silence = setTimeout(() => say(told, ""), bad ? 4 * TOLD_MS : TOLD_MS);
+    silence = setTimeout(() => setText(told, ""), bad ? 4 * TOLD_MS : TOLD_MS);
   }
 
   function failed(error) {
@@ -187,7 +187,7 @@ export function explore(parent, link, entries) {
       if (!view) return;
       doing.show(view);
       const bad = view.counts.failed + view.counts.killed + view.counts.lost;
-      say(pages.failures.count, bad ? whole.format(bad) : "");
+      setText(pages.failures.count, bad ? whole.format(bad) : "");
       map.show(changed, visible && page === "map" && task.task < 0);
       if (!visible) return;
       rows.show(changed);
@@ -195,7 +195,7 @@ export function explore(parent, link, entries) {
       task.show(changed);
     },
     second() {
-      say(waits, link.owing && link.known ? "Waits for the kernel, which is busy with something else." : "");
+      setText(waits, link.owing && link.known ? "Waits for the kernel, which is busy with something else." : "");
       rows.second();
     },
     seen(is) {

@@ -1,42 +1,42 @@
 // One task: its command, its attempts, what it wrote and writes, and what can be done about it.
 
-import { ENDED_FROM, STATE_OF, brief, button, bytesText, leaveFocus, make, memText, moment, put, say, short, sign, spelled, whole } from "./dom.js";
+import { ENDED_FROM, STATE_OF, brief, button, bytesText, el, icon, leaveFocus, memText, moment, setAttr, setText, short, spelled, whole } from "./dom.js";
 import { paintOutput } from "./ansi.js";
 
 const FOLLOW_MS = 1000;
 const MOST_COMMAND = 65536; // characters that are shown; all of them are copied
 
-export function taskPanel(parent, link, { back, act, failed, go }) {
-  const root = make("section", "stratos-task", parent, { tabindex: "-1" });
+export function taskDetail(parent, link, { back, act, failed, go }) {
+  const root = el("section", "stratos-task", parent, { tabindex: "-1" });
   root.hidden = true;
-  const head = make("div", "stratos-task-head", root);
+  const head = el("div", "stratos-task-head", root);
   button(head, "‹ Back", "bare", () => back());
-  const title = make("span", "stratos-task-title", head, { role: "heading", "aria-level": "3" });
-  const mark = make("span", "stratos-task-state", head);
-  const told = make("span", "stratos-task-told", head);
+  const title = el("span", "stratos-task-title", head, { role: "heading", "aria-level": "3" });
+  const mark = el("span", "stratos-task-state", head);
+  const told = el("span", "stratos-task-told", head);
   const relaunch = button(head, "Relaunch", "plain", () => act("relaunch", self()));
   const memory = button(head, "With more memory…", "plain", () => act("memory", self()));
   const kill = button(head, "Kill", "plain", () => act("kill", self()));
 
-  const commandBox = make("div", "stratos-code", root);
-  const command = make("pre", "stratos-command", commandBox, { tabindex: "0", "aria-label": "Command" });
+  const commandBox = el("div", "stratos-code", root);
+  const command = el("pre", "stratos-command", commandBox, { tabindex: "0", "aria-label": "Command" });
   const copy = button(commandBox, "Copy", "small", copyCommand);
-  const inputs = make("div", "stratos-inputs", root);
-  const links = make("div", "stratos-links", root);
+  const inputs = el("div", "stratos-inputs", root);
+  const links = el("div", "stratos-links", root);
 
-  const attempts = make("div", "stratos-attempts", root, { role: "table", "aria-label": "Attempts" });
-  const note = make("div", "stratos-monitor", root);
+  const attempts = el("div", "stratos-attempts", root, { role: "table", "aria-label": "Attempts" });
+  const note = el("div", "stratos-monitor", root);
   const streams = {};
   for (const name of ["stdout", "stderr"]) {
-    const box = make("div", "stratos-stream", root);
-    const bar = make("div", "stratos-stream-head", box);
-    make("span", "stratos-name", bar).textContent = name;
-    const size = make("span", "stratos-note", bar);
+    const box = el("div", "stratos-stream", root);
+    const bar = el("div", "stratos-stream-head", box);
+    el("span", "stratos-name", bar).textContent = name;
+    const size = el("span", "stratos-note", bar);
     const more = button(bar, "More", "small", () => {
       bytes = most;
       ask(true);
     });
-    const pre = make("pre", "stratos-output", box, { tabindex: "0", role: "log", "aria-label": name, "aria-live": "off" });
+    const pre = el("pre", "stratos-output", box, { tabindex: "0", role: "log", "aria-label": name, "aria-live": "off" });
     streams[name] = { box, size, more, pre, text: null };
   }
 
@@ -86,22 +86,22 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
     most = answer.most;
     have = true;
     const state = STATE_OF[answer.superseded ? 8 : answer.state];
-    say(title, `Task ${whole.format(task)}`);
-    if (mark.dataset.state !== state.name) mark.replaceChildren(sign(state), document.createTextNode(state.name));
+    setText(title, `Task ${whole.format(task)}`);
+    if (mark.dataset.state !== state.name) mark.replaceChildren(icon(state), document.createTextNode(state.name));
     mark.dataset.state = state.name;
     const ended = answer.state >= ENDED_FROM;
-    say(told, ended && answer.attempts.length ? short(answer.attempts[answer.attempts.length - 1].why) : "");
+    setText(told, ended && answer.attempts.length ? short(answer.attempts[answer.attempts.length - 1].why) : "");
     leaveFocus(root, root, () => {
       kill.hidden = ended;
       relaunch.hidden = memory.hidden = answer.superseded;
     });
-    say(memory, answer.mem ? "With more memory…" : "With a memory limit…");
-    say(command, spelled(answer.command.slice(0, MOST_COMMAND)) + (answer.cut || answer.command.length > MOST_COMMAND ? " …" : ""));
+    setText(memory, answer.mem ? "With more memory…" : "With a memory limit…");
+    setText(command, spelled(answer.command.slice(0, MOST_COMMAND)) + (answer.cut || answer.command.length > MOST_COMMAND ? " …" : ""));
     drawInputs(answer.inputs);
     drawLinks(answer);
     drawAttempts(answer);
     note.hidden = !answer.note;
-    say(note, answer.note ? `So far: ${short(answer.note)}` : "");
+    setText(note, answer.note ? `So far: ${short(answer.note)}` : "");
     for (const [name, stream] of Object.entries(streams)) drawStream(name, stream, answer);
     follow();
   }
@@ -111,12 +111,12 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
     if (inputs.childElementCount !== list.length) {
       inputs.replaceChildren();
       for (const [name] of list) {
-        const box = make("span", "stratos-inputs-one", inputs);
-        make("bdi", "stratos-name", box).textContent = short(name);
-        make("bdi", "stratos-inputs-value", box, { dir: "ltr" });
+        const box = el("span", "stratos-inputs-one", inputs);
+        el("bdi", "stratos-name", box).textContent = short(name);
+        el("bdi", "stratos-inputs-value", box, { dir: "ltr" });
       }
     }
-    list.forEach(([, value], i) => say(inputs.children[i].lastChild, spelled(short(value))));
+    list.forEach(([, value], i) => setText(inputs.children[i].lastChild, spelled(short(value))));
   }
 
   function drawLinks({ origin, spawned }) {
@@ -129,7 +129,7 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
     links.dataset.key = key;
     links.replaceChildren();
     for (const [text, other] of wanted) {
-      make("span", "", links).textContent = `${text} `;
+      el("span", "", links).textContent = `${text} `;
       button(links, `task ${whole.format(other)}`, "bare", () => go(other));
     }
   }
@@ -142,16 +142,16 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
     const runs = since === null ? "" : brief(Math.max(0, Date.now() / 1000 - since));
     const key = JSON.stringify([list, answer.attempt]);
     if (attempts.dataset.key === key) {
-      if (answer.now) say(attempts.lastChild.children[4], runs);
+      if (answer.now) setText(attempts.lastChild.children[4], runs);
       return;
     }
     attempts.dataset.key = key;
     const focused = attempts.contains(document.activeElement) ? document.activeElement.dataset.attempt : null;
     attempts.replaceChildren();
     const line = (cells, role, className) => {
-      const row = make("div", `stratos-attempt ${className}`, attempts, { role: "row" });
+      const row = el("div", `stratos-attempt ${className}`, attempts, { role: "row" });
       return cells.map((text) => {
-        const cell = make("span", "", row, { role });
+        const cell = el("span", "", row, { role });
         if (text instanceof Node) cell.append(text);
         else cell.textContent = text;
         return cell;
@@ -166,7 +166,7 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
       });
       choose.dataset.attempt = one.attempt;
       choose.setAttribute("aria-label", `Show the output of attempt ${one.attempt}`);
-      put(choose, "aria-pressed", one.attempt === answer.attempt);
+      setAttr(choose, "aria-pressed", one.attempt === answer.attempt);
       const ran = one.started === null ? "" : brief(one.ended - one.started);
       line([
         choose,
@@ -194,7 +194,7 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
     const length = answer.sizes[name] || answer.shown[name];
     const cut = text.length > 0 && answer.partial[name];
     const which = answer.live ? "follows live" : answer.discarded ? "was discarded" : text ? "" : "nothing";
-    say(stream.size, [text ? `${cut ? "the last " : ""}${bytesText(cut ? answer.shown[name] : length)}${cut && answer.sizes[name] ? ` of ${bytesText(length)}` : ""}` : "", which].filter(Boolean).join(", "));
+    setText(stream.size, [text ? `${cut ? "the last " : ""}${bytesText(cut ? answer.shown[name] : length)}${cut && answer.sizes[name] ? ` of ${bytesText(length)}` : ""}` : "", which].filter(Boolean).join(", "));
     stream.more.hidden = !(cut && answer.bytes < answer.most);
     stream.box.classList.toggle("stratos-quiet", !text);
     const path = answer.attempts.find((one) => one.attempt === answer.attempt)?.paths.find(([kind]) => kind === name);
@@ -206,15 +206,15 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
     try {
       if (news?.cut) text = (await link.ask({ ask: "task", task, whole: true, reader: `${reader}c` }))[0].command;
       await navigator.clipboard.writeText(text);
-      say(copy, "Copied");
+      setText(copy, "Copied");
     } catch {
       const range = document.createRange();
       range.selectNodeContents(command);
       getSelection().removeAllRanges();
       getSelection().addRange(range);
-      say(copy, "Selected");
+      setText(copy, "Selected");
     }
-    setTimeout(() => say(copy, "Copy"), 1500);
+    setTimeout(() => setText(copy, "Copy"), 1500);
   }
 
   root.addEventListener("keydown", (event) => {
@@ -234,14 +234,14 @@ export function taskPanel(parent, link, { back, act, failed, go }) {
       shown = true;
       root.hidden = false;
       root.setAttribute("aria-label", `Task ${which}`);
-      say(title, `Task ${whole.format(which)}`);
+      setText(title, `Task ${whole.format(which)}`);
       delete mark.dataset.state;
       mark.replaceChildren();
       for (const stream of Object.values(streams)) {
         stream.text = null;
         stream.pre.replaceChildren();
       }
-      say(command, "");
+      setText(command, "");
       attempts.replaceChildren();
       delete attempts.dataset.key;
       if (focus) root.focus({ preventScroll: true });

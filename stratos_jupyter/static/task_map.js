@@ -2,21 +2,21 @@
 //
 // The states are painted into a picture of one pixel a task, and that is drawn enlarged; no task is a node of the page.
 
-import { STATE_OF, duration, make, say, short, sign, whole } from "./dom.js";
+import { STATE_OF, duration, el, icon, setText, short, whole } from "./dom.js";
 
 const LARGEST = 16; // of a cell, in CSS pixels
 const ASK_AFTER_MS = 90;
 
-export function mosaic(parent, link, open) {
-  const box = make("div", "stratos-map", parent);
-  const canvas = make("canvas", "stratos-canvas", box, { tabindex: "0", role: "application", "aria-roledescription": "map of tasks" });
-  const ring = make("div", "stratos-ring", box, { "aria-hidden": "true" });
-  const tip = make("div", "stratos-tip", box, { role: "status" });
-  const tipHead = make("div", "stratos-tip-head", tip);
-  const tipSign = make("span", "", tipHead);
-  const tipText = make("span", "", tipHead);
-  const tipCommand = make("bdi", "stratos-tip-command", tip, { dir: "ltr" });
-  const probes = STATE_OF.map((state) => make("span", "stratos-probe", box, { "data-state": state.name, "aria-hidden": "true" }));
+export function taskMap(parent, link, open) {
+  const box = el("div", "stratos-map", parent);
+  const canvas = el("canvas", "stratos-canvas", box, { tabindex: "0", role: "application", "aria-roledescription": "map of tasks" });
+  const ring = el("div", "stratos-ring", box, { "aria-hidden": "true" });
+  const tip = el("div", "stratos-tip", box, { role: "status" });
+  const tipHead = el("div", "stratos-tip-head", tip);
+  const tipSign = el("span", "", tipHead);
+  const tipText = el("span", "", tipHead);
+  const tipCommand = el("bdi", "stratos-tip-command", tip, { dir: "ltr" });
+  const probes = STATE_OF.map((state) => el("span", "stratos-probe", box, { "data-state": state.name, "aria-hidden": "true" }));
   const pen = canvas.getContext("2d");
   const small = document.createElement("canvas");
   const smallPen = small.getContext("2d", { willReadFrequently: true });
@@ -164,11 +164,11 @@ export function mosaic(parent, link, open) {
   function describe(task) {
     const state = STATE_OF[link.states[task]];
     const row = names.get(task);
-    if (tipSign.dataset.state !== state.name) tipSign.replaceChildren(sign(state));
+    if (tipSign.dataset.state !== state.name) tipSign.replaceChildren(icon(state));
     tipSign.dataset.state = state.name;
     const more = row && row[5] !== null && row[1] >= 4 ? `, ${duration(row[5])}` : "";
-    say(tipText, `task ${whole.format(task)}, ${state.name}${row && row[3] ? ` on ${row[3]}` : ""}${more}`);
-    say(tipCommand, row ? row[9] || row[2] : "…");
+    setText(tipText, `task ${whole.format(task)}, ${state.name}${row && row[3] ? ` on ${row[3]}` : ""}${more}`);
+    setText(tipCommand, row ? row[9] || row[2] : "…");
   }
 
   async function name(task) {

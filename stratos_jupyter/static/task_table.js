@@ -1,7 +1,7 @@
 // The table: a row a task, of which only those on the screen exist and are ever asked for. The kernel filters, sorts
 // and pages; a window of rows is kept around what is seen.
 
-import { ENDED_FROM, GONE, STATE_OF, brief, button, leaveFocus, make, put, rangesOf, say, short, sign, tasksText, whole } from "./dom.js";
+import { ENDED_FROM, GONE, STATE_OF, brief, button, el, icon, leaveFocus, rangesOf, setAttr, setText, short, tasksText, whole } from "./dom.js";
 
 const ROW = 28; // pixels, as the style sheet has it
 const TALLEST = 6_000_000; // pixels: browsers don't go on for ever; beyond it the scroll bar is coarser
@@ -21,47 +21,47 @@ const FILTERS = [
   ...STATE_OF.slice(0, 8).map((state, number) => [state.name, state.name, [number]]),
 ];
 
-export function table(parent, link, { open, act, failed }) {
-  const root = make("div", "stratos-table", parent);
-  const tools = make("div", "stratos-tools", root);
-  const search = make("input", "stratos-input stratos-search", tools, {
+export function taskTable(parent, link, { open, act, failed }) {
+  const root = el("div", "stratos-table", parent);
+  const tools = el("div", "stratos-tools", root);
+  const search = el("input", "stratos-input stratos-search", tools, {
     type: "search", placeholder: "Search commands, or #17 #20-30", "aria-label": "Search commands", spellcheck: "false",
   });
-  const states = make("select", "stratos-input", tools, { "aria-label": "State" });
-  for (const [value, text] of FILTERS) make("option", "", states, { value }).textContent = text;
-  const nodes = make("select", "stratos-input", tools, { "aria-label": "Node" });
-  make("option", "", nodes, { value: "" }).textContent = "all nodes";
-  const group = make("span", "stratos-chip", tools);
-  const groupText = make("bdi", "", group);
+  const states = el("select", "stratos-input", tools, { "aria-label": "State" });
+  for (const [value, text] of FILTERS) el("option", "", states, { value }).textContent = text;
+  const nodes = el("select", "stratos-input", tools, { "aria-label": "Node" });
+  el("option", "", nodes, { value: "" }).textContent = "all nodes";
+  const group = el("span", "stratos-chip", tools);
+  const groupText = el("bdi", "", group);
   const ungroup = button(group, "×", "bare", () => filter({ group: "", groupText: "" }));
   ungroup.setAttribute("aria-label", "Show other tasks too");
   const inputs = button(tools, "Inputs only", "toggle", () => {
     showInputs = !showInputs;
-    put(inputs, "aria-pressed", showInputs);
+    setAttr(inputs, "aria-pressed", showInputs);
     redraw();
   });
-  const found = make("span", "stratos-found", tools, { role: "status" });
+  const found = el("span", "stratos-found", tools, { role: "status" });
   group.hidden = inputs.hidden = true;
 
-  const frame = make("div", "stratos-grid", root, {
+  const frame = el("div", "stratos-grid", root, {
     role: "grid", tabindex: "0", "aria-label": "Tasks", "aria-multiselectable": "true", "aria-colcount": COLUMNS.length + 1,
   });
-  const head = make("div", "stratos-row stratos-row-head", make("div", "", frame, { role: "rowgroup" }), { role: "row", "aria-rowindex": "1" });
-  const all = make("span", "stratos-check", make("span", "stratos-cell", head, { role: "columnheader" }));
-  make("span", "stratos-unseen", all.parentNode).textContent = "Selected";
+  const head = el("div", "stratos-row stratos-row-head", el("div", "", frame, { role: "rowgroup" }), { role: "row", "aria-rowindex": "1" });
+  const all = el("span", "stratos-check", el("span", "stratos-cell", head, { role: "columnheader" }));
+  el("span", "stratos-unseen", all.parentNode).textContent = "Selected";
   const sorters = COLUMNS.map(([name, text, title]) => {
-    const cell = make("span", `stratos-cell stratos-col-${name}`, head, { role: "columnheader" });
+    const cell = el("span", `stratos-cell stratos-col-${name}`, head, { role: "columnheader" });
     const sorter = button(cell, text, "sort", () => sortBy(name));
     sorter.title = `Sort by ${title.toLowerCase()}`;
     sorter.tabIndex = -1;
     return cell;
   });
-  const body = make("div", "stratos-rows", frame, { role: "rowgroup" });
-  const empty = make("div", "stratos-empty", root);
+  const body = el("div", "stratos-rows", frame, { role: "rowgroup" });
+  const empty = el("div", "stratos-empty", root);
   empty.hidden = true;
 
-  const chosen = make("div", "stratos-chosen", root);
-  const chosenText = make("span", "stratos-chosen-text", chosen, { role: "status" });
+  const chosen = el("div", "stratos-chosen", root);
+  const chosenText = el("span", "stratos-chosen-text", chosen, { role: "status" });
   button(chosen, "Relaunch", "plain", () => act("relaunch", picked()));
   button(chosen, "Relaunch with more memory…", "plain", () => act("memory", picked()));
   button(chosen, "Kill", "plain", () => act("kill", picked()));
@@ -109,10 +109,10 @@ export function table(parent, link, { open, act, failed }) {
   function resize() {
     const height = `${tall()}px`;
     if (body.style.height !== height) body.style.height = height;
-    put(frame, "aria-rowcount", total + 1);
-    say(found, plain() ? tasksText(total) : `${whole.format(total)} of ${tasksText(members)}`);
+    setAttr(frame, "aria-rowcount", total + 1);
+    setText(found, plain() ? tasksText(total) : `${whole.format(total)} of ${tasksText(members)}`);
     empty.hidden = total > 0 || waiting !== null;
-    say(empty, members ? "No task is like this." : "No tasks yet.");
+    setText(empty, members ? "No task is like this." : "No tasks yet.");
   }
 
   function schedule() {
@@ -133,18 +133,18 @@ export function table(parent, link, { open, act, failed }) {
       drawRow(row, place, offset);
     }
     for (const row of pool) if (!used.has(row) && row.place !== -1) hideRow(row);
-    put(frame, "aria-activedescendant", rowAt(cursor) ? rowAt(cursor).node.id : "");
+    setAttr(frame, "aria-activedescendant", rowAt(cursor) ? rowAt(cursor).node.id : "");
     want(first, first + count);
   }
 
   const rowAt = (place) => pool.find((row) => row.place === place);
 
   function makeRow() {
-    const node = make("div", "stratos-row", body, { role: "row", id: `stratos-r-${Math.random().toString(36).slice(2)}` });
+    const node = el("div", "stratos-row", body, { role: "row", id: `stratos-r-${Math.random().toString(36).slice(2)}` });
     const cells = {};
-    const check = make("span", "stratos-check", make("span", "stratos-cell", node, { role: "gridcell" }));
-    for (const [name] of COLUMNS) cells[name] = make(name === "state" ? "span" : "bdi", `stratos-cell stratos-col-${name}`, node, { role: "gridcell", dir: "ltr" });
-    const word = make("span", "", cells.state);
+    const check = el("span", "stratos-check", el("span", "stratos-cell", node, { role: "gridcell" }));
+    for (const [name] of COLUMNS) cells[name] = el(name === "state" ? "span" : "bdi", `stratos-cell stratos-col-${name}`, node, { role: "gridcell", dir: "ltr" });
+    const word = el("span", "", cells.state);
     return { node, cells, check, word, state: "", mark: "", place: -1, data: null, y: null };
   }
 
@@ -164,12 +164,12 @@ export function table(parent, link, { open, act, failed }) {
     if (row.place !== place) {
       row.place = place;
       row.node.hidden = false;
-      put(row.node, "aria-rowindex", place + 2);
+      setAttr(row.node, "aria-rowindex", place + 2);
     }
     const known = plain() && query.sort === "task" && members === link.states.length;
     const task = data ? data[0] : known ? (query.down ? total - 1 - place : place) : null;
     const picked = task !== null && selection.has(task);
-    put(row.node, "aria-selected", picked);
+    setAttr(row.node, "aria-selected", picked);
     row.node.classList.toggle("stratos-here", place === cursor);
     const mark = `${picked} ${showInputs}`;
     if (row.data === data && row.mark === mark && data !== null) return;
@@ -177,21 +177,21 @@ export function table(parent, link, { open, act, failed }) {
     row.mark = mark;
     row.node.classList.toggle("stratos-blank", data === null);
     const { cells } = row;
-    say(cells.task, task === null ? "" : whole.format(task));
+    setText(cells.task, task === null ? "" : whole.format(task));
     const state = task === null ? null : data ? data[1] : link.states[task];
     setState(row, state);
     if (!data) {
-      for (const name of ["command", "node", "attempt", "time", "exit", "output"]) say(cells[name], "");
+      for (const name of ["command", "node", "attempt", "time", "exit", "output"]) setText(cells[name], "");
       return;
     }
     const [, , command, node, attempt, wall, exit, line, kind, values] = data;
-    say(cells.command, showInputs && values ? values : command);
+    setText(cells.command, showInputs && values ? values : command);
     cells.command.title = command;
-    say(cells.node, node);
-    say(cells.attempt, attempt > 0 ? String(attempt) : "");
-    say(cells.time, wall === null ? "" : brief(wall + (state < ENDED_FROM ? (performance.now() - data.at) / 1000 : 0)));
-    say(cells.exit, exit === null ? "" : exit < 0 ? `sig ${-exit}` : String(exit));
-    say(cells.output, line);
+    setText(cells.node, node);
+    setText(cells.attempt, attempt > 0 ? String(attempt) : "");
+    setText(cells.time, wall === null ? "" : brief(wall + (state < ENDED_FROM ? (performance.now() - data.at) / 1000 : 0)));
+    setText(cells.exit, exit === null ? "" : exit < 0 ? `sig ${-exit}` : String(exit));
+    setText(cells.output, line);
     cells.output.title = line;
     cells.output.classList.toggle("stratos-faint", kind === "err");
     cells.exit.classList.toggle("stratos-wrong", exit !== null && exit !== 0);
@@ -201,9 +201,9 @@ export function table(parent, link, { open, act, failed }) {
     const name = number === null || number === undefined ? "" : STATE_OF[number].name;
     if (row.state === name) return;
     row.state = name;
-    say(row.word, name);
+    setText(row.word, name);
     row.cells.state.querySelector(".stratos-sign")?.remove();
-    if (name) row.cells.state.prepend(sign(STATE_OF[number]));
+    if (name) row.cells.state.prepend(icon(STATE_OF[number]));
   }
 
   function redraw() {
@@ -307,7 +307,7 @@ export function table(parent, link, { open, act, failed }) {
     const old = [...nodes.options].slice(1).map((option) => option.value);
     if (old.length === names.length && old.every((name, i) => name === names[i])) return;
     while (nodes.options.length > 1) nodes.options[1].remove();
-    for (const name of names) make("option", "", nodes, { value: name }).textContent = name;
+    for (const name of names) el("option", "", nodes, { value: name }).textContent = name;
     nodes.value = query.node;
   }
 
@@ -321,7 +321,7 @@ export function table(parent, link, { open, act, failed }) {
     nodes.value = query.node;
     if (document.activeElement !== search) search.value = query.text;
     leaveFocus(group, frame, () => { group.hidden = !query.group; });
-    say(groupText, query.groupText);
+    setText(groupText, query.groupText);
     restart();
     onFilter?.(FILTERS.find(([name]) => name === query.states)[2]);
   }
@@ -351,7 +351,7 @@ export function table(parent, link, { open, act, failed }) {
     if (anew) selection.clear();
     for (const task of tasks) selection.add(task);
     leaveFocus(chosen, frame, () => { chosen.hidden = !selection.size; });
-    say(chosenText, `${whole.format(selection.size)} selected`);
+    setText(chosenText, `${whole.format(selection.size)} selected`);
     all.dataset.all = selection.size > 0 && selection.size >= total ? "all" : selection.size ? "some" : "none";
     redraw();
   }
@@ -432,7 +432,7 @@ export function table(parent, link, { open, act, failed }) {
   const sizes = new ResizeObserver(schedule);
   sizes.observe(frame);
   markSort();
-  put(inputs, "aria-pressed", false);
+  setAttr(inputs, "aria-pressed", false);
 
   return {
     node: root,

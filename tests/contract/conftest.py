@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,45 +13,24 @@ from stratos_jupyter.backend.core.events import Closed, Event, TasksAdded
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.rules import Rules
 from stratos_jupyter.backend.core.scheduler import Scheduler
-from stratos_jupyter.backend.core.states import Reason, TaskState
+from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.core.views import JobView
-from stratos_jupyter.backend.engines.base import Engine
-from stratos_jupyter.backend.engines.local.engine import LocalEngine
-from stratos_jupyter.backend.engines.local.machine import this_machine
+from stratos_jupyter.backend.engines.base import Engine, Sink
 from stratos_jupyter.backend.engines.local.orphans import RUN
-from stratos_jupyter.backend.engines.mesos.driver import MesosDriver
-from stratos_jupyter.backend.engines.mesos.engine import MesosEngine
-from stratos_jupyter.backend.engines.mesos.framework import FrameworkConfig
-from stratos_jupyter.backend.engines.mesos.messages import JobIdentity
-from stratos_jupyter.backend.engines.mesos.site import mesos_command
-from stratos_jupyter.backend.engines.scripted import Outcome, ScriptedEngine
+from stratos_jupyter.backend.engines.registry import site_for
+from stratos_jupyter.backend.engines.sites import EngineSettings
 from stratos_jupyter.backend.run.loop import Judge, RunLoop
 from stratos_jupyter.backend.run.replay import replay
 from stratos_jupyter.backend.run.thread import Driver
 from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.backend.spec.workload import CommandEnv, Workload
 from stratos_jupyter.backend.store.journal import Journal
 from stratos_jupyter.backend.store.rows import ResultRow
+from tests.support.scripted_engine import scripted
 
 SLOTS = 2
 ENGINES = ["scripted", "local", pytest.param("mesos", marks=pytest.mark.mesos)]
-
-
-def shell_script(task: int, attempt: int, command: str) -> Outcome:
-    """What a shell would do of the few commands that the contract uses."""
-    word, _, rest = command.partition(" ")
-    match word:
-        case "case":
-            return Outcome(code=3 if attempt == 1 else 0)
-        case "echo":
-            return Outcome(after_s=0.001, stdout=rest.encode() + b"\n")
-        case "exit":
-            return Outcome(code=int(rest))
-        case "sleep":
-            return Outcome(after_s=None)
-        case "kill":
-            return Outcome(reason=Reason.SIGNAL, code=9)
-    raise AssertionError(f"the contract does not know {command!r}")
 
 
 class Run:
@@ -63,9 +40,10 @@ class Run:
         self, kind: str, folder: Path, slots: int = SLOTS, rules: Rules | None = None, master: str = ""
     ) -> None:
         self.kind = kind
-        self.master = master
+        self.master = master or {"local": f"local[{slots}]"}.get(kind, kind)
+        self.site = site_for(self.master, folder)
+        self.failover = "60s" if kind == "mesos" else "0s"
         self.rules = rules
-        self.machine = this_machine(slots, str(folder))
         self.folder = folder
         self.journal = Journal(folder)
         self.workload = Workload()
@@ -91,23 +69,9 @@ class Run:
             )
         )
 
-    def _engine(self, loop: RunLoop) -> Engine:
-        if self.kind == "scripted":
-            nodes = {"n1": Resources(1.0), "n2": Resources(SLOTS - 1.0)}
-            return ScriptedEngine(loop, self, shell_script, nodes, self.driver.loop)
-        if self.kind == "mesos":
-            identity = JobIdentity("contract", 1, getpass.getuser(), "*")
-            config = FrameworkConfig(identity, mesos_command(), max_cpus=float(SLOTS), failover_s=60.0)
-            kept = self.journal.meta().get("mesos", {})
-            return MesosEngine(loop, self, config, self._speak, kept, self._keep)
-        return LocalEngine(loop, self, self.machine, self.folder)
-
-    def _speak(self, framework: Mapping[str, Any], tell: Callable[[Any], None]) -> MesosDriver:
-        return MesosDriver(self.master, framework, tell)
-
-    def _keep(self, facts: Mapping[str, Any]) -> None:
-        with self.journal.writing():
-            self.journal.set_meta({"mesos": facts})
+    def _engine(self, sink: Sink) -> Engine:
+        settings = EngineSettings(failover_timeout=self.failover, max_cpus=str(SLOTS))
+        return self.site.make_engine(sink, self, JobSpec("contract", self.master), 1, self.journal, settings)
 
     # what an engine asks (Work)
 
@@ -197,6 +161,13 @@ class Run:
         self.driver.call(self.loop.close).result(10.0)
         self.driver.close()
         self.journal.close()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def scripted_engine() -> Iterator[None]:
+    """The scripted engine is added as any other package adds one."""
+    with scripted():
+        yield
 
 
 @pytest.fixture(params=ENGINES)

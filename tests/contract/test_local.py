@@ -15,7 +15,7 @@ from stratos_jupyter.backend.core.events import KillAsked
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.engines.local import engine as local
 from stratos_jupyter.backend.engines.local import executor_link, orphans
-from stratos_jupyter.backend.engines.local.engine import local_cpus
+from stratos_jupyter.backend.engines.local.address import local_cpus
 from stratos_jupyter.backend.engines.local.executor_link import ExecutorProcess
 from stratos_jupyter.errors import EngineError
 from tests.contract.conftest import Run
@@ -87,7 +87,7 @@ def test_every_slot_that_comes_free_is_used_at_once(tmp_path: Path) -> None:
     until(lambda: [run.state(task) for task in range(8, 16)] == [TaskState.RUNNING] * 8)
     run.post(KillAsked)
     run.wait()
-    assert run.machine.free == run.machine.total
+    assert run.site.machine.free == run.site.machine.total
     run.check()
     run.end()
 

@@ -10,12 +10,11 @@ import pytest
 from stratos_jupyter.backend.core.events import InputLocation, InputsLocated, OfferUnfit, PauseAsked, TasksAdded
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.rules import Rules
-from stratos_jupyter.backend.engines.base import Engine
-from stratos_jupyter.backend.engines.scripted import Outcome, ScriptedEngine
-from stratos_jupyter.backend.run.loop import RunLoop
+from stratos_jupyter.backend.engines.base import Engine, Sink
 from stratos_jupyter.backend.spec.commands import explicit_commands
 from stratos_jupyter.backend.spec.workload import CommandEnv
 from tests.contract.conftest import Run
+from tests.support.scripted_engine import Outcome, ScriptedEngine
 from tests.support.waiting import until
 
 NODES, SLOTS, TASKS = 20, 4, 2000
@@ -24,9 +23,9 @@ NODES, SLOTS, TASKS = 20, 4, 2000
 class ClusterRun(Run):
     """Twenty nodes on which a command takes 5 ms."""
 
-    def _engine(self, loop: RunLoop) -> Engine:
+    def _engine(self, sink: Sink) -> Engine:
         nodes = {f"n{number}": Resources(float(SLOTS)) for number in range(NODES)}
-        return ScriptedEngine(loop, self, lambda *_: Outcome(after_s=0.005), nodes, self.driver.loop)
+        return ScriptedEngine(sink, self, lambda *_: Outcome(after_s=0.005), nodes, self.driver.loop)
 
     def add_sought(self, count: int) -> range:
         made = explicit_commands(["true"] * count)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter.backend.engines.local.engine import engine as local
+from stratos_jupyter.backend.engines.local import engine as local
 from stratos_jupyter.backend.engines.local.orphans import bearers
 from stratos_jupyter.backend.spec.commands import explicit_commands
 from stratos_jupyter.backend.spec.job_spec import JobSpec

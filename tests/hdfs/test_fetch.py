@@ -14,7 +14,7 @@ from traitlets.config import Config
 
 from stratos_jupyter import Processor, magics
 from stratos_jupyter.backend.core.states import Reason, TaskState
-from stratos_jupyter.backend.engines.local.engine import site as sites
+from stratos_jupyter.backend.engines import sites
 from stratos_jupyter.backend.inputs.hdfs import Hdfs as Client
 from stratos_jupyter.backend.spec.commands import commands_from_record, glob_commands
 from stratos_jupyter.backend.spec.job_spec import JobSpec

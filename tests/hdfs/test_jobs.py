@@ -357,14 +357,14 @@ from stratos_jupyter.backend.spec.job_spec import JobSpec
 session = sessions.current()
 job = session.submit(JobSpec("forked", hdfs={hdfs.url!r}), explicit_commands(["true <[hdfs:{folder}/a]>"]))
 assert job.wait(20)
-((files, placer),) = session._placing._known.values()
+((files, locator),) = session._placing._known.values()
 while files.located("{folder}/a") is None:
     time.sleep(0.01)
 told, tell = os.pipe()
 if os.fork():
     os.read(told, 1)
     os.kill(os.getpid(), signal.SIGKILL)
-print(os.getpid(), placer._finder._process.pid, flush=True)
+print(os.getpid(), locator._process._process.pid, flush=True)
 os.close(1)
 os.write(tell, b"x")
 signal.pause()

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from stratos_jupyter import Processor
-from stratos_jupyter import session as sessions
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.core.views import JobView
-from stratos_jupyter.backend.engines.local.host import habitat
+from stratos_jupyter.backend.engines.local.host import host_lifetime
 from stratos_jupyter.backend.engines.local.orphans import bearers
 from stratos_jupyter.backend.spec.commands import explicit_commands
 from stratos_jupyter.backend.spec.job_spec import JobSpec
@@ -24,6 +23,7 @@ from stratos_jupyter.backend.store import run_dirs as home
 from stratos_jupyter.backend.store.lease import WANTED, Holder, Lease, holder_of, lives, ourselves, read_lease
 from stratos_jupyter.backend.store.progress import read_progress
 from stratos_jupyter.errors import EngineError, JobNotFound
+from stratos_jupyter.runs import attach as attaching
 from stratos_jupyter.runs import cleanup as cleaning
 from stratos_jupyter.runs.cleanup import clean_home
 from stratos_jupyter.session import Session
@@ -160,7 +160,7 @@ def test_a_holder_that_does_not_answer_is_named(
     first = kernel(waiting(tmp_path / "a"))
     first.send_signal(signal.SIGSTOP)
     os.waitpid(first.pid, os.WUNTRACED)  # all of its threads stand
-    monkeypatch.setattr(sessions, "LET_GO_S", 0.2)
+    monkeypatch.setattr(attaching, "LET_GO_S", 0.2)
     with pytest.raises(EngineError, match=f"process {first.pid} .* does not let go"):
         session.attach("demo", steal=True)
     first.send_signal(signal.SIGCONT)
@@ -316,7 +316,7 @@ def test_what_takes_the_executor_along_is_found(
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    assert habitat(env, tmp_path) == says
+    assert host_lifetime(env, tmp_path) == says
 
 
 # --- what an attack found ---
@@ -404,7 +404,7 @@ def test_a_steal_that_failed_leaves_no_note(
     first = kernel(waiting(tmp_path / "a"))
     first.send_signal(signal.SIGSTOP)
     os.waitpid(first.pid, os.WUNTRACED)  # all of its threads stand
-    monkeypatch.setattr(sessions, "LET_GO_S", 0.2)
+    monkeypatch.setattr(attaching, "LET_GO_S", 0.2)
     with pytest.raises(EngineError, match="does not let go"):
         session.attach("demo", steal=True)
     assert not (folder / WANTED).exists()

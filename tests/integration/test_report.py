@@ -25,8 +25,9 @@ from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.results.failure_groups import Group
 from stratos_jupyter.backend.spec.commands import explicit_commands
 from stratos_jupyter.backend.spec.job_spec import JobSpec
+from stratos_jupyter.backend.store.journal_copy import copy_database
 from stratos_jupyter.errors import JobNotFound, JournalError
-from stratos_jupyter.report.collect import _copy, full_summary_of, full_summary_of_record, summary_of
+from stratos_jupyter.report.collect import full_summary_of, full_summary_of_record, summary_of
 from stratos_jupyter.report.page import report_html, write_report
 from stratos_jupyter.report.summary import LEFT_OUT, JobSummary
 from stratos_jupyter.session import Session
@@ -277,7 +278,7 @@ def test_a_copy_is_whole_while_the_record_is_written(tmp_path: Path) -> None:
             for path in tmp_path.glob("copy.sqlite*"):
                 path.unlink()
             try:
-                _copy(source, target)
+                copy_database(source, target)
             except JournalError:
                 continue  # it says so: that is allowed
             with closing(sqlite3.connect(target)) as copy:
@@ -312,7 +313,7 @@ def test_a_log_that_begins_anew_between_two_copies_is_noticed(tmp_path: Path, be
                 db.execute("PRAGMA wal_checkpoint(RESTART)")
                 db.execute("INSERT INTO two VALUES (2)")
 
-        _copy(source, target, copy)
+        copy_database(source, target, copy)
         with closing(sqlite3.connect(target)) as made:
             assert made.execute("SELECT (SELECT sum(n) FROM one), (SELECT sum(n) FROM two)").fetchone() == (1, 2)
     assert copied[-2:] == ["journal.sqlite", "journal.sqlite-wal"]
@@ -329,7 +330,7 @@ def test_a_log_that_never_rests_is_said_to(tmp_path: Path) -> None:
             db.execute("INSERT INTO one VALUES (1)")
 
         with pytest.raises(JournalError, match="changes too fast to be copied"):
-            _copy(source, tmp_path / "copy.sqlite", copy)
+            copy_database(source, tmp_path / "copy.sqlite", copy)
 
 
 def test_a_record_that_is_gone_is_named(tmp_path: Path, session: Session) -> None:

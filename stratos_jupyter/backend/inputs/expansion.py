@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...errors import SpecError, StorageError
 from ..spec.parse_hdfs import joined
-from .globbing import Entry, Expander, Start
+from .globbing import Expander, FileEntry, Start
 from .hdfs import Hdfs
 from .local import LocalTree
 from .mounts import is_url, plain_name
@@ -56,14 +56,14 @@ class HdfsTree:
         """Return the path of a name in a directory."""
         return joined(folder, name)
 
-    def list_all(self, paths: Sequence[str]) -> Iterator[Mapping[str, Entry] | None]:
+    def list_all(self, paths: Sequence[str]) -> Iterator[Mapping[str, FileEntry] | None]:
         """Yield what is in each directory, by name; None where there is none, or it may not be read."""
         for listed in self._some(self._hdfs.entries, paths):
             if listed is not None and any(name.endswith(_COPYING) for name in listed):
                 listed = {name: entry for name, entry in listed.items() if not name.endswith(_COPYING)}
             yield listed
 
-    def look_all(self, paths: Sequence[str]) -> Iterator[Entry | None]:
+    def look_all(self, paths: Sequence[str]) -> Iterator[FileEntry | None]:
         """Yield what is at each path."""
         return self._some(self._hdfs.look, paths)
 
@@ -151,8 +151,8 @@ class Expansion:
         bare = text.lstrip("/")
         return _Word(text, Start("/", "/", bare) if bare != text else Start("", self._folder, text), False)
 
-    def _expand(self, words: Sequence[_Word]) -> list[dict[str, Entry]]:
-        results: list[dict[str, Entry]] = [{} for _ in words]
+    def _expand(self, words: Sequence[_Word]) -> list[dict[str, FileEntry]]:
+        results: list[dict[str, FileEntry]] = [{} for _ in words]
         for on_hdfs in {word.on_hdfs: None for word in words}:
             chosen = [at for at, word in enumerate(words) if word.on_hdfs is on_hdfs]
             found = self._expander(on_hdfs).expand([words[at].start for at in chosen])
@@ -177,7 +177,9 @@ class Expansion:
 
     # -- what is left out -------------------------------------------------------------------------------------
 
-    def _without_directories(self, words: Sequence[_Word], results: list[dict[str, Entry]]) -> list[dict[str, Entry]]:
+    def _without_directories(
+        self, words: Sequence[_Word], results: list[dict[str, FileEntry]]
+    ) -> list[dict[str, FileEntry]]:
         """Leave out the directories that wildcards find beside files."""
         wild = [not word.start.is_plain and not word.start.pattern.endswith("/") for word in words]
         folders = [name for found in results for name, entry in found.items() if entry.is_dir]
@@ -209,7 +211,7 @@ class Expansion:
             log.warning("%s: left out %s, directories beside files%s", self._text, _some(in_order(left_out)), cure)
         return kept
 
-    def _warn(self, refused: Sequence[StorageError], results: Sequence[Mapping[str, Entry]]) -> None:
+    def _warn(self, refused: Sequence[StorageError], results: Sequence[Mapping[str, FileEntry]]) -> None:
         """Say what else was left out."""
         if not any(tree.looks_are_dear for tree in self._trees.values()) and "[" in self._text:
             itself = os.path.join(self._folder, self._text)
@@ -241,7 +243,7 @@ class Expansion:
 
     # -- names ------------------------------------------------------------------------------------------------
 
-    def _joined(self, words: Sequence[_Word], results: Sequence[Mapping[str, Entry]]) -> list[str]:
+    def _joined(self, words: Sequence[_Word], results: Sequence[Mapping[str, FileEntry]]) -> list[str]:
         """Return all names, each file once."""
         names: list[str] = []
         seen: set[str] = set()
@@ -258,7 +260,7 @@ class Expansion:
             names += [head + name for name in its] if head and self._absolute else its
         return names
 
-    def _remember(self, words: Sequence[_Word], results: Sequence[Mapping[str, Entry]]) -> None:
+    def _remember(self, words: Sequence[_Word], results: Sequence[Mapping[str, FileEntry]]) -> None:
         """Remember what was seen of files on HDFS."""
         for word, found in zip(words, results, strict=True):
             if word.on_hdfs:

@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 from ...errors import SpecError, StorageError
 from ..spec.parse_hdfs import Mounts
 from .expansion import Expansion
-from .globbing import Entry
+from .globbing import FileEntry
 from .hdfs import Hdfs, Located
-from .mounts import Names, Where, is_url
+from .mounts import HdfsName, MountTable, is_url
 
 #: how many files are remembered: when they were changed, and where they are
 REMEMBERED: Final = 200_000
@@ -28,7 +28,7 @@ LISTED: Final = 20
 SHOWN: Final = 3
 
 
-class Found(NamedTuple):
+class HdfsFile(NamedTuple):
     """Which file a name is now, on HDFS: size, time of change, its number, and of which HDFS that is."""
 
     size: int
@@ -40,7 +40,7 @@ class Found(NamedTuple):
 class OnHdfs(NamedTuple):
     """Names that are on HDFS, and which files they are; None of one that is not there. Unless `known`, all are None."""
 
-    files: Mapping[str, Found | None]
+    files: Mapping[str, HdfsFile | None]
     known: bool = True
 
 
@@ -57,13 +57,13 @@ class FileSystems:
 
     def __init__(self, hdfs: str = "", mounts: Mounts = ()) -> None:
         self.hdfs = hdfs
-        self._names = Names(mounts if hdfs else ())
+        self._names = MountTable(mounts if hdfs else ())
         self._client: Hdfs | None = None
         self._lock = threading.Lock()
-        self._changed: dict[str, tuple[Found, float]] = {}  # by path: which, and when that was seen
-        self._places: dict[str, tuple[Found | None, Located, float]] = {}
+        self._changed: dict[str, tuple[HdfsFile, float]] = {}  # by path: which, and when that was seen
+        self._places: dict[str, tuple[HdfsFile | None, Located, float]] = {}
 
-    def find(self, name: str, cwd: str) -> Where | None:
+    def find(self, name: str, cwd: str) -> HdfsName | None:
         """Return where on HDFS a name is; None when it is not there, or none is configured.
 
         Raises
@@ -113,7 +113,7 @@ class FileSystems:
             self._client = None  # what is wrong may be put right in the file of aliases
             raise
 
-    def look(self, names: Sequence[str], cwd: str, *, fresh: bool = False) -> dict[str, Found | None]:
+    def look(self, names: Sequence[str], cwd: str, *, fresh: bool = False) -> dict[str, HdfsFile | None]:
         """Return which files those names are now that are on HDFS; None for one that is not there.
 
         What a pattern has found within `JUST_S` is not asked for again, unless it is to be `fresh`.
@@ -129,7 +129,7 @@ class FileSystems:
                 raise
         return {name: known[path] for name, path in paths.items()}
 
-    def _ask(self, hdfs: Hdfs, paths: Sequence[str]) -> dict[str, Found]:
+    def _ask(self, hdfs: Hdfs, paths: Sequence[str]) -> dict[str, HdfsFile]:
         """Ask which files are at paths; where there are many of one directory, that is listed instead."""
         folders = Counter(path.rpartition("/")[0] or "/" for path in paths)
         listed = {folder for folder, count in folders.items() if count >= LISTED}
@@ -144,7 +144,7 @@ class FileSystems:
             elif name in entries:
                 found[path] = self._found(entries[name])
         for path, entry in zip(single, hdfs.all(hdfs.look, single) if single else (), strict=True):
-            if isinstance(entry, Entry):
+            if isinstance(entry, FileEntry):
                 found[path] = self._found(entry)
         return found
 
@@ -179,17 +179,17 @@ class FileSystems:
 
     # -- what is remembered -----------------------------------------------------------------------------
 
-    def remember(self, entries: Mapping[str, Entry]) -> None:
+    def remember(self, entries: Mapping[str, FileEntry]) -> None:
         """Remember when files were changed, which tells whether where they are is still so."""
         now_s = time.monotonic()
         with self._lock:
             self._changed.update({path: (self._found(entry), now_s) for path, entry in entries.items()})
             _bound(self._changed)
 
-    def _found(self, entry: Entry) -> Found:
-        return Found(entry.size, entry.changed_ms, entry.file_id, self.hdfs)
+    def _found(self, entry: FileEntry) -> HdfsFile:
+        return HdfsFile(entry.size, entry.changed_ms, entry.file_id, self.hdfs)
 
-    def _seen(self, path: str, within_s: float = FRESH_S) -> Found | None:
+    def _seen(self, path: str, within_s: float = FRESH_S) -> HdfsFile | None:
         """Return which file is there, if that was seen a short time ago."""
         seen = self._changed.get(path)
         return None if seen is None or time.monotonic() - seen[1] > within_s else seen[0]

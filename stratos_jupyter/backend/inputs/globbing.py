@@ -17,7 +17,7 @@ from .pattern_parts import has_magic, in_order, matcher, plain
 LOOKS_MOST: Final = 500
 
 
-class Entry(NamedTuple):
+class FileEntry(NamedTuple):
     """A file or directory, as a listing says it.
 
     `changed_ms` is since the epoch, by the NameNode's clock. `file_id` is another one when a file takes the place of
@@ -48,10 +48,10 @@ class Tree(Protocol):
     def join(self, folder: str, name: str) -> str:
         """Return the path of a name in a directory."""
 
-    def list_all(self, paths: Sequence[str]) -> Iterable[Mapping[str, Entry] | None]:
+    def list_all(self, paths: Sequence[str]) -> Iterable[Mapping[str, FileEntry] | None]:
         """Yield what is in each directory, by name; None where there is none, or nobody may look."""
 
-    def look_all(self, paths: Sequence[str]) -> Iterable[Entry | None]:
+    def look_all(self, paths: Sequence[str]) -> Iterable[FileEntry | None]:
         """Yield what is at each path; None where nothing is."""
 
 
@@ -60,7 +60,7 @@ class Match(NamedTuple):
 
     shown: str
     path: str
-    entry: Entry | None = None
+    entry: FileEntry | None = None
 
     @property
     def is_dir(self) -> bool:
@@ -101,22 +101,22 @@ class Expander:
     hidden: dict[str, None] = field(default_factory=dict)
     walked: dict[str, None] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
-    _listed: dict[str, Mapping[str, Entry] | None] = field(default_factory=dict)
-    _looked: dict[str, Entry | None] = field(default_factory=dict)
+    _listed: dict[str, Mapping[str, FileEntry] | None] = field(default_factory=dict)
+    _looked: dict[str, FileEntry | None] = field(default_factory=dict)
 
-    def expand(self, words: Sequence[Start]) -> list[dict[str, Entry]]:
+    def expand(self, words: Sequence[Start]) -> list[dict[str, FileEntry]]:
         """Return what each word finds, by the name that is shown, in natural order."""
         found = [self._follow(word) for word in words]
         self._look(match for matches in found if isinstance(matches, list) for match in matches)
         return [self._ordered(matches) for matches in found]
 
-    def _ordered(self, found: list[Match] | dict[str, Entry]) -> dict[str, Entry]:
+    def _ordered(self, found: list[Match] | dict[str, FileEntry]) -> dict[str, FileEntry]:
         if isinstance(found, dict):
             return found
         there = {match.shown: match.entry for match in self._there(found) if match.shown and match.entry}
         return {name: there[name] for name in in_order(list(there))}
 
-    def _follow(self, word: Start) -> list[Match] | dict[str, Entry]:
+    def _follow(self, word: Start) -> list[Match] | dict[str, FileEntry]:
         head, parts = split(word.pattern)
         found = [Match(word.shown + head, self.tree.join(word.path, head))]
         for at, part in enumerate(parts):
@@ -149,7 +149,7 @@ class Expander:
         return Match(_below(match.shown, name), self.tree.join(match.path, name), entry)
 
     def _step(self, match: Match, part: str) -> Match:
-        return Match(_below(match.shown, part), self.tree.join(match.path, part), Entry(True, 0, 0))
+        return Match(_below(match.shown, part), self.tree.join(match.path, part), FileEntry(True, 0, 0))
 
     def _there(self, found: Sequence[Match]) -> list[Match]:
         """Look at what nobody has looked at; leave out what is not there."""
@@ -175,12 +175,12 @@ class Expander:
         if paths:
             self._looked.update(zip(paths, self.tree.look_all(list(paths)), strict=True))
 
-    def _names(self, found: Sequence[Match], part: str) -> dict[str, Entry]:
+    def _names(self, found: Sequence[Match], part: str) -> dict[str, FileEntry]:
         """Return what a last part finds, in order: there may be very many, of which no more is known than this."""
         fits = matcher(part).match
         hidden = self._hidden_by(part)
         self._list(found)
-        made: dict[str, Entry] = {}
+        made: dict[str, FileEntry] = {}
         for match in found:
             shown, listed = _below(match.shown, ""), self._listed.get(match.path) or {}
             names = list(filter(fits, listed))
@@ -215,7 +215,7 @@ class Expander:
         hidden = self.tree.hidden
         self._list(found)
         here = [
-            Match(_below(match.shown, ""), match.path, match.entry or Entry(True, 0, 0))
+            Match(_below(match.shown, ""), match.path, match.entry or FileEntry(True, 0, 0))
             for match in found
             if self._listed.get(match.path) is not None
         ]
@@ -244,7 +244,7 @@ class Expander:
         paths = [path for path in dict.fromkeys(dirs) if path not in self._listed]
         self._listed.update(zip(paths, self.tree.list_all(paths), strict=True))
 
-    def listing(self, path: str) -> Mapping[str, Entry] | None:
+    def listing(self, path: str) -> Mapping[str, FileEntry] | None:
         """Return what is in a directory, None when that is not known; for whoever explains that nothing was found."""
         self._list([Match("", path)])
         return self._listed[path]

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from ...errors import SpecError, StorageError
 from ..spec.parse_hdfs import addresses, base_address
-from .globbing import Entry
+from .globbing import FileEntry
 from .hdfs_errors import explain
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Hdfs:
     def __repr__(self) -> str:
         return f"<Hdfs {self.name}>"
 
-    def entries(self, path: str) -> dict[str, Entry]:
+    def entries(self, path: str) -> dict[str, FileEntry]:
         """Return what is in a directory, by name.
 
         Raises
@@ -94,7 +94,7 @@ class Hdfs:
         """
         return {name: _entry(status) for name, status in self._ask(path, self._client.list, path, status=True)}
 
-    def look(self, path: str) -> Entry | None:
+    def look(self, path: str) -> FileEntry | None:
         """Return what is at a path, None when nothing is; raises StorageError as `entries` does."""
         try:
             return _entry(self._ask(path, self._client.status, path))
@@ -235,9 +235,9 @@ def _client(name: str) -> Any:
     return client
 
 
-def _entry(status: Mapping[str, Any]) -> Entry:
+def _entry(status: Mapping[str, Any]) -> FileEntry:
     is_dir, file_id = status["type"] == "DIRECTORY", status.get("fileId") or 0
-    return Entry(is_dir, status["length"], status["modificationTime"], file_id=file_id)
+    return FileEntry(is_dir, status["length"], status["modificationTime"], file_id=file_id)
 
 
 def _located(answer: Mapping[str, Any]) -> Located:

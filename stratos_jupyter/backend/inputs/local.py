@@ -9,11 +9,11 @@ from stat import S_ISDIR
 from typing import Final
 
 from ...errors import StorageError
-from .globbing import Entry
+from .globbing import FileEntry
 
-_FILE: Final = Entry(False, 0, 0)
-_DIR: Final = Entry(True, 0, 0)
-_LINKED_DIR: Final = Entry(True, 0, 0, True)
+_FILE: Final = FileEntry(False, 0, 0)
+_DIR: Final = FileEntry(True, 0, 0)
+_LINKED_DIR: Final = FileEntry(True, 0, 0, True)
 #: what only says that nothing is there
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL})
 
@@ -37,7 +37,7 @@ class LocalTree:
         """Return the path of a name in a directory; where a step up leads the system says."""
         return os.path.join(folder, name) if name else folder
 
-    def list_all(self, paths: Sequence[str]) -> Iterator[Mapping[str, Entry] | None]:
+    def list_all(self, paths: Sequence[str]) -> Iterator[Mapping[str, FileEntry] | None]:
         """Yield what is in each directory, by name; None where there is none, or it cannot be read."""
         for path in paths:
             try:
@@ -52,7 +52,7 @@ class LocalTree:
                 self._note(path, error)
                 yield None
 
-    def look_all(self, paths: Sequence[str]) -> Iterator[Entry | None]:
+    def look_all(self, paths: Sequence[str]) -> Iterator[FileEntry | None]:
         """Yield what is at each path; a link that leads nowhere is a file."""
         for path in paths:
             try:
@@ -62,7 +62,7 @@ class LocalTree:
                 except OSError:
                     if not is_link:
                         raise
-                yield Entry(is_dir, 0, 0, is_link)
+                yield FileEntry(is_dir, 0, 0, is_link)
             except OSError as error:
                 self._note(path, error)
                 yield None
@@ -72,7 +72,7 @@ class LocalTree:
             self.refused.append(StorageError(f"{path}: {(error.strerror or str(error)).lower()}", path=path))
 
 
-def _entry(found: os.DirEntry[str]) -> Entry:
+def _entry(found: os.DirEntry[str]) -> FileEntry:
     if not found.is_symlink():
         return _DIR if found.is_dir(follow_symlinks=False) else _FILE
     try:

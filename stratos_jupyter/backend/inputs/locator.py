@@ -14,7 +14,7 @@ from ..core.events import InputLocation
 from ..forks import Inherited
 from .filesystems import FileSystems
 from .hdfs import Located
-from .locator_client import Finder
+from .locator_client import LocatorProcess
 
 log = logging.getLogger(__name__)
 
@@ -33,19 +33,21 @@ ABSENT: Final = 1000
 SHOWN: Final = 3
 
 #: takes places as they become known
-Tell: TypeAlias = Callable[[tuple[InputLocation, ...]], None]
+TakeLocations: TypeAlias = Callable[[tuple[InputLocation, ...]], None]
 #: takes what is wrong with HDFS, and '' once it is so no longer
-Trouble: TypeAlias = Callable[[str], None]
+TakeProblem: TypeAlias = Callable[[str], None]
 
 
 def _nobody(_: str) -> None:
     """Tell nobody of trouble."""
 
 
-class _Find:
-    """What is left to do of one call of `Placer.find`."""
+class _Lookup:
+    """What is left to do of one call of `Locator.find`."""
 
-    def __init__(self, first: int, inputs: Sequence[tuple[str, ...]], tell: Tell, trouble: Trouble) -> None:
+    def __init__(
+        self, first: int, inputs: Sequence[tuple[str, ...]], tell: TakeLocations, trouble: TakeProblem
+    ) -> None:
         self.first = first
         self.inputs = inputs
         self.tell = tell
@@ -61,7 +63,7 @@ class _Find:
             self.trouble(trouble)
 
 
-class Placer:
+class Locator:
     """Finds out where the inputs of tasks are.
 
     One thread, which lives while there is something to do, has a process ask; no method waits for either.
@@ -74,18 +76,18 @@ class Placer:
 
     def __init__(self, file_systems: FileSystems) -> None:
         self._files = file_systems
-        self._finds: deque[_Find] = deque()
+        self._lookups: deque[_Lookup] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._finder: Finder | None = None
+        self._process: LocatorProcess | None = None
         self._closed = False
 
     def find(
         self,
         first_task: int,
         inputs: Sequence[tuple[str, ...]],
-        tell: Tell,
-        trouble: Trouble = _nobody,
+        tell: TakeLocations,
+        trouble: TakeProblem = _nobody,
     ) -> None:
         """Find out where the inputs of some tasks are.
 
@@ -103,68 +105,68 @@ class Placer:
         with self._changed:
             if self._closed or not len(inputs):
                 return
-            self._finds.append(_Find(first_task, inputs, tell, trouble))
+            self._lookups.append(_Lookup(first_task, inputs, tell, trouble))
             if self._thread is None:
                 # A daemon: an interpreter that ends must not wait for it.
-                self._thread = threading.Thread(target=self._work, name="stratos-places", daemon=True)
+                self._thread = threading.Thread(target=self._work, name="stratos-locator", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 
     def connections(self) -> list[Inherited]:
         """Return the connections of which a forked child must not keep a copy open."""
-        finder = self._finder
-        return finder.connections() if finder is not None else []
+        process = self._process
+        return process.connections() if process is not None else []
 
     def close(self) -> None:
         """Find nothing more."""
         with self._changed:
             self._closed = True
-            self._finds.clear()
-            finder, thread = self._finder, self._thread
+            self._lookups.clear()
+            process, thread = self._process, self._thread
             self._changed.notify_all()
-        if finder is not None:
-            finder.end()
+        if process is not None:
+            process.end()
         if thread is not None and thread is not threading.current_thread():
             thread.join(5.0)
 
     # -- the thread -------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while (find := self._next()) is not None:
+        while (lookup := self._next()) is not None:
             try:
-                more = self._piece(find)
+                more = self._piece(lookup)
             except Exception as error:
                 log.exception("places of inputs")
                 more = False
                 with suppress(Exception):  # else its tasks would be sought for ever
-                    find.say(f"internal error: {type(error).__name__}: {error}")
-                    self._give_up(find)
+                    lookup.say(f"internal error: {type(error).__name__}: {error}")
+                    self._give_up(lookup)
             if more:
                 with self._changed:
                     if not self._closed:
-                        self._finds.append(find)  # the others have their turn first
+                        self._lookups.append(lookup)  # the others have their turn first
 
-    def _next(self) -> _Find | None:
+    def _next(self) -> _Lookup | None:
         """Return what to go on with; None when there has been nothing for a while, or it is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._finds or self._closed, IDLE_S)
-            if self._finds and not self._closed:
-                return self._finds.popleft()
+            self._changed.wait_for(lambda: self._lookups or self._closed, IDLE_S)
+            if self._lookups and not self._closed:
+                return self._lookups.popleft()
             self._thread = None  # from here on a new call starts a thread and a process of its own
-            finder, self._finder = self._finder, None
-        if finder is not None:
-            finder.close()
+            process, self._process = self._process, None
+        if process is not None:
+            process.close()
         return None
 
-    def _piece(self, find: _Find) -> bool:
+    def _piece(self, lookup: _Lookup) -> bool:
         """Go on with some tasks, and say whether there are more."""
-        first = find.at
+        first = lookup.at
         paths: list[list[str]] = []
         known: dict[str, Located | None] = {}  # by path
         unknown = 0
-        until = min(len(find.inputs), first + LOOKED_AT)
-        while first + len(paths) < until and unknown < find.most:
-            its = self._paths(find, first + len(paths))
+        until = min(len(lookup.inputs), first + LOOKED_AT)
+        while first + len(paths) < until and unknown < lookup.most:
+            its = self._paths(lookup, first + len(paths))
             paths.append(its)
             for path in its:
                 if path not in known:
@@ -173,69 +175,69 @@ class Placer:
         asked = [path for path, located in known.items() if located is None]
         if asked:
             try:
-                found = self._ask(asked, find)
+                found = self._ask(asked, lookup)
             except StorageError as error:
                 if not self._closed:
-                    find.say(str(error))
-                    self._give_up(find)
+                    lookup.say(str(error))
+                    self._give_up(lookup)
                 return False
-            find.say("")
-            find.most = MANY
+            lookup.say("")
+            lookup.most = MANY
             for path, located in zip(asked, found, strict=True):
                 known[path] = located
-                if located is None and len(find.absent) < ABSENT:
-                    find.absent[path] = None
+                if located is None and len(lookup.absent) < ABSENT:
+                    lookup.absent[path] = None
                 if located is not None and located.hosts:  # of a server that has just started more may be known soon
                     self._files.remember_located(path, located)
         if not self._closed:
-            first_task = find.first + first
-            find.tell(tuple(_place(first_task + at, [known[path] for path in its]) for at, its in enumerate(paths)))
-        find.at = first + len(paths)
-        more = find.at < len(find.inputs)
-        if not more and find.absent and not self._closed:
-            shown = ", ".join(list(find.absent)[:SHOWN])
-            rest = f" and {len(find.absent) - SHOWN:,} more" if len(find.absent) > SHOWN else ""
-            find.say(f"not on HDFS, or not to be read there: {shown}{rest}")
+            first_task = lookup.first + first
+            lookup.tell(tuple(_place(first_task + at, [known[path] for path in its]) for at, its in enumerate(paths)))
+        lookup.at = first + len(paths)
+        more = lookup.at < len(lookup.inputs)
+        if not more and lookup.absent and not self._closed:
+            shown = ", ".join(list(lookup.absent)[:SHOWN])
+            rest = f" and {len(lookup.absent) - SHOWN:,} more" if len(lookup.absent) > SHOWN else ""
+            lookup.say(f"not on HDFS, or not to be read there: {shown}{rest}")
         return more
 
-    def _give_up(self, find: _Find) -> None:
+    def _give_up(self, lookup: _Lookup) -> None:
         """Tell of all tasks that are left that nothing is known of them."""
-        left = range(find.first + find.at, find.first + len(find.inputs))
+        left = range(lookup.first + lookup.at, lookup.first + len(lookup.inputs))
         for at in range(0, len(left), LOOKED_AT):
-            find.tell(tuple(InputLocation(task, 0, ()) for task in left[at : at + LOOKED_AT]))
+            lookup.tell(tuple(InputLocation(task, 0, ()) for task in left[at : at + LOOKED_AT]))
 
-    def _paths(self, find: _Find, index: int) -> list[str]:
+    def _paths(self, lookup: _Lookup, index: int) -> list[str]:
         paths = []
-        for name in find.inputs[index]:
+        for name in lookup.inputs[index]:
             with suppress(SpecError):  # what is no name is the command's own affair
                 where = self._files.find(name, "/")
                 if where is not None:
                     paths.append(where.path)
         return list(dict.fromkeys(paths))  # a file may be named in two ways
 
-    def _ask(self, paths: Sequence[str], find: _Find) -> list[Located | None]:
+    def _ask(self, paths: Sequence[str], lookup: _Lookup) -> list[Located | None]:
         """Ask, and try again for a while; raises StorageError when it is in vain."""
         for pause_s in (*PAUSES_S, None):
             try:
-                if self._finder is None:
-                    self._finder = self._started()
-                return self._finder.ask(paths)
+                if self._process is None:
+                    self._process = self._started()
+                return self._process.ask(paths)
             except StorageError as error:
-                finder, self._finder = self._finder, None
-                if finder is not None:
-                    finder.close()
+                process, self._process = self._process, None
+                if process is not None:
+                    process.close()
                 if pause_s is None or self._closed:
                     raise
-                find.say(str(error))
+                lookup.say(str(error))
                 with self._changed:
                     self._changed.wait_for(lambda: self._closed, pause_s)
         raise AssertionError("unreachable")
 
-    def _started(self) -> Finder:
+    def _started(self) -> LocatorProcess:
         with self._changed:
             if self._closed:
                 raise StorageError("closed")
-            return Finder(self._files.hdfs)
+            return LocatorProcess(self._files.hdfs)
 
 
 def _place(task: int, inputs: Sequence[Located | None]) -> InputLocation:

@@ -26,7 +26,7 @@ ANSWER_S: Final = 180.0
 _CHUNK: Final = 1 << 20
 
 
-class Finder:
+class LocatorProcess:
     """The process, and the pipes to it.
 
     Parameters

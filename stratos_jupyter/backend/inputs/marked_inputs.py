@@ -13,7 +13,7 @@ from typing import Final
 
 from ...errors import SpecError, StorageError
 from ..spec.commands import Commands, ExplicitCommands, with_found
-from ..spec.input_marks import Word
+from ..spec.input_marks import MarkedWord
 from ..spec.shell.reader import is_bash, shell_of
 from ..spec.shell.typography import pasted, pasted_text
 from .filesystems import FileSystems
@@ -134,13 +134,13 @@ def _quoted(files: FileSystems, commands: Commands, cwd: str) -> dict[str, str]:
     return found
 
 
-def _words(commands: Commands) -> Iterator[Word]:
+def _words(commands: Commands) -> Iterator[MarkedWord]:
     for index in range(len(commands)):
         for mark in commands.marks(index):
             yield from mark.words
 
 
-def _expand(files: FileSystems, word: Word, cwd: str) -> tuple[list[str], str]:
+def _expand(files: FileSystems, word: MarkedWord, cwd: str) -> tuple[list[str], str]:
     """Return the files that a pattern finds, and why there are none."""
     try:
         found = files.expand(word.pattern, cwd)

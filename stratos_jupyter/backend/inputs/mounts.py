@@ -27,7 +27,7 @@ _KNOWN: Final = frozenset(
 _URL: Final = re.compile(r"(hdfs:(?://([^/]*))?)(/.*)?", re.DOTALL)
 
 
-class Where(NamedTuple):
+class HdfsName(NamedTuple):
     """A name that means something on HDFS.
 
     Attributes
@@ -105,7 +105,7 @@ def _foreign(scheme: str, host: str, path: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class MountTable:
     """Tells names of files on HDFS from others.
 
     Attributes
@@ -116,22 +116,22 @@ class Names:
 
     mounts: Mounts = ()
 
-    def find(self, name: str, cwd: str = "/") -> Where | None:
+    def find(self, name: str, cwd: str = "/") -> HdfsName | None:
         """Return where on HDFS the file of that name is, or the files of a pattern; None when it is not on HDFS."""
         if is_url(name):
             url = _URL.fullmatch(name)
             if url is None or not url[3]:
                 raise SpecError(f"{name!r}: write hdfs://HOST:PORT/PATH or hdfs:/PATH")
-            return Where(url[1], "/", url[3], url[2] or "")
+            return HdfsName(url[1], "/", url[3], url[2] or "")
         relative = "" if name.startswith("/") else cwd.rstrip("/") + "/"
         whole = relative + name
         for local, there in self.mounts:
             if whole == local or whole.startswith(local + "/"):
                 if len(relative) > len(local):
                     start = relative[len(local) :].rstrip("/")
-                    found = Where("", there.rstrip("/") + start + "/", name)
+                    found = HdfsName("", there.rstrip("/") + start + "/", name)
                 else:
-                    found = Where(local, there, whole[len(local) :])
+                    found = HdfsName(local, there, whole[len(local) :])
                 return found if self._stays(whole, local) else None
         return None
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from .globbing import Entry, Expander, Start, split
+from .globbing import Expander, FileEntry, Start, split
 from .pattern_parts import has_magic, in_order, matcher, plain
 from .pattern_words import unclosed
 
@@ -82,7 +82,7 @@ def _named(expander: Expander, path: str, name: str, last: bool) -> list[str]:
 
 
 def _nothing_in(
-    folder: str, listed: Mapping[str, Entry] | None, part: str, magic: bool, last: bool, hidden: str
+    folder: str, listed: Mapping[str, FileEntry] | None, part: str, magic: bool, last: bool, hidden: str
 ) -> str:
     """Say that nothing in a directory is what a part means, and what is near."""
     name = plain(part)

@@ -61,7 +61,7 @@ class Judge:
     @property
     def parser(self) -> Parser | None:
         """What must be able to read each result; None when results count as they are."""
-        return None if self.job is None or not self.job.spec.fails_on_parse else self.job.parser
+        return None if self.job is None or not self.job.spec.fails_on_parse else self.job.recorded.parser
 
     def __call__(self, results: Sequence[Result], done: Done) -> bool:
         """Take results in and call `done` on the driver thread, after that of all that was taken before.
@@ -129,7 +129,7 @@ class Judge:
 
     def _judged(self, results: Sequence[Result], say_at_s: float) -> list[Result]:
         job, parser = self.job, self.parser
-        outputs = None if job is None or parser is None else job.parsed_outputs
+        outputs = None if job is None or parser is None else job.recorded.parsed_outputs
         if job is not None and parser is not None:  # what the user has ended meanwhile need not be parsed any more
             results = [
                 result._replace(reason=Reason.USER)
@@ -140,7 +140,7 @@ class Judge:
         well = [result for result in results if self._well(result)] if outputs is not None else []
         if job is None or outputs is None or not well:
             return list(results)
-        wanted = [((result.task, result.attempt), job.output_of(result)) for result in well]
+        wanted = [((result.task, result.attempt), job.recorded.output_of(result)) for result in well]
         read = outputs.read(wanted, say_at_s)
         if len(read) < len(wanted):
             self._say(

@@ -23,9 +23,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ...errors import SpecError
+from ..spec.job_spec import DTYPES
 
-#: dtypes that --columns may name
-DTYPES: Final = ("int", "float", "str", "bool")
 #: of the one column that `lines` and `json` make by themselves: it holds Python objects
 OBJECT: Final = "object"
 

@@ -5,7 +5,8 @@ Rows are parsed once, as they come; a DataFrame is made of the arrays each time 
 nothing that a user does to theirs can reach ours, by whatever door (a shallow copy has some: ``df.x.array[0] = 1``
 goes through pandas' copy-on-write), and none is kept beside the user's.
 
-Columns: those of `BEFORE`, one for each placeholder, those of `AFTER`, the parser's, and with a parser ``parse_error``.
+Columns: those of `columns.FRAME`, in its order; the placeholders' come after ``command``, and the parser's before
+``parse_error``, which only a table with a parser has.
 A placeholder or a parsed column whose name is taken gets a trailing ``_``: ``state_``.
 """
 
@@ -20,31 +21,22 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..core.states import TERMINAL, Reason, TaskState
+from ..store.columns import FLOAT, FRAME, FRAME_NAMES, INT, TIME, Column
 from ..store.rows import ResultRow
 from .bounded_parsing import ParsedOutputs
 
 if TYPE_CHECKING:
     from .parsers import Parsed, Parser
 
-BEFORE: Final = ("state", "reason", "command")
-AFTER: Final = (
-    "node",
-    "attempt",
-    "losses",
-    "origin",
-    "exit_code",
-    "submitted_at",
-    "started_at",
-    "finished_at",
-    "wall_s",
-    "cpu_s",
-    "max_rss_mib",
-    "local_fraction",
-    "stdout",
-    "stderr",
-)
-PARSE_ERROR: Final = "parse_error"
 INDEX: Final = "task"
+PARSE_ERROR: Final = FRAME_NAMES[-1]
+#: the fixed columns that come before those of the placeholders, and those between them and the parsed ones
+_BEFORE: Final = FRAME_NAMES[: FRAME_NAMES.index("command") + 1]
+_AFTER: Final = FRAME_NAMES[len(_BEFORE) : -1]
+#: those that are made when a DataFrame is
+_MADE: Final = ("state", "command", "wall_s")
+#: those that are read of the outputs; the others are kept as they are in a row
+_READ: Final = ("stdout", "stderr", PARSE_ERROR)
 
 #: Texts are pandas' own strings, kept as Python's. Not `object`, and not the default `str`: where pyarrow is installed,
 #: pandas 3 hands both to it (object columns as soon as they are grouped, merged or made an index), and pyarrow refuses
@@ -220,27 +212,12 @@ class ResultTable:
         #: greatest attempt taken of each task, 0 for none; forgetting does not lower it
         self._attempt = np.zeros(1, np.int64)
         self._state = np.full(1, _NO_ROW, np.uint8)
-        self._as_in_row: dict[str, _Column] = {
-            "reason": _Texts(shared=True),
-            "node": _Texts(shared=True),
-            "attempt": _Ints(),
-            "losses": _Ints(),
-            "origin": _Ints(),
-            "exit_code": _Ints(),
-            "submitted_at": _Times(),
-            "started_at": _Times(),
-            "finished_at": _Times(),
-            "cpu_s": _Floats(),
-            "max_rss_mib": _Floats(),
-            "local_fraction": _Floats(),
-        }
-        self._stdout = _Texts()
-        self._stderr = _Texts()
-        self._error = _Texts(shared=True)
+        self._fixed = {column.name: _fixed_column(column) for column in FRAME if column.name not in _MADE}
+        self._as_in_row = {name: column for name, column in self._fixed.items() if name not in _READ}
+        self._stdout, self._stderr, self._error = (self._fixed[name] for name in _READ)
         self._parsed = [_column_of(dtype, parser) for _, dtype in parser.columns] if parser else []
         self._asked = [_Texts() for _ in ("command", *self.placeholders)]
-        self._columns: list[_Column] = [*self._as_in_row.values(), self._stdout, self._stderr, self._error]
-        self._columns += [*self._parsed, *self._asked]
+        self._columns: list[_Column] = [*self._fixed.values(), *self._parsed, *self._asked]
         self._names = _names(self.placeholders, [name for name, _ in parser.columns] if parser else [])
 
     # -- taking rows ------------------------------------------------------------------------------------
@@ -386,16 +363,15 @@ class ResultTable:
 
     def _frame(self, tasks: Where, where: Where, codes: npt.NDArray[np.uint8]) -> pd.DataFrame:
         """Make a DataFrame of the cells at `where`, -1 being missing, for `tasks` in the states `codes`."""
-        taken = {name: column.taken(where) for name, column in self._as_in_row.items()}
-        started, finished = (self._as_in_row[name].cells(where) for name in ("started_at", "finished_at"))
-        command, *values = self._ask(tasks, where)
-        arrays = [pd.array(_STATES[codes], dtype=TEXT), taken["reason"], command, *values]
-        arrays += [taken[name] for name in AFTER[: AFTER.index("wall_s")]]
-        arrays += [np.maximum(finished - started, 0.0)]
-        arrays += [taken[name] for name in ("cpu_s", "max_rss_mib", "local_fraction")]
-        arrays += [column.taken(where) for column in (self._stdout, self._stderr, *self._parsed)]
+        taken = {name: column.taken(where) for name, column in self._fixed.items()}
+        started, finished = (self._fixed[name].cells(where) for name in ("started_at", "finished_at"))
+        taken["state"] = pd.array(_STATES[codes], dtype=TEXT)
+        taken["command"], *values = self._ask(tasks, where)
+        taken["wall_s"] = np.maximum(finished - started, 0.0)
+        arrays = [*(taken[name] for name in _BEFORE), *values, *(taken[name] for name in _AFTER)]
+        arrays += [column.taken(where) for column in self._parsed]
         if self._outputs is not None:
-            arrays.append(self._error.taken(where))
+            arrays.append(taken[PARSE_ERROR])
         index = pd.Index(tasks, name=INDEX)
         # As Series, since an array of objects would have its dtype guessed by what is in it.
         series = [pd.Series(array, index=index, dtype=array.dtype, copy=False) for array in arrays]
@@ -422,6 +398,11 @@ def _others(tasks: Where, without: Collection[int]) -> Where:
     return tasks[~np.isin(tasks, np.fromiter(without, np.int64, len(without)))] if without else tasks
 
 
+def _fixed_column(column: Column) -> _Column:
+    numbers = {INT: _Ints, FLOAT: _Floats, TIME: _Times}
+    return numbers[column.dtype]() if column.dtype in numbers else _Texts(column.shared)
+
+
 def _column_of(dtype: str, parser: Parser) -> _Column:
     match dtype:
         case "int":
@@ -438,7 +419,7 @@ def _column_of(dtype: str, parser: Parser) -> _Column:
 
 def _names(placeholders: Sequence[str], parsed: Sequence[str]) -> list[str]:
     """Return the names of all columns, each once."""
-    taken = {INDEX, *BEFORE, *AFTER, PARSE_ERROR}
+    taken = {INDEX, *FRAME_NAMES}
 
     def free(name: str) -> str:
         # A name that cannot be encoded would break the index of columns where pyarrow is installed.
@@ -448,5 +429,5 @@ def _names(placeholders: Sequence[str], parsed: Sequence[str]) -> list[str]:
         taken.add(name)
         return name
 
-    names = [*BEFORE, *map(free, placeholders), *AFTER, *map(free, parsed)]
+    names = [*_BEFORE, *map(free, placeholders), *_AFTER, *map(free, parsed)]
     return [*names, PARSE_ERROR] if parsed else names

@@ -26,6 +26,7 @@ from ..core.events import (
     TasksStarted,
 )
 from ..engines.base import Result
+from ..store.rows import JournalEntry
 
 
 class Arrived(NamedTuple):
@@ -44,8 +45,6 @@ class Added(NamedTuple):
     origin: tuple[int, int] | None  # the attempt whose monitor asked for it
 
 
-#: when, what, and its detail, for the journal
-JournalEntry: TypeAlias = tuple[float, str, Any]
 Item: TypeAlias = Event | Arrived | Added
 #: what cannot change whether a result that comes after it is its task's result; another result of the task can
 HARMLESS: Final = (Arrived, Added, OffersArrived, OfferUnfit, InputsLocated, TasksStarted)
@@ -85,29 +84,29 @@ def entries_of(item: Item) -> list[JournalEntry]:
     """Return what the journal keeps of an event beside results and submissions: all that a replay needs."""
     match item:
         case KillAsked():
-            return [(item.at_s, "kill", item.tasks)]
+            return [JournalEntry(item.at_s, "kill", item.tasks)]
         case RelaunchAsked():
             mem = [] if item.mem_mib is None else [item.mem_mib]
-            return [(item.at_s, "relaunch", [item.tasks, *mem] if mem else item.tasks)]
+            return [JournalEntry(item.at_s, "relaunch", [item.tasks, *mem] if mem else item.tasks)]
         case Superseded():
-            return [(item.at_s, "superseded", [item.tasks, item.restored])]
+            return [JournalEntry(item.at_s, "superseded", [item.tasks, item.restored])]
         case PauseAsked():
-            return [(item.at_s, "pause", item.why)]
+            return [JournalEntry(item.at_s, "pause", item.why)]
         case ResumeAsked():
-            return [(item.at_s, "resume", None)]
+            return [JournalEntry(item.at_s, "resume", None)]
         case RulesChanged():
-            return [(item.at_s, "rules", item.rules.to_record())]
+            return [JournalEntry(item.at_s, "rules", item.rules.to_record())]
         case DemandChanged(demand=demand):
             amounts = [demand.cpus, demand.mem_mib, demand.disk_mib, demand.gpus]
-            return [(item.at_s, "demand", [amounts, item.priority])]
+            return [JournalEntry(item.at_s, "demand", [amounts, item.priority])]
         case TasksReturned():
-            return [(item.at_s, "returned", item.tasks)]
+            return [JournalEntry(item.at_s, "returned", item.tasks)]
         case BatchLost():
-            return [(item.at_s, "lost", item.batch_id)]
+            return [JournalEntry(item.at_s, "lost", item.batch_id)]
         case Closed():
-            return [(item.at_s, "closed", None)]
+            return [JournalEntry(item.at_s, "closed", None)]
         case LaunchKnown():
-            return [(item.at_s, "launch", [item.batch_id, item.node, item.behind, item.tasks])]
+            return [JournalEntry(item.at_s, "launch", [item.batch_id, item.node, item.behind, item.tasks])]
         case Attached():
-            return [(item.at_s, "attached", sorted(item.attempts))]
+            return [JournalEntry(item.at_s, "attached", sorted(item.attempts))]
     return []

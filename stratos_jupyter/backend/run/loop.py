@@ -43,7 +43,8 @@ from ..core.views import JobView, RateMeter
 from ..engines.base import Engine, ExplainsOffers, Ranked, Result
 from ..executor.notes import left_count
 from ..store.journal import Journal
-from .inbox import Added, Arrived, Item, JournalEntry, entries_of, set_aside, take_together
+from ..store.rows import JournalEntry, ResultRow
+from .inbox import Added, Arrived, Item, entries_of, set_aside, take_together
 from .replay import replay
 from .transaction import Transaction
 from .waiter import Waiter
@@ -143,7 +144,7 @@ class RunLoop:
         self._left_behind = 0
         self._left_first: int | None = None
         self._disk_notice = ""
-        self._unwritten: list[tuple[Any, ...]] = []  # endings that no node reports, to be recorded
+        self._unwritten: list[ResultRow] = []  # endings that no node reports, to be recorded
         self._closed = False
         self._entries: list[JournalEntry] = []
         self._launches: list[list[Launch]] = []  # to be performed once they are on disk
@@ -384,8 +385,8 @@ class RunLoop:
     def _record(self, taken: Sequence[Item]) -> None:
         """Commit all of a turn that must survive; what a lost attempt means the scheduler says."""
         transaction = Transaction()
-        transaction.add_entries(self._entries)
-        transaction.add_rows(self._unwritten)
+        transaction.entries += self._entries
+        transaction.entries += self._unwritten
         for item in taken:
             match item:
                 case Arrived():
@@ -395,7 +396,7 @@ class RunLoop:
                 case Added():
                     transaction.entries.append(item)
                 case _:
-                    transaction.add_entries(entries_of(item))
+                    transaction.entries += entries_of(item)
         if not transaction.entries:
             return
         transaction.write(self._journal)
@@ -411,16 +412,16 @@ class RunLoop:
         """Enter a result, and what its monitor wants to run; the submission that this becomes may come later."""
         attempt = (result.task, result.attempt)
         settles = self._settles(result)
-        transaction.add_rows([self._row(result, settles)])
+        transaction.entries.append(self._row(result, settles))
         if settles and result.inputs and (inputs := self._inputs_left(result)) is not None:
             transaction.looks.append((*attempt, inputs[0], int(inputs[1])))
         if self.scheduler.was_given_up(*attempt):
             transaction.found.append(attempt)
         if left := self._left(result):
-            transaction.add_entries([(self.now(), "left", [*attempt, left])])
+            transaction.entries.append(JournalEntry(self.now(), "left", [*attempt, left]))
         commands = self._wanted(result)
         if commands:
-            transaction.add_entries([(self.now(), "spawn", [*attempt, commands])])
+            transaction.entries.append(JournalEntry(self.now(), "spawn", [*attempt, commands]))
 
     def _left(self, result: Result) -> int:
         """Return how many processes an attempt left behind; 0 when its result was told before."""
@@ -436,39 +437,18 @@ class RunLoop:
     def _settles(self, result: Result) -> bool:
         return self.scheduler.is_final_result(result.task, result.attempt, result.reason, result.code)
 
-    def _row(self, result: Result, counts: bool) -> tuple[Any, ...]:
-        task, attempt = result.task, result.attempt
-        code = result.code
-        if result.reason is Reason.SIGNAL and code is not None:
-            code = -code
-        return (
-            task,
-            attempt,
-            int(self.scheduler.rules.ending(result.reason, result.code)),
-            result.reason.value,
-            code,
-            result.node,
-            self._submitted(task),
-            result.started_at,
-            result.finished_at,
-            result.cpu_s,
-            result.max_rss_mib,
-            self.scheduler.local_fraction(task, result.node),
-            result.stdout,
-            result.stderr,
-            result.stdout_path,
-            result.stderr_path,
-            result.stdout_size,
-            result.stderr_size,
-            result.note,
-            self.scheduler.table.losses(task),
-            self._origins[self.scheduler.submission_of(task)],
-            int(counts),
-            1,
+    def _row(self, result: Result, counts: bool) -> ResultRow:
+        scheduler, task = self.scheduler, result.task
+        submission = scheduler.submission_of(task)
+        return ResultRow.of_result(
+            result,
+            state=scheduler.rules.ending(result.reason, result.code),
+            losses=scheduler.table.losses(task),
+            origin=self._origins[submission],
+            submitted_at=self._submission_times[submission],
+            local_fraction=scheduler.local_fraction(task, result.node),
+            counts=counts,
         )
-
-    def _submitted(self, task: int) -> float:
-        return self._submission_times[self.scheduler.submission_of(task)]
 
     def _have_adopted(self, attempt: tuple[int, int], commands: Sequence[str]) -> None:
         """Have the commands added that a monitor asked for."""
@@ -552,9 +532,8 @@ class RunLoop:
                 case Finish():
                     self._finish = decision
                 case Launch():
-                    self._entries.append(
-                        (self.now(), "launch", [decision.batch_id, decision.node, decision.behind, decision.tasks])
-                    )
+                    launched = [decision.batch_id, decision.node, decision.behind, decision.tasks]
+                    self._entries.append(JournalEntry(self.now(), "launch", launched))
                     outward.append(decision)
                 case _:
                     outward.append(decision)
@@ -570,16 +549,25 @@ class RunLoop:
     def _settle(self, settle: RecordEnding) -> None:
         """Record endings that no node reports."""
         now = self.now()
-        rows = [
-            (
-                gone.task, gone.attempt, int(settle.state), settle.reason.value, None, gone.node,
-                self._submitted(gone.task), gone.started_at, now, 0.0, 0.0, None, None, None, "", "", 0, 0,
-                self._told.get((gone.task, gone.attempt), ""),
-                self.scheduler.table.losses(gone.task), self._origins[self.scheduler.submission_of(gone.task)],
-                int(settle.final), 0,
+        rows = []
+        for gone in settle.tasks:
+            submission = self.scheduler.submission_of(gone.task)
+            rows.append(
+                ResultRow.of_unreported(
+                    gone.task,
+                    gone.attempt,
+                    state=settle.state,
+                    reason=settle.reason,
+                    node=gone.node,
+                    losses=self.scheduler.table.losses(gone.task),
+                    origin=self._origins[submission],
+                    submitted_at=self._submission_times[submission],
+                    started_at=gone.started_at,
+                    finished_at=now,
+                    note=self._told.get((gone.task, gone.attempt), ""),
+                    counts=settle.final,
+                )
             )
-            for gone in settle.tasks
-        ]  # fmt: skip
         self._unwritten += rows  # the turn does not end before they are written
 
     # -- showing ----------------------------------------------------------------------------------------

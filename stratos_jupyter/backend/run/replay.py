@@ -33,7 +33,8 @@ from ..core.resources import Resources
 from ..core.rules import Rules
 from ..core.scheduler import Scheduler
 from ..core.states import Reason
-from ..store.journal import Journal, RecordedEvent
+from ..store.journal import Journal
+from ..store.rows import RecordedEvent, ToldRow
 
 
 @dataclass(slots=True)
@@ -139,11 +140,12 @@ def _event(entry: RecordedEvent) -> Event:
     at_s, detail = entry.at_s, entry.detail
     match entry.what:
         case "result":
-            task, attempt, reason, code, started_at, finished_at = detail
-            if reason == Reason.SIGNAL and code is not None:
+            row: ToldRow = detail
+            code = row.exit_code
+            if row.reason == Reason.SIGNAL and code is not None:
                 code = -code
-            wall_s = finished_at - (started_at or finished_at)
-            return TasksEnded(at_s, (Ending(task, attempt, Reason(reason), code, wall_s),))
+            wall_s = row.finished_at - (row.started_at or row.finished_at)
+            return TasksEnded(at_s, (Ending(row.task, row.attempt, Reason(row.reason), code, wall_s),))
         case "launch":
             batch_id, node, behind, tasks = detail
             return LaunchKnown(at_s, batch_id, node, _pairs(tasks), behind)

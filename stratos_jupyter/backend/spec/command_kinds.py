@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from ...errors import SpecError
 from .fetched_copies import with_copies
 from .file_template import FileTemplate, not_an_option
-from .input_marks import Found, Mark, files_of, marked_anywhere, unmarked, unmarked_anywhere, words_of
+from .input_marks import FoundFiles, Mark, files_of, marked_anywhere, unmarked, unmarked_anywhere, words_of
 from .shell.reader import Reader, is_bash, marks_of, shell_of
 
 
@@ -33,7 +33,7 @@ class Commands(Protocol):
         """What reads the texts, unless their first line ``#!`` says so; '' is bash."""
 
     @property
-    def found(self) -> Found:
+    def found(self) -> FoundFiles:
         """What the patterns in marks have found; see `with_found`."""
 
     @property
@@ -78,7 +78,7 @@ class GlobCommands:
     template: FileTemplate
     fetch: bool = False  # %f% is a copy, of which only the node knows where it is
     shell: str = ""  # what reads the text, unless its first line says so; '' is bash
-    found: Found = field(default_factory=dict)
+    found: FoundFiles = field(default_factory=dict)
     anywhere: bool = False  # 0.1.0 took marks out wherever they stood
 
     @property
@@ -150,7 +150,7 @@ class TemplateCommands:
     pieces: tuple[str, ...]  # the text between the places; one more than there are places
     places: tuple[int, ...]  # which value stands in each place
     shell: str = ""
-    found: Found = field(default_factory=dict)
+    found: FoundFiles = field(default_factory=dict)
     anywhere: bool = False
     fetch: bool = False  # URLs in marks are copies
 
@@ -210,7 +210,7 @@ class ExplicitCommands:
 
     texts: Sequence[str]
     shell: str = ""
-    found: Found = field(default_factory=dict)
+    found: FoundFiles = field(default_factory=dict)
     anywhere: bool = False
     fetch: bool = False
 
@@ -325,7 +325,7 @@ def _reading(commands: Commands) -> dict[str, Any]:
     return {"marks": "words", **{name: value for name, value in more.items() if value}}
 
 
-def with_found(commands: Commands, found: Found) -> Commands:
+def with_found(commands: Commands, found: FoundFiles) -> Commands:
     """Return the same commands, told what the patterns in their marks have found."""
     assert isinstance(commands, GlobCommands | TemplateCommands | ExplicitCommands)
     return replace(commands, found=found)

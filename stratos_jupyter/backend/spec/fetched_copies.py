@@ -10,13 +10,15 @@ import shlex
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from .input_marks import Found, Mark, Word
+from .input_marks import FoundFiles, Mark, MarkedWord
 
 #: how a URL on HDFS begins: commands know names alone, and no file system
 _ON_HDFS: Final = "hdfs:/"
 
 
-def with_copies(text: str, marks: Iterable[Mark], found: Found, file: str | None = None) -> tuple[str, tuple[str, ...]]:
+def with_copies(
+    text: str, marks: Iterable[Mark], found: FoundFiles, file: str | None = None
+) -> tuple[str, tuple[str, ...]]:
     """Return a command that reads copies of the URLs that its marks lead to, and these URLs, the file's own apart.
 
     Parameters
@@ -42,7 +44,7 @@ def with_copies(text: str, marks: Iterable[Mark], found: Found, file: str | None
     return "".join([*parts, text[at:]]), tuple(copies)
 
 
-def _named(word: Word, found: Found, file: str | None, copies: dict[str, int]) -> Iterator[str]:
+def _named(word: MarkedWord, found: FoundFiles, file: str | None, copies: dict[str, int]) -> Iterator[str]:
     """Yield how a command names the files that a word leads to."""
     names = word.files(found)
     if not names:

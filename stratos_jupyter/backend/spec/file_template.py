@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...errors import SpecError
-from .shell.quotes import PLACEHOLDER, Place
+from .shell.quotes import PLACEHOLDER, QuoteContext
 from .shell.reader import Reader
 
 #: nothing in it is special to a shell, and it is no reserved word
@@ -69,26 +69,26 @@ def _joined(name: str) -> str:
 
 #: the value of the variable that holds the name, whatever is in it
 _VARIABLE: Final = {
-    Place.WORD: '"$STRATOS_FILE"',
-    Place.BARE: '"$STRATOS_FILE"',
-    Place.SINGLE: "'\"$STRATOS_FILE\"'",
-    Place.DOUBLE: "${STRATOS_FILE}",
-    Place.JOINED: '""${STRATOS_FILE}""',
-    Place.TICKED_BARE: '"$STRATOS_FILE"',
-    Place.TICKED_SINGLE: "'\"$STRATOS_FILE\"'",
-    Place.TICKED_DOUBLE: "${STRATOS_FILE}",
+    QuoteContext.WORD: '"$STRATOS_FILE"',
+    QuoteContext.BARE: '"$STRATOS_FILE"',
+    QuoteContext.SINGLE: "'\"$STRATOS_FILE\"'",
+    QuoteContext.DOUBLE: "${STRATOS_FILE}",
+    QuoteContext.JOINED: '""${STRATOS_FILE}""',
+    QuoteContext.TICKED_BARE: '"$STRATOS_FILE"',
+    QuoteContext.TICKED_SINGLE: "'\"$STRATOS_FILE\"'",
+    QuoteContext.TICKED_DOUBLE: "${STRATOS_FILE}",
 }
 
-_QUOTE: Final[dict[Place, Callable[[str], str]]] = {
-    Place.WORD: _word,
-    Place.BARE: _bare,
-    Place.SINGLE: _in_single,
-    Place.DOUBLE: _in_double,
-    Place.JOINED: _joined,
-    Place.TICKED_BARE: _ticked(_bare),
-    Place.TICKED_SINGLE: _ticked(_in_single),
-    Place.TICKED_DOUBLE: _ticked(_in_double),
-    Place.VERBATIM: str,
+_QUOTE: Final[dict[QuoteContext, Callable[[str], str]]] = {
+    QuoteContext.WORD: _word,
+    QuoteContext.BARE: _bare,
+    QuoteContext.SINGLE: _in_single,
+    QuoteContext.DOUBLE: _in_double,
+    QuoteContext.JOINED: _joined,
+    QuoteContext.TICKED_BARE: _ticked(_bare),
+    QuoteContext.TICKED_SINGLE: _ticked(_in_single),
+    QuoteContext.TICKED_DOUBLE: _ticked(_in_double),
+    QuoteContext.VERBATIM: str,
 }
 
 
@@ -100,14 +100,14 @@ class FileTemplate:
     ----------
     pieces : tuple of str
         The text between the places; one more than there are places. Marks have been taken out.
-    places : tuple of Place
+    places : tuple of QuoteContext
         What each place is.
     marks : tuple of (int, int, int, int, str)
         Of each mark: piece and offset at which it begins, piece and offset at which it ends, what it holds.
     """
 
     pieces: tuple[str, ...]
-    places: tuple[Place, ...]
+    places: tuple[QuoteContext, ...]
     marks: tuple[tuple[int, int, int, int, str], ...] = ()
 
     @property
@@ -145,7 +145,7 @@ class FileTemplate:
             starts.append(starts[-1] + len(piece) + len(quoted[place]))
         return [(starts[first] + begin, starts[last] + end) for first, begin, last, end, _ in self.marks]
 
-    def _parts(self, name: str, quote: Mapping[Place, Callable[[str], str]]) -> list[str]:
+    def _parts(self, name: str, quote: Mapping[QuoteContext, Callable[[str], str]]) -> list[str]:
         parts = [self.pieces[0]]
         for place, piece in zip(self.places, self.pieces[1:], strict=True):
             parts += (quote[place](name), piece)
@@ -175,7 +175,7 @@ def compile_file_template(text: str, *, bash: bool = True) -> FileTemplate:
 def compile_verbatim(text: str) -> FileTemplate:
     """Return the template of a script that no shell reads: a name stands in it as it is."""
     pieces = tuple(text.split(PLACEHOLDER))
-    return FileTemplate(pieces, (Place.VERBATIM,) * (len(pieces) - 1))
+    return FileTemplate(pieces, (QuoteContext.VERBATIM,) * (len(pieces) - 1))
 
 
 def template_of(reader: Reader) -> FileTemplate:
@@ -190,7 +190,7 @@ def template_of(reader: Reader) -> FileTemplate:
             f'{"; ".join(shown)}, where no file name can be quoted safely; write "$STRATOS_FILE" there, which every '
             "task finds set to its file's name"
         )
-    cuts: list[tuple[int, int, Place | None]] = [(at, len(PLACEHOLDER), place) for at, place in reader.found]
+    cuts: list[tuple[int, int, QuoteContext | None]] = [(at, len(PLACEHOLDER), place) for at, place in reader.found]
     cuts += [(at, 2, None) for mark in reader.marks for at in mark]
     pieces, at = [""], 0
     begun: dict[int, tuple[int, int]] = {}

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias
 
 #: files by the pattern that found them
-Found: TypeAlias = Mapping[str, Sequence[str]]
+FoundFiles: TypeAlias = Mapping[str, Sequence[str]]
 
 #: to what 0.1.0 took for a mark, wherever it stood
 _ANYWHERE: Final = re.compile(r"<\[(.+?)\]>", re.DOTALL)
@@ -33,7 +33,7 @@ BRACES: Final = 10_000
 _Chars: TypeAlias = list[tuple[str, bool]]
 
 
-class Word(NamedTuple):
+class MarkedWord(NamedTuple):
     """A word in a mark.
 
     Attributes
@@ -53,7 +53,7 @@ class Word(NamedTuple):
     pattern: str = ""
     variable: str = ""
 
-    def files(self, found: Found) -> Sequence[str]:
+    def files(self, found: FoundFiles) -> Sequence[str]:
         """Return the files that it leads to."""
         return (self.name,) if self.name else found.get(self.pattern, ())
 
@@ -65,16 +65,16 @@ class Mark(NamedTuple):
     ----------
     start, end : int
         Where its words stand in the command, of which ``<[`` and ``]>`` have been taken out.
-    words : tuple of Word
+    words : tuple of MarkedWord
         The words.
     """
 
     start: int
     end: int
-    words: tuple[Word, ...]
+    words: tuple[MarkedWord, ...]
 
 
-def files_of(marks: Iterable[Mark], found: Found) -> tuple[str, ...]:
+def files_of(marks: Iterable[Mark], found: FoundFiles) -> tuple[str, ...]:
     """Return the files that marks lead to, each once."""
     return tuple(dict.fromkeys(name for mark in marks for word in mark.words for name in word.files(found)))
 
@@ -89,7 +89,7 @@ def unmarked(text: str, marks: Sequence[tuple[int, int]]) -> str:
     return "".join([*parts, text[at:]])
 
 
-def words_of(text: str, name: str | None = None) -> tuple[Word, ...]:
+def words_of(text: str, name: str | None = None) -> tuple[MarkedWord, ...]:
     """Return the words of a mark, each once for each pair of braces in it.
 
     Parameters
@@ -100,23 +100,23 @@ def words_of(text: str, name: str | None = None) -> tuple[Word, ...]:
         What ``%f%`` stands for.
     """
     if name is None and _PLAIN.fullmatch(text):
-        return (Word(text, name=text),)
-    found: list[Word] = []
+        return (MarkedWord(text, name=text),)
+    found: list[MarkedWord] = []
     for written, chars, variable in _split(text, name):
         if variable:
-            found.append(Word(written, variable=variable))
+            found.append(MarkedWord(written, variable=variable))
         else:
             found += (_word(written, word) for word in _braces(chars) if word)
     return tuple(found)
 
 
-def _word(written: str, chars: _Chars) -> Word:
+def _word(written: str, chars: _Chars) -> MarkedWord:
     plain = "".join(char for char, _ in chars)
     active = any(char in "*?" and not quoted for char, quoted in chars) or _has_class(chars)
     home = chars[:1] == [("~", False)]
     if not active and not home:
-        return Word(written, name=plain)
-    return Word(written, pattern="".join(_kept(char, quoted) for char, quoted in chars))
+        return MarkedWord(written, name=plain)
+    return MarkedWord(written, pattern="".join(_kept(char, quoted) for char, quoted in chars))
 
 
 def _kept(char: str, quoted: bool) -> str:

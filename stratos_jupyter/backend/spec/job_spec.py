@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -12,14 +12,9 @@ from ...errors import SpecError
 from ..core.resources import Resources
 from ..core.rules import RETRIES_MOST, Rules
 
-#: columns that every DataFrame of results has
-FIXED_COLUMNS: Final = (
-    *("state", "reason", "command", "node", "attempt", "losses", "origin", "exit_code"),
-    *("submitted_at", "started_at", "finished_at", "wall_s", "cpu_s", "max_rss_mib", "local_fraction"),
-    *("stdout", "stderr", "parse_error"),
-)
 #: what people type is bash, and a line that fails is not passed over
 SHELL: Final = ("bash", "-e")
+#: dtypes that a parsed column may have
 DTYPES: Final = ("int", "float", "str", "bool")
 _JOB_ID: Final = re.compile(r"[^\W_][\w.\-]{0,99}|_[\w.\-]{0,99}")
 
@@ -150,8 +145,13 @@ class JobSpec:
         """What must not be in a stream: its name and a pattern."""
         return tuple((name, pattern) for name, pattern in self.fail_on if name != "parse")
 
-    def check(self) -> None:
+    def check(self, fixed_columns: Collection[str]) -> None:
         """Refuse what makes no sense on any engine.
+
+        Parameters
+        ----------
+        fixed_columns : collection of str
+            Names of result columns that every job has, which a parsed column cannot have.
 
         Raises
         ------
@@ -195,7 +195,7 @@ class JobSpec:
         bad += [f"environment variable {name}: its value holds a NUL byte, which no program can be given"
                 for name, value in self.env if value is not None and "\0" in value]  # fmt: skip
         names = [name for name, _ in self.columns]
-        bad += [f"column {name!r} is there already" for name in names if name in FIXED_COLUMNS]
+        bad += [f"column {name!r} is there already" for name in names if name in fixed_columns]
         bad += [f"column {name!r} is named twice" for name in sorted({n for n in names if names.count(n) > 1})]
         bad += [
             f"column {name!r}: dtype {dtype!r} is none of {', '.join(DTYPES)}"

@@ -129,10 +129,13 @@ class Workload:
         """Return what the commands of a submission find around them."""
         return self._submissions[submission][1]
 
-    def set_command_env(self, submission: int, command_env: CommandEnv) -> None:
-        """Let the commands of a submission find something else around them from now on."""
-        commands, _, fingerprints = self._submissions[submission]
-        self._submissions[submission] = commands, command_env, fingerprints
+    def set_env(self, env: Mapping[str, str]) -> bool:
+        """Let all commands find these variables from now on, in their own directories; say whether others did."""
+        changed = False
+        for submission, (commands, old, fingerprints) in enumerate(self._submissions):
+            changed = changed or old.env != env
+            self._submissions[submission] = commands, CommandEnv(old.cwd, env), fingerprints
+        return changed
 
     def submissions(self) -> Iterator[tuple[int, Commands, CommandEnv, Fingerprints]]:
         """Yield every submission: its first task, its commands, what is around them, and their fingerprints."""

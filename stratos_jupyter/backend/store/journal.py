@@ -17,7 +17,7 @@ Tables:
 - ``meta``: format, job, spec.
 - ``calls``: one row a submission, with its commands; ``origin`` is the task and attempt whose monitor asked for them,
   ``cwd`` where they run when that is not the spec's, ``here``, ``there``, ``keys`` and ``env`` what they were made of.
-- ``results``: one row an ended attempt. ``counts`` is 0 for history: its task had
+- ``results``: one row an ended attempt, with the columns of ``columns.py``. ``counts`` is 0 for history: its task had
   its result already, or was tried again. Rows that are not ``told`` are no node's word but follow from what stands
   before them.
 - ``looks``: the key of an attempt's inputs when it had ended, where that is another one than at its submission;
@@ -43,12 +43,25 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import quote
 
 from ...errors import JournalBusy, JournalError
 from ..core.states import TaskState
-from .rows import EndingRow, FactRow, FirstRow, ResultRow
+from .rows import (
+    INSERT_RESULT,
+    RESULT_FIELDS,
+    RESULTS_TABLE,
+    EndingRow,
+    FactRow,
+    FirstRow,
+    JournalEntry,
+    RecordedEvent,
+    ResultRow,
+    ToldRow,
+    selected,
+    values_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -57,22 +70,13 @@ FILE_NAME: Final = "journal.sqlite"
 #: rows that a reader takes at a time, so that the writer never waits long for the lock
 CHUNK: Final = 5000
 
-_SCHEMA: Final = """
+_SCHEMA: Final = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE calls (
     seq INTEGER PRIMARY KEY, first INTEGER NOT NULL, count INTEGER NOT NULL, at_s REAL NOT NULL,
     commands BLOB NOT NULL
 );
-CREATE TABLE results (
-    seq INTEGER PRIMARY KEY, task INTEGER NOT NULL, attempt INTEGER NOT NULL, state INTEGER NOT NULL,
-    reason TEXT NOT NULL, exit_code INTEGER, node TEXT NOT NULL, submitted_at REAL NOT NULL, started_at REAL,
-    finished_at REAL NOT NULL, cpu_s REAL NOT NULL, max_rss_mib REAL NOT NULL, local_fraction REAL,
-    stdout BLOB, stderr BLOB, stdout_path TEXT NOT NULL, stderr_path TEXT NOT NULL,
-    stdout_size INTEGER NOT NULL, stderr_size INTEGER NOT NULL, note TEXT NOT NULL,
-    losses INTEGER NOT NULL, origin INTEGER, counts INTEGER NOT NULL, told INTEGER NOT NULL
-);
-CREATE UNIQUE INDEX results_attempt ON results (task, attempt);
-CREATE TABLE acts (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL, act TEXT NOT NULL, detail TEXT NOT NULL);
+{RESULTS_TABLE}CREATE TABLE acts (seq INTEGER PRIMARY KEY, at_s REAL NOT NULL, act TEXT NOT NULL, detail TEXT NOT NULL);
 """
 #: came after the others; a version that does not know it loses nothing but what is in it
 _MORE: Final = """
@@ -81,39 +85,10 @@ CREATE TABLE IF NOT EXISTS looks (
     PRIMARY KEY (task, attempt)
 ) WITHOUT ROWID;
 """
-#: these may hold bytes that are no text: as a text of SQLite they can be looked at, and come back as they were
-_PATHS: Final = ("stdout_path", "stderr_path")
-_PLACES: Final = tuple(ResultRow._fields.index(name) for name in _PATHS)
-_FIELDS: Final = ", ".join(ResultRow._fields)
-_INSERT: Final = (
-    f"INSERT OR IGNORE INTO results ({_FIELDS}, counts, told) VALUES ("
-    + ", ".join("CAST(? AS TEXT)" if name in _PATHS else "?" for name in (*ResultRow._fields, "counts", "told"))
-    + ")"
-)
-
-
-class RecordedEvent(NamedTuple):
-    """Something that the scheduler was told, in its place among all of it."""
-
-    seq: int
-    at_s: float
-    what: str
-    detail: Any
 
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
-
-
-def _with_bytes(row: Sequence[Any]) -> Sequence[Any]:
-    """Return a row whose paths are bytes, where they are no text that SQLite takes."""
-    first, second = _PLACES
-    if (row[first] + row[second]).isascii():
-        return row
-    made = list(row)
-    for place in _PLACES:
-        made[place] = made[place].encode("utf-8", "surrogateescape")
-    return made
 
 
 def open_whole(folder: Path, *, aside: bool = True) -> Journal:
@@ -290,9 +265,9 @@ class Journal:
             (seq, first, count, at_s, blob),
         )
 
-    def add_results(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Keep ended attempts: the fields of `ResultRow`, then whether the row counts, and is a node's word."""
-        self._db.executemany(_INSERT, map(_with_bytes, rows))
+    def add_results(self, rows: Iterable[tuple[int, ResultRow]]) -> None:
+        """Keep ended attempts, each with its number."""
+        self._db.executemany(INSERT_RESULT, itertools.starmap(values_of, rows))
 
     def add_looks(self, looks: Iterable[tuple[int, int, str, int]]) -> None:
         """Keep what the inputs of attempts were when they had ended: task, attempt, key, and whether views agree."""
@@ -304,9 +279,9 @@ class Journal:
             "DELETE FROM results WHERE task = ? AND attempt = ? AND NOT counts AND reason = 'lost'", attempts
         )
 
-    def add_entries(self, acts: Iterable[tuple[int, float, str, Any]]) -> None:
-        """Keep acts: their number, when, what, and its detail, which becomes JSON."""
-        rows = [(seq, at_s, act, json.dumps(detail, separators=(",", ":"))) for seq, at_s, act, detail in acts]
+    def add_entries(self, entries: Iterable[tuple[int, JournalEntry]]) -> None:
+        """Keep entries, each with its number."""
+        rows = [(seq, at_s, what, json.dumps(detail, separators=(",", ":"))) for seq, (at_s, what, detail) in entries]
         self._db.executemany("INSERT INTO acts (seq, at_s, act, detail) VALUES (?, ?, ?, ?)", rows)
 
     # -- reading ----------------------------------------------------------------------------------------
@@ -322,30 +297,30 @@ class Journal:
             rows = self._db.execute("SELECT first, count, at_s, commands FROM calls ORDER BY seq").fetchall()
         return [(first, count, at_s, json.loads(zlib.decompress(blob))) for first, count, at_s, blob in rows]
 
-    def entries(self) -> list[tuple[float, str, Any]]:
-        """Return every act in order."""
+    def entries(self) -> list[JournalEntry]:
+        """Return every entry in order."""
         with self._lock:
             rows = self._db.execute("SELECT at_s, act, detail FROM acts ORDER BY seq").fetchall()
-        return [(at_s, act, json.loads(detail)) for at_s, act, detail in rows]
+        return [JournalEntry(at_s, what, json.loads(detail)) for at_s, what, detail in rows]
 
     def told(self) -> Iterator[RecordedEvent]:
         """Yield everything that the scheduler was told, in that order."""
         with self._lock:
-            calls = self._db.execute("SELECT seq, at_s, first, count FROM calls ORDER BY seq").fetchall()
-            acts = self._db.execute("SELECT seq, at_s, act, detail FROM acts ORDER BY seq").fetchall()
+            submissions = self._db.execute("SELECT seq, at_s, first, count FROM calls ORDER BY seq").fetchall()
+            entries = self._db.execute("SELECT seq, at_s, act, detail FROM acts ORDER BY seq").fetchall()
             results = self._db.execute(
-                "SELECT seq, task, attempt, reason, exit_code, started_at, finished_at FROM results WHERE told"
-                " ORDER BY seq"
+                f"SELECT seq, {selected(ToldRow)} FROM results WHERE told ORDER BY seq"
             ).fetchall()
+        ended = ((seq, ToldRow(*values)) for seq, *values in results)
         return heapq.merge(
-            (RecordedEvent(seq, at_s, "call", (first, count)) for seq, at_s, first, count in calls),
-            (RecordedEvent(seq, at_s, act, json.loads(detail)) for seq, at_s, act, detail in acts),
-            (RecordedEvent(row[0], row[6], "result", row[1:]) for row in results),
+            (RecordedEvent(seq, at_s, "call", (first, count)) for seq, at_s, first, count in submissions),
+            (RecordedEvent(seq, at_s, what, json.loads(detail)) for seq, at_s, what, detail in entries),
+            (RecordedEvent(seq, row.finished_at, "result", row) for seq, row in ended),
         )
 
     def rows(self, after_seq: int = 0) -> Iterator[ResultRow]:
         """Yield the results that count, in order of arrival, after the one numbered `after_seq`."""
-        query = f"SELECT {_FIELDS} FROM results WHERE seq > ? AND counts ORDER BY seq LIMIT ?"
+        query = f"SELECT {RESULT_FIELDS} FROM results WHERE seq > ? AND counts ORDER BY seq LIMIT ?"
         while True:
             with self._lock:
                 chunk = self._db.execute(query, (after_seq, CHUNK)).fetchall()
@@ -357,8 +332,8 @@ class Journal:
     def failures(self, most: int) -> list[ResultRow]:
         """Return the first `most` results, by task, whose last attempt did not finish well."""
         query = (
-            f"SELECT {_FIELDS} FROM results AS it WHERE counts AND state != ? AND NOT EXISTS (SELECT 1 FROM results"
-            " AS later WHERE later.task = it.task AND later.attempt > it.attempt AND later.counts)"
+            f"SELECT {RESULT_FIELDS} FROM results AS it WHERE counts AND state != ? AND NOT EXISTS (SELECT 1 FROM"
+            " results AS later WHERE later.task = it.task AND later.attempt > it.attempt AND later.counts)"
             " ORDER BY task, attempt LIMIT ?"
         )
         with self._lock:
@@ -385,9 +360,9 @@ class Journal:
         rows : list of EndingRow
             Those of this part.
         """
-        # `counts` comes after the outputs in a row: it is asked last, of few rows.
+        # In a row, `counts` comes after the outputs, and is read through them: the condition on it stands last.
         query = (
-            "SELECT seq, task, attempt, state, reason, exit_code, substr(stderr, :end), stderr_path, note FROM results"
+            f"SELECT {selected(EndingRow, stderr_end='substr(stderr, :end)')} FROM results"
             " WHERE seq > :after AND seq <= :last AND (state != :finished OR attempt > 1) AND counts ORDER BY seq"
         )
         for seq, found in self._parts(query, after_seq, end=-nbytes - 1, finished=int(TaskState.FINISHED)):
@@ -406,7 +381,7 @@ class Journal:
             Those of this part.
         """
         query = (
-            "SELECT seq, task, attempt, state, exit_code, node, started_at, finished_at FROM results"
+            f"SELECT {selected(FactRow)} FROM results"
             " WHERE seq > :after AND seq <= :last AND (attempt = 1 OR counts) ORDER BY seq"
         )
         for seq, found in self._parts(query, after_seq):
@@ -427,7 +402,7 @@ class Journal:
         """Return what tells of the last attempt that ended of each of a few tasks: `nbytes` of each stream."""
         marks = ",".join("?" * len(tasks))
         query = (
-            "SELECT task, attempt, substr(stdout, 1, ?), stdout_path, substr(stderr, ?), stderr_path, note, reason"
+            f"SELECT {selected(FirstRow, stdout='substr(stdout, 1, ?)', stderr_end='substr(stderr, ?)')}"
             f" FROM results WHERE task IN ({marks}) ORDER BY task, counts, attempt"
         )
         with self._lock:
@@ -450,10 +425,8 @@ class Journal:
     def attempts(self, task: int) -> list[ResultRow]:
         """Return every ended attempt of one task, first to last."""
         with self._lock:
-            found = self._db.execute(
-                f"SELECT {_FIELDS} FROM results WHERE task = ? ORDER BY attempt",
-                (task,),
-            ).fetchall()
+            query = f"SELECT {RESULT_FIELDS} FROM results WHERE task = ? ORDER BY attempt"
+            found = self._db.execute(query, (task,)).fetchall()
         return list(map(ResultRow._make, found))
 
     def select(self, query: str, values: Sequence[Any] = ()) -> list[Any]:

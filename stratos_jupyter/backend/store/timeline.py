@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from .journal import Journal
-from .rows import Head, Span
+from .rows import Head, Span, selected
 
 #: how many tasks are asked for at a time
 _AT_A_TIME: Final = 500
@@ -17,13 +17,13 @@ _AT_A_TIME: Final = 500
 
 def spans(journal: Journal) -> list[Span]:
     """Return every attempt that ended, whether it counts or not, in order of arrival."""
-    return list(map(Span._make, journal.select(f"SELECT {', '.join(Span._fields)} FROM results ORDER BY seq")))
+    return list(map(Span._make, journal.select(f"SELECT {selected(Span)} FROM results ORDER BY seq")))
 
 
 def heads(journal: Journal, tasks: Iterable[int], nbytes: int) -> dict[int, Head]:
     """Return how the result of each of those tasks begins; a task that has none is left out."""
     wanted = list(tasks)
-    fields = ", ".join("substr(stdout, 1, ?)" if name == "stdout" else name for name in Head._fields)
+    fields = selected(Head, stdout="substr(stdout, 1, ?)")
     found: dict[int, Head] = {}
     for first in range(0, len(wanted), _AT_A_TIME):
         some = wanted[first : first + _AT_A_TIME]

@@ -15,8 +15,8 @@ from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.spec.commands import explicit_commands
 from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.job import Job
-from stratos_jupyter.live import publisher as watching
-from stratos_jupyter.live.publisher import JobsWatch, Leases, Watch
+from stratos_jupyter.live import publisher as publishing
+from stratos_jupyter.live.publisher import JobListPublisher, JobPublisher, Leases
 from stratos_jupyter.session import Session
 from stratos_jupyter.widgets import JobsWidget, JobWidget, heard_where_sent, view_record
 from tests.support.waiting import until
@@ -42,7 +42,7 @@ class Browser:
         self.threads: set[str] = set()
         self.states = bytearray()
         self.version = 0
-        self.watch = Watch(job, self._take, lambda view, more: view_record(view, time.time(), more))
+        self.publisher = JobPublisher(job, self._take, lambda view, more: view_record(view, time.time(), more))
 
     def _take(self, message: dict[str, Any], buffers: Sequence[bytes]) -> None:
         self.threads.add(threading.current_thread().name)
@@ -65,7 +65,7 @@ class Browser:
 
     def answer(self, **request: Any) -> dict[str, Any]:
         number = len(self.messages) + 1000
-        assert self.watch.hear({"n": number, "page": "p", **request})
+        assert self.publisher.hear({"n": number, "page": "p", **request})
         return until(lambda: next((message for message in self.messages if message.get("n") == number), None))
 
 
@@ -73,11 +73,11 @@ class Browser:
 def browser(job: Job) -> Iterator[Browser]:
     browser = Browser(job)
     yield browser
-    browser.watch.close()
+    browser.publisher.close()
 
 
 def test_who_looks_is_sent_all_and_then_what_changes(job: Job, browser: Browser) -> None:
-    browser.watch.hear({"ask": "watch", "page": "p", "have": 0})
+    browser.publisher.hear({"ask": "watch", "page": "p", "have": 0})
     until(lambda: browser.version)
     until(lambda: bytes(browser.states) == job.states() and browser.states.count(TaskState.RUNNING) == 2)
     job.kill([3])
@@ -91,19 +91,19 @@ def test_who_looks_is_sent_all_and_then_what_changes(job: Job, browser: Browser)
 def test_who_does_not_look_is_sent_nothing(job: Job, browser: Browser) -> None:
     job.pause()
     assert browser.messages == []
-    browser.watch.hear({"ask": "watch", "page": "p", "have": 0})
+    browser.publisher.hear({"ask": "watch", "page": "p", "have": 0})
     until(lambda: browser.ticks)
-    browser.watch.hear({"ask": "hide", "page": "p"})
-    until(lambda: not browser.watch.leases.watched)
+    browser.publisher.hear({"ask": "hide", "page": "p"})
+    until(lambda: not browser.publisher.leases.watched)
     count = len(browser.messages)
     job.kill([5])
     until(lambda: job.view[TaskState.KILLED] == 1)
     other = Browser(job)  # whoever is served after it: the ticker has been at it meanwhile
-    other.watch.hear({"ask": "watch", "page": "q", "have": 0})
+    other.publisher.hear({"ask": "watch", "page": "q", "have": 0})
     until(lambda: other.ticks)
-    other.watch.close()
+    other.publisher.close()
     assert len(browser.messages) == count
-    browser.watch.hear({"ask": "watch", "page": "p", "have": browser.version})
+    browser.publisher.hear({"ask": "watch", "page": "p", "have": browser.version})
     until(lambda: browser.states[5] == TaskState.KILLED)
 
 
@@ -119,7 +119,7 @@ def test_one_browser_that_leaves_takes_nothing_from_another() -> None:
 
 
 def test_a_lease_that_is_not_renewed_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "LEASE_S", 0.05)
+    monkeypatch.setattr(publishing, "LEASE_S", 0.05)
     leases = Leases()
     leases.take("page")
     assert leases.watched
@@ -128,10 +128,10 @@ def test_a_lease_that_is_not_renewed_ends(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_who_lost_a_message_is_sent_all(job: Job, browser: Browser) -> None:
-    browser.watch.hear({"ask": "watch", "page": "p", "have": 0})
+    browser.publisher.hear({"ask": "watch", "page": "p", "have": 0})
     until(lambda: browser.version)
-    browser.watch.hear({"ask": "watch", "page": "p"})  # renewed: nothing is said of what it has
-    browser.watch.hear({"ask": "watch", "page": "p", "have": browser.version + 5})
+    browser.publisher.hear({"ask": "watch", "page": "p"})  # renewed: nothing is said of what it has
+    browser.publisher.hear({"ask": "watch", "page": "p", "have": browser.version + 5})
     until(lambda: sum("after" not in tick.get("picture", {"after": 0}) for tick in browser.ticks) == 2)
 
 
@@ -140,13 +140,13 @@ def test_many_changes_are_few_messages(session: Session) -> None:
     browser = Browser(job)
     try:
         began = time.monotonic()
-        browser.watch.hear({"ask": "watch", "page": "p", "have": 0})
+        browser.publisher.hear({"ask": "watch", "page": "p", "have": 0})
         assert job.wait(60)
         until(lambda: bytes(browser.states) == job.states())
         took_s = time.monotonic() - began
-        assert len(browser.ticks) <= 2 + took_s / watching.TICK_S
+        assert len(browser.ticks) <= 2 + took_s / publishing.TICK_S
     finally:
-        browser.watch.close()
+        browser.publisher.close()
 
 
 def test_questions_are_answered_on_a_thread_of_their_own(job: Job, browser: Browser) -> None:
@@ -154,14 +154,14 @@ def test_questions_are_answered_on_a_thread_of_their_own(job: Job, browser: Brow
     assert [row[0] for row in answer["answer"]["rows"]] == [0, 1]
     assert browser.answer(do="relaunch", mem="much")["error"].startswith("memory: 'much' is no size")
     assert browser.answer(ask="what")["error"]
-    assert all(name.startswith("stratos-clerk") for name in browser.threads)
-    assert not browser.watch.hear({"ask": "rows"}), "nobody can be answered without a number"
+    assert all(name.startswith("stratos-requests") for name in browser.threads)
+    assert not browser.publisher.hear({"ask": "rows"}), "nobody can be answered without a number"
 
 
 def test_of_one_table_the_newest_question_is_answered_and_the_others_are_said_to_be_overtaken(browser: Browser) -> None:
-    with browser.watch._asking:
+    with browser.publisher._asking:
         for number, reader in enumerate(("one", "one", "other"), 1):
-            browser.watch.hear({"n": number, "page": "p", "reader": reader, "ask": "rows", "query": {}, "count": 1})
+            browser.publisher.hear({"n": number, "page": "p", "reader": reader, "ask": "rows", "query": {}, "count": 1})
     until(lambda: len(browser.messages) == 3)
     said = {message["n"]: message for message in browser.messages}
     assert said[1] == {"page": "p", "n": 1, "overtaken": True}
@@ -178,14 +178,16 @@ def test_a_fault_of_ours_is_said_and_ends_nothing(
 
 def test_all_jobs_are_watched_at_once(session: Session, job: Job) -> None:
     messages: list[dict[str, Any]] = []
-    watch = JobsWatch(session.jobs, lambda message, _: messages.append(message), lambda view: {"job": view.job_id})
-    watch.hear({"ask": "watch", "page": "p", "have": 0})
+    publisher = JobListPublisher(
+        session.jobs, lambda message, _: messages.append(message), lambda view: {"job": view.job_id}
+    )
+    publisher.hear({"ask": "watch", "page": "p", "have": 0})
     until(lambda: messages)
     assert messages[0] == {"tick": {"jobs": [{"job": "demo"}]}}
     session.submit(JobSpec(job_id="more", master="local[2]"), explicit_commands(["true"]))
     until(lambda: messages[-1]["tick"]["jobs"] == [{"job": "demo"}, {"job": "more"}])
-    watch.hear({"ask": "hide", "page": "p"})
-    watch.close()
+    publisher.hear({"ask": "hide", "page": "p"})
+    publisher.close()
 
 
 def test_the_trait_rests_while_somebody_looks(job: Job) -> None:

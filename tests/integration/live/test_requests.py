@@ -16,7 +16,7 @@ from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.errors import JobNotFound, SpecError, StratosError, UsageError
 from stratos_jupyter.job import Job
 from stratos_jupyter.live import task_table as task_rows
-from stratos_jupyter.live.requests import Panel, _overlap
+from stratos_jupyter.live.requests import RequestHandler, _overlap
 from stratos_jupyter.live.task_table import Overtaken, Query, TaskRows, query_of
 from stratos_jupyter.session import Session
 from tests.support.waiting import until
@@ -40,34 +40,34 @@ def run(session: Session) -> Any:
     return run
 
 
-def ask(panel: Panel, **request: Any) -> dict[str, Any]:
-    answer, _ = panel.answer(request)
+def ask(handler: RequestHandler, **request: Any) -> dict[str, Any]:
+    answer, _ = handler.answer(request)
     json.dumps(answer).encode()  # it can be sent
     return answer
 
 
-def shown(panel: Panel, **query: Any) -> list[int]:
-    return [row[0] for row in ask(panel, ask="rows", query=query, first=0, count=100)["rows"]]
+def shown(handler: RequestHandler, **query: Any) -> list[int]:
+    return [row[0] for row in ask(handler, ask="rows", query=query, first=0, count=100)["rows"]]
 
 
 def test_rows_are_filtered_and_sorted(run: Any) -> None:
-    panel = Panel(run("echo b; sleep 0.1", "echo a", "echo why >&2; exit 3", "kill -9 $$", "echo 'Ünïcode'"))
-    assert shown(panel) == [0, 1, 2, 3, 4]
-    assert shown(panel, down=True) == [4, 3, 2, 1, 0]
-    assert shown(panel, states=[5, 7]) == [2, 3]
-    assert shown(panel, text="ÜNÏ") == [4]
-    assert shown(panel, text="#1-2 4") == [1, 2, 4]
-    assert shown(panel, sort="exit", down=True)[0] == 2
-    assert shown(panel, sort="exit")[0] == 3
-    assert shown(panel, sort="time", down=True)[0] == 0
-    assert shown(panel, sort="output")[:1] == [3]
-    assert shown(panel, sort="command") == [4, 1, 0, 2, 3]
-    assert shown(panel, sort="state") == [0, 1, 4, 2, 3]
-    assert shown(panel, node="nowhere") == []
-    page = ask(panel, ask="rows", query={"states": [5]}, first=0, count=9)
+    handler = RequestHandler(run("echo b; sleep 0.1", "echo a", "echo why >&2; exit 3", "kill -9 $$", "echo 'Ünïcode'"))
+    assert shown(handler) == [0, 1, 2, 3, 4]
+    assert shown(handler, down=True) == [4, 3, 2, 1, 0]
+    assert shown(handler, states=[5, 7]) == [2, 3]
+    assert shown(handler, text="ÜNÏ") == [4]
+    assert shown(handler, text="#1-2 4") == [1, 2, 4]
+    assert shown(handler, sort="exit", down=True)[0] == 2
+    assert shown(handler, sort="exit")[0] == 3
+    assert shown(handler, sort="time", down=True)[0] == 0
+    assert shown(handler, sort="output")[:1] == [3]
+    assert shown(handler, sort="command") == [4, 1, 0, 2, 3]
+    assert shown(handler, sort="state") == [0, 1, 4, 2, 3]
+    assert shown(handler, node="nowhere") == []
+    page = ask(handler, ask="rows", query={"states": [5]}, first=0, count=9)
     assert page["total"] == 2
     assert [row[6:9] for row in page["rows"]] == [[3, "why", "err"], [-9, "", "out"]]
-    assert shown(panel, node=page["nodes"][0]) == [0, 1, 2, 3, 4]
+    assert shown(handler, node=page["nodes"][0]) == [0, 1, 2, 3, 4]
 
 
 def test_what_makes_no_sense_in_a_query_is_left_out() -> None:
@@ -79,11 +79,11 @@ def test_what_makes_no_sense_in_a_query_is_left_out() -> None:
 def test_what_runs_has_a_node_and_a_time_and_what_waits_has_none(run: Any) -> None:
     job = run("sleep 60", "sleep 60", "sleep 60", wait=False)
     until(lambda: job.view[TaskState.RUNNING] == 2)
-    panel = Panel(job)
-    rows = ask(panel, ask="rows", query={}, first=0, count=9)["rows"]
+    handler = RequestHandler(job)
+    rows = ask(handler, ask="rows", query={}, first=0, count=9)["rows"]
     assert [bool(row[3]) for row in rows] == [True, True, False]
     assert [row[5] is not None for row in rows] == [True, True, False]
-    assert shown(panel, node=rows[0][3]) == [0, 1]
+    assert shown(handler, node=rows[0][3]) == [0, 1]
 
 
 def test_what_is_launched_while_rows_are_sorted_does_no_harm(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,30 +91,30 @@ def test_what_is_launched_while_rows_are_sorted_does_no_harm(run: Any, monkeypat
     until(lambda: job.view[TaskState.RUNNING] == 2)
     flying = job.flying
     monkeypatch.setattr(job, "flying", lambda: {**flying(), 3: ("another", 1.0)})  # it was added a moment ago
-    panel = Panel(job)
-    assert shown(panel, sort="node") == [2, 0, 1]
-    assert shown(panel, sort="time", down=True)[2] == 2
-    assert shown(panel, node="another") == []
+    handler = RequestHandler(job)
+    assert shown(handler, sort="node") == [2, 0, 1]
+    assert shown(handler, sort="time", down=True)[2] == 2
+    assert shown(handler, node="another") == []
 
 
 def test_one_that_is_relaunched_shows_its_last_attempt(run: Any, tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     job = run(f"test -e {flag}")
-    panel = Panel(job)
-    assert ask(panel, ask="rows", query={}, first=0, count=1)["rows"][0][4:7:2] == [1, 1]
+    handler = RequestHandler(job)
+    assert ask(handler, ask="rows", query={}, first=0, count=1)["rows"][0][4:7:2] == [1, 1]
     flag.touch()
-    assert ask(panel, do="relaunch") == {"said": "1 task runs once more"}
+    assert ask(handler, do="relaunch") == {"said": "1 task runs once more"}
     assert job.wait(30)
-    row = ask(panel, ask="rows", query={}, first=0, count=1)["rows"][0]
+    row = ask(handler, ask="rows", query={}, first=0, count=1)["rows"][0]
     assert (row[1], row[4], row[6]) == (4, 2, 0)
-    assert len(ask(panel, ask="task", task=0)["attempts"]) == 2
-    assert ask(panel, ask="task", task=0, attempt=1)["attempt"] == 1
+    assert len(ask(handler, ask="task", task=0)["attempts"]) == 2
+    assert ask(handler, ask="task", task=0, attempt=1)["attempt"] == 1
 
 
 def test_inputs_are_told_from_commands(session: Session) -> None:
     commands = template_commands("echo %a% %b%", {"a": ["x", "y"], "b": ["1", "2"]})
     job = session.submit(JobSpec(job_id="demo", master="local[2]"), commands)
-    page = ask(Panel(job), ask="rows", query={}, first=1, count=1)
+    page = ask(RequestHandler(job), ask="rows", query={}, first=1, count=1)
     assert page["inputs"] == ["a", "b"]
     assert page["rows"][0][9] == "y  2"
 
@@ -127,17 +127,17 @@ def test_a_search_that_nobody_waits_for_any_more_ends(run: Any) -> None:
 
 def test_an_order_that_is_kept_says_for_how_long(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task_rows, "KEEP_S", 60.0)
-    panel = Panel(run("true"))
+    handler = RequestHandler(run("true"))
     request = {"ask": "rows", "query": {"sort": "output"}, "first": 0, "count": 1}
-    assert ask(panel, **request)["kept"] == 0
-    assert 0 < ask(panel, **request)["kept"] <= 60
-    ask(panel, do="resume")  # an act makes it anew
-    assert ask(panel, **request)["kept"] == 0
+    assert ask(handler, **request)["kept"] == 0
+    assert 0 < ask(handler, **request)["kept"] <= 60
+    ask(handler, do="resume")  # an act makes it anew
+    assert ask(handler, **request)["kept"] == 0
 
 
 def test_tasks_of_rows_that_were_never_asked_for(run: Any) -> None:
-    panel = Panel(run("true", "false", "true", "false"))
-    answer, (data,) = panel.answer({"ask": "tasks", "query": {"states": [5]}, "first": 0, "count": 9})
+    handler = RequestHandler(run("true", "false", "true", "false"))
+    answer, (data,) = handler.answer({"ask": "tasks", "query": {"states": [5]}, "first": 0, "count": 9})
     assert answer == {"count": 2}
     assert np.frombuffer(data, "<u4").tolist() == [1, 3]
 
@@ -145,25 +145,25 @@ def test_tasks_of_rows_that_were_never_asked_for(run: Any) -> None:
 def test_of_an_output_only_the_news_is_sent(run: Any, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     job = run(f"echo one; until [ -e {gate} ]; do sleep 0.01; done; echo two; sleep 60", wait=False)
-    panel = Panel(job)
-    until(lambda: ask(panel, ask="task", task=0)["streams"]["stdout"].get("whole") == "one\n")
-    first = ask(panel, ask="task", task=0, reader="r")
+    handler = RequestHandler(job)
+    until(lambda: ask(handler, ask="task", task=0)["streams"]["stdout"].get("whole") == "one\n")
+    first = ask(handler, ask="task", task=0, reader="r")
     assert (first["live"], first["streams"]["stdout"]) == (True, {"whole": "one\n"})
-    assert ask(panel, ask="task", task=0, reader="r", have=True)["streams"] == {}
+    assert ask(handler, ask="task", task=0, reader="r", have=True)["streams"] == {}
     gate.touch()
     until(lambda: "two" in job.log(0).stdout)
-    assert ask(panel, ask="task", task=0, reader="r", have=True)["streams"] == {"stdout": {"drop": 0, "add": "two\n"}}
-    assert ask(panel, ask="task", task=0, reader="s", have=True)["streams"]["stdout"] == {"whole": "one\ntwo\n"}
+    assert ask(handler, ask="task", task=0, reader="r", have=True)["streams"] == {"stdout": {"drop": 0, "add": "two\n"}}
+    assert ask(handler, ask="task", task=0, reader="s", have=True)["streams"]["stdout"] == {"whole": "one\ntwo\n"}
 
 
 def test_the_last_of_a_long_output_and_more_on_request(run: Any) -> None:
-    panel = Panel(run("seq 100000"))
-    answer = ask(panel, ask="task", task=0)
+    handler = RequestHandler(run("seq 100000"))
+    answer = ask(handler, ask="task", task=0)
     text = answer["streams"]["stdout"]["whole"]
     assert text.endswith("99999\n100000\n")
     assert len(text) == 65536
     assert answer["sizes"]["stdout"] == 588895
-    more = ask(panel, ask="task", task=0, bytes=10**9)["streams"]["stdout"]["whole"]
+    more = ask(handler, ask="task", task=0, bytes=10**9)["streams"]["stdout"]["whole"]
     assert more.startswith("1\n2\n")
 
 
@@ -179,56 +179,56 @@ def test_where_an_output_goes_on(old: str, new: str, drop: int | None) -> None:
 def test_how_much_of_an_output_is_shown_is_counted_in_bytes(run: Any) -> None:
     program = "python3 -c \"import sys, time; print('{}' * {}, end='', flush=True); time.sleep({})\""
     job = run(program.format("я", 1000, 0), program.format("я", 60000, 0), "head -c 30000 /dev/zero | tr '\\0' '\\377'")
-    panel = Panel(job)
-    told = [ask(panel, ask="task", task=task) for task in range(3)]
+    handler = RequestHandler(job)
+    told = [ask(handler, ask="task", task=task) for task in range(3)]
     assert [(one["sizes"]["stdout"], one["shown"]["stdout"], one["partial"]["stdout"]) for one in told] == [
         (2000, 2000, False), (120000, 65536, True), (30000, 65536, False)
     ]  # fmt: skip
-    assert ask(panel, ask="task", task=1, bytes=1024 * 1024)["partial"]["stdout"] is False
+    assert ask(handler, ask="task", task=1, bytes=1024 * 1024)["partial"]["stdout"] is False
 
 
 def test_of_what_runs_it_is_known_whether_there_is_more(run: Any) -> None:
-    panel = Panel(run("yes я | head -c 90000; sleep 60", "yes я | head -c 900; sleep 60", wait=False))
-    until(lambda: ask(panel, ask="task", task=0)["partial"]["stdout"])
-    until(lambda: ask(panel, ask="task", task=1)["shown"]["stdout"] == 900)
-    assert not ask(panel, ask="task", task=1)["partial"]["stdout"]
+    handler = RequestHandler(run("yes я | head -c 90000; sleep 60", "yes я | head -c 900; sleep 60", wait=False))
+    until(lambda: ask(handler, ask="task", task=0)["partial"]["stdout"])
+    until(lambda: ask(handler, ask="task", task=1)["shown"]["stdout"] == 900)
+    assert not ask(handler, ask="task", task=1)["partial"]["stdout"]
 
 
 def test_groups_and_what_is_done_with_them(run: Any) -> None:
     job = run("echo no 1 >&2; exit 1", "echo no 2 >&2; exit 1", "exit 2", "true", mem_mib=32)
-    panel = Panel(job)
-    answer = ask(panel, ask="groups")
+    handler = RequestHandler(job)
+    answer = ask(handler, ask="groups")
     assert [(group["label"], group["count"], group["mem"]) for group in answer["groups"]] == [
         ("exit 1: no #", 2, 32), ("exit 2", 1, 32)
     ]  # fmt: skip
     key = answer["groups"][0]["key"]
-    assert shown(panel, group=key) == [0, 1]
-    assert ask(panel, do="relaunch", group=key, mem="64M") == {"said": "2 tasks run once more, with 64 MiB each"}
+    assert shown(handler, group=key) == [0, 1]
+    assert ask(handler, do="relaunch", group=key, mem="64M") == {"said": "2 tasks run once more, with 64 MiB each"}
     assert job.wait(30)
     assert [job.mem_of(task) for task in range(4)] == [64, 64, 32, 32]
-    assert shown(panel, group="0" * 16) == [], "none fails in this way any more"
+    assert shown(handler, group="0" * 16) == [], "none fails in this way any more"
     with pytest.raises(SpecError, match="the largest node"):
-        panel.answer({"do": "relaunch", "group": key, "mem": "900T"})
+        handler.answer({"do": "relaunch", "group": key, "mem": "900T"})
     with pytest.raises(SpecError, match="no size"):
-        panel.answer({"do": "relaunch", "group": key, "mem": "lots"})
+        handler.answer({"do": "relaunch", "group": key, "mem": "lots"})
     with pytest.raises(JobNotFound, match="changed since"):
-        panel.answer({"do": "kill", "group": "0" * 16})
+        handler.answer({"do": "kill", "group": "0" * 16})
 
 
 def test_acts_on_the_job(run: Any) -> None:
     job = run(*["sleep 60"] * 4, wait=False)
-    panel = Panel(job)
-    assert ask(panel, do="pause")["said"].startswith("paused")
+    handler = RequestHandler(job)
+    assert ask(handler, do="pause")["said"].startswith("paused")
     assert job.view.held == "paused"
-    ask(panel, do="resume")
+    ask(handler, do="resume")
     assert not job.view.held
-    assert ask(panel, do="limit", most=1) == {"said": "at most 1 at once"}
+    assert ask(handler, do="limit", most=1) == {"said": "at most 1 at once"}
     assert job.rules.max_tasks == 1
-    ask(panel, do="limit", most=None)
+    ask(handler, do="limit", most=None)
     assert job.rules.max_tasks is None
-    assert ask(panel, do="kill", tasks=[[2, 3]]) == {"said": "2 tasks asked to end"}
+    assert ask(handler, do="kill", tasks=[[2, 3]]) == {"said": "2 tasks asked to end"}
     until(lambda: job.view[TaskState.KILLED] == 2)
-    ask(panel, do="kill")
+    ask(handler, do="kill")
     assert job.wait(30)
 
 
@@ -244,21 +244,21 @@ def test_acts_on_the_job(run: Any) -> None:
 def test_nonsense_is_refused_and_changes_nothing(run: Any, request_: dict[str, Any]) -> None:
     job = run("true")
     with pytest.raises(StratosError):
-        Panel(job).answer(request_)
+        RequestHandler(job).answer(request_)
     assert job.view[TaskState.FINISHED] == 1
 
 
 def test_an_old_page_is_told_so(run: Any) -> None:
     with pytest.raises(UsageError, match="reload the page"):
-        Panel(run("true")).answer({"ask": "what a later version may ask"})
+        RequestHandler(run("true")).answer({"ask": "what a later version may ask"})
 
 
 def test_hostile_text_goes_out_as_text(run: Any) -> None:
     job = run("printf '\\033[31m<b>\\377\\n'; exit 1 # \u202e<script>", "true # " + "x" * 100_000)
-    panel = Panel(job)
-    row = ask(panel, ask="rows", query={}, first=0, count=1)["rows"][0]
+    handler = RequestHandler(job)
+    row = ask(handler, ask="rows", query={}, first=0, count=1)["rows"][0]
     assert "\u202e" not in row[2]
     assert row[7] == "<b>\\xff"
-    assert ask(panel, ask="task", task=0)["streams"]["stdout"]["whole"] == "\x1b[31m<b>\\xff\n"
-    assert ask(panel, ask="task", task=1)["cut"]
-    assert len(ask(panel, ask="task", task=1, whole=True)["command"]) > 100_000
+    assert ask(handler, ask="task", task=0)["streams"]["stdout"]["whole"] == "\x1b[31m<b>\\xff\n"
+    assert ask(handler, ask="task", task=1)["cut"]
+    assert len(ask(handler, ask="task", task=1, whole=True)["command"]) > 100_000

@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -56,22 +55,6 @@ IDLE_S: Final = 20.0
 ANSWER_S: Final = 5.0
 #: in a run's folder: a folder for each executor
 EXECUTORS: Final = "executors"
-
-_MASTER: Final = re.compile(r"local(?:\[(?P<cpus>\d+(?:\.\d+)?|\*)\])?")
-
-
-def local_cpus(master: str) -> float | None:
-    """Return how many processors ``local[N]`` names; None for ``local`` and ``local[*]``: all there are.
-
-    Raises
-    ------
-    EngineError
-        `master` is not a local engine.
-    """
-    found = _MASTER.fullmatch(master)
-    if found is None or found["cpus"] in ("0", "0.0"):
-        raise EngineError(f"{master!r} is no local engine: write local, or local[4] for four processors")
-    return float(found["cpus"]) if found["cpus"] not in (None, "*") else None
 
 
 class _Slot:

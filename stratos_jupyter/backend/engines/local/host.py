@@ -1,6 +1,6 @@
-"""What this process lives in that may end all of it: a container, a batch job, a service.
+"""What this process runs in that may end all of it: a container, a batch job, a service.
 
-A local executor outlives its kernel, but not these. Where there is one, whoever asks for a job's status is told.
+A local executor outlives its kernel, but not these: the status of a job names the one that there is.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _BATCH: Final = {
     "MESOS_TASK_ID": "Mesos task",
 }
 _SERVICE: Final = re.compile(r"/([^/\s]+\.service)\s*$", re.MULTILINE)
-#: a service that holds a user's whole login ends when the user logs out, unless he lingers
+#: a service that holds a user's whole login ends when the user logs out, unless lingering is enabled for that user
 _LOGIN: Final = re.compile(r"user@\d+\.service")
 
 
-def habitat(env: Mapping[str, str] | None = None, root: Path = Path("/")) -> str:
+def host_lifetime(env: Mapping[str, str] | None = None, root: Path = Path("/")) -> str:
     """Say what local tasks end with; '' when that is only this machine.
 
     Parameters

@@ -11,6 +11,7 @@ from ....errors import EngineError
 
 DEFAULT_PORT: Final = 5050
 _HOST_PORT: Final = re.compile(r"(?:\[([\w:.%]+)\]|([\w.-]+))(?::(\d{1,5}))?")
+_SCHEMES: Final = ("mesos", "http", "https", "zk", "zoo")
 _ZOOKEEPER: Final = re.compile(r"([\w.-]+(?::\d{1,5})?(?:,[\w.-]+(?::\d{1,5})?)*)((?:/[^\s/@]+)+)/?")
 
 
@@ -34,6 +35,14 @@ class ZooKeeper:
 
     def __str__(self) -> str:
         return f"zk://{self.hosts}{self.path}"
+
+
+def is_mesos(master: str) -> bool:
+    """Say whether a master is meant for Mesos, well written or not. A single word may be a host."""
+    scheme, found, _ = master.strip().partition("://")
+    if "@" in master or (found and scheme.lower() in _SCHEMES):
+        return True
+    return not found and _host_port(scheme.rstrip("/")) is not None
 
 
 def parse_master(text: str) -> Master | ZooKeeper:

@@ -1,8 +1,7 @@
 """The executor as it travels: a shell command that holds its source.
 
 Nodes need no route to the kernel and no shared disk, only a python3. The command holds what the executor imports of
-itself, without comments and docstrings, compressed. For those who would rather have a copy on the nodes the same fits
-into one file.
+itself, minified and compressed. The same fits into one file, for clusters whose nodes are to hold a copy of it.
 """
 
 from __future__ import annotations
@@ -19,10 +18,11 @@ from pathlib import Path
 from typing import Final
 
 from ... import executor
+from .minify import minified, source_module
 
-#: what a node that has no python3, or one that is too old, exits with, having said so in one line on standard error
+#: The exit code of a node that has no python3, or one that is too old; standard error says so in one line.
 NO_PYTHON: Final = 69
-#: the most bytes of a command
+#: The most bytes of a command.
 MOST_BYTES: Final = 64 * 1024
 
 _ENTRY: Final = "guard"
@@ -107,6 +107,20 @@ def write_executor(path: str | os.PathLike[str]) -> None:
     os.replace(aside, target)
 
 
+def executor_sources() -> dict[str, str]:
+    """Return the modules that the executor of a Mesos agent imports, by their names below the package."""
+    sources = {_ENTRY: _source(_ENTRY)}
+    todo = [_ENTRY]
+    for name in todo:
+        for node in ast.walk(ast.parse(sources[name])):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                module = source_module(name, node)
+                if module not in sources:
+                    sources[module] = _source(module)
+                    todo.append(module)
+    return sources
+
+
 def _guarded(start: str) -> str:
     """Say it in one line when there is no python3."""
     sorry = "stratos: no python3 on this node; 3.6 or later is needed"
@@ -123,41 +137,13 @@ def _digest(text: str) -> str:
 
 @cache
 def _packed_source() -> str:
-    parts = [part for folder in _folders() for part in (folder, "")]
-    for name in _modules():
-        parts += [f"executor.{name}", _bare(_source(name))]
-    return base64.b85encode(zlib.compress("\0".join(parts).encode("ascii"), 9)).decode("ascii")
-
-
-def _modules() -> list[str]:
-    """Return the modules that the executor of a Mesos agent imports, in the order in which they are met."""
-    found = [_ENTRY]
-    for name in found:
-        for node in ast.walk(ast.parse(_source(name))):
-            if isinstance(node, ast.ImportFrom) and node.level and node.module:
-                module = ".".join([*name.split(".")[: -node.level], node.module])
-                if module not in found:
-                    found.append(module)
-    return found
-
-
-def _folders() -> list[str]:
-    """Return the packages that these modules are in: modules without a text."""
-    parents = {f"executor.{name}".rpartition(".")[0] for name in _modules()}
-    return ["executor", *sorted(parents - {"executor"})]
+    texts = minified(executor_sources())
+    folders = {f"executor.{name}".rpartition(".")[0] for name in texts}  # packages: modules without a text
+    texts = {**dict.fromkeys(folders, ""), **{f"executor.{name}": text for name, text in texts.items()}}
+    # In order of their names, so that those of one folder are close together: that compresses best.
+    data = "\0".join(part for name in sorted(texts) for part in (name, texts[name])).encode("ascii")
+    return base64.b85encode(zlib.compress(data, 9)).decode("ascii")
 
 
 def _source(name: str) -> str:
     return _ROOT.joinpath(*name.split(".")).with_suffix(".py").read_text("utf-8")
-
-
-def _bare(source: str) -> str:
-    """Return a program without what is only for its readers."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        match node:
-            case ast.Module() | ast.ClassDef() | ast.FunctionDef():
-                if ast.get_docstring(node, clean=False) is not None:
-                    node.body[:1] = [] if len(node.body) > 1 else [ast.Pass()]
-    # What isn't ASCII stands in strings only.
-    return ast.unparse(tree).encode("ascii", "backslashreplace").decode("ascii")

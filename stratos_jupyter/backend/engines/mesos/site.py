@@ -1,4 +1,4 @@
-"""Jobs on a Mesos cluster: what is checked before one starts, what its commands find there, and on what terms."""
+"""A Mesos cluster as a site."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Self
 
 from ....errors import EngineError, SpecError
-from ...run.loop import RunLoop
-from ...spec.job_spec import JobSpec
+from ...spec.job_spec import JobSpec, OutputMode
 from ...spec.parse_values import parse_duration_s
 from ...spec.workload import CommandEnv
 from ...store.journal import Journal
-from ..base import Engine, Largest, Work
+from ..base import Engine, Largest, Sink, Work
 from ..local.orphans import RUN
-from ..local.site import common_context
+from ..sites import EngineSettings, common_context
 from ..task_environment import THREADS, thread_count
 from . import master_events
 from .address import ZooKeeper, parse_master
@@ -57,11 +56,24 @@ class MesosSite:
         `master` is none of these.
     """
 
+    default_output_limit: ClassVar = "1M"  # agents keep on disk what they send
+    output_modes: ClassVar = frozenset(OutputMode)
+    sees_files_here: ClassVar = False
+    inherits_environment: ClassVar = False
+    reserves_amounts: ClassVar = True
+    any_master_resumes: ClassVar = False
+    ends_with = ""
+
     def __init__(self, master: str) -> None:
         self._master = master
         self._where = parse_master(master)
         #: the most that one agent has, as far as the master told when it was asked last
         self.largest: Largest | None = None
+
+    @classmethod
+    def at(cls, master: str, home: Path) -> Self:
+        """Return the site of a master."""
+        return cls(master)
 
     def describe(self) -> str:
         """Say what is there.
@@ -82,11 +94,11 @@ class MesosSite:
         return f"the Mesos {info.version} cluster at {self._where}, {count:,} {'agent' if count == 1 else 'agents'} " \
                f"with {cpus:g} cpus"  # fmt: skip
 
-    def check(self, spec: JobSpec) -> tuple[JobSpec, list[str]]:
+    def check(self, spec: JobSpec, settings: EngineSettings) -> tuple[JobSpec, list[str]]:
         """Return the job with its paths absolute, and all that is wrong with it there."""
         check_installed()
         info = ask_master(self._where, role=spec.role)
-        bad = _refused(spec)
+        bad = _refused(spec, settings)
         demand = spec.largest_demand()
         asked = ", ".join(f"{name}={value}" for name, value in spec.where)
         fitting = [agent for agent in info.agents or () if not lacks(agent[2], spec.where)]
@@ -134,54 +146,55 @@ class MesosSite:
             **common_context(spec),
         }
 
-    def make_engine(self, loop: RunLoop, work: Work, spec: JobSpec, run: int, journal: Journal) -> Engine:
+    def make_engine(
+        self, sink: Sink, work: Work, spec: JobSpec, run: int, journal: Journal, settings: EngineSettings
+    ) -> Engine:
         """Make the engine of a run."""
-        from ....settings import current as settings  # here, so that importing the package loads no traitlets
-
-        chosen = settings()
         identity = JobIdentity(spec.job_id, run, _user(), spec.role)
         config = FrameworkConfig(
             identity,
-            mesos_command(chosen.executor_uri),
+            mesos_command(settings.executor_uri),
             cpus=spec.threads,
             where=spec.where,
             gpus=bool(spec.gpus),
-            failover_s=parse_duration_s(chosen.failover_timeout or FAILOVER),
-            partition_wait_s=parse_duration_s(chosen.partition_wait),
-            max_cpus=float(chosen.max_cpus) if chosen.max_cpus else None,
-            principal=chosen.principal,
+            failover_s=parse_duration_s(settings.failover_timeout or FAILOVER),
+            partition_wait_s=parse_duration_s(settings.partition_wait),
+            max_cpus=float(settings.max_cpus) if settings.max_cpus else None,
+            principal=settings.principal,
             hostname=socket.gethostname(),
         )
 
-        def speak(framework: Mapping[str, Any], tell: Callable[[master_events.MasterEvent], None]) -> MasterClient:
-            return MesosDriver(self._master, framework, tell, principal=chosen.principal, secret=chosen.secret)
+        def make_client(
+            framework: Mapping[str, Any], tell: Callable[[master_events.MasterEvent], None]
+        ) -> MasterClient:
+            return MesosDriver(self._master, framework, tell, principal=settings.principal, secret=settings.secret)
 
-        return MesosEngine(loop, work, config, speak, journal.meta().get(KEPT, {}), _keeper(journal))
+        return MesosEngine(sink, work, config, make_client, journal.meta().get(KEPT, {}), _keeper(journal))
 
 
-def _refused(spec: JobSpec) -> list[str]:
+def _refused(spec: JobSpec, settings: EngineSettings) -> list[str]:
     """Return what a master would refuse when it is told of the job, or what none of its offers could ever do."""
-    from ....settings import current as settings  # here, so that importing the package loads no traitlets
-
-    bad, chosen = [], settings()
+    bad = []
     parts = spec.role.split("/")
     odd = any(part in ("", ".", "..", "*") or part.startswith("-") or _NOT_IN_ROLE.search(part) for part in parts)
     if odd and spec.role != "*":
         bad.append(f"--role {spec.role!r}: Mesos knows roles as astro or astro/jets, without spaces, and * for all")
     if spec.gpus % 1:
         bad.append(f"--gpus {spec.gpus:g}: Mesos gives whole ones only")
-    if chosen.max_cpus and spec.threads > float(chosen.max_cpus):
+    if settings.max_cpus and spec.threads > float(settings.max_cpus):
         bad.append(
-            f"--threads {spec.threads:g}: a job may hold {float(chosen.max_cpus):g} cpus only; ask for less, or set "
+            f"--threads {spec.threads:g}: a job may hold {float(settings.max_cpus):g} cpus only; ask for less, or set "
             "Stratos.max_cpus"
         )
-    if parse_duration_s(chosen.failover_timeout or FAILOVER) > FAILOVER_MOST_S:
+    if parse_duration_s(settings.failover_timeout or FAILOVER) > FAILOVER_MOST_S:
         days = FAILOVER_MOST_S / 86400
-        bad.append(f"failover_timeout {chosen.failover_timeout}: Mesos takes {days:,.0f} days at most")
-    if (uri := chosen.executor_uri) and "://" not in uri and not os.path.isabs(uri):
+        bad.append(f"failover_timeout {settings.failover_timeout}: Mesos takes {days:,.0f} days at most")
+    if (uri := settings.executor_uri) and "://" not in uri and not os.path.isabs(uri):
         bad.append(f"executor_uri {uri}: it must be absolute, as the nodes see it, or an address that they fetch")
-    if ":" in chosen.principal:
-        bad.append(f"principal {chosen.principal!r}: it has no colon in it, which is what separates it from the secret")
+    if ":" in settings.principal:
+        bad.append(
+            f"principal {settings.principal!r}: it has no colon in it, which is what separates it from the secret"
+        )
     try:
         _user()
     except EngineError as error:

@@ -11,6 +11,7 @@ import sys
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from ..output.monitored_stream import Heard, newest_text
+from ..work import encode
 from .helper_process import one_line
 from .plan import WatchPlan
 
@@ -78,7 +79,7 @@ class Question:
             trouble = "only the first 4 MiB of its commands are kept, {:,} were dropped".format(dropped)
             return Answer(commands, trouble=self._trouble(trouble) if dropped else "")
         if kind == "text":
-            return Answer(text=value.encode("utf-8", "surrogateescape"))
+            return Answer(text=encode(value))
         return Answer(trouble=self._trouble(value) if value else "")
 
     def _trouble(self, text: str) -> str:
@@ -92,15 +93,14 @@ class Question:
 def program() -> List[bytes]:
     """Return what runs a function."""
     python = sys.executable or "python3"
-    return [python.encode("utf-8", "surrogateescape"), b"-I", b"-c", HARNESS.encode("ascii")]
+    return [encode(python), b"-I", b"-c", encode(_PROGRAM), b"%d" % COMMANDS_LIMIT]
 
 
 #: Reads the question, calls the function, appends the answer. It is one process's whole program.
-HARNESS = (
-    r"""
+_PROGRAM = r"""
 import io, json, os, sys, traceback
 
-LIMIT = %d
+LIMIT = int(sys.argv.pop())
 TEXT_LIMIT = 192 * 1024
 me = os.getpid()
 box = os.dup(0)
@@ -170,5 +170,3 @@ while data:
 # Not the usual end: threads that the function has started would be waited for.
 os._exit(0)
 """
-    % COMMANDS_LIMIT
-)

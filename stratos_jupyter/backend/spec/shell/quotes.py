@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final
 
 from ....errors import SpecError
-from .words import Command
+from .words import SimpleCommand
 
 PLACEHOLDER: Final = "%f%"
 
@@ -22,7 +22,7 @@ _NAME_BEFORE: Final = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*\Z")
 _ORDINARY: Final = re.compile(r"[^\"\\`$%]+")
 
 
-class Place(Enum):
+class QuoteContext(Enum):
     """Where a placeholder stands."""
 
     WORD = "a word of its own, an argument"
@@ -41,7 +41,7 @@ class Quotes:
 
     def __init__(self, text: str, *, bash: bool) -> None:
         self.text = text
-        self.found: list[tuple[int, Place]] = []
+        self.found: list[tuple[int, QuoteContext]] = []
         self.refused: list[tuple[int, str]] = []
         self._bash = bash
         self._at = 0
@@ -68,7 +68,7 @@ class Quotes:
         line = self.text.count("\n", 0, at) + 1
         return SpecError(f"line {line} of the command: {what}: {self.text[at : at + 40]!r}")
 
-    def _take(self, place: Place, after_dollar: bool) -> None:
+    def _take(self, place: QuoteContext, after_dollar: bool) -> None:
         if self._forbidden:
             self.refused.append((self._at, self._forbidden[-1]))
         elif after_dollar:
@@ -88,7 +88,7 @@ class Quotes:
         self._at += 1
         return "" if char == "\n" else "\\" + char
 
-    def _single(self, command: Command) -> None:
+    def _single(self, command: SimpleCommand) -> None:
         opened = self._at
         end = self.text.find("'", opened + 1)
         if end < 0:
@@ -96,7 +96,7 @@ class Quotes:
         while (at := self.text.find(PLACEHOLDER, self._at, end)) >= 0:
             command.place(at)
             self._at = at
-            self._take(Place.SINGLE, False)
+            self._take(QuoteContext.SINGLE, False)
         self._at = end + 1
 
     def _ansi_c(self) -> None:
@@ -106,7 +106,7 @@ class Quotes:
         self._forbidden.append("in $'...'")
         while self._at < len(self.text):
             if self._sees(PLACEHOLDER):
-                self._take(Place.SINGLE, False)
+                self._take(QuoteContext.SINGLE, False)
             elif self._sees("\\") and self._bash:
                 self._at += 2
             elif self._sees("\\'"):
@@ -119,7 +119,7 @@ class Quotes:
                 self._at += 1
         raise self._error(opened, "a quote is not closed")
 
-    def _double(self, command: Command | None) -> None:
+    def _double(self, command: SimpleCommand | None) -> None:
         opened = self._at
         self._at += 1
         dollar = False
@@ -137,7 +137,7 @@ class Quotes:
                     command.place(self._at)
                     command.word += PLACEHOLDER
                 before = self.text[opened : self._at].replace("\\\n", "")
-                self._take(Place.JOINED if _NAME_BEFORE.search(before) else Place.DOUBLE, was_dollar)
+                self._take(QuoteContext.JOINED if _NAME_BEFORE.search(before) else QuoteContext.DOUBLE, was_dollar)
             elif char == '"':
                 self._at += 1
                 return
@@ -156,7 +156,7 @@ class Quotes:
                 self._at += 1
         raise self._error(opened, "a quote is not closed")
 
-    def _dollar(self, command: Command | None, *, in_double: bool = False) -> bool:
+    def _dollar(self, command: SimpleCommand | None, *, in_double: bool = False) -> bool:
         """Read what a $ begins; return True when that is the $ alone, and what follows it may matter."""
         if not self._bash and self._sees("$$") and self.text[self._at + 2 : self._at + 3] in tuple("({'\""):
             raise self._error(
@@ -201,11 +201,11 @@ class Quotes:
         while self._at < len(self.text):
             char = self.text[self._at]
             if self._sees(PLACEHOLDER):
-                self._take(Place.BARE, False)
+                self._take(QuoteContext.BARE, False)
             elif char == "\\":
                 self._escape()
             elif char == "'":
-                self._single(Command())
+                self._single(SimpleCommand())
             elif char == '"':
                 self._double(None)
             elif char == "`":
@@ -227,7 +227,7 @@ class Quotes:
         while self._at < len(self.text):
             char = self.text[self._at]
             if self._sees(PLACEHOLDER):
-                self._take(Place.BARE, False)
+                self._take(QuoteContext.BARE, False)
             elif char == "\\":
                 self._escape()
             else:
@@ -252,7 +252,7 @@ class Quotes:
         while self._at < len(self.text):
             char = self.text[self._at]
             if self._sees(PLACEHOLDER):
-                self._take(Place.BARE, False)
+                self._take(QuoteContext.BARE, False)
             elif char == "}":
                 self._at += 1
                 self._depth -= 1
@@ -263,7 +263,7 @@ class Quotes:
             elif char == "'" and in_double and not self._bash:
                 raise self._error(opened, 'shells differ in how they read a \' in "${...}"; take it out of the quotes')
             elif char == "'":
-                self._single(Command())
+                self._single(SimpleCommand())
             elif char == '"':
                 self._double(None)
             elif char == "`":

@@ -18,8 +18,8 @@ import re
 from typing import Final
 
 from .grammar import Level
-from .quotes import PLACEHOLDER, Place, Quotes
-from .words import Command
+from .quotes import PLACEHOLDER, QuoteContext, Quotes
+from .words import SimpleCommand
 
 _QUOTES: Final = str.maketrans("", "", "'\"\\")
 _BLANK: Final = " \t"
@@ -37,10 +37,10 @@ _ASSIGNS: Final = re.compile(r"[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=")
 _HEAD: Final = re.compile(r"\([ \t]*\)")
 #: places in backticks, by what they are to the command in those
 _TICKED: Final = {
-    Place.WORD: Place.TICKED_BARE,
-    Place.BARE: Place.TICKED_BARE,
-    Place.SINGLE: Place.TICKED_SINGLE,
-    Place.DOUBLE: Place.TICKED_DOUBLE,
+    QuoteContext.WORD: QuoteContext.TICKED_BARE,
+    QuoteContext.BARE: QuoteContext.TICKED_BARE,
+    QuoteContext.SINGLE: QuoteContext.TICKED_SINGLE,
+    QuoteContext.DOUBLE: QuoteContext.TICKED_DOUBLE,
 }
 #: what stands after them in [[ ]] is a pattern
 _COMPARES: Final = frozenset({"=~", "==", "=", "!="})
@@ -96,7 +96,7 @@ class Reader(Quotes):
 
     Attributes
     ----------
-    found : list of (int, Place)
+    found : list of (int, QuoteContext)
         Offset and place of each placeholder that stands where a name can be quoted.
     refused : list of (int, str)
         Offset of each that does not, and where it stands, in words.
@@ -156,7 +156,7 @@ class Reader(Quotes):
         """
         opened = self._at
         level = Level([], []) if loose or closer == "]]" else Level(self.unfinished, self.stray)
-        command = Command()
+        command = SimpleCommand()
         dollar = False
         while self._at < len(self.text):
             was_dollar, dollar = dollar, False
@@ -173,7 +173,7 @@ class Reader(Quotes):
             elif self._sees(PLACEHOLDER):
                 command.begin_word(self._at, plain=False)
                 command.place(self._at)
-                place = Place.WORD if self._alone(command) and not was_dollar else Place.BARE
+                place = QuoteContext.WORD if self._alone(command) and not was_dollar else QuoteContext.BARE
                 self._take(place, was_dollar)
                 command.word += PLACEHOLDER
             elif char == "\\":
@@ -263,7 +263,7 @@ class Reader(Quotes):
         before, self._heredocs = self._heredocs, heredocs
         return before
 
-    def _alone(self, command: Command) -> bool:
+    def _alone(self, command: SimpleCommand) -> bool:
         """Say whether the placeholder is a word of its own, and an argument."""
         end = self._at + len(PLACEHOLDER)
         after = self.text[end : end + 1]
@@ -271,7 +271,7 @@ class Reader(Quotes):
         closed = not after or after in _BLANK or after in ";|\n" or end == self._mark_end
         return argument and not command.word and closed
 
-    def _end_word(self, command: Command, level: Level) -> bool:
+    def _end_word(self, command: SimpleCommand, level: Level) -> bool:
         """End a word; return whether it is the [[ that begins a test."""
         if command.in_word and command.redirects:
             level.redirected()
@@ -285,13 +285,13 @@ class Reader(Quotes):
         level.word(word, plain, at)
         return False
 
-    def _end_command(self, command: Command) -> Command:
+    def _end_command(self, command: SimpleCommand) -> SimpleCommand:
         """End a simple command, and return the next."""
         if command.redirects:
             glued = "; <[ ]> marks an input only as a word of its own, with blanks around it" if self.unmarked else ""
             self.stray.append((self._at, f"nothing follows < or >{glued}"))
         self.refused += command.refusals(False)
-        return Command()
+        return SimpleCommand()
 
     def _comment(self) -> None:
         end = self.text.find("\n", self._at)
@@ -305,7 +305,7 @@ class Reader(Quotes):
         self._commands("]]")
         self._depth -= 1
 
-    def _end_of_test(self, command: Command, char: str) -> bool:
+    def _end_of_test(self, command: SimpleCommand, char: str) -> bool:
         """Read what ends a word of a test; return whether that word was its ]]."""
         ended = command.end_word()
         if ended == ("]]", True):
@@ -319,7 +319,7 @@ class Reader(Quotes):
 
     # -- what stands between words ----------------------------------------------------------------------
 
-    def _separator(self, command: Command, level: Level) -> Command:
+    def _separator(self, command: SimpleCommand, level: Level) -> SimpleCommand:
         """Read what stands between two commands, or two patterns; return the next command."""
         at, char = self._at, self.text[self._at]
         # In >& and <& the & belongs to the redirection; in >| the bar does.
@@ -355,7 +355,7 @@ class Reader(Quotes):
                 break
         return command
 
-    def _redirection(self, command: Command, level: Level) -> None:
+    def _redirection(self, command: SimpleCommand, level: Level) -> None:
         """Read the operator of a redirection, a process substitution, or a mark."""
         if self._sees("<["):
             if not command.in_word and self._mark():
@@ -396,7 +396,7 @@ class Reader(Quotes):
         self._at += 2
         return True
 
-    def _parenthesis(self, command: Command, level: Level) -> Command:
+    def _parenthesis(self, command: SimpleCommand, level: Level) -> SimpleCommand:
         """Read a ( and what belongs to it: an array, a pattern, a function's head, arithmetic or commands."""
         at = self._at
         if command.in_word and command.plain and _ASSIGNS.fullmatch(command.word):

@@ -28,7 +28,7 @@ _OPTION_WITH_VALUE: Final = frozenset({"-o", "+o", "-O", "+O", "--rcfile", "--in
 _QUOTES: Final = str.maketrans("", "", "'\"\\")
 
 
-class Command:
+class SimpleCommand:
     """The simple command that is being read: its words so far, and the places in them."""
 
     def __init__(self) -> None:

@@ -129,7 +129,7 @@ def test_a_replay_brings_it_back(tmp_path: Path, scheduler: Scheduler, mem_mib: 
         with journal.writing():
             numbers = journal.numbers()
             journal.add_submission(next(numbers), 0, 3, 1.0, {})
-            journal.add_entries([(next(numbers), *asked)])
+            journal.add_entries([(next(numbers), asked)])
         again = Scheduler(rules=scheduler.rules)
         replay(journal, again, DEMAND, 0)
     finally:
@@ -138,7 +138,7 @@ def test_a_replay_brings_it_back(tmp_path: Path, scheduler: Scheduler, mem_mib: 
     scheduler.handle(RelaunchAsked(2.0, (0, 2), mem_mib))
     assert again.story() == scheduler.story()
     assert again.demand_of(2).mem_mib == (mem_mib or DEMAND.mem_mib)
-    assert json.loads(json.dumps(asked[2])) == ([[0, 2], mem_mib] if mem_mib else [0, 2])
+    assert json.loads(json.dumps(asked.detail)) == ([[0, 2], mem_mib] if mem_mib else [0, 2])
 
 
 def test_all_that_is_not_launched_asks_for_what_the_job_does_now(scheduler: Scheduler) -> None:
@@ -169,7 +169,7 @@ def test_a_replay_brings_a_changed_demand_back_and_calls_after_it_have_it(tmp_pa
         with journal.writing():
             numbers = journal.numbers()
             journal.add_submission(next(numbers), 0, 3, 1.0, {})
-            journal.add_entries([(next(numbers), *act) for act in entries_of(DemandChanged(2.0, now, 7))])
+            journal.add_entries([(next(numbers), entry) for entry in entries_of(DemandChanged(2.0, now, 7))])
             journal.add_submission(next(numbers), 3, 2, 3.0, {})
         again = Scheduler(rules=scheduler.rules)
         replay(journal, again, DEMAND, 0)

@@ -15,9 +15,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stratos_jupyter.backend.inputs.filesystems import FileSystems
-from stratos_jupyter.backend.inputs.globbing import Entry, Expander, Start
+from stratos_jupyter.backend.inputs.globbing import Expander, FileEntry, Start
 from stratos_jupyter.backend.inputs.local import LocalTree
-from stratos_jupyter.backend.inputs.mounts import Names, Where, plain_name
+from stratos_jupyter.backend.inputs.mounts import HdfsName, MountTable, plain_name
 from stratos_jupyter.backend.inputs.no_match import why_nothing
 from stratos_jupyter.backend.inputs.pattern_parts import _order, in_order
 from stratos_jupyter.backend.inputs.pattern_words import words_of
@@ -361,20 +361,20 @@ class Listed:
     def join(self, folder: str, name: str) -> str:
         return joined(folder, name)
 
-    def list_all(self, paths: Sequence[str]) -> Iterator[Mapping[str, Entry] | None]:
+    def list_all(self, paths: Sequence[str]) -> Iterator[Mapping[str, FileEntry] | None]:
         self.listed += paths
         for path in paths:
             try:
                 with os.scandir(self.root + path) as found:
-                    yield {entry.name: Entry(entry.is_dir(), 0, 0) for entry in found}
+                    yield {entry.name: FileEntry(entry.is_dir(), 0, 0) for entry in found}
             except OSError:
                 yield None
 
-    def look_all(self, paths: Sequence[str]) -> Iterator[Entry | None]:
+    def look_all(self, paths: Sequence[str]) -> Iterator[FileEntry | None]:
         self.looked += paths
         for path in paths:
             there = os.path.lexists(self.root + path)
-            yield Entry(os.path.isdir(self.root + path), 0, 0) if there else None
+            yield FileEntry(os.path.isdir(self.root + path), 0, 0) if there else None
 
     def expand(self, pattern: str) -> list[str]:
         words = [Start("", "/", word) for word in words_of(pattern, {}, lambda name: name)]
@@ -460,7 +460,7 @@ def test_what_hdfs_hides_is_found_when_it_is_named(tree: Listed, tmp_path: Path)
     ],
 )
 def test_what_a_name_means_on_hdfs(name: str, cwd: str, where: tuple[str, str, str, str]) -> None:
-    found = Names(parse_mounts("/dfs=/,/data=/projects/data/")).find(name, cwd)
+    found = MountTable(parse_mounts("/dfs=/,/data=/projects/data/")).find(name, cwd)
     assert found is not None
     assert (found.shown, found.start, found.rest, found.path) == where
 
@@ -470,12 +470,12 @@ def test_what_a_name_means_on_hdfs(name: str, cwd: str, where: tuple[str, str, s
     [("/dfsx/a", "/"), ("/home/a", "/"), ("a", "/home"), ("/dfs/../etc", "/"), ("../../etc", "/dfs/u"), ("", "/")],
 )
 def test_other_names_are_not_on_hdfs(name: str, cwd: str) -> None:
-    assert Names(parse_mounts("/dfs=/")).find(name, cwd) is None
+    assert MountTable(parse_mounts("/dfs=/")).find(name, cwd) is None
 
 
 def test_the_innermost_mount_counts() -> None:
-    names = Names(parse_mounts("/dfs=/,/dfs/scratch=/tmp"))
-    assert isinstance(found := names.find("/dfs/scratch/a", "/"), Where)
+    names = MountTable(parse_mounts("/dfs=/,/dfs/scratch=/tmp"))
+    assert isinstance(found := names.find("/dfs/scratch/a", "/"), HdfsName)
     assert found.path == "/tmp/a"
 
 
@@ -488,10 +488,10 @@ def test_a_mount_that_cannot_be_is_refused(text: str) -> None:
 @pytest.mark.parametrize("name", ["hdfs:/", "hdfs://nn", "hdfs://nn:8020"])
 def test_a_url_without_a_path_is_refused_with_the_cure(name: str) -> None:
     if name == "hdfs:/":
-        assert Names().find(name) is not None
+        assert MountTable().find(name) is not None
         return
     with pytest.raises(SpecError, match="write hdfs://HOST:PORT/PATH"):
-        Names().find(name)
+        MountTable().find(name)
 
 
 def test_without_the_package_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

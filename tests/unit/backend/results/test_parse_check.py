@@ -37,13 +37,15 @@ class Desk:
         parser = make_parser(parse, (), function)
         job: Any = SimpleNamespace(
             spec=SimpleNamespace(fails_on_parse=True, parse=parse),
-            parser=parser,
-            parsed_outputs=None if parser is None else ParsedOutputs(parser, most_s),
+            recorded=SimpleNamespace(
+                parser=parser,
+                parsed_outputs=None if parser is None else ParsedOutputs(parser, most_s),
+                output_of=lambda result: (result.stdout or b"").decode(),
+            ),
             rules=Rules(ok_exit=((0, 1),)),
             is_being_killed=self.doomed.__contains__,
             notice=self.said.append,
             withdraw=self.said.remove,
-            output_of=lambda result: (result.stdout or b"").decode(),
         )
         self.judge.job = job
 

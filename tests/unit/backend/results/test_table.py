@@ -74,6 +74,10 @@ def row(task: int, stdout: bytes | None = b"", **changes: Any) -> ResultRow:
         stdout_size=len(stdout or b""),
         stderr_size=0,
         note="",
+        losses=0,
+        origin=None,
+        counts=1,
+        told=1,
     )
     return made._replace(**changes)
 

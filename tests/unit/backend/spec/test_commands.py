@@ -670,7 +670,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
         columns=(("x", "date"), ("x", "int")),
     )
     with pytest.raises(SpecError) as caught:
-        spec.check()
+        spec.check(())
     for part in ("job name", "threads", "mem", "timeout", "linger", "--log-dir", "dtype 'date'", "'x' is named twice"):
         assert part in str(caught.value)
 
@@ -678,12 +678,12 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
 @pytest.mark.parametrize("name", ["", ".", "..", "-x", ".hidden", "a/b", "a b", "x" * 101, "a\n", "a\0"])
 def test_a_job_name_is_a_folder_name(name: str) -> None:
     with pytest.raises(SpecError, match="job name"):
-        JobSpec(name).check()
+        JobSpec(name).check(())
 
 
 @pytest.mark.parametrize("name", ["a", "A-1.b_c", "größe", "_x", "x" * 100])
 def test_ordinary_job_names_are_fine(name: str) -> None:
-    JobSpec(name).check()
+    JobSpec(name).check(())
 
 
 @pytest.mark.parametrize(

@@ -4,26 +4,50 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.store.journal import CHUNK, FILE_NAME, Journal
 from stratos_jupyter.backend.store.lease import process_start, write_private
+from stratos_jupyter.backend.store.rows import JournalEntry, ResultRow
 from stratos_jupyter.backend.store.run_dirs import new_run
 from stratos_jupyter.errors import JournalError
 
 
 def row(
     task: int, attempt: int = 1, state: TaskState = TaskState.FINISHED, counts: int = 1, out: bytes = b""
-) -> tuple[Any, ...]:
-    numbers = (1.0, 2.0, 3.0, 0.1, 5.0, None)
-    return (task, attempt, int(state), "exit", 0, "n", *numbers, out, b"", "", "", len(out), 0, "", 0, None, counts, 1)
+) -> ResultRow:
+    return ResultRow(
+        seq=0,
+        task=task,
+        state=int(state),
+        reason="exit",
+        node="n",
+        attempt=attempt,
+        losses=0,
+        origin=None,
+        exit_code=0,
+        submitted_at=1.0,
+        started_at=2.0,
+        finished_at=3.0,
+        cpu_s=0.1,
+        max_rss_mib=5.0,
+        local_fraction=None,
+        stdout=out,
+        stderr=b"",
+        stdout_path="",
+        stderr_path="",
+        stdout_size=len(out),
+        stderr_size=0,
+        note="",
+        counts=counts,
+        told=1,
+    )
 
 
-def add(journal: Journal, rows: list[tuple[Any, ...]]) -> None:
-    journal.add_results((seq, *row) for seq, row in zip(journal.numbers(), rows, strict=False))
+def add(journal: Journal, rows: list[ResultRow]) -> None:
+    journal.add_results(zip(journal.numbers(), rows, strict=False))
 
 
 @pytest.fixture
@@ -59,10 +83,8 @@ def test_failures_are_those_of_the_last_attempts(journal: Journal) -> None:
     assert [one.task for one in journal.failures(10)] == [2]
 
 
-def ended_badly(task: int, err: bytes | None, path: str = "", attempt: int = 1) -> tuple[Any, ...]:
-    fields = list(row(task, attempt, TaskState.FAILED))
-    fields[13], fields[15] = err, path
-    return tuple(fields)
+def ended_badly(task: int, err: bytes | None, path: str = "", attempt: int = 1) -> ResultRow:
+    return row(task, attempt, TaskState.FAILED)._replace(stderr=err, stderr_path=path)
 
 
 def test_endings_hold_the_end_of_each_stderr_and_go_on_where_they_were(journal: Journal) -> None:
@@ -103,12 +125,12 @@ def test_a_transaction_that_fails_leaves_nothing(journal: Journal) -> None:
     assert len(list(journal.rows())) == 1
 
 
-def test_calls_acts_and_facts_come_back(journal: Journal) -> None:
+def test_submissions_entries_and_facts_come_back(journal: Journal) -> None:
     record = {"kind": "glob", "files": ["\udcff"] * 3}
     with journal.writing():
         journal.set_meta({"spec": {"job_id": "x"}})
         journal.add_submission(1, 0, 3, 1.5, record)
-        journal.add_entries([(2, 2.0, "launch", [1, "n", [[0, 1]]])])
+        journal.add_entries([(2, JournalEntry(2.0, "launch", [1, "n", [[0, 1]]]))])
     assert journal.meta() == {"spec": {"job_id": "x"}}
     assert journal.submissions() == [(0, 3, 1.5, record)]
     assert journal.entries() == [(2.0, "launch", [1, "n", [[0, 1]]])]

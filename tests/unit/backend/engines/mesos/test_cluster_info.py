@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from stratos_jupyter.backend.engines.local.site import is_local
 from stratos_jupyter.backend.engines.mesos.address import Master, parse_master
 from stratos_jupyter.backend.engines.mesos.cluster_info import ask_master
 from stratos_jupyter.backend.engines.mesos.site import MesosSite
+from stratos_jupyter.backend.engines.sites import EngineSettings
 from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.errors import EngineError
 
@@ -147,19 +147,11 @@ def test_a_zookeeper_is_looked_for() -> None:
         assert ask_master(parse_master(f"zk://{hosts}/mesos")).agents is None
 
 
-@pytest.mark.parametrize(("master", "local"), [
-    ("local", True), ("local[4]", True), ("local[x]", True), ("local4", True), ("localhost", False),
-    ("localhost:5050", False), ("local1:5050", False), ("local.lan", False), ("mesos://local:5050", False),
-])  # fmt: skip
-def test_a_host_may_have_a_name_like_the_local_engines(master: str, local: bool) -> None:
-    assert is_local(master) is local
-
-
 # --- what fits ---
 
 
 def wrong(address: Master, **spec: Any) -> str:
-    return "; ".join(MesosSite(str(address)).check(JobSpec("demo", master=str(address), **spec))[1])
+    return "; ".join(MesosSite(str(address)).check(JobSpec("demo", master=str(address), **spec), EngineSettings())[1])
 
 
 def test_what_fits_into_any_agent_is_no_error(serve: Serve) -> None:

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from stratos_jupyter.backend.engines.mesos.site import MesosSite
+from stratos_jupyter.backend.engines.sites import EngineSettings
 from stratos_jupyter.backend.spec.job_spec import JobSpec
-from stratos_jupyter.settings import Stratos
 
 
 class KnownAgents(BaseHTTPRequestHandler):
@@ -38,45 +38,50 @@ def master() -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.fixture
-def settings() -> Iterator[Stratos]:
-    Stratos.clear_instance()
-    yield Stratos.instance()
-    Stratos.clear_instance()
+def wrong(spec: JobSpec, **settings: str) -> list[str]:
+    """Return what a site says is wrong with a job."""
+    return MesosSite(spec.master).check(spec, EngineSettings(**settings))[1]
 
 
 @pytest.mark.parametrize(("threads", "mem_mib", "fits"), [(2, 50_000, True), (16, 1000, True), (16, 50_000, False)])
 def test_any_agent_that_is_large_enough_will_do(master: str, threads: float, mem_mib: float, fits: bool) -> None:
     spec = JobSpec("x", master=master, threads=threads, mem_mib=mem_mib)
-    _, bad = MesosSite(master).check(spec)
+    bad = wrong(spec)
     assert (not bad) == fits, bad
 
 
 def test_roles_that_a_master_would_refuse_are_refused(master: str) -> None:
     for role in ("", "-x", "a b", "a/../b", "..", "a//b", "/a", "a/", "a/*", "tab\there"):
-        _, bad = MesosSite(master).check(JobSpec("x", master=master, role=role))
+        bad = wrong(JobSpec("x", master=master, role=role))
         assert bad == [f"--role {role!r}: Mesos knows roles as astro or astro/jets, without spaces, and * for all"]
     for role in ("*", "astro", "astro/jets", "a.b", "...", "x-y", "Zürich"):
-        assert MesosSite(master).check(JobSpec("x", master=master, role=role))[1] == []
+        assert wrong(JobSpec("x", master=master, role=role)) == []
 
 
-def test_what_could_never_run_there_is_refused(master: str, settings: Stratos) -> None:
-    settings.max_cpus, settings.failover_timeout, settings.principal = "1.5", "1000000d", "me:too"
-    settings.executor_uri = "~/stratos_executor.py"
-    _, bad = MesosSite(master).check(JobSpec("x", master=master, threads=2))
-    assert bad == [
+def test_what_could_never_run_there_is_refused(master: str) -> None:
+    settings = {
+        "max_cpus": "1.5",
+        "failover_timeout": "1000000d",
+        "principal": "me:too",
+        "executor_uri": "~/stratos_executor.py",
+    }
+    assert wrong(JobSpec("x", master=master, threads=2), **settings) == [
         "--threads 2: a job may hold 1.5 cpus only; ask for less, or set Stratos.max_cpus",
         "failover_timeout 1000000d: Mesos takes 100,000 days at most",
         "executor_uri ~/stratos_executor.py: it must be absolute, as the nodes see it, or an address that they fetch",
         "principal 'me:too': it has no colon in it, which is what separates it from the secret",
     ]
-    settings.max_cpus, settings.failover_timeout, settings.principal = "2", "100000d", "me"
-    settings.executor_uri = "/shared/stratos_executor.py"
-    assert MesosSite(master).check(JobSpec("x", master=master, threads=2))[1] == []
+    settings = {
+        "max_cpus": "2",
+        "failover_timeout": "100000d",
+        "principal": "me",
+        "executor_uri": "/shared/stratos_executor.py",
+    }
+    assert wrong(JobSpec("x", master=master, threads=2), **settings) == []
 
 
 def test_half_a_graphics_processor_is_none(master: str) -> None:
-    _, bad = MesosSite(master).check(JobSpec("x", master=master, gpus=0.5))
+    bad = wrong(JobSpec("x", master=master, gpus=0.5))
     assert "--gpus 0.5: Mesos gives whole ones only" in bad
 
 
@@ -85,6 +90,6 @@ def test_a_user_without_a_name_is_told_to_have_one(master: str, monkeypatch: pyt
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 2_147_483_641)  # as in a container: nobody is called so
     said = "user 2147483641 has no name here: set USER in the environment to whom commands are to run as there"
-    assert MesosSite(master).check(JobSpec("x", master=master))[1] == [said]
+    assert wrong(JobSpec("x", master=master)) == [said]
     monkeypatch.setenv("USER", "anna")
-    assert MesosSite(master).check(JobSpec("x", master=master))[1] == []
+    assert wrong(JobSpec("x", master=master)) == []

@@ -2,26 +2,44 @@
 
 It makes offers of the nodes that it is given and ends each command as its script tells, in the order of the
 script's times, under the loop's clock. It is what the contract is tried on at scale, and in every state that a
-real cluster reaches by accident only.
+real cluster reaches by accident only. It is no engine of the package: within `scripted` the registry knows it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import Final
+from pathlib import Path
+from typing import ClassVar, Final, Self
 
-from ..core.batching import BatchPolicy
-from ..core.decisions import Decision, Decline, Finish, Kill, Launch, RecordEnding, Revive, Suppress, WithdrawUnstarted
-from ..core.events import Attached, BatchLost, Offer, OffersArrived, TasksReturned, TasksStarted
-from ..core.resources import Resources
-from ..core.states import Reason
-from ..forks import Inherited
-from .base import Result, Sink, Tail, Work
+from stratos_jupyter.backend.core.batching import BatchPolicy
+from stratos_jupyter.backend.core.decisions import (
+    Decision,
+    Decline,
+    Finish,
+    Kill,
+    Launch,
+    RecordEnding,
+    Revive,
+    Suppress,
+    WithdrawUnstarted,
+)
+from stratos_jupyter.backend.core.events import Attached, BatchLost, Offer, OffersArrived, TasksReturned, TasksStarted
+from stratos_jupyter.backend.core.resources import Resources
+from stratos_jupyter.backend.core.states import Reason
+from stratos_jupyter.backend.engines import registry
+from stratos_jupyter.backend.engines.base import Engine, Largest, Result, Sink, Tail, Work
+from stratos_jupyter.backend.engines.registry import SiteEntry
+from stratos_jupyter.backend.engines.sites import EngineSettings
+from stratos_jupyter.backend.forks import Inherited
+from stratos_jupyter.backend.spec.job_spec import JobSpec, OutputMode
+from stratos_jupyter.backend.spec.workload import CommandEnv
+from stratos_jupyter.backend.store.journal import Journal
 
 #: what is refused for longer comes back when something changes only, in seconds
 REFUSE_MOST_S: Final = 60.0
@@ -237,3 +255,78 @@ class ScriptedEngine:
         gone: Future[None] = Future()
         gone.set_result(None)
         return gone
+
+
+def shell_script(task: int, attempt: int, command: str) -> Outcome:
+    """What a shell would do of the few commands that the contract uses."""
+    word, _, rest = command.strip().partition(" ")
+    match word:
+        case "case":
+            return Outcome(code=3 if attempt == 1 else 0)
+        case "echo":
+            return Outcome(after_s=0.001, stdout=rest.encode() + b"\n")
+        case "exit":
+            return Outcome(code=int(rest))
+        case "sleep":
+            return Outcome(after_s=None)
+        case "kill":
+            return Outcome(reason=Reason.SIGNAL, code=9)
+    raise AssertionError(f"the script does not know {command!r}")
+
+
+#: what the master ``scripted`` is
+NAME: Final = "scripted"
+
+
+class ScriptedSite:
+    """A cluster of two nodes of one core each, whose tasks read and write no files."""
+
+    default_output_limit: ClassVar = "2M"
+    output_modes: ClassVar = frozenset({OutputMode.SCHEDULER})
+    sees_files_here: ClassVar = True
+    inherits_environment: ClassVar = False
+    reserves_amounts: ClassVar = False
+    any_master_resumes: ClassVar = False
+    ends_with = "unit test"
+
+    script: Script = staticmethod(shell_script)
+    nodes: Mapping[str, Resources] = {"n1": Resources(1.0), "n2": Resources(1.0)}
+
+    @classmethod
+    def at(cls, master: str, home: Path) -> Self:
+        """Return the site."""
+        return cls()
+
+    @property
+    def largest(self) -> Largest:
+        """One of its nodes."""
+        return max((Largest(*node) for node in self.nodes.items()), key=lambda node: node.resources.cpus)
+
+    def describe(self) -> str:
+        """Say what is there."""
+        return f"a script on {len(self.nodes)} nodes"
+
+    def check(self, spec: JobSpec, settings: EngineSettings) -> tuple[JobSpec, list[str]]:
+        """Refuse what asks for more than a node."""
+        fits = spec.largest_demand().fits(self.largest.resources)
+        return spec, [] if fits else [f"a task asks for {spec.largest_demand()}, and no node has it"]
+
+    def context(self, spec: JobSpec, run: int, folder: Path, around: CommandEnv) -> Mapping[str, object]:
+        """Return nothing: there is no executor."""
+        return {}
+
+    def make_engine(
+        self, sink: Sink, work: Work, spec: JobSpec, run: int, journal: Journal, settings: EngineSettings
+    ) -> Engine:
+        """Make the engine of a run."""
+        return ScriptedEngine(sink, work, self.script, self.nodes, asyncio.get_running_loop())
+
+
+@contextmanager
+def scripted() -> Iterator[None]:
+    """Add the scripted engine to those that the registry knows."""
+    registry.register(SiteEntry(NAME, (NAME,), lambda master: master == NAME, lambda: ScriptedSite))
+    try:
+        yield
+    finally:
+        registry.unregister(NAME)
