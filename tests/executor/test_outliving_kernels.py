@@ -19,7 +19,8 @@ import pytest
 
 from stratos_jupyter.backend.executor.transport.spool import read_spool
 from tests.conftest import require
-from tests.support.executor_client import DEADLINE_S, Client, LinkLost, Record, other_pythons
+from tests.support.executor_client import DEADLINE_S, Client, LinkLost, Record
+from tests.support.pythons import other_pythons
 from tests.support.waiting import until
 
 #: Who lingers does so for longer than any test takes.
@@ -35,7 +36,7 @@ def python(request: pytest.FixtureRequest) -> str:
     pythons = other_pythons()
     if not pythons:
         require("pythons", "no other python3 on this machine")
-    return pythons[min(pythons, key=lambda version: int(version.partition(".")[2]))]
+    return next(iter(pythons.values()))
 
 
 def spooled(client: Client) -> list[Record]:

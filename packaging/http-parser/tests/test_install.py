@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import require
-from tests.support.executor_client import other_pythons
+from tests.support.pythons import other_pythons
 
 ROOT = Path(__file__).resolve().parents[3]
 PYTHONS = {**other_pythons(), "{}.{}".format(*sys.version_info[:2]): sys.executable}
