@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__ as __version__
 from .errors import (
     EngineError,
     JobHalted,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from .processor import Processor
     from .stream import Stream
 
-__version__ = "0.1.0"
 __all__ = [
     "EngineError",
     "Job",

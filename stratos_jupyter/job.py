@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from .backend.core.events import (
     Closed,
     DemandChanged,
-    InputLocation,
-    InputsLocated,
     KillAsked,
-    PauseAsked,
     RelaunchAsked,
     ResumeAsked,
     RulesChanged,
@@ -28,14 +21,13 @@ from .backend.core.events import (
 from .backend.core.phrases import sentences
 from .backend.core.rules import Rules
 from .backend.core.states import TaskState
-from .backend.core.views import JobView
-from .backend.engines.base import Largest, Tail
+from .backend.engines.base import Largest
 from .backend.executor.notes import WAITING
-from .backend.forks import Inherited
 from .backend.results.failure_groups import Group
 from .backend.results.job_results import JobResults
 from .backend.results.task_log import LOG_BYTES, TaskLog
 from .backend.run.loop import RunLoop
+from .backend.run.run_handle import RunHandle
 from .backend.run.submissions import Submissions
 from .backend.run.thread import Driver
 from .backend.spec.commands import Commands
@@ -52,11 +44,8 @@ if TYPE_CHECKING:
 
     from .backend.results.parsers import Parser
 
-#: how often a waiting cell looks at the newest view, in seconds
-PUMP_EVERY_S: Final = 0.1
 
-
-class Job:
+class Job(RunHandle):
     """One run of a job.
 
     Made by `Session.submit`; every method may be called from any thread and none waits for a task but `wait`.
@@ -83,29 +72,17 @@ class Job:
         make_loop: Callable[[Job], RunLoop],
     ) -> None:
         self.spec = spec
-        self.job_id = spec.job_id
-        self.run = run
         self.commands = Workload()
         #: how often `spec` has changed
         self.edition = 0
-        self._journal = journal
-        self._driver = driver
-        self._lock = threading.RLock()
         self._closed = False
-        self._released = False
-        self._subscribers: list[Callable[[JobView], None]] = []
         #: the most that one node has; None where nobody can tell
         self.largest: Largest | None = None
-        self._loop = make_loop(self)
+        super().__init__(spec.job_id, run, journal, driver, lambda: make_loop(self))
         #: how commands come into it
         self.submissions = Submissions(self.commands, driver, self._loop, lambda: self.spec)
         #: what is read of its record
         self.recorded = JobResults(journal, self.commands, self._loop.scheduler.table, self.states, spec, parser)
-        self._view = self._loop.view()
-
-    def __repr__(self) -> str:
-        view = self.view
-        return f"<Job {self.job_id} run {self.run}: {view.done:,}/{view.total:,} done, {view.failed:,} failed>"
 
     def restore(self, why_held: str) -> None:
         """Bring back what is recorded of this run, whose commands are known, and find what was left running.
@@ -135,58 +112,7 @@ class Job:
         self._closed = self._loop.scheduler.closed
         self._view = self._loop.view()
 
-    def call(self, function: Callable[[], object]) -> None:
-        """Run a function on the driver thread."""
-        self._driver.call(function)
-
-    def let_go(self) -> None:
-        """Drive the run no longer; what runs goes on. The driver thread calls this."""
-        self._released = True
-        self._loop.let_go()
-        self._journal.close()
-        if self._view.ended_at is None:
-            left = (
-                "this process has let go of it, and does not know how it goes on; "
-                f"%stratos attach {self.job_id} brings it back"
-            )
-            notices = (*self._view.notices, left)
-            self.show(replace(self._view, rate_per_s=None, eta_s=None, notices=notices))
-
-    def _ours(self) -> None:
-        """Raise JobNotFound when this process does not hold the run any more."""
-        if self._released:
-            raise JobNotFound(
-                f"{self.job_id} run {self.run} is not held by this process any more; %stratos attach {self.job_id}, or "
-                "Processor.attach, brings it back"
-            )
-
-    @property
-    def folder(self) -> Path:
-        """The run's folder."""
-        return self._journal.folder
-
-    @property
-    def journal(self) -> Journal:
-        """Its record, to be read."""
-        self._ours()
-        return self._journal
-
     # -- what it is -------------------------------------------------------------------------------------
-
-    @property
-    def view(self) -> JobView:
-        """The newest snapshot."""
-        return self._view
-
-    def view_now(self) -> JobView:
-        """Return a snapshot of this moment: the newest one may be older, when nothing has happened since."""
-        self._ours()
-        return self._driver.call(self._loop.view)
-
-    @property
-    def halted(self) -> bool:
-        """Whether failures have halted it and nothing of it runs: only `resume` makes it go on."""
-        return self._loop.scheduler.stuck and bool(self._view.unfinished)
 
     def state(self, task: int) -> TaskState:
         """Return the state of one task."""
@@ -197,15 +123,6 @@ class Job:
         """Return the states of all tasks, one byte each, by index."""
         states = self._loop.scheduler.table.states()
         return states + bytes(len(self.commands) - len(states))
-
-    def attempts(self) -> bytes:
-        """Return the numbers of all present attempts by index, two bytes each, in this machine's order."""
-        return self._loop.scheduler.table.attempts()
-
-    def flying(self) -> dict[int, tuple[str, float | None]]:
-        """Return what is in flight now: the node of each task, and since when it is said to run."""
-        self._ours()
-        return self._driver.call(self._loop.scheduler.flying)
 
     def mem_of(self, task: int) -> float:
         """Return how much memory a task asks for now, in MiB; 0 where it has no bound."""
@@ -279,15 +196,6 @@ class Job:
             self.recorded.relaunched(again)
         return tasks
 
-    @property
-    def superseded(self) -> frozenset[int]:
-        """Tasks that belong to the job no longer, because its cell was run again: no result shows them."""
-        return self._loop.scheduler.table.superseded
-
-    def looks(self) -> dict[int, tuple[str, bool]]:
-        """Return what ended tasks have left their inputs as; see `Journal.looks`."""
-        return self._journal.looks()
-
     def apply_cell(self, spec: JobSpec, parser: Parser | None, command_env: CommandEnv) -> None:
         """Take over what may change between two runs of a cell: `CHANGES`, variables, and how outputs are read.
 
@@ -325,89 +233,6 @@ class Job:
             if not self._closed:
                 self._closed = True
                 self._driver.post(lambda: self._loop.post(Closed(self._loop.now())))
-
-    def ended(self, task: int) -> bool:
-        """Say whether a task is known to have ended; any thread may ask, for any number of tasks."""
-        table = self._loop.scheduler.table
-        return task < len(table) and table.ended(task)
-
-    def is_being_killed(self, task: int) -> bool:
-        """Say whether the user has asked to end a task whose end is not known; any thread may ask."""
-        return self._loop.scheduler.is_being_killed(task)
-
-    @property
-    def released(self) -> bool:
-        """Whether this process does not hold the run any more."""
-        return self._released
-
-    def set_input_locations(self, places: tuple[InputLocation, ...]) -> None:
-        """Take in where inputs are."""
-        self._driver.post(lambda: self._loop.post(InputsLocated(self._loop.now(), places)))
-
-    def notice(self, text: str) -> None:
-        """Show the user a line, once."""
-        self._driver.post(lambda: self._loop.notice(text))
-
-    def withdraw(self, text: str) -> None:
-        """Show a line no longer."""
-        self._driver.post(lambda: self._loop.withdraw(text))
-
-    # -- waiting ----------------------------------------------------------------------------------------
-
-    def _ended(self, tasks: range | None) -> Future[bool]:
-        return self._driver.call(lambda: self._loop.wait(tasks))
-
-    def wait(
-        self,
-        timeout_s: float | None = None,
-        tasks: range | None = None,
-        pump: Callable[[JobView], None] | None = None,
-    ) -> bool:
-        """Wait until tasks have ended.
-
-        An interrupt (`KeyboardInterrupt`) ends the waiting and leaves the tasks.
-
-        Parameters
-        ----------
-        timeout_s : float, optional
-            Give up after this many seconds.
-        tasks : range, optional
-            Which tasks; all when not given.
-        pump : callable, optional
-            Called on this thread with each new view while it waits.
-
-        Returns
-        -------
-        bool
-            True when they all have ended; False when the time is over, another process has taken the job over, or
-            failures have halted it and nothing of it runs any more (`halted`).
-        """
-        self._ours()
-        future = self._ended(tasks)
-        until_s = None if timeout_s is None else self._loop.now() + timeout_s
-        try:
-            return self._watch(future, until_s, pump)
-        finally:
-            future.cancel()  # nobody waits for it any more; what is done stays done
-
-    def _watch(self, future: Future[bool], until_s: float | None, pump: Callable[[JobView], None] | None) -> bool:
-        shown: JobView | None = None
-        while True:
-            left_s = PUMP_EVERY_S if until_s is None else min(PUMP_EVERY_S, until_s - self._loop.now())
-            try:
-                ended = future.result(max(0.0, left_s))
-            except FutureTimeout:
-                ended = None
-            if pump is not None and self._view is not shown:
-                shown = self._view
-                pump(shown)
-            if ended is not None:
-                return ended
-            if until_s is not None and self._loop.now() >= until_s:
-                return False
-
-    def __await__(self) -> Generator[Any, None, bool]:
-        return asyncio.wrap_future(self._ended(None)).__await__()
 
     # -- acting -----------------------------------------------------------------------------------------
 
@@ -486,11 +311,6 @@ class Job:
         left_out = self.superseded
         return tuple(task for task, state in enumerate(self.states()) if state in bad and task not in left_out)
 
-    def pause(self) -> None:
-        """Launch nothing more for now. What runs goes on."""
-        self._ours()
-        self._driver.call(lambda: self._loop.post_now(PauseAsked(self._loop.now())))
-
     def absent(self) -> list[str]:
         """Return the environment variables that the job names and that have no value here."""
         given = self.commands.command_env(0).env if len(self.commands) else {}
@@ -509,11 +329,6 @@ class Job:
             each = ", ".join(f"os.environ[{name!r}]" for name in absent)
             raise SpecError(f"{self.job_id} needs {', '.join(absent)}, which is not set here; set {each} first")
         self._driver.call(lambda: self._loop.post_now(ResumeAsked(self._loop.now())))
-
-    @property
-    def rules(self) -> Rules:
-        """Retries, limits and pace as they are now."""
-        return self._loop.scheduler.rules
 
     def set(self, **values: object) -> Rules:
         """Change the job's pace while it runs.
@@ -600,10 +415,6 @@ class Job:
         self._known([task])
         return self.recorded.log(task, lambda attempt: self._tail(task, attempt, nbytes), nbytes)
 
-    def _tail(self, task: int, attempt: int, nbytes: int) -> Tail | None:
-        """Return the end of what a running attempt has written, and what there is to say of it; None for another."""
-        return self._driver.call(lambda: self._loop.engine.tail(task, attempt, nbytes)).result(10.0)
-
     def why(self, task: int | None = None) -> str:
         """Say in plain words what waits for what, from the offers that were seen, and what would change it.
 
@@ -670,40 +481,3 @@ class Job:
             A snapshot: it does not change when more tasks end.
         """
         return self._read.frame(all, within_s)
-
-    # -- watching ---------------------------------------------------------------------------------------
-
-    def subscribe(self, callback: Callable[[JobView], None]) -> Callable[[], None]:
-        """Call back with each new view, on the driver thread, at most 10 times a second.
-
-        Returns
-        -------
-        callable
-            Ends the subscription.
-        """
-        with self._lock:
-            self._subscribers = [*self._subscribers, callback]
-
-        def unsubscribe() -> None:
-            with self._lock:
-                self._subscribers = [other for other in self._subscribers if other is not callback]
-
-        return unsubscribe
-
-    def show(self, view: JobView) -> None:
-        """Take in a new view; the driver thread calls this."""
-        self._view = view
-        for callback in self._subscribers:
-            callback(view)
-
-    def connections(self) -> list[Inherited]:
-        """Return the connections of which a forked child must not keep a copy open."""
-        return self._loop.engine.connections()
-
-    def end(self) -> Future[None]:
-        """End what runs; the future is done when all of it is gone."""
-        return self._driver.call(self._loop.close)
-
-    def release(self) -> None:
-        """Let go of the journal, when all else is gone."""
-        self._journal.close()

@@ -10,7 +10,6 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,18 +19,18 @@ from IPython.display import display
 
 from . import session as sessions
 from . import settings
-from .backend.engines.monitors import function_source
-from .backend.results.parsers import Parser, make_parser
+from .backend.results.parsers import Parser
 from .backend.spec.commands import Commands, explicit_lines, reads, template_commands
 from .backend.spec.job_spec import JobSpec
-from .backend.spec.options import LIVE_TEXT
-from .backend.spec.parse_values import parse_size_mib
+from .backend.spec.options import LIVE_TEXT, NAMED
+from .backend.spec.parse_values import near, parse_size_mib
 from .errors import JobNotFound, SpecError, UsageError
 from .job_inputs import glob_on
-from .magic.arguments import HelpAsked, argument, near, overview, split, subcommand, subcommands
-from .magic.completion import PARSERS, Completer
+from .job_options import parser_of, tried
+from .magic.arguments import HelpAsked, argument, group, overview, split, subcommand, subcommands
+from .magic.completion import Completer
 from .magic.into import Bindings
-from .magic.options import job_spec, submission_options, task_indices, tried, wrong_name
+from .magic.options import argument_of, job_spec, submission_options, task_indices, wrong_name
 from .magic.text import (
     cleaning_text,
     jobs_text,
@@ -192,8 +191,7 @@ class StratosMagics(Magics):
     @subcommand("%stratos attach demo")
     @argument("JOB", "a job that another kernel began; all of them when left out", optional=True, complete="kept")
     @argument("--steal", "take it over from a process that still holds it")
-    @argument("--into", "a variable that holds the results as a DataFrame, fresh in each cell", "NAME",
-              complete="frames")  # fmt: skip
+    @group(argument_of(NAMED["into"]))
     def do_attach(self, args: argparse.Namespace) -> None:
         """Go on with a job that another kernel began; without a name, list what there is."""
         session = self._session()
@@ -378,11 +376,7 @@ class StratosMagics(Magics):
             raise args.made.error(f"unknown subcommand {args.SUBCOMMAND}{near(args.SUBCOMMAND, self._subcommands)}")
 
     def _submit(self, args: argparse.Namespace, make: Callable[[JobSpec], Commands]) -> None:
-        spec, unread = job_spec(args, self._settings)
-        try:
-            spec = self._watched(spec)
-        except SpecError as error:
-            unread.append(f"--monitor: {error}")
+        spec, unread = job_spec(args, self._settings, self._user_ns)
         session = self._session()
         (parser, commands, _), refused = tried(
             lambda: self._parser(spec), lambda: make(spec), lambda: session.check(spec)
@@ -407,8 +401,6 @@ class StratosMagics(Magics):
         self._follow(args, session.submit(spec, commands, parser=parser))
 
     def _resume(self, args: argparse.Namespace, spec: JobSpec, commands: Commands, parser: Parser | None) -> None:
-        if args.job is None:
-            raise args.made.error("--resume goes on with a job: name it with --job")
         if args.into and not args.dry_run:
             import_module(".backend.results.table", __package__)
         session = self._session()
@@ -437,13 +429,7 @@ class StratosMagics(Magics):
         return session
 
     def _parser(self, spec: JobSpec) -> Parser | None:
-        known = None if spec.parse in PARSERS else self._user_ns.get(spec.parse)
-        return make_parser(spec.parse, spec.columns, known if callable(known) else None)
-
-    def _watched(self, spec: JobSpec) -> JobSpec:
-        """Put in the source of a monitor that is a function of the notebook."""
-        known = self._user_ns.get(spec.monitor)
-        return replace(spec, monitor_source=function_source(known)) if callable(known) else spec
+        return parser_of(spec, self._user_ns)
 
     def _variable(self, name: str) -> Any:
         if name not in self._user_ns:

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import textwrap
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from pathlib import PurePath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
+from .backend.core.ranges import TaskRanges
 from .backend.core.rules import Rules
-from .backend.core.states import ZERO
-from .backend.engines.monitors import function_source
-from .backend.engines.registry import output_limit, site_class
-from .backend.inputs.hdfs import plain_access
+from .backend.engines.registry import site_class
+from .backend.results.parsers import Parser
 from .backend.spec.commands import Commands, explicit_commands, explicit_lines, reads, template_commands
-from .backend.spec.job_spec import SHELL, JobSpec, OutputMode
-from .backend.spec.parse_hdfs import checked_address, parse_mounts
-from .backend.spec.parse_rules import (
-    PARSE,
-    parse_count,
-    parse_fail_on,
-    parse_halt,
-    parse_linger,
-    parse_memory,
-    parse_ok_exit,
-    parse_rate,
-    parse_retries,
-    parse_retry_on,
-    parse_timeout,
-)
-from .backend.spec.parse_values import parse_duration_s, parse_number, parse_shell, parse_size_mib
-from .backend.spec.products import parse_makes
-from .errors import JobHalted, SpecError, StorageError
+from .backend.spec.job_spec import JobSpec
+from .backend.spec.options import ARGUMENTS
+from .backend.spec.parse_values import near
+from .errors import JobHalted, SpecError, StreamClosed
 from .job import Job
 from .job_inputs import glob_on
+from .job_options import job_spec, parser_of, tried
+from .resume import rejoin, resume_part
 from .session import Session, current
 from .stream import Outputs, Stream
 
@@ -54,37 +42,8 @@ class _Unset:
 
 
 _DEFAULTS: Final[dict[str, Any]] = {
-    "role": _Unset("*"),
-    "threads_per_task": _Unset(2),
-    "mem_per_task": _Unset(1024),
-    "disk_per_task": _Unset(2048),
-    "monitor": _Unset(""),
-    "relauncher": _Unset(""),
-    "update_interval": _Unset(10),
-    "output": _Unset("scheduler"),
-    "log_directory": _Unset(""),
-    "job_id": _Unset("untitled"),
-    "timeout": _Unset(""),
-    "linger": _Unset(""),
-    "retries": _Unset(0),
-    "retry_on": _Unset(""),
-    "retry_delay": _Unset("1s"),
-    "halt": _Unset(""),
-    "max_tasks": _Unset(""),
-    "rate": _Unset(""),
-    "delay": _Unset(0),
-    "locality_wait": _Unset("3s"),
-    "priority": _Unset(0),
-    "gpus_per_task": _Unset(0),
-    "hdfs": _Unset(""),
-    "fetch": _Unset(False),
-    "shell": _Unset("bash -e"),
-    "ok_exit": _Unset("0"),
-    "makes": _Unset(""),
-    "fail_on": _Unset(""),
+    name: _Unset(option.keyword.default) for name, option in ARGUMENTS.items() if option.keyword is not None
 }
-#: on this machine nobody else takes what is not reserved
-_LOCAL_DEFAULTS: Final[dict[str, Any]] = {"threads_per_task": 1, "mem_per_task": 0, "disk_per_task": 0}
 
 
 class Processor:
@@ -124,46 +83,7 @@ class Processor:
         The job's name.
     settings : mapping, optional
         Defaults for any argument by name; arguments that are given win.
-    timeout : float or str
-        The longest that a task may run: seconds, ``"10m"``, or ``"200%"`` of the median of those that finished.
-    linger : float or str
-        How long processes that a task has put into the background are waited for once its command has ended: seconds,
-        or ``"10s"``; 0 for not at all. To their end, when not given.
-    retries : int or str
-        How often a task is tried again after failures of its own.
-    retry_on : str
-        Which failures those are, as ``"exit:1,3,signal,timeout,memory,disk,output"``; all of them when ''.
-    retry_delay : float or str
-        How long the first retry waits; each further one waits twice as long.
-    halt : int or str
-        After how many failed tasks to stop launching: ``5``, or ``"10%"`` of those that have ended.
-    max_tasks : int or str
-        How many tasks may run at once.
-    rate : float or str
-        How many may be launched: ``"10/s"``, ``"500/h"``.
-    delay : float or str
-        How long to wait between two launches.
-    locality_wait : float or str
-        How long a task waits for a node that holds its inputs, while others are offered.
-    priority : int or str
-        Tasks of higher priority are launched first.
-    gpus_per_task : float or str
-        Graphics processors that each task gets.
-    hdfs : str
-        Where files on HDFS are looked for: ``"http://HOST:9870"``, ``"nn1:9870;nn2:9870"``, or an alias of
-        ``~/.hdfscli.cfg``. When not given, the setting ``hdfs``, from ``%config`` or ``STRATOS_HDFS``.
-    fetch : bool
-        Whether ``%f%`` of a file behind a URL, as ``hdfs:/PATH``, and ``<[hdfs:/PATH]>``, are copies on the task's
-        node, removed after the task.
-    shell : str
-        The shell that reads the commands, with its options: ``"bash -e"``, ``"sh"``, ``"bash -euo pipefail"``.
-    ok_exit : int, str or iterable of int
-        All exit codes that mean that the work was done: ``"0,1"``, ``"0-2"``.
-    makes : str, path or sequence of them
-        Files that each task makes, as ``"out/%file.stem%.fits"``, or directories: they must be there after the task,
-        and not be empty.
-    fail_on : str or sequence of str
-        What makes a failure of a task that ends well: ``"stderr:REGEX"``, ``"stdout:REGEX"``.
+    {options}
 
     Raises
     ------
@@ -198,25 +118,7 @@ class Processor:
         log_directory: str = _DEFAULTS["log_directory"],
         job_id: str = _DEFAULTS["job_id"],
         settings: Mapping[str, Any] | None = None,
-        *,
-        timeout: float | str = _DEFAULTS["timeout"],
-        linger: float | str = _DEFAULTS["linger"],
-        retries: int | str = _DEFAULTS["retries"],
-        retry_on: str = _DEFAULTS["retry_on"],
-        retry_delay: float | str = _DEFAULTS["retry_delay"],
-        halt: int | str = _DEFAULTS["halt"],
-        max_tasks: int | str = _DEFAULTS["max_tasks"],
-        rate: float | str = _DEFAULTS["rate"],
-        delay: float | str = _DEFAULTS["delay"],
-        locality_wait: float | str = _DEFAULTS["locality_wait"],
-        priority: int | str = _DEFAULTS["priority"],
-        gpus_per_task: float | str = _DEFAULTS["gpus_per_task"],
-        hdfs: str = _DEFAULTS["hdfs"],
-        fetch: bool = _DEFAULTS["fetch"],
-        shell: str = _DEFAULTS["shell"],
-        ok_exit: int | str | Iterable[int] = _DEFAULTS["ok_exit"],
-        makes: str | PurePath | Sequence[str | PurePath] = _DEFAULTS["makes"],
-        fail_on: str | Sequence[str] = _DEFAULTS["fail_on"],
+        **options: Any,
     ) -> None:
         given = {
             "role": role,
@@ -229,32 +131,23 @@ class Processor:
             "output": output,
             "log_directory": log_directory,
             "job_id": job_id,
-            "timeout": timeout,
-            "linger": linger,
-            "retries": retries,
-            "retry_on": retry_on,
-            "retry_delay": retry_delay,
-            "halt": halt,
-            "max_tasks": max_tasks,
-            "rate": rate,
-            "delay": delay,
-            "locality_wait": locality_wait,
-            "priority": priority,
-            "gpus_per_task": gpus_per_task,
-            "hdfs": hdfs,
-            "fetch": fetch,
-            "shell": shell,
-            "ok_exit": ok_exit,
-            "makes": makes,
-            "fail_on": fail_on,
         }
-        spec = _spec(master, given, settings or {})
+        for name in options:
+            if name not in ARGUMENTS:
+                raise TypeError(f"Processor() got an unexpected keyword argument {name!r}{near(name, ARGUMENTS)}")
         session = current()
-        self._begin(session, session.submit(spec, keep_open=True))
+        said = _said(master, {**given, **options}, settings or {})
+        spec, parser = _asked(session, said)
+        job = rejoin(session, spec, parser) if said.get("resume") else None
+        resumed = job is not None
+        self._begin(session, job or session.submit(spec, keep_open=True, parser=parser), resumed)
 
-    def _begin(self, session: Session, job: Job) -> None:
+    def _begin(self, session: Session, job: Job, resumed: bool = False) -> None:
         self._session = session
         self._job = job
+        #: of a run that is gone on with, the tasks that calls have named; None where all calls add tasks
+        self._named: set[int] | None = set() if resumed else None
+        self._closed = False
         self._stream: Stream | None = None
         self._streaming = False
         self._outputs = Outputs(job)
@@ -285,7 +178,7 @@ class Processor:
         processor = cls.__new__(cls)
         processor._begin(session, session.attach(job_id, steal=steal))
         every = range(len(processor._job.commands))
-        processor._stream = Stream(processor._job, every, processor._explicit, processor._add)
+        processor._stream = Stream(processor._job, [every], processor._explicit, processor._add)
         return processor
 
     def __repr__(self) -> str:
@@ -350,7 +243,7 @@ class Processor:
     def _batch(self, commands: Commands) -> None:
         tasks = self._add(commands)
         self._streaming = False
-        if not self._job.wait(tasks=tasks) and self._job.halted:
+        if not all(self._job.wait(tasks=some) for some in tasks) and self._job.halted:
             view = self._job.view
             raise JobHalted(
                 f"{self._job.job_id}: {view.held}, {view.unfinished:,} tasks are not launched; resume() launches them"
@@ -446,8 +339,13 @@ class Processor:
         """Launch on, after `pause` or after failures have halted the job."""
         self._job.resume()
 
+    def set(self, **values: object) -> Rules:
+        """Change the pace of the run while it goes on, as ``max_tasks=8``; see `Job.set`."""
+        return self._job.set(**values)
+
     def close(self) -> None:
         """Take no more commands. What runs goes on."""
+        self._closed = True
         self._job.close()
 
     def __await__(self) -> Generator[Any, None, bool]:
@@ -480,131 +378,89 @@ class Processor:
             return explicit_lines(commands, shell, semicolons=True)
         return explicit_commands(list(commands), shell)
 
-    def _add(self, commands: Commands) -> range:
+    def _add(self, commands: Commands) -> list[range]:
+        """Add commands, and return which tasks they are: of a run that is gone on with, some may be there already."""
+        if self._closed:
+            raise StreamClosed(f"{self._job.job_id} is closed, and takes no more commands")
         commands, said = self._session.resolve(self._job.spec, commands)
-        tasks = self._session.add(self._job, commands)
+        if self._named is None:
+            tasks = [self._session.add(self._job, commands)]
+        else:
+            tally, found = resume_part(self._session, self._job, commands, self._named)
+            self._named |= found
+            tasks = list(TaskRanges(range(task, task + 1) for task in found))
+            log.info("%s: %s", self._job.job_id, "; ".join([str(tally), *tally.says]))
         for one in said:
             log.warning("%s: %s", self._job.job_id, one)
             self._job.notice(one)
         return tasks
 
 
-def _spec(master: str, given: Mapping[str, Any], settings: Mapping[str, Any]) -> JobSpec:
-    unknown = sorted(set(settings) - set(_DEFAULTS) - {"master"})
-    if unknown:
+def _said(master: str, given: Mapping[str, object], settings: Mapping[str, object]) -> dict[str, Any]:
+    """Return what was said of each option, by its name."""
+    if unknown := sorted(set(settings) - set(ARGUMENTS) - {"master"}):
         raise SpecError(
-            f"settings: unknown {', '.join(map(repr, unknown))}. Known: {', '.join(['master', *_DEFAULTS])}"
+            f"settings: unknown {', '.join(map(repr, unknown))}. Known: {', '.join(['master', *ARGUMENTS])}"
         )
-    from .settings import current as configured  # here, so that importing the package loads no traitlets
+    values = {**settings, **{name: value for name, value in given.items() if not isinstance(value, _Unset)}}
+    values.pop("master", None)
+    return {"master": str(master), **{ARGUMENTS[name].name: value for name, value in values.items()}}
 
-    reserves = site_class(str(master)).reserves_amounts
-    values: dict[str, Any] = {}
-    for name, value in given.items():
-        if not isinstance(value, _Unset):
-            values[name] = value
-        elif name in settings:
-            values[name] = settings[name]
-        elif name in ("hdfs", "shell"):
-            values[name] = getattr(configured(), name)
-        elif not reserves and name in _LOCAL_DEFAULTS:
-            values[name] = _LOCAL_DEFAULTS[name]
-        else:
-            values[name] = value.value
-    bad: list[str] = []
 
-    def read(name: str, parse: Callable[[Any], Any], otherwise: Any) -> Any:
-        text = "" if values[name] is None else values[name]
-        several = isinstance(text, list | tuple | set | frozenset | range)
-        if several and name in ("ok_exit", "retry_on"):
-            text = ",".join(map(str, text))
-        elif not (several and name in ("makes", "fail_on")):
-            text = str(text)
-        if not text:
-            return otherwise
-        try:
-            return parse(text)
-        except SpecError as error:
-            bad.append(f"{name}: {error}")
-            return otherwise
+def _asked(session: Session, said: dict[str, Any]) -> tuple[JobSpec, Parser | None]:
+    """Return the job that was asked for, and what makes columns of its outputs.
 
-    def number(name: str) -> float:
-        try:
-            return parse_number(str(values[name]))
-        except SpecError as error:
-            bad.append(f"{name}: {error}")
-            return 1.0
+    Raises
+    ------
+    SpecError
+        Something cannot be; names all of it.
+    """
+    from .settings import current as settings  # here, so that importing the package loads no traitlets
 
-    threads = number("threads_per_task")
-    mem_mib, mem_most_mib = read("mem_per_task", parse_memory, (0.0, 0.0))
-    disk_mib = read("disk_per_task", parse_size_mib, 0.0)
-    priority = int(number("priority"))
-    gpus = number("gpus_per_task")
-    hdfs = read("hdfs", checked_address, "")
-    shell = read("shell", parse_shell, SHELL)
-    fetch: tuple[str, ...] = ()
-    if values["fetch"]:
-        try:
-            fetch = plain_access(hdfs)
-        except (SpecError, StorageError) as error:
-            bad.append(str(error))
-    update_interval_s = read("update_interval", parse_duration_s, 10.0)
-    timeout_s, timeout_share = read("timeout", parse_timeout, (None, None))
-    linger_s = read("linger", parse_linger, None)
-    rules = Rules(
-        retries=read("retries", parse_retries, 0),
-        retry_on=read("retry_on", parse_retry_on, ()),
-        retry_delay_s=read("retry_delay", parse_duration_s, 1.0),
-        mem_most_mib=mem_most_mib,
-        timeout_share=timeout_share,
-        halt=read("halt", parse_halt, None),
-        max_tasks=read("max_tasks", parse_count, None),
-        rate_per_s=read("rate", parse_rate, None),
-        delay_s=read("delay", parse_duration_s, 0.0),
-        locality_wait_s=read("locality_wait", parse_duration_s, 3.0),
-        ok_exit=read("ok_exit", parse_ok_exit, ZERO),
+    functions: dict[str, object] = {}
+    if callable(function := said.get("parse")):
+        said["parse"] = getattr(function, "__name__", "parse")
+        functions[said["parse"]] = function
+    reserves = site_class(said["master"]).reserves_amounts
+    defaults = {
+        option.name: option.keyword.default
+        if reserves or option.keyword.unreserved is None
+        else option.keyword.unreserved
+        for option in ARGUMENTS.values()
+        if option.keyword is not None
+    }
+    spec, wrong = job_spec(said, settings(), defaults=defaults)
+    (parser, _), refused = tried(lambda: parser_of(spec, functions), lambda: session.check(spec))
+    if wrong or refused:
+        raise SpecError("; ".join([*wrong, *map(str, refused)]))
+    return spec, parser
+
+
+def _describe() -> None:
+    """Put the options beyond StratOS's arguments into the signature and the docstring of `Processor`."""
+    own = inspect.signature(Processor.__init__).parameters
+    named = [one for one in own.values() if one.kind is one.POSITIONAL_OR_KEYWORD and one.name != "self"]
+    further = {name: option for name, option in ARGUMENTS.items() if name not in own}
+    Processor.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what help and editors show
+        [
+            *named,
+            *(
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=_DEFAULTS[name],
+                    annotation=option.keyword.type if option.keyword is not None else "object",
+                )
+                for name, option in further.items()
+            ),
+        ],
+        return_annotation="None",
     )
-    makes = read("makes", parse_makes, ())
-    fail_on = read("fail_on", parse_fail_on, ())
-    if (PARSE, "") in fail_on:
-        bad.append(f"fail_on: {PARSE} is for cells, which have --parse; here, name what is wrong: stdout:REGEX")
-    monitor, source = values["monitor"], ""
-    if callable(monitor):
-        try:
-            source = function_source(monitor)
-        except SpecError as error:
-            bad.append(str(error))
-        monitor = getattr(monitor, "__name__", "monitor")
-    try:
-        output = OutputMode(values["output"])
-    except ValueError:
-        bad.append(f"output: {values['output']!r} is none of {', '.join(OutputMode)}")
-        output = OutputMode.SCHEDULER
-    if bad:
-        raise SpecError("; ".join(bad))
-    return JobSpec(
-        output_limit=output_limit(str(master)),
-        gpus=gpus,
-        job_id=str(values["job_id"]),
-        master=str(master),
-        role=str(values["role"]),
-        threads=threads,
-        threads_given=not isinstance(given["threads_per_task"], _Unset) or "threads_per_task" in settings,
-        mem_mib=mem_mib,
-        disk_mib=disk_mib,
-        output=output,
-        log_directory=str(values["log_directory"]),
-        timeout_s=timeout_s,
-        linger_s=linger_s,
-        priority=priority,
-        hdfs=hdfs,
-        fetch=fetch,
-        shell=shell,
-        mounts=parse_mounts(configured().hdfs_mounts) if hdfs else (),
-        monitor=str(monitor),
-        monitor_source=source,
-        relauncher=str(values["relauncher"]),
-        update_interval_s=update_interval_s,
-        rules=rules,
-        makes=makes,
-        fail_on=fail_on,
-    )
+    told = []
+    for name, option in further.items():
+        text = textwrap.fill(f"{option.help[0].upper()}{option.help[1:]}.", 107)
+        told.append(f"{name} : {option.keyword.type if option.keyword else ''}\n{textwrap.indent(text, '    ')}")
+    Processor.__doc__ = (Processor.__doc__ or "").replace("    {options}", textwrap.indent("\n".join(told), "    "))
+
+
+_describe()

@@ -8,6 +8,7 @@ Options that say how tasks are run, as ``--mem``, are those of the cell from the
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import closing
 from dataclasses import replace
 from typing import Final
@@ -102,6 +103,81 @@ def resume(
     for one in said:
         job.notice(one)
     return job, tally
+
+
+def rejoin(session: Session, spec: JobSpec, parser: Parser | None = None) -> Job | None:
+    """Hold the newest run of a job again, whose commands will be named part by part; None when none is kept.
+
+    Options that say how tasks are run are those of `spec` from now on. What has not ended continues.
+
+    Raises
+    ------
+    SpecError
+        What tasks do is another thing than in that run; nothing has changed.
+    EngineError
+        Another living process holds the run.
+    JournalError
+        Its record cannot be read.
+    """
+    spec = session.check(spec)
+    command_env = session.command_env(spec)
+    job = _open(session, spec.job_id)
+    attached = job is None
+    if job is None:
+        if not _is_kept(session, spec.job_id):
+            return None
+        job = session.attach(spec.job_id, hold=COMPARING, make_parser=lambda _: parser)
+    try:
+        refuse_others(job.spec, job.rules, spec)
+        job.apply_cell(spec, parser, command_env)
+    except BaseException:
+        if attached:
+            session.let_go(job)
+        raise
+    job.extend(None)
+    return job
+
+
+def resume_part(session: Session, job: Job, commands: Commands, named: Collection[int] = ()) -> tuple[Tally, set[int]]:
+    """Run what is not done of some commands of a job, all of whose commands are not known: none of its tasks is gone.
+
+    Parameters
+    ----------
+    session, job
+        From `rejoin`.
+    commands : Commands
+        Resolved already.
+    named : collection of int
+        Tasks that earlier parts have named; equal commands are other tasks.
+
+    Returns
+    -------
+    tally : Tally
+        How many there are of each kind.
+    tasks : set of int
+        Which tasks the commands are.
+
+    Raises
+    ------
+    SpecError
+        Some cannot run; nothing has changed.
+    """
+    spec = job.spec
+    session.check(spec, commands)
+    command_env = session.command_env(spec)
+    env = env_fingerprint(session.home, spec, command_env.env)
+    run = RunSnapshot.of_job(job)
+    left = job.journal.looks()
+    looked = session.look(spec, commands, sure=True)
+    part = [Wanted(identity_of(spec.cwd, commands, index), looked.of(index)) for index in range(len(commands))]
+    found = plan(part, env, (task for task in known_tasks(run, left) if task.task not in named))
+    found.gone.clear()
+    work = resume_work(run, found, lost_products(spec, run.workload))
+    added = None
+    if work.added:
+        added = chosen(commands, work.added), command_env, looked.fingerprints(env, work.added)
+    tasks = job.extend(added, work.superseded, work.restored, work.again)
+    return replace(work.tally, says=(*looked.said, *work.tally.says)), {*found.kept, *found.restored, *tasks}
 
 
 def _open(session: Session, job_id: str) -> Job | None:

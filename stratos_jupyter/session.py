@@ -19,9 +19,8 @@ from typing import Final
 
 from .backend.core.states import IN_FLIGHT
 from .backend.engines.base import Engine
-from .backend.engines.registry import site_class, site_for
+from .backend.engines.registry import site_for
 from .backend.engines.sites import GRACE_S, EngineSettings, Site
-from .backend.engines.task_environment import TOGETHER_MOST, task_environment, thread_variables, too_large
 from .backend.forks import close_inherited
 from .backend.inputs.filesystems import FileSystems
 from .backend.results.parse_check import Judge
@@ -31,9 +30,7 @@ from .backend.run.run_work import RunWork
 from .backend.run.thread import Driver
 from .backend.spec.commands import Commands
 from .backend.spec.job_spec import JobSpec
-from .backend.spec.products import promise
 from .backend.spec.workload import CommandEnv, Fingerprints
-from .backend.store.columns import FRAME_NAMES
 from .backend.store.journal import Journal, set_aside
 from .backend.store.lease import (
     is_background,
@@ -47,6 +44,7 @@ from .backend.store.progress import write_progress
 from .backend.store.run_dirs import make_home, new_run, newest_run, runs
 from .errors import JobNotFound, JournalError, SpecError
 from .job import Job
+from .job_checks import check_added, check_job, command_env, too_large_of
 from .job_inputs import JobInputs
 from .runs.attach import goes_on_without_notebook, open_released, parser_without_notebook, read_submissions, why_held
 from .runs.background import start_background
@@ -153,26 +151,7 @@ class Session:
         StorageError
             The HDFS that inputs are on cannot be.
         """
-        bad: list[str] = []
-        try:
-            spec.check(FRAME_NAMES)
-        except SpecError as error:
-            bad.append(str(error))
-        if commands is not None and not len(commands):
-            bad.append("there is no command to run")
-        site = self.site(spec.master)
-        spec, more = site.check(spec, _engine_settings())
-        bad += more
-        if spec.output not in site.output_modes:
-            bad.append(f"--output {spec.output}: jobs of {spec.master} have {', '.join(sorted(site.output_modes))}")
-        absent = [name for name, value in spec.env if value is None and name not in os.environ]
-        if absent:
-            bad.append(f"{', '.join(absent)} is not set here; write --env NAME=value, or set it in os.environ first")
-        bad += self._too_large(spec)
-        if commands is not None:
-            bad += promise(spec.makes, commands, spec.cwd, 0, {})
-        if bad:
-            raise SpecError("; ".join(bad))
+        spec = check_job(spec, commands, self.site(spec.master), _engine_settings())
         if commands is not None:
             self._inputs.check(spec, commands)
         return spec
@@ -190,19 +169,7 @@ class Session:
 
         What the job names wins over everything, and a number of threads that the user gave over this process's own.
         """
-        env = task_environment()
-        if spec.threads_given:
-            env |= thread_variables(spec.threads, env)
-        env |= {name: os.environ[name] for name, value in spec.env if value is None and name in os.environ}
-        env |= {name: value for name, value in spec.env if value is not None}
-        return CommandEnv(spec.cwd, env)
-
-    def _too_large(self, spec: JobSpec) -> list[str]:
-        """Say which variables of a job's tasks no program could be started with."""
-        env = self.command_env(spec).env
-        if site_class(spec.master).inherits_environment:
-            return too_large(env)
-        return too_large({name: env[name] for name, _ in spec.env if name in env}, TOGETHER_MOST)
+        return command_env(spec)
 
     def submit(
         self,
@@ -284,22 +251,14 @@ class Session:
         SpecError
             They cannot be added, by what has changed since the job was submitted; names everything that is wrong.
         """
-        self._check_added(job, commands)
-        around = self.command_env(job.spec)
+        check_added(job, commands)
+        env = self.command_env(job.spec)
         if fingerprints is None:
             looked = self.look(job.spec, commands)
-            fingerprints = looked.fingerprints(env_fingerprint(self.home, job.spec, around.env))
+            fingerprints = looked.fingerprints(env_fingerprint(self.home, job.spec, env.env))
             for one in looked.said:
                 job.notice(one)
-        return job.add(commands, around, fingerprints)
-
-    def _check_added(self, job: Job, commands: Commands) -> None:
-        """Refuse commands that cannot be added to a job, by what has changed since it was submitted."""
-        bad = self._too_large(job.spec)
-        if job.spec.makes:
-            bad += promise(job.spec.makes, commands, job.spec.cwd, len(job.commands), job.submissions.promised())
-        if bad:
-            raise SpecError("; ".join(bad))
+        return job.add(commands, env, fingerprints)
 
     def look(self, spec: JobSpec, commands: Commands, *, sure: bool = False) -> ScannedInputs:
         """Look at what commands read.
@@ -448,7 +407,7 @@ class Session:
     ) -> Job:
         spec, submissions = read_submissions(journal)
         try:
-            if bad := self._too_large(spec):
+            if bad := too_large_of(spec):
                 raise SpecError("; ".join(bad))
             parser = make_parser(spec) if make_parser is not None else parser_without_notebook(spec)
             job = self._open(spec, run, journal, parser)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .backend.core.ranges import TaskRanges
@@ -21,7 +21,7 @@ class Stream:
     ----------
     job : Job
         The run.
-    tasks : range
+    tasks : sequence of range
         The tasks that the call began with.
     make : callable
         Makes commands of what `add` is given.
@@ -30,10 +30,14 @@ class Stream:
     """
 
     def __init__(
-        self, job: Job, tasks: range, make: Callable[[Any], Commands], add: Callable[[Commands], range]
+        self,
+        job: Job,
+        tasks: Sequence[range],
+        make: Callable[[Any], Commands],
+        add: Callable[[Commands], Sequence[range]],
     ) -> None:
         self._job = job
-        self._ranges = [tasks]
+        self._ranges = list(tasks)
         self._make = make
         self._add = add
         self._closed = False
@@ -51,9 +55,9 @@ class Stream:
         state = "closed" if self._closed else "open"
         return f"<Stream of {self._job.job_id}, {state}: {self.count_completed_tasks()}/{self.count_total_tasks()}>"
 
-    def join(self, tasks: range, make: Callable[[Any], Commands]) -> None:
+    def join(self, tasks: Sequence[range], make: Callable[[Any], Commands]) -> None:
         """Take in the tasks of another ``*_stream`` call; `add` goes on with its kind of work."""
-        self._ranges.append(tasks)
+        self._ranges += tasks
         self._make = make
 
     def add(self, work: Any) -> None:
@@ -68,7 +72,7 @@ class Stream:
         """
         if self._closed:
             raise StreamClosed("this stream is closed, as wait() leaves it; a new *_stream call opens another")
-        self._ranges.append(self._add(self._make(work)))
+        self._ranges += self._add(self._make(work))
 
     def closed(self) -> bool:
         """Say whether the stream is closed.

@@ -1,25 +1,19 @@
 """What a cell shows of a job: the live widget and the static snapshot beside it.
 
-Snapshots are made on the driver's thread; traits and displays belong to the kernel's event loop. `_Link` posts the
-newest snapshot with ``call_soon_threadsafe`` and never more than one at a time, so that a kernel that was busy for an
-hour finds one snapshot to show, not 36,000. While a cell runs the loop stands still; then the cell's own thread shows
-snapshots (`JobDisplay.pump`), and IPython's cell events do so around cells, because programs that execute notebooks
-see only what arrives while a cell runs.
-
-A browser that looks says so, and is sent messages instead, by a thread of their own (`watching`): the trait then
-changes at milestones alone, for whoever comes to look later.
+`JobDisplay` shows both in a notebook, and lines of text in a terminal. A widget has two ways to the browser. Its trait
+holds the newest view: it changes at milestones, for a browser that comes later, and steadily while no browser has
+said that it shows the widget. A browser that shows the widget takes a lease and is sent messages instead, by a thread
+of their own (`live.publisher`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import anywidget
 import traitlets
@@ -27,84 +21,20 @@ from IPython.core.getipython import get_ipython
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display, update_display
 
-from .backend.core.states import TaskState
 from .backend.core.views import JobView
 from .job import Job
 from .live.bundle import STATIC, bundled
-from .live.publisher import JobListPublisher, JobPublisher
+from .live.display import Milestones, ViewFeed, ViewSource, kernel_loop
+from .live.publisher import HEARTBEAT_S, JobListPublisher, JobPublisher
+from .live.view_record import view_record
 from .report.snapshot import HIDE_LOST_WIDGET, static_html
 from .report.summary import JobSummary
-from .report.text import MAX_NOTICES, clean, failure_reasons, inputs_text, plain_text, state_text
-
-#: a running job's static snapshot is renewed at least this far apart, milestones aside
-SNAPSHOT_EVERY_S = 30.0
-
-#: an unchanged view is sent again after this long while a cell blocks: the browser asks after 20 s of silence
-HEARTBEAT_S = 10.0
+from .report.text import clean, plain_text, state_text
 
 #: what takes the widget's place where there are no widgets
 NOTHING: Final = "<span></span>"
-#: a browser that looked, and was not heard of since, gets the trait this often while a cell blocks, in seconds
-LAPSED_S = 0.5
-
-Unsubscribe = Callable[[], None]
-
-
-class Watched(Protocol):
-    """What a display needs of a job."""
-
-    @property
-    def view(self) -> JobView:
-        """The newest snapshot; never blocks."""
-
-    def subscribe(self, callback: Callable[[JobView], None]) -> Unsubscribe:
-        """Have `callback` called with each new snapshot, on the driver's thread."""
-
-
-def view_record(view: JobView, now_s: float, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return `view` as the browser gets it: small, JSON, in its own words and at its own moment.
-
-    Parameters
-    ----------
-    view : JobView
-        The newest snapshot.
-    now_s : float
-        The kernel's time. Elapsed and remaining time are of this moment, because a snapshot can be older:
-        nothing is published while nothing happens.
-    more : mapping, optional
-        What else is known, by `JobPublisher`: it is shown to whoever looks.
-    """
-    state, tone = state_text(view)
-    running = view.ended_at is None
-    age_s = max(0.0, now_s - view.at_s) if running else 0.0
-    return {
-        "job": clean(view.job_id),
-        "run": view.run,
-        "engine": clean(view.engine),
-        "state": state,
-        "tone": tone,
-        "counts": {state.name.lower(): view[state] for state in TaskState},
-        "total": view.total,
-        "done": view.done,
-        "failed": view.failed,
-        "reasons": failure_reasons(view),
-        "rate": view.rate_per_s,
-        "elapsed": view.elapsed_s + age_s,
-        "eta": None if view.eta_s is None else max(0.0, view.eta_s - age_s),
-        "nodes": view.nodes,
-        "attempts_lost": view.attempts_lost,
-        "notices": [clean(notice) for notice in view.notices[-MAX_NOTICES:]],
-        "submitted_at": view.submitted_at,
-        "ended_at": view.ended_at,
-        "ended": not running,
-        "at_s": now_s,
-        "local": view.local_share,
-        "inputs": inputs_text(view),
-        "held": view.held,
-        "resting": view.backing_off[0],
-        "retried": view.attempts_retried,
-        **(more or {}),
-    }
+#: a browser whose lease has run out gets the trait this often while a cell blocks, in seconds
+LAPSED_S: Final = 0.5
 
 
 def heard_where_sent(comm: object) -> None:
@@ -141,7 +71,7 @@ class JobWidget(anywidget.AnyWidget):
     def __init__(self, job: Job | None = None, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._newest: JobView | None = None
-        self._link: _Link | None = None
+        self._feed: ViewFeed | None = None
         self._publisher = None if job is None else JobPublisher(job, self._tell, self._record)
         self._trait_state: object = None
         super().__init__()
@@ -173,18 +103,18 @@ class JobWidget(anywidget.AnyWidget):
         """Whether a browser has looked at it."""
         return self._publisher is not None and self._publisher.leases.heard
 
-    def follow(self, job: Watched, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def follow(self, job: ViewSource, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Show each new snapshot of `job` until the widget is closed; only on the kernel's main thread.
 
         Parameters
         ----------
-        job : Watched
+        job : ViewSource
             The job, which is asked for nothing else than snapshots.
         loop : asyncio.AbstractEventLoop, optional
             The kernel's event loop; found when not given.
         """
         self._unfollow()
-        self._link = _Link(job, self.show, loop or kernel_loop(get_ipython()))
+        self._feed = ViewFeed(job, self.show, loop or kernel_loop(get_ipython()))
 
     def close(self) -> None:
         """Leave the job and the browser alone."""
@@ -206,9 +136,9 @@ class JobWidget(anywidget.AnyWidget):
         return made
 
     def _unfollow(self) -> None:
-        link, self._link = getattr(self, "_link", None), None
-        if link is not None:
-            link.stop()
+        feed, self._feed = getattr(self, "_feed", None), None
+        if feed is not None:
+            feed.stop()
 
     def _put(self, now_s: float) -> None:
         assert self._newest is not None
@@ -303,7 +233,7 @@ class JobDisplay:
         self._shell = get_ipython() if shell is None else shell
         self._milestones = Milestones()
         self._widget_id, self._snapshot_id = f"stratos-{uuid.uuid4().hex}", f"stratos-{uuid.uuid4().hex}"
-        self._link: _Link | None = None
+        self._feed: ViewFeed | None = None
         self._job: Job | None = None
         #: None in a terminal, and before the first snapshot
         self.widget: JobWidget | None = None
@@ -327,14 +257,14 @@ class JobDisplay:
         publish: Callable[..., object] = display if first else update_display
         publish(self._snapshot(view), raw=True, display_id=self._snapshot_id)
 
-    def follow(self, job: Watched, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def follow(self, job: ViewSource, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Show a job from now on, also after the cell has returned; only on the kernel's main thread.
 
         A job that has ended is still followed: tasks may be added to it or relaunched.
 
         Parameters
         ----------
-        job : Watched
+        job : ViewSource
             The job.
         loop : asyncio.AbstractEventLoop, optional
             The kernel's event loop; found when not given. In a terminal there is none, and the line is
@@ -345,117 +275,14 @@ class JobDisplay:
         in_kernel = getattr(self._shell, "kernel", None) is not None
         if loop is None and in_kernel:
             loop = kernel_loop(self._shell)
-        self._link = _Link(job, self.pump, loop, self._shell)
+        self._feed = ViewFeed(job, self.pump, loop, self._shell)
 
     def close(self) -> None:
         """Stop following; what is shown stays."""
-        link, self._link = self._link, None
-        if link is not None:
-            link.stop()
+        feed, self._feed = self._feed, None
+        if feed is not None:
+            feed.stop()
 
     def _snapshot(self, view: JobView) -> dict[str, str]:
         html = static_html(self._tell(view))
         return {"text/html": HIDE_LOST_WIDGET + html, "text/plain": plain_text(view)}
-
-
-class Milestones:
-    """Says which snapshots are worth a new static one: the first, the first failure, each quarter, the end."""
-
-    def __init__(self) -> None:
-        self._last: JobView | None = None
-        self._quarter = 0
-
-    def due(self, view: JobView) -> bool:
-        """Say whether `view` is a milestone, and take it as passed."""
-        quarter = 4 * view.done // view.total if view.total else 0
-        last = self._last
-        if last is not None and not (
-            view.ended_at != last.ended_at
-            or (view.failed and not last.failed)
-            or quarter > self._quarter
-            or (view.ended_at is None and view.at_s - last.at_s >= SNAPSHOT_EVERY_S)
-        ):
-            return False
-        self._last = view
-        self._quarter = max(quarter, self._quarter)
-        return True
-
-
-class _Link:
-    """Carries a job's snapshots to the kernel's main thread.
-
-    Made, stopped and polled on the main thread; only `_arrive` runs on the driver's.
-    """
-
-    def __init__(
-        self,
-        job: Watched,
-        show: Callable[[JobView], None],
-        loop: asyncio.AbstractEventLoop | None,
-        shell: InteractiveShell | None = None,
-    ) -> None:
-        self._job = job
-        self._show = show
-        self._loop = loop
-        self._shell = shell
-        self._lock = threading.Lock()
-        self._pending: JobView | None = None
-        self._shown: JobView | None = None
-        self._stopped = False
-        self._unsubscribe: Unsubscribe | None = None
-        if loop is not None:
-            self._unsubscribe = job.subscribe(self._arrive)
-        if shell is not None:
-            shell.events.register("pre_run_cell", self._around_cell)
-            shell.events.register("post_run_cell", self._around_cell)
-        self.poll()
-
-    def poll(self) -> None:
-        """Show what is newest now."""
-        with self._lock:  # first forget what waits, then look: the job's own view is at least as new
-            self._pending = None
-        self._take(self._job.view)
-
-    def stop(self) -> None:
-        """Show nothing more."""
-        if self._stopped:
-            return
-        self._stopped = True
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-        if self._shell is not None:
-            self._shell.events.unregister("pre_run_cell", self._around_cell)
-            self._shell.events.unregister("post_run_cell", self._around_cell)
-
-    def _arrive(self, view: JobView) -> None:
-        assert self._loop is not None
-        with self._lock:
-            waiting = self._pending is not None
-            self._pending = view
-        if waiting or self._stopped:
-            return
-        with suppress(RuntimeError):  # the loop is closed: the kernel is on its way out, and nobody looks
-            self._loop.call_soon_threadsafe(self._deliver)
-
-    def _deliver(self) -> None:
-        with self._lock:
-            view, self._pending = self._pending, None
-        if view is not None:
-            self._take(view)
-
-    def _around_cell(self, _info: object) -> None:
-        self.poll()
-
-    def _take(self, view: JobView) -> None:
-        if not self._stopped and view is not self._shown:
-            self._shown = view
-            self._show(view)
-
-
-def kernel_loop(shell: InteractiveShell | None) -> asyncio.AbstractEventLoop | None:
-    """Return the event loop of the kernel that runs this cell, or None where there is no kernel."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        loop = getattr(getattr(getattr(shell, "kernel", None), "io_loop", None), "asyncio_loop", None)
-        return loop if isinstance(loop, asyncio.AbstractEventLoop) else None

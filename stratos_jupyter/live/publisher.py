@@ -1,12 +1,7 @@
-"""Who looks at a widget, and the thread that shows it what changes.
+"""What the browsers that show a widget are sent: what has changed, and the answers to what they ask.
 
-A browser that shows a widget takes a lease, which it renews; one that hides it, or scrolls it away, gives it back, and
-one that is gone lets it run out. While somebody looks, one thread of the process sends what has changed: the view, and
-the states of the tasks as a delta, a few times a second, and so seldom that it stays below a bound of bytes. While
-nobody looks, nothing is sent and nothing is computed.
-
-It is a thread of its own because the kernel's loop stands still while a cell runs. It touches no trait: what it sends
-are messages, which go out through the kernel's own thread for them.
+While no browser shows a widget, nothing is sent and nothing is computed. While one does, it is sent the view, and the
+states of the tasks as a delta, a few times a second; less often where messages are large.
 """
 
 from __future__ import annotations
@@ -19,142 +14,74 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from ..backend.core.views import JobView
 from ..errors import StratosError
 from .eta import Forecast
+from .leases import Leases
+from .messages import Message, Overtaken, page_of, reader_of, request, verb_in, verbs_of
 from .requests import RequestHandler
 from .state_delta import StateDelta, states_of
-from .task_table import Overtaken
+from .ticker import ticker
 
 if TYPE_CHECKING:
     from ..job import Job
 
 log = logging.getLogger(__name__)
 
-#: a lease that is not renewed ends after this long, in seconds; a browser renews it three times in that time
-LEASE_S: Final = 60.0
 #: between two messages of one widget, in seconds
 TICK_S: Final = 0.25
-#: what a widget may send, in bytes a second: after a large message it waits the longer
+#: what a widget may send, in bytes a second: after a large message the next one waits longer
 BYTES_PER_S: Final = 40_000
 #: what a message costs beside its buffers, in bytes
 ENVELOPE: Final = 1200
-#: nothing has changed for this long: the browser is told so, in seconds
+#: a view that has not changed is sent again after this long, in seconds: a browser asks after 12 s of silence
 HEARTBEAT_S: Final = 10.0
-#: how often it is looked how all jobs are, in seconds, and how many of them are shown
+#: how often the views of all jobs are compared, in seconds, and how many of them are sent
 JOBS_S: Final = 0.5
 MOST_JOBS: Final = 50
-#: browsers that may hold a lease of one widget
-MOST_PAGES: Final = 32
 
-Send = Callable[[dict[str, Any], Sequence[bytes]], None]
-
-
-class Publisher(Protocol):
-    """Something that the thread looks after."""
-
-    def turn(self, now_s: float) -> float | None:
-        """Do what is due; return when to come again, on the monotonic clock, or None."""
-
-
-class Ticker:
-    """The thread that looks after all widgets that somebody looks at."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._due: dict[Publisher, float] = {}
-        self._thread: threading.Thread | None = None
-
-    def wake(self, live: Publisher, at_s: float) -> None:
-        """Have `live` looked after at that time of the monotonic clock, or earlier if that was asked for."""
-        with self._changed:
-            if at_s < self._due.get(live, float("inf")):
-                self._due[live] = at_s
-                self._changed.notify()
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="stratos-ticker", daemon=True)
-                self._thread.start()
-
-    def forget(self, live: Publisher) -> None:
-        """Look after it no longer."""
-        with self._changed:
-            self._due.pop(live, None)
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                first = min(self._due.values(), default=None)
-                now_s = time.monotonic()
-                if first is None or first > now_s:
-                    self._changed.wait(None if first is None else first - now_s)
-                    continue
-                due = [live for live, at_s in self._due.items() if at_s <= now_s]
-                for live in due:
-                    del self._due[live]
-            for live in due:
-                try:
-                    again = live.turn(now_s)
-                except Exception:  # one widget that cannot be shown must not stop the others
-                    log.exception("a widget cannot be shown")
-                    again = time.monotonic() + HEARTBEAT_S
-                if again is not None:
-                    self.wake(live, again)
-
-
-@cache
-def ticker() -> Ticker:
-    """Return this process's ticker, made on first use."""
-    return Ticker()
+Send: TypeAlias = Callable[[dict[str, Any], Sequence[bytes]], None]
 
 
 @cache
 def request_pool() -> ThreadPoolExecutor:
-    """Return the threads that answer what browsers ask: a search must not make the one who clicks wait."""
+    """Return the threads that answer what browsers ask: a slow search must not delay a click on another widget."""
     return ThreadPoolExecutor(2, "stratos-requests")
 
 
-class Leases:
-    """Which browsers look at a widget. For several threads."""
+class Publisher:
+    """What both widgets have in common: the leases, and the verbs that have no answer.
 
-    def __init__(self) -> None:
-        self._until: dict[str, float] = {}
-        self._lock = threading.Lock()
-        #: whether a browser has ever asked: one that has knows how to
-        self.heard = False
-        #: whether the last one that looked said that it does no longer
-        self.hidden = False
+    Parameters
+    ----------
+    send : callable
+        Sends a message and its buffers to all browsers; may be called from any thread.
+    """
 
-    def take(self, page: str) -> None:
-        """Let a browser look."""
-        with self._lock:
-            self._until.pop(page, None)
-            while len(self._until) >= MOST_PAGES:
-                del self._until[next(iter(self._until))]
-            self._until[page] = time.monotonic() + LEASE_S
-            self.heard, self.hidden = True, False
+    def __init__(self, send: Send) -> None:
+        self.leases = Leases()
+        self._send = send
+        self._verbs = verbs_of(self)
 
-    def give_back(self, page: str) -> None:
-        """Let it look no longer."""
-        with self._lock:
-            self._until.pop(page, None)
-            self.heard, self.hidden = True, not self._until
+    def hear(self, message: Message) -> bool:
+        """Take in what a browser says, on any thread, without waiting; return False when it is for another."""
+        method = self._verbs.get(verb_in(message, "ask"))
+        if method is None:
+            return False
+        method(page_of(message), message)
+        return True
 
-    @property
-    def watched(self) -> bool:
-        """Whether somebody looks now."""
-        now_s = time.monotonic()
-        with self._lock:
-            for page in [page for page, until_s in self._until.items() if until_s <= now_s]:
-                del self._until[page]
-            return bool(self._until)
+    @request("hide")
+    def _hide(self, page: str, _message: Message) -> None:
+        self.leases.give_back(page)
 
 
-class JobListPublisher:
-    """What the browsers that look at the widget of all jobs are sent.
+class JobListPublisher(Publisher):
+    """What the browsers that show the widget of all jobs are sent.
 
     Parameters
     ----------
@@ -163,31 +90,22 @@ class JobListPublisher:
     send : callable
         Sends a message and its buffers to all browsers; may be called from any thread.
     record : callable
-        Makes of a view what is sent of it.
+        Makes the record of a view that is sent.
     """
 
     def __init__(self, jobs: Callable[[], Sequence[Job]], send: Send, record: Callable[[JobView], dict[str, Any]]):
-        self.leases = Leases()
+        super().__init__(send)
         self._jobs = jobs
-        self._send = send
         self._record = record
         self._shown: list[JobView] | None = None
         self._sent_s = 0.0
 
-    def hear(self, message: Mapping[str, Any]) -> bool:
-        """Take in what a browser says, on whatever thread it comes; False when it is none of ours."""
-        page = str(message.get("page") or "")[:64]
-        match message.get("ask"):
-            case "watch":
-                self.leases.take(page)
-                if "have" in message:
-                    self._shown = None
-                ticker().wake(self, time.monotonic())
-            case "hide":
-                self.leases.give_back(page)
-            case _:
-                return False
-        return True
+    @request("watch")
+    def _watch(self, page: str, message: Message) -> None:
+        self.leases.take(page)
+        if "have" in message:
+            self._shown = None
+        ticker().wake(self, time.monotonic())
 
     def turn(self, now_s: float) -> float | None:
         """Send what has changed; on the ticker's thread."""
@@ -205,8 +123,8 @@ class JobListPublisher:
         ticker().forget(self)
 
 
-class JobPublisher:
-    """What the browsers that look at one job's widget are sent.
+class JobPublisher(Publisher):
+    """What the browsers that show one job's widget are sent.
 
     Parameters
     ----------
@@ -215,19 +133,18 @@ class JobPublisher:
     send : callable
         Sends a message and its buffers to all browsers; may be called from any thread.
     record : callable
-        Makes of a view what is sent of it.
+        Makes the record of a view that is sent.
     """
 
     def __init__(self, job: Job, send: Send, record: Callable[[JobView, Mapping[str, Any]], dict[str, Any]]) -> None:
-        self.leases = Leases()
+        super().__init__(send)
         self._job = job
-        self._send = send
         self._record = record
         self._requests = RequestHandler(job)
         self._delta = StateDelta()
         self._forecast = Forecast()
         self._asking = threading.Lock()  # one request at a time
-        self._newest: dict[tuple[str, str], int] = {}  # of each table of each page: its newest request for rows
+        self._newest: dict[tuple[str, str], int] = {}  # number of the newest request for rows, by table
         self._whole = False
         self._shown: JobView | None = None
         self._sent_s = 0.0
@@ -238,32 +155,30 @@ class JobPublisher:
 
     # -- what browsers say ------------------------------------------------------------------------------
 
-    def hear(self, message: Mapping[str, Any]) -> bool:
-        """Take in what a browser says, on whatever thread it comes; False when it is none of ours."""
-        page = str(message.get("page") or "")[:64]
-        match message.get("ask"):
-            case "watch":
-                self.leases.take(page)
-                self._follow()
-                if self._shown is None or ("have" in message and message["have"] != self._delta.version):
-                    self._whole = True
-                    self._shown = None
-                ticker().wake(self, time.monotonic())
-                return True
-            case "hide":
-                self.leases.give_back(page)
-                return True
-        number = message.get("n")
+    def hear(self, message: Message) -> bool:
+        """Take in what a browser says, on any thread; what has a number is answered by `request_pool`."""
+        if super().hear(message):
+            return True
+        page, number = page_of(message), message.get("n")
         if type(number) is not int or self._closed:
             return False
         if message.get("ask") == "rows":
-            self._newest[_table(page, message)] = number
+            self._newest[_table_of(message)] = number
         request_pool().submit(self._answer, page, number, dict(message))
         return True
 
+    @request("watch")
+    def _watch(self, page: str, message: Message) -> None:
+        self.leases.take(page)
+        self._follow()
+        if self._shown is None or ("have" in message and message["have"] != self._delta.version):
+            self._whole = True
+            self._shown = None
+        ticker().wake(self, time.monotonic())
+
     def _answer(self, page: str, number: int, message: dict[str, Any]) -> None:
         def wanted() -> bool:
-            return message.get("ask") != "rows" or self._newest.get(_table(page, message)) == number
+            return message.get("ask") != "rows" or self._newest.get(_table_of(message)) == number
 
         try:
             with self._asking:
@@ -271,7 +186,7 @@ class JobPublisher:
                     raise Overtaken
                 answer, buffers = self._requests.answer(message, wanted)
             reply: dict[str, Any] = {"answer": answer}
-        except Overtaken:  # said, too: a browser that gets no answer tells its user that the kernel is busy
+        except Overtaken:  # is answered, too: without an answer the browser would say that the kernel is busy
             reply, buffers = {"overtaken": True}, []
         except StratosError as error:
             reply, buffers = {"error": str(error)[:2000]}, []
@@ -281,7 +196,7 @@ class JobPublisher:
         self._send({"page": page, "n": number, **reply}, buffers)
 
     def first(self) -> bytes:
-        """Return a picture to begin with; it has no version, and what is sent later takes its place."""
+        """Return all states, compressed, without a version: what is sent later takes their place."""
         return zlib.compress(states_of(self._job.states(), self._job.superseded).tobytes(), 1)
 
     # -- what they are shown ----------------------------------------------------------------------------
@@ -292,7 +207,7 @@ class JobPublisher:
                 self._unsubscribe = self._job.subscribe(self._arrived)
 
     def _arrived(self, _view: JobView) -> None:
-        """Hear of a new view, on the driver thread."""
+        """Note that there is a new view, on the driver's thread."""
         ticker().wake(self, self._ready_s)
 
     def turn(self, now_s: float) -> float | None:
@@ -313,7 +228,7 @@ class JobPublisher:
         message: dict[str, Any] = {"view": self._record(view, self._more(view))}
         buffers: list[bytes] = []
         if change is not None:
-            message["picture"], data = change
+            message["delta"], data = change
             buffers = [data]
         self._send({"tick": message}, buffers)
         self._sent_s = now_s
@@ -322,7 +237,7 @@ class JobPublisher:
         return now_s + HEARTBEAT_S
 
     def _more(self, view: JobView) -> dict[str, Any]:
-        """Return what a view does not hold and a browser shows."""
+        """Return what a browser shows and a view does not hold."""
         return {
             "spread": self._forecast.spread_s(view.eta_s),
             "max_tasks": self._job.rules.max_tasks,
@@ -343,6 +258,6 @@ class JobPublisher:
         ticker().forget(self)
 
 
-def _table(page: str, message: Mapping[str, Any]) -> tuple[str, str]:
-    """Return which table asks: a page may show a job twice."""
-    return page, str(message.get("reader") or "")[:64]
+def _table_of(message: Message) -> tuple[str, str]:
+    """Return which table of which page asks."""
+    return page_of(message), reader_of(message)

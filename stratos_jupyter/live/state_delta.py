@@ -1,6 +1,7 @@
 """The states of all tasks as a browser has them: one byte a task, sent as what has changed.
 
-PURE. A picture has a version. A delta names the one that it follows: whoever has another one asks for the whole.
+PURE. What was sent has a version. A delta names the version that it follows: a browser that has another one asks for
+all states.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ States = npt.NDArray[np.uint8]
 
 
 def states_of(states: bytes, superseded: Iterable[int] = ()) -> States:
-    """Return the states as a picture shows them."""
+    """Return the states as they are sent, `SUPERSEDED` for tasks that the job has let go of."""
     codes = np.frombuffer(states, np.uint8)
     gone = [task for task in superseded if task < len(codes)]
     if gone:

@@ -1,82 +1,45 @@
 """The rows of a job's table: which tasks, in which order, and what is shown of the few on the screen.
 
-Columns by task index, as the scheduler has them: filtering and sorting 100,000 tasks is a matter of milliseconds, and
-only the rows that are asked for are ever made. What costs more (a search through all commands, an order by text) is
-kept for a while, the longer the more it cost, so that it never takes more than a twentieth of the time.
+Only the rows that are asked for are made. An order that is costly (a search through all commands, a sort by text) is
+cached for 20 times as long as it took, so it takes at most 5 % of the time.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ..backend.core.states import IN_FLIGHT, TERMINAL, TaskState
+from ..backend.core.states import IN_FLIGHT, TaskState
 from ..backend.results.failure_groups import first_line, last_line, told
 from ..backend.store.outputs import first_text, last_text
 from ..report.text import clean
-from .state_delta import SUPERSEDED, states_of
+from .messages import Overtaken, Wanted
+from .query import MOST_TEXT, Query
+from .state_delta import SUPERSEDED, States
+from .task_columns import ENDED, Indices, TaskColumns
 
 if TYPE_CHECKING:
     from ..backend.store.rows import FirstRow
     from ..job import Job
 
-#: what a table can be sorted by
-COLUMNS: Final = ("task", "state", "command", "node", "attempt", "time", "exit", "output")
-#: what is read of an output to find its first line, and of a text that is shown
+#: what is read of an output to find its first line, in bytes
 FIRST_BYTES: Final = 512
-MOST_TEXT: Final = 240
 #: rows that one request may have
 MOST_ROWS: Final = 500
-#: nodes that a filter lists
-MOST_NODES: Final = 200
-#: an order is kept for this long, and for so many times as long as it took
+#: an order is kept for this long, in seconds, or for so many times as long as it took
 KEEP_S: Final = 0.25
 KEEP_TIMES: Final = 20.0
-#: tasks between two looks whether a search is still wanted
+#: searches that are kept
+MOST_SEARCHES: Final = 8
+#: tasks between two checks whether a search is still wanted
 STRIDE: Final = 2000
 
-Indices = npt.NDArray[np.int64]
-
-_NO_EXIT: Final = np.iinfo(np.int32).min
-_ENDED: Final = np.array([state in TERMINAL for state in TaskState] + [True])
 _FLYING: Final = [int(state) for state in IN_FLIGHT]
-
-
-class Overtaken(Exception):
-    """A newer request has come meanwhile."""
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Which tasks, and in which order.
-
-    Attributes
-    ----------
-    states : tuple of int
-        Those in one of these states; empty for all.
-    node : str
-        Those whose last attempt is on that node; '' for all.
-    text : str
-        Those whose command has this in it, in upper or lower case; ``#17`` and ``#3-7`` are indices.
-    among : tuple of int or None
-        Only of these.
-    sort : str
-        One of `COLUMNS`.
-    down : bool
-        The largest first.
-    """
-
-    states: tuple[int, ...] = ()
-    node: str = ""
-    text: str = ""
-    among: tuple[int, ...] | None = None
-    sort: str = "task"
-    down: bool = False
 
 
 @dataclass(slots=True)
@@ -107,33 +70,26 @@ class TaskRows:
     def __init__(self, job: Job, clock: Callable[[], float] = time.time) -> None:
         self._job = job
         self._clock = clock
-        self._seq = 0
-        self._attempt = np.zeros(0, np.uint16)
-        self._exit = np.zeros(0, np.int32)
-        self._node = np.zeros(0, np.int32)
-        self._wall = np.zeros(0, np.float32)
-        self._nodes: dict[str, int] = {"": 0}
+        self._columns = TaskColumns(job, clock)
         self._kept: dict[Query, _Kept] = {}
         self._searches: dict[str, _Search] = {}
 
-    # -- asking -----------------------------------------------------------------------------------------
-
-    def page(self, query: Query, first: int, count: int, wanted: Callable[[], bool] = lambda: True) -> dict[str, Any]:
+    def page(self, query: Query, first: int, count: int, wanted: Wanted = lambda: True) -> dict[str, Any]:
         """Return some rows.
 
         Parameters
         ----------
         query : Query
-            Which.
+            Which tasks.
         first, count : int
-            Of these, which rows of the screen.
+            Which of their rows.
         wanted : callable
-            Says whether somebody still waits for them.
+            Says whether the rows are still waited for.
 
         Raises
         ------
         Overtaken
-            Nobody does.
+            They are not waited for any more.
         """
         kept = self._kept.get(query)
         order = self.order(query, wanted)
@@ -141,11 +97,10 @@ class TaskRows:
         if kept is not None and kept.order is order:
             again_s = max(0.001, kept.until_s - time.monotonic())
         shown = order[first : first + min(count, MOST_ROWS)].tolist()
-        return {
-            "total": len(order), "first": first, "rows": self.rows(shown), "nodes": self._node_names(), "kept": again_s
-        }  # fmt: skip
+        rows, nodes = self.rows(shown), self._columns.node_names()
+        return {"total": len(order), "first": first, "rows": rows, "nodes": nodes, "kept": again_s}
 
-    def order(self, query: Query, wanted: Callable[[], bool] = lambda: True) -> Indices:
+    def order(self, query: Query, wanted: Wanted = lambda: True) -> Indices:
         """Return all tasks of a query, in its order."""
         now = time.monotonic()
         kept = self._kept.get(query)
@@ -158,33 +113,30 @@ class TaskRows:
         return order
 
     def forget(self) -> None:
-        """Keep no order: something has been changed on purpose."""
+        """Drop all kept orders: a user has changed something and expects to see it."""
         self._kept.clear()
 
-    def rows(self, tasks: Sequence[int], inputs: bool = False) -> list[list[Any]]:
-        """Return what is shown of a few tasks, in the order of `COLUMNS`, and what the output column shows of which."""
-        self._update()
-        job, states = self._job, self._states()
-        attempts = self._attempts(len(states))
+    def rows(self, tasks: Sequence[int]) -> list[list[Any]]:
+        """Return the rows of a few tasks: the cells of `COLUMNS`, the stream that the output is of, and the inputs."""
+        self._columns.update()
+        job, states = self._job, self._columns.states()
+        attempts = self._columns.attempts(len(states))
         flying = job.flying() if any(states[task] in _FLYING for task in tasks) else {}
-        ended = [task for task in tasks if _ENDED[states[task]]]
+        ended = [task for task in tasks if ENDED[states[task]]]
         firsts = job.firsts(ended, FIRST_BYTES) if ended else {}
-        names = list(self._nodes)
-        now, made = self._clock(), []
+        now_s, made = self._clock(), []
         for task in tasks:
             state, line, kind = int(states[task]), "", ""
             node, since = flying.get(task, ("", None))
-            wall = None if since is None else max(0.0, now - since)
+            wall_s = None if since is None else max(0.0, now_s - since)
             code: int | None = None
-            if _ENDED[state] and task < len(self._attempt) and self._attempt[task]:
-                node = names[self._node[task]]
-                code = None if self._exit[task] == _NO_EXIT else int(self._exit[task])
-                wall = None if np.isnan(self._wall[task]) else float(self._wall[task])
+            if ENDED[state] and (ending := self._columns.ending(task)) is not None:
+                node, wall_s, code = ending
             if task in firsts:
                 line, kind = _telling(firsts[task], state)
             made.append([
                 task, state, clean(job.commands.command(task), MOST_TEXT), clean(node), int(attempts[task]),
-                wall, code, line, kind, self._inputs(task),
+                wall_s, code, line, kind, self._inputs(task),
             ])  # fmt: skip
         return made
 
@@ -194,53 +146,11 @@ class TaskRows:
         values = self._job.commands.values(task)
         return clean("  ".join(values), MOST_TEXT)
 
-    # -- columns ----------------------------------------------------------------------------------------
-
-    def _states(self) -> npt.NDArray[np.uint8]:
-        return states_of(self._job.states(), self._job.superseded)
-
-    def _attempts(self, total: int) -> npt.NDArray[np.uint16]:
-        attempts = np.ones(total, np.uint16)
-        known = np.frombuffer(self._job.attempts(), np.uint16)[:total]
-        attempts[: len(known)] = known
-        return attempts
-
-    def _update(self) -> None:
-        """Take in what has ended since."""
-        for seq, rows in self._job.facts(self._seq):
-            self._reserve(1 + max((row.task for row in rows), default=-1))
-            for row in rows:
-                if row.attempt < self._attempt[row.task]:
-                    continue  # an earlier attempt that is history
-                self._attempt[row.task] = row.attempt
-                self._exit[row.task] = _NO_EXIT if row.exit_code is None else row.exit_code
-                self._node[row.task] = self._nodes.setdefault(row.node, len(self._nodes))
-                self._wall[row.task] = np.nan if row.started_at is None else max(0.0, row.finished_at - row.started_at)
-            self._seq = seq
-
-    def _reserve(self, size: int) -> None:
-        have = len(self._attempt)
-        if size <= have:
-            return
-        more = max(size, 2 * have) - have
-        self._attempt = np.concatenate((self._attempt, np.zeros(more, np.uint16)))
-        self._exit = np.concatenate((self._exit, np.full(more, _NO_EXIT, np.int32)))
-        self._node = np.concatenate((self._node, np.zeros(more, np.int32)))
-        self._wall = np.concatenate((self._wall, np.full(more, np.nan, np.float32)))
-
-    def _column(self, cells: npt.NDArray[Any], total: int, missing: Any) -> npt.NDArray[Any]:
-        column = np.full(total, missing, cells.dtype)
-        column[: min(total, len(cells))] = cells[:total]
-        return column
-
-    def _node_names(self) -> list[str]:
-        return sorted(map(clean, filter(None, self._nodes)))[:MOST_NODES]
-
     # -- which, and in which order ----------------------------------------------------------------------
 
-    def _order(self, query: Query, wanted: Callable[[], bool]) -> Indices:
-        self._update()
-        states = self._states()
+    def _order(self, query: Query, wanted: Wanted) -> Indices:
+        self._columns.update()
+        states = self._columns.states()
         total = len(states)
         chosen = states != SUPERSEDED
         if query.states:
@@ -250,9 +160,7 @@ class TaskRows:
             among[[task for task in query.among if 0 <= task < total]] = True
             chosen &= among
         if query.node:
-            nodes = self._nodes_of(states)
-            codes = [code for name, code in self._nodes.items() if clean(name) == query.node]
-            chosen &= np.isin(nodes, codes)
+            chosen &= self._columns.on_node(query.node, states)
         if query.text:
             chosen &= self._having(query.text, total, wanted)
         tasks = np.flatnonzero(chosen)
@@ -268,49 +176,15 @@ class TaskRows:
             return tasks[::-1][np.argsort(keys[::-1], kind="stable")][::-1]
         return tasks[np.argsort(keys, kind="stable")]
 
-    def _nodes_of(self, states: npt.NDArray[np.uint8]) -> npt.NDArray[np.int32]:
-        nodes = self._column(self._node, len(states), 0)
-        nodes[~_ENDED[states]] = 0
-        for task, (node, _) in self._flying(len(states)):
-            nodes[task] = self._nodes.setdefault(node, len(self._nodes))
-        return nodes
+    def _keys(self, sort: str, states: States, tasks: Indices, wanted: Wanted) -> npt.NDArray[Any]:
+        numbers = self._columns.keys(sort, states)
+        if numbers is not None:
+            return numbers[tasks]
+        if sort == "command":
+            return self._texts(tasks, self._job.commands.command, wanted)
+        return self._outputs(tasks, states, wanted)
 
-    def _flying(self, total: int) -> list[tuple[int, tuple[str, float | None]]]:
-        """Return what is in flight of the first `total` tasks: others may have been added since they were counted."""
-        return [(task, where) for task, where in self._job.flying().items() if task < total]
-
-    def _keys(
-        self, sort: str, states: npt.NDArray[np.uint8], tasks: Indices, wanted: Callable[[], bool]
-    ) -> npt.NDArray[Any]:
-        total = len(states)
-        match sort:
-            case "state":
-                return states[tasks]
-            case "attempt":
-                return self._attempts(total)[tasks]
-            case "time":
-                walls = self._column(self._wall, total, np.nan)
-                walls[~_ENDED[states]] = np.nan
-                now = self._clock()
-                for task, (_, since) in self._flying(total):
-                    walls[task] = np.nan if since is None else now - since
-                return walls[tasks]
-            case "exit":
-                exits = self._column(self._exit, total, _NO_EXIT)
-                exits[~_ENDED[states]] = _NO_EXIT
-                return np.where(exits == _NO_EXIT, np.nan, exits.astype(np.float64))[tasks]
-            case "node":
-                nodes = self._nodes_of(states)
-                ranks = np.zeros(len(self._nodes), np.int64)
-                for rank, name in enumerate(sorted(self._nodes)):
-                    ranks[self._nodes[name]] = rank
-                return ranks[nodes][tasks]
-            case "command":
-                return self._texts(tasks, self._job.commands.command, wanted)
-            case _:
-                return self._outputs(tasks, states, wanted)
-
-    def _texts(self, tasks: Indices, text_of: Callable[[int], str], wanted: Callable[[], bool]) -> npt.NDArray[Any]:
+    def _texts(self, tasks: Indices, text_of: Callable[[int], str], wanted: Wanted) -> npt.NDArray[Any]:
         texts = np.empty(len(tasks), object)
         for place, task in enumerate(tasks.tolist()):
             if place % STRIDE == 0:
@@ -318,9 +192,9 @@ class TaskRows:
             texts[place] = text_of(task)
         return texts
 
-    def _outputs(self, tasks: Indices, states: npt.NDArray[np.uint8], wanted: Callable[[], bool]) -> npt.NDArray[Any]:
+    def _outputs(self, tasks: Indices, states: States, wanted: Wanted) -> npt.NDArray[Any]:
         texts = np.full(len(tasks), "", object)
-        places = np.flatnonzero(_ENDED[states[tasks]])
+        places = np.flatnonzero(ENDED[states[tasks]])
         for start in range(0, len(places), MOST_ROWS):
             _give_way(wanted)
             part = places[start : start + MOST_ROWS]
@@ -330,7 +204,7 @@ class TaskRows:
                     texts[place] = _telling(firsts[task], int(states[task]))[0]
         return texts
 
-    def _having(self, text: str, total: int, wanted: Callable[[], bool]) -> npt.NDArray[np.bool_]:
+    def _having(self, text: str, total: int, wanted: Wanted) -> npt.NDArray[np.bool_]:
         having = np.zeros(total, np.bool_)
         if text.startswith("#"):
             for part in text[1:].replace(",", " ").split():
@@ -341,7 +215,7 @@ class TaskRows:
         text = text.casefold()
         search = self._searches.get(text)
         if search is None:
-            if len(self._searches) > 8:
+            if len(self._searches) > MOST_SEARCHES:
                 self._searches.clear()
             search = self._searches[text] = _Search()
         command = self._job.commands.command
@@ -354,8 +228,8 @@ class TaskRows:
         return having
 
 
-def _give_way(wanted: Callable[[], bool]) -> None:
-    """Let other threads run, and stop when nobody waits any more."""
+def _give_way(wanted: Wanted) -> None:
+    """Let other threads run; raise Overtaken when the answer is not waited for any more."""
     if not wanted():
         raise Overtaken
     time.sleep(0)
@@ -364,7 +238,7 @@ def _give_way(wanted: Callable[[], bool]) -> None:
 def _telling(first: FirstRow, state: int) -> tuple[str, str]:
     """Return what a row shows of the output of a task, and of which stream it is.
 
-    The first line of stdout; of what ended badly the last one of stderr, if there is one, or what is noted of it.
+    It is the first line of stdout; where a task ended badly the last line of stderr, or of the note about it.
     """
     said = first_line(first_text(first.stdout, first.stdout_path, FIRST_BYTES))
     if said and state == TaskState.FINISHED:
@@ -372,19 +246,3 @@ def _telling(first: FirstRow, state: int) -> tuple[str, str]:
     said_last = last_text(first.stderr_end, first.stderr_path, FIRST_BYTES)
     line = last_line(told(first.reason, said_last, first.note)) or last_line(first.note)
     return (clean(line, MOST_TEXT), "err") if line else (clean(said, MOST_TEXT), "out")
-
-
-def query_of(asked: Mapping[str, Any], among: tuple[int, ...] | None = None) -> Query:
-    """Read a query that a browser sends; what makes no sense in it is left out."""
-    states = asked.get("states")
-    sort = asked.get("sort")
-    return Query(
-        tuple(sorted({int(state) for state in states if state in range(SUPERSEDED)}))
-        if isinstance(states, list)
-        else (),
-        str(asked.get("node") or ""),
-        str(asked.get("text") or "").strip()[:MOST_TEXT],
-        among,
-        sort if sort in COLUMNS else "task",
-        asked.get("down") is True,
-    )

@@ -1,12 +1,11 @@
 """The words of a magic line: how it is split and read, and what is said when that cannot be done.
 
-A subcommand is a method with decorators; `subcommands` finds them. What the options mean is in `magic_options`.
+A subcommand is a method with decorators; `subcommands` finds them. Submitting cells have the options of `options`.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NoReturn, Self, TypeVar
 
+from ..backend.spec.parse_values import near
 from ..errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -226,14 +226,6 @@ def overview(known: Iterable[Subcommand]) -> str:
     width = max(map(len, titles))
     lines = [f"{title:<{width}}  {summary}" for title, summary in titles.items()]
     return "\n".join([*lines, "", "%stratos help SUBCOMMAND shows its options and an example"])
-
-
-def near(word: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean X?``, or nothing when nothing is near."""
-    names = {name.lstrip("-"): name for name in known}
-    bare = word.lstrip("-")
-    found = [name for name in names if bare and name.startswith(bare)] or difflib.get_close_matches(bare, names, 1)
-    return f"; did you mean {' or '.join(names[name] for name in found)}?" if found else ""
 
 
 def split(line: str) -> list[str]:

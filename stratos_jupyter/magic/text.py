@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from ..backend.core.phrases import duration_text, plural
 from ..backend.core.states import IN_FLIGHT, ZERO, Reason, TaskState
 from ..backend.core.views import JobView
 from ..backend.inputs.mounts import is_url
@@ -19,7 +20,7 @@ from ..backend.spec.job_spec import JobSpec, OutputMode
 from ..backend.spec.parse_rules import codes_text, fail_on_text
 from ..backend.spec.products import makes
 from ..backend.store.outputs import last_text
-from ..report.text import clean, duration_text, failure_reasons, inputs_text, plain_text, ranges_text, state_text
+from ..report.text import clean, failure_reasons, inputs_text, plain_text, ranges_text, state_text
 
 if TYPE_CHECKING:
     from ..backend.results.task_log import TaskLog
@@ -42,11 +43,6 @@ END_BYTES: Final = 4096
 def printable(text: str) -> str:
     """Return `text` with its lines and tabs, and everything else that could act spelled out."""
     return "\n".join("\t".join(clean(part, len(part)) for part in line.split("\t")) for line in text.split("\n"))
-
-
-def counted(count: int, noun: str) -> str:
-    """Return ``1 task``, ``5,000 tasks``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -114,19 +110,19 @@ def status_text(
         lines.append("why: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()))
     count, task, error = unparsed
     if count:
-        lines.append(f"{counted(count, 'output')} could not be parsed (parse_error); task {task}: {clean(error)}")
+        lines.append(f"{plural(count, 'output')} could not be parsed (parse_error); task {task}: {clean(error)}")
     if unread:
-        lines.append(f"{counted(unread, 'output')} still being parsed")
+        lines.append(f"{plural(unread, 'output')} still being parsed")
     if view.attempts_retried:
-        lines.append(f"{counted(view.attempts_retried, 'attempt')} failed and tried again")
+        lines.append(f"{plural(view.attempts_retried, 'attempt')} failed and tried again")
     backing_off, next_at = view.backing_off
     if backing_off and next_at is not None:
         soon = duration_text(max(0.0, next_at - view.at_s))
-        lines.append(f"{counted(backing_off, 'task')} wait before a retry, the next is due in {soon}")
+        lines.append(f"{plural(backing_off, 'task')} wait before a retry, the next is due in {soon}")
     if view.held and view.unfinished:
         lines.append(f"nothing more is launched; %stratos resume {clean(view.job_id)} goes on")
     if view.attempts_lost:
-        lines.append(f"{counted(view.attempts_lost, 'attempt')} lost by the cluster")
+        lines.append(f"{plural(view.attempts_lost, 'attempt')} lost by the cluster")
     if view.left_behind:
         what = (
             "process that a task left behind was" if view.left_behind == 1 else "processes that tasks left behind were"
@@ -153,7 +149,7 @@ def _group_lines(groups: Sequence[Group]) -> list[str]:
         lines.append(f"  {'':{width}}   {'task' if group.count == 1 else 'tasks'} {ranges_text(group.tasks)}")
     if len(groups) > GROUPS:
         rest = groups[GROUPS:]
-        lines.append(f"  and {sum(group.count for group in rest):,} more in {counted(len(rest), 'group')}")
+        lines.append(f"  and {sum(group.count for group in rest):,} more in {plural(len(rest), 'group')}")
     return lines
 
 
@@ -183,7 +179,7 @@ def preview_text(spec: JobSpec, commands: Commands, body: str = "", said: Sequen
     said : sequence of str
         What there is to say of marks.
     """
-    lines = [f"{clean(spec.job_id)} on {clean(spec.master)}: {counted(len(commands), 'task')}, each {spec.demand()}"]
+    lines = [f"{clean(spec.job_id)} on {clean(spec.master)}: {plural(len(commands), 'task')}, each {spec.demand()}"]
     if not len(commands) or not commands.command(0).startswith("#!"):
         lines.append(f"read by {clean(shlex.join(spec.shell))}")
     if success := _success_text(spec):
@@ -199,7 +195,7 @@ def preview_text(spec: JobSpec, commands: Commands, body: str = "", said: Sequen
     if "\r\n" in body:
         lines.append("the line ends of the cell are read as Unix has them")
     if isinstance(commands, ExplicitCommands) and (comments := read_lines(body, commands.shell).comments):
-        lines.append(f"{counted(comments, 'line')} with a comment left out")
+        lines.append(f"{plural(comments, 'line')} with a comment left out")
     return "\n".join([*lines, "nothing was started"])
 
 

@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..backend.core.states import TERMINAL, TaskState
 from ..backend.core.views import JobView
 from ..backend.results.failure_groups import Group, first_line
 from ..backend.results.job_results import JobResults
+from ..backend.run.view_publisher import job_view
 from ..backend.spec.job_spec import OutputMode
 from ..backend.store.journal import Journal
 from ..backend.store.journal_copy import copied_journal
@@ -26,9 +27,6 @@ from ..job import Job
 from ..runs.recorded_run import RecordedRun, read_run
 from ..runs.run_snapshot import RunSnapshot
 from .summary import LEFT_OUT, JobSummary, Row
-
-if TYPE_CHECKING:
-    pass
 
 #: how many tasks a snapshot shows, and a report
 FEW: Final = 10
@@ -155,24 +153,18 @@ def _rows(run: RunSnapshot, tasks: Iterable[int]) -> list[Row]:
 
 
 def _view(recorded: RecordedRun, run: int, journal: Journal) -> JobView:
-    scheduler, spec = recorded.scheduler, recorded.spec
-    counts, reasons = scheduler.table.current()
+    scheduler, replayed = recorded.scheduler, recorded.replayed
     ended_at: float | None = None
     if len(scheduler.table) and not scheduler.table.unended:
         (ended_at,) = journal.select("SELECT max(finished_at) FROM results")[0]
-    return JobView(
-        job_id=spec.job_id,
+    return job_view(
+        scheduler,
+        job_id=recorded.spec.job_id,
         run=run,
-        engine=spec.master,
-        counts=tuple(counts),
+        engine=recorded.spec.master,
         at_s=time.time(),
-        submitted_at=min(recorded.replayed.submission_times, default=journal.meta()["created_at"]),
+        submitted_at=min(replayed.submission_times, default=journal.meta()["created_at"]),
         ended_at=ended_at,
-        reasons=MappingProxyType({str(reason): n for reason, n in reasons.items() if n}),
-        attempts_lost=scheduler.attempts_lost,
-        attempts_retried=scheduler.attempts_retried,
-        left_behind=recorded.replayed.left_behind,
-        left_first=recorded.replayed.left_first,
-        held=scheduler.held,
-        backing_off=scheduler.backing_off,
+        left_behind=replayed.left_behind,
+        left_first=replayed.left_first,
     )

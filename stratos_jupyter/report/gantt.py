@@ -13,11 +13,12 @@ from heapq import heappop, heappush
 from html import escape
 from typing import Final
 
+from ..backend.core.phrases import length_text
 from ..backend.core.states import TaskState
 from ..backend.results.failure_groups import ending_text
 from ..backend.store.rows import Span
 from .summary import JobSummary
-from .text import clean, length_text
+from .text import clean
 
 #: with more attempts or lanes than these it shows how many ran at a time
 MOST_SPANS: Final = 5000

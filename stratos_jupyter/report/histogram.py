@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
+from ..backend.core.phrases import length_text
 from ..backend.core.states import TaskState
 from ..backend.store.rows import Span
-from .text import length_text
 
 BINS: Final = 40
 WIDTH: Final = 1000

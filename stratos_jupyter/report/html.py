@@ -9,11 +9,12 @@ from html import escape
 from types import MappingProxyType
 from typing import Final
 
+from ..backend.core.phrases import length_text
 from ..backend.core.states import TaskState
 from ..backend.core.views import JobView
 from ..backend.results.failure_groups import ending_text
 from .summary import Row
-from .text import BAR_ORDER, MAX_TEXT, clean, length_text
+from .text import BAR_ORDER, MAX_TEXT, clean
 
 #: Okabe and Ito's colours, tuned to stand on white and on near-black alike
 COLOURS: Final[Mapping[TaskState, str]] = MappingProxyType(

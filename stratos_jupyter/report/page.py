@@ -14,7 +14,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from .. import __version__
+from .._version import __version__
+from ..backend.core.phrases import duration_text, length_text
 from ..backend.core.views import JobView
 from ..backend.spec.job_spec import JobSpec
 from ..backend.spec.parse_rules import codes_text, fail_on_text
@@ -25,7 +26,7 @@ from .html import SIGNS, bar_svg, breakable, cells, columns, counts_text, data, 
 from .mosaic import mosaic, mosaic_text, sample
 from .snapshot import SIGN_OF_TONE
 from .summary import JobSummary, Row
-from .text import BAR_ORDER, clean, duration_text, facts, length_text, moment_text, ranges_text, state_text
+from .text import BAR_ORDER, clean, facts, moment_text, ranges_text, state_text
 
 #: how each of our pages begins: nothing else is written over
 BEGINS: Final = (

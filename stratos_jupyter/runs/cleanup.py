@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ..backend.engines.local.engine import EXECUTORS
 from ..backend.engines.local.executor_link import INFO, SPOOL
+from ..backend.engines.local.executors import EXECUTORS
 from ..backend.engines.local.orphans import end_orphans
 from ..backend.store.journal import FILE_NAME, Journal, open_whole
 from ..backend.store.lease import Holder, boot_id, lives

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from ..backend.core.phrases import duration_text
 from ..backend.engines.base import Result
 from ..backend.executor.process.input_state import CONTENT, DEVICE, INODE, MOST, OWNER, STATUS, Tree, key_of, look
 from ..backend.inputs.filesystems import HdfsFile, OnHdfs
@@ -119,8 +120,8 @@ def scan_inputs(commands: Commands, cwd: str, on_hdfs: OnHdfs | None = None) -> 
         name = _newest(commands.inputs(ahead[0]), cwd)
         more = f" and of {len(ahead) - 1:,} more tasks" if len(ahead) > 1 else ""
         said.append(
-            f"input {name!r}{more} was changed {_span(found[ahead[0]][1] - now_s)} from now, by this machine's clock: "
-            "a clock is wrong, or somebody has set that time. Programs that compare times, as make, may skip it"
+            f"input {name!r}{more} was changed {duration_text(found[ahead[0]][1] - now_s)} from now, by this machine's "
+            "clock: a clock is wrong, or somebody has set that time. Programs that compare times, as make, may skip it"
         )
     if large := [left_out for *_, left_out in trees.values() if left_out is not None]:
         more = f" and {len(large) - 1:,} more" if len(large) > 1 else ""
@@ -150,13 +151,6 @@ def _key_there(names: Sequence[tuple[str, HdfsFile | None]]) -> str:
 
 def _newest(names: Sequence[str], cwd: str) -> str:
     return max(names, key=lambda name: look([name], os.fsencode(cwd))[1])
-
-
-def _span(seconds: float) -> str:
-    for name, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:,.0f} {name}"
-    return f"{seconds:.0f} s"
 
 
 #: the fingerprint of no inputs

@@ -38,18 +38,18 @@ export function questionBox(parent, heir) {
   });
 
   // -> true, or the text of the field; null when the user would rather not
-  return (question, { verb, danger = true, ask = null, value = "" }) => {
+  return (question, { verb, danger = true, field: name = null, value = "" }) => {
     close(null);
     back = document.activeElement;
     setText(text, question);
     setText(yes, verb);
     yes.className = `stratos-button stratos-${danger ? "danger" : "main"}`;
-    field.hidden = ask === null;
-    setText(fieldName, ask ?? "");
+    field.hidden = name === null;
+    setText(fieldName, name ?? "");
     input.value = value;
     box.hidden = false;
-    (ask === null ? no : input).focus();
-    if (ask !== null) input.select();
+    (name === null ? no : input).focus();
+    if (name !== null) input.select();
     return new Promise((resolve) => { answer = resolve; });
   };
 }

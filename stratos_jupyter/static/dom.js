@@ -107,11 +107,12 @@ export function leaveFocus(root, heir, change) {
   if (ours && (focused.disabled || focused.closest("[hidden]") || !focused.isConnected)) heir.focus({ preventScroll: true });
 }
 
-// The number of a state, as the kernel sends it.
+// The states in the order of their numbers, as the kernel sends them.
 const NUMBERED = ["queued", "staging", "running", "unreachable", "finished", "failed", "killed", "lost"];
 export const GONE = { name: "superseded", glyph: "M5 8H11" };
 export const STATE_OF = [...NUMBERED.map((name) => STATES.find((state) => state.name === name)), GONE];
 export const ENDED_FROM = 4;
+export const numbersOf = (...names) => names.map((name) => NUMBERED.indexOf(name));
 
 export const tasksText = (n) => `${whole.format(n)} ${n === 1 ? "task" : "tasks"}`;
 

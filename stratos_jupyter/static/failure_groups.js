@@ -74,7 +74,7 @@ export function failureGroups(parent, link, { show, act, failed }) {
     });
     button(buttons, "Show tasks", "plain", () => show(group.key, group.label));
     button(buttons, "Relaunch these", "plain", () => act("relaunch", what()));
-    node.memory = button(buttons, "Relaunch with more memory…", "plain", () => act("memory", what()));
+    node.memory = button(buttons, "Relaunch with more memory…", "plain", () => act("relaunchWithMemory", what()));
     return node;
   }
 

@@ -8,8 +8,8 @@ const SEND_AFTER_MS = 250;
 export function jobActions(parent, link, { act }) {
   const root = el("div", "stratos-acts", parent, { role: "group", "aria-label": "Job", tabindex: "-1" });
   const pause = button(root, "Pause", "plain", () => act(link.view.held ? "resume" : "pause"));
-  const relaunch = button(root, "Relaunch failed", "plain", () => act("failed"));
-  const kill = button(root, "Kill job", "plain", () => act("job"));
+  const relaunch = button(root, "Relaunch failed", "plain", () => act("relaunchFailed"));
+  const kill = button(root, "Kill job", "plain", () => act("killJob"));
   const limit = el("label", "stratos-limit", root);
   el("span", "stratos-limit-name", limit).textContent = "At once";
   const slider = el("input", "stratos-slider", limit, { type: "range", min: "0", step: "1", "aria-label": "How many tasks may run at once" });

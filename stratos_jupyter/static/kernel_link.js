@@ -198,15 +198,15 @@ class Link {
     // An attempt that began and ended between two pictures left the state as it was.
     const anew = tick.view && this.view && tick.view.attempts !== this.view.attempts;
     if (tick.view) this.takeView(tick.view);
-    if (!tick.picture) return this.tell(anew ? "all" : null);
+    if (!tick.delta) return this.tell(anew ? "all" : null);
     if (anew) this.chain(() => this.tell("all"));
-    const { zip } = tick.picture;
+    const { zip } = tick.delta;
     const data = bytesOf(buffers[0]);
-    if (!zip) return this.takePicture(tick.picture, data);
-    return inflate(data).then((bytes) => this.takePicture(tick.picture, bytes));
+    if (!zip) return this.takeDelta(tick.delta, data);
+    return inflate(data).then((bytes) => this.takeDelta(tick.delta, bytes));
   }
 
-  takePicture({ version, after, total, changed }, data) {
+  takeDelta({ version, after, total, changed }, data) {
     if (after === undefined) {
       this.states = data.slice();
       this.version = version;

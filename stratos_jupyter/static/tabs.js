@@ -1,6 +1,7 @@
 // Below the head: what can be done, the map, the table, the failures, and one task at a time.
 
 import { STATE_OF, el, setAttr, setText, whole } from "./dom.js";
+import { ACTIONS } from "./actions.js";
 import { jobActions } from "./job_actions.js";
 import { questionBox } from "./confirm.js";
 import { failureGroups } from "./failure_groups.js";
@@ -134,47 +135,9 @@ export function jobTabs(parent, link, entries) {
     }
   }
 
-  // `what`: how many tasks, which, and what they are called in a question.
-  async function act(kind, what) {
-    const { view } = link;
-    const target = what?.group ? { group: what.group } : { tasks: what?.tasks };
-    switch (kind) {
-      case "pause":
-      case "resume":
-        return send({ do: kind });
-      case "limit":
-        return send({ do: "limit", most: what.most });
-      case "failed":
-        return send({ do: "relaunch" });
-      case "job": {
-        const running = view.counts.running + view.counts.staging + view.counts.unreachable;
-        const sure = await ask(`Kill ${view.job}? ${whole.format(running)} that run and ${whole.format(view.counts.queued)} that wait end now. This cannot be undone.`, { verb: "Kill the job" });
-        return sure && send({ do: "kill" });
-      }
-      case "kill": {
-        const sure = await ask(`Kill ${what.what}? What has ended stays as it is. This cannot be undone.`, { verb: "Kill" });
-        return sure && send({ do: "kill", ...target });
-      }
-      case "relaunch": {
-        const running = what.states.filter((state) => state > 0 && state < 4).length;
-        const good = what.states.filter((state) => state === 4).length;
-        if (running || good) {
-          const parts = [running && `${whole.format(running)} that run now are ended first`, good && `${whole.format(good)} had finished well: a new result takes the old one's place`];
-          const sure = await ask(`Relaunch ${what.what}? ${parts.filter(Boolean).join("; ")}.`, { verb: "Relaunch" });
-          if (!sure) return false;
-        }
-        return send({ do: "relaunch", ...target });
-      }
-      case "memory": {
-        const now = what.mem || 0;
-        const most = what.largest ? `, the largest node has ${whole.format(what.largest)} MiB` : "";
-        const question = `Relaunch ${what.what} with how much memory? ${now ? `Now it is ${whole.format(now)} MiB` : "Now there is no limit"}${most}.`;
-        const mem = await ask(question, { verb: "Relaunch", danger: false, ask: "Memory", value: now ? `${whole.format(now * 2).replaceAll(",", "")}M` : "" });
-        if (mem === "") tell("Relaunch with how much memory? Write 512M, or 2G.", true);
-        return Boolean(mem) && send({ do: "relaunch", mem, ...target });
-      }
-    }
-    return false;
+  // Act on the job, or on the tasks that `what` says.
+  function act(name, what) {
+    return ACTIONS[name](what, { view: link.view, question: ask, send, tell });
   }
 
   if (link.ui.query) rows.filter(link.ui.query);

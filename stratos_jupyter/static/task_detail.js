@@ -15,7 +15,7 @@ export function taskDetail(parent, link, { back, act, failed, go }) {
   const mark = el("span", "stratos-task-state", head);
   const told = el("span", "stratos-task-told", head);
   const relaunch = button(head, "Relaunch", "plain", () => act("relaunch", self()));
-  const memory = button(head, "With more memory…", "plain", () => act("memory", self()));
+  const memory = button(head, "With more memory…", "plain", () => act("relaunchWithMemory", self()));
   const kill = button(head, "Kill", "plain", () => act("kill", self()));
 
   const commandBox = el("div", "stratos-code", root);

@@ -1,7 +1,7 @@
 // The table: a row a task, of which only those on the screen exist and are ever asked for. The kernel filters, sorts
 // and pages; a window of rows is kept around what is seen.
 
-import { ENDED_FROM, GONE, STATE_OF, brief, button, el, icon, leaveFocus, rangesOf, setAttr, setText, short, tasksText, whole } from "./dom.js";
+import { ENDED_FROM, GONE, STATE_OF, brief, button, el, icon, leaveFocus, numbersOf, rangesOf, setAttr, setText, short, tasksText, whole } from "./dom.js";
 
 const ROW = 28; // pixels, as the style sheet has it
 const TALLEST = 6_000_000; // pixels: browsers don't go on for ever; beyond it the scroll bar is coarser
@@ -17,7 +17,8 @@ const COLUMNS = [
   ["output", "Output", "First line of output"],
 ];
 const FILTERS = [
-  ["", "all states", []], ["bad", "failed or lost", [5, 7]], ["open", "not ended", [0, 1, 2, 3]],
+  ["", "all states", []], ["bad", "failed or lost", numbersOf("failed", "lost")],
+  ["open", "not ended", numbersOf("queued", "staging", "running", "unreachable")],
   ...STATE_OF.slice(0, 8).map((state, number) => [state.name, state.name, [number]]),
 ];
 
@@ -63,7 +64,7 @@ export function taskTable(parent, link, { open, act, failed }) {
   const chosen = el("div", "stratos-chosen", root);
   const chosenText = el("span", "stratos-chosen-text", chosen, { role: "status" });
   button(chosen, "Relaunch", "plain", () => act("relaunch", picked()));
-  button(chosen, "Relaunch with more memory…", "plain", () => act("memory", picked()));
+  button(chosen, "Relaunch with more memory…", "plain", () => act("relaunchWithMemory", picked()));
   button(chosen, "Kill", "plain", () => act("kill", picked()));
   button(chosen, "Clear", "bare", () => select([], true));
   chosen.hidden = true;

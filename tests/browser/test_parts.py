@@ -66,7 +66,7 @@ def mounted(cell: Cell, states: list[int], version: int = 1) -> None:
 def told(cell: Cell, states: list[int], version: int) -> None:
     """Say that the tasks are in these states."""
     cell.page.evaluate(
-        "([states, version]) => model.tell({ tick: { view: model.get('view'), picture: { version, total: states.length,"
+        "([states, version]) => model.tell({ tick: { view: model.get('view'), delta: { version, total: states.length,"
         " zip: false } } }, [Uint8Array.from(states).buffer])",
         [states, version],
     )
@@ -75,13 +75,12 @@ def told(cell: Cell, states: list[int], version: int) -> None:
 def change(cell: Cell, after: int, changes: dict[int, int], total: int, version: int | None = None) -> None:
     tasks = [*changes]
     planes = [task >> shift & 255 for shift in (0, 8, 16, 24) for task in tasks]
-    picture = {
+    delta = {
         "after": after, "version": version or after + 1, "total": total, "changed": len(changes), "zip": False,
     }  # fmt: skip
     cell.page.evaluate(
-        "([picture, data]) => model.tell({ tick: { view: model.get('view'), picture } },"
-        " [Uint8Array.from(data).buffer])",
-        [picture, [*planes, *changes.values()]],
+        "([delta, data]) => model.tell({ tick: { view: model.get('view'), delta } }, [Uint8Array.from(data).buffer])",
+        [delta, [*planes, *changes.values()]],
     )
     cell.painted()
 
@@ -118,10 +117,10 @@ def test_a_packed_picture_is_unpacked_before_what_follows_it(open_cell: Open) ->
           const stream = new Blob([states]).stream().pipeThrough(new CompressionStream("deflate"));
           const packed = await new Response(stream).arrayBuffer();
           const view = model.get("view");
-          model.tell({ tick: { view, picture: { version: 1, total: 40, zip: true } } }, [packed]);
+          model.tell({ tick: { view, delta: { version: 1, total: 40, zip: true } } }, [packed]);
           const change = Uint8Array.of(3, 0, 0, 0, 5);
-          const picture = { version: 2, after: 1, total: 40, changed: 1, zip: false };
-          model.tell({ tick: { view, picture } }, [change.buffer]);
+          const delta = { version: 2, after: 1, total: 40, changed: 1, zip: false };
+          model.tell({ tick: { view, delta } }, [change.buffer]);
         }"""
     )
     cell.page.wait_for_function(

@@ -10,7 +10,7 @@ import pytest
 
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.core.views import JobView
-from stratos_jupyter.widgets import view_record
+from stratos_jupyter.live.view_record import view_record
 from tests.browser.conftest import Cell
 
 pytestmark = pytest.mark.browser

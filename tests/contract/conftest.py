@@ -19,7 +19,8 @@ from stratos_jupyter.backend.engines.base import Engine, Sink
 from stratos_jupyter.backend.engines.local.orphans import RUN
 from stratos_jupyter.backend.engines.registry import site_for
 from stratos_jupyter.backend.engines.sites import EngineSettings
-from stratos_jupyter.backend.run.loop import Judge, RunLoop
+from stratos_jupyter.backend.run.inbox import Judge
+from stratos_jupyter.backend.run.loop import RunLoop
 from stratos_jupyter.backend.run.replay import replay
 from stratos_jupyter.backend.run.thread import Driver
 from stratos_jupyter.backend.spec.commands import explicit_commands

@@ -129,13 +129,13 @@ def test_relaunching_what_runs_ends_it_first(run: Run) -> None:
 
 def test_nothing_is_shown_before_it_is_journaled(run: Run) -> None:
     shown: list[tuple[int, int]] = []
-    show = run.loop._show
+    show = run.loop._views._show
 
     def compare(view) -> None:
         shown.append((view.done, sum(1 for _ in run.journal.rows())))
         show(view)
 
-    run.loop._show = compare
+    run.loop._views._show = compare
     run.add(*(f"echo {i}" for i in range(200)))
     run.wait()
     assert shown
@@ -208,7 +208,7 @@ def test_a_waiter_that_gives_up_hurts_nobody(run: Run) -> None:
     assert gone.cancel()
     run.post(KillAsked)
     assert stays.result(10.0)
-    assert run.driver.call(lambda: run.loop._waiters) == []
+    assert run.driver.call(lambda: len(run.loop._waiters)) == 0
 
 
 def test_the_journal_is_the_users_alone(run: Run) -> None:

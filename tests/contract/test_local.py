@@ -46,7 +46,7 @@ def test_losing_executors_again_and_again_loses_no_task(run: Run) -> None:
     run.add(*["sleep 1000"] * 4)
     for losses in range(1, 6):
         until(lambda: run.state(0) is TaskState.RUNNING and run.state(1) is TaskState.RUNNING)
-        (up,) = run.loop.engine._links
+        (up,) = run.loop.engine._executors
         os.kill(up.pid, signal.SIGKILL)
         until(lambda lost=2 * losses: run.driver.call(run.loop.view).attempts_lost == lost)
     assert run.state(3) is TaskState.QUEUED
@@ -58,7 +58,7 @@ def test_what_a_killed_executor_ran_is_ended_before_it_runs_again(run: Run) -> N
     run.add("sleep 1000")
     until(lambda: run.state(0) is TaskState.RUNNING)
     (pid,) = orphans.bearers(run.folder)
-    os.kill(run.loop.engine._links[0].pid, signal.SIGKILL)
+    os.kill(next(iter(run.loop.engine._executors)).pid, signal.SIGKILL)
     until(
         lambda: run.state(0) is TaskState.RUNNING and run.driver.call(lambda: run.loop.scheduler.table.attempt(0)) == 2
     )
@@ -70,7 +70,7 @@ def test_what_a_killed_executor_ran_is_ended_before_it_runs_again(run: Run) -> N
 def test_a_socket_folder_that_somebody_removed_hangs_nothing(run: Run) -> None:
     run.add("sleep 1000")
     until(lambda: run.state(0) is TaskState.RUNNING)
-    up = run.loop.engine._links[0]
+    up = next(iter(run.loop.engine._executors))
     shutil.rmtree(up.folder)
     os.kill(up.pid, signal.SIGKILL)
     until(lambda: run.driver.call(run.loop.view).attempts_lost == 1)
@@ -96,7 +96,7 @@ def test_idle_executors_end_and_come_back(run: Run, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(local, "IDLE_S", 0.05)
     run.add("echo a")
     run.wait()
-    until(lambda: not run.loop.engine._links)
+    until(lambda: not list(run.loop.engine._executors))
     run.add("echo b")
     run.wait()
     assert [row.stdout for row in run.rows()] == [b"a\n", b"b\n"]
@@ -110,13 +110,14 @@ def test_what_was_handed_back_once_is_not_handed_back_again(run: Run, attaching:
     engine = run.loop.engine
 
     def tell(batch: int) -> None:
-        where = dict(engine._where)
+        slots, recovery = engine._slots, engine._recovery
+        where = dict(slots._where)
         if attaching:  # what executors have is not known yet, only what the journal says
-            engine._where, engine._launched = {}, where
-        engine._deliver([[0, 1, batch, "returned", None, None, 0.0, 0.0, 0.0, None, None, ""]], lambda: None)
-        engine._where, engine._launched = where, {}
+            slots._where, recovery._launched = {}, where
+        recovery.deliver([[0, 1, batch, "returned", None, None, 0.0, 0.0, 0.0, None, None, ""]], lambda: None)
+        slots._where, recovery._launched = where, {}
 
-    (batch,) = engine._where.values()
+    (batch,) = engine._slots._where.values()
     run.driver.call(lambda: tell(batch + 1))
     run.check()
     assert run.state(0) is TaskState.RUNNING

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter.backend.engines.local import engine as local
+from stratos_jupyter.backend.engines.local import recovery
 from stratos_jupyter.backend.engines.local.orphans import bearers
 from stratos_jupyter.backend.spec.commands import explicit_commands
 from stratos_jupyter.backend.spec.job_spec import JobSpec
@@ -79,7 +79,7 @@ def test_an_attach_waits_for_an_executor_that_is_stopped(
     session: Session, run_kernel: Start, state_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not LONG:
-        monkeypatch.setattr(local, "ANSWER_S", 0.3)
+        monkeypatch.setattr(recovery, "ANSWER_S", 0.3)
     run = state_home / "jobs" / "demo" / "1"
     # long enough that there is one executor
     kernel = run_kernel(SUBMIT.format(cwd=str(tmp_path), texts=texts(12, 0.2)) + "job.wait()")

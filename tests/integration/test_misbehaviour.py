@@ -97,7 +97,7 @@ def test_a_lost_executor_spends_no_retry(submit: Submit) -> None:
     job = submit("sleep 1000", rules=Rules(retries=0))
     until(lambda: job.state(0) is TaskState.RUNNING)
     engine: Any = job._loop.engine
-    engine._links[0].kill()
+    next(iter(engine._executors)).kill()
     until(lambda: job._loop.scheduler.table.attempt(0) == 2 and job.state(0) is TaskState.RUNNING)
     job.kill()
     assert job.wait(20)
@@ -194,7 +194,7 @@ def test_lost_executor_takes_the_background_of_its_tasks_along(submit: Submit) -
     until(lambda: "waiting for" in job.why(0))
     before = bearers(job.folder)
     engine: Any = job._loop.engine
-    engine._links[0].kill()
+    next(iter(engine._executors)).kill()
     until(lambda: job._loop.scheduler.table.attempt(0) == 2 and "waiting for" in job.why(0))
     assert not set(before) & set(bearers(job.folder))
     job.kill()
@@ -311,7 +311,7 @@ def test_a_killed_executor_leaves_no_monitor_behind(submit: Submit, tmp_path: Pa
     until((tmp_path / "seen").exists)
     engine: Any = job._loop.engine
     assert len(bearers(job.folder)) == 2
-    engine._links[0].kill()
+    next(iter(engine._executors)).kill()
     until(lambda: not bearers(job.folder))
     job.kill()
     assert job.wait(20)

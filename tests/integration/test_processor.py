@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stratos_jupyter import EngineError, Processor, SpecError, StreamClosed
+from stratos_jupyter import EngineError, Processor, SpecError, StreamClosed, settings
+from stratos_jupyter.backend.spec.options import ARGUMENTS
 from stratos_jupyter.session import Session
 from tests.support.waiting import until
 
@@ -29,12 +30,12 @@ def files(tmp_path: Path) -> Path:
 
 
 def test_the_signature_is_the_documented_one() -> None:
-    assert str(inspect.signature(Processor)).replace("'", '"').split(", timeout")[0] == (
+    assert str(inspect.signature(Processor)).replace("'", '"').split(", *, ")[0] == (
         '(master: "str", role: "str" = "*", threads_per_task: "float | str" = 2, mem_per_task: "float | str" = 1024, '
         'disk_per_task: "float | str" = 2048, monitor: "str | Callable[[int, str, str], object]" = "", '
         'relauncher: "str" = "", '
         'update_interval: "float | str" = 10, output: "str" = "scheduler", log_directory: "str" = "", '
-        'job_id: "str" = "untitled", settings: "Mapping[str, Any] | None" = None, *'
+        'job_id: "str" = "untitled", settings: "Mapping[str, Any] | None" = None'
     )
 
 
@@ -160,8 +161,8 @@ def test_nothing_is_reserved_on_this_machine_unless_asked() -> None:
     ("arguments", "message"),
     [
         ({"output": "disk"}, "needs a directory"),
-        ({"output": "paper"}, "output: 'paper' is none of scheduler, disk, mesos, none"),
-        ({"threads_per_task": "many"}, "threads_per_task: 'many' is no number"),
+        ({"output": "paper"}, "--output: 'paper' is none of scheduler, disk, mesos, none"),
+        ({"threads_per_task": "many"}, "--threads: 'many' is no number"),
         ({"threads_per_task": 100_000}, "asks for 100000 cpus.*, but the largest node"),
         ({"mem_per_task": 1e9}, "has .* MiB memory"),
         ({"job_id": "../up"}, "job name"),
@@ -169,7 +170,7 @@ def test_nothing_is_reserved_on_this_machine_unless_asked() -> None:
         ({"monitor": "./no_such_watch"}, "there is no monitor"),
         ({"relauncher": "/bin/true"}, "a relauncher needs a monitor"),
         ({"monitor": lambda pid, stdout, stderr: None}, "write it as a function"),
-        ({"retry_on": "spawn", "halt": "x", "rate": "y"}, "retry_on: .*; halt: .*; rate: "),
+        ({"retry_on": "spawn", "halt": "x", "rate": "y"}, "--retry-on: .*; --halt: .*; --rate: "),
     ],
 )
 def test_bad_arguments_are_refused_with_the_cure(arguments: dict[str, object], message: str, state_home: Path) -> None:
@@ -182,15 +183,110 @@ def test_no_argument_that_is_nonsense_is_passed_over(state_home: Path) -> None:
     names = [
         *("threads_per_task", "mem_per_task", "disk_per_task", "gpus_per_task", "update_interval", "output", "timeout"),
         *("linger", "retries", "retry_on", "retry_delay", "halt", "max_tasks", "rate", "delay", "locality_wait"),
-        *("priority", "shell", "ok_exit"),
+        *("priority", "shell", "ok_exit", "where", "output_limit", "fail_on"),
     ]
     with pytest.raises(SpecError) as error:
         Processor("local", **dict.fromkeys(names, "!"))
-    assert [name for name in names if f"{name}: " not in str(error.value)] == []
+    assert [name for name in names if f"{ARGUMENTS[name].label}: " not in str(error.value)] == []
     for name in names:
-        with pytest.raises(SpecError, match=f"^{name}: "):
+        with pytest.raises(SpecError, match=f"^{ARGUMENTS[name].label}: "):
             Processor("local", **{name: "!"})
     assert not (state_home / "jobs").exists()
+
+
+def test_an_argument_that_there_is_not_is_refused_as_python_does() -> None:
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'time_out'; did you mean timeout\?"):
+        Processor("local", time_out=3)
+
+
+def test_outputs_are_parsed_as_a_cell_parses_them() -> None:
+    job = Processor("local", parse="tsv", columns={"n": int, "name": str})
+    job.explicit_batch(["printf '1\\tx\\n'"])
+    assert [(row.n, row.name) for row in job.df[["n", "name"]].itertuples(index=False, name="Row")] == [(1, "x")]
+
+    def length(text: str) -> int:
+        return len(text)
+
+    job = Processor("local", parse=length, fail_on="parse")
+    job.explicit_batch(["printf abc"])
+    assert list(job.df["value"]) == [3]
+    for bad, message in (
+        ({"parse": "jsn"}, "jsn"),
+        ({"parse": "tsv"}, "--columns"),
+        ({"parse": "json", "output": "none"}, "sends nothing back that could be parsed"),
+    ):
+        with pytest.raises(SpecError, match=message):
+            Processor("local", **bad)
+
+
+def test_a_processor_says_where_commands_run_and_what_they_find(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FROM_HERE", "kernel")
+    job = Processor("local", cwd=tmp_path, env={"SAID": 7, "FROM_HERE": None}, output_limit="1M")
+    job.explicit_batch(["pwd; echo $SAID $FROM_HERE"])
+    assert job.get_results() == [f"{tmp_path}\n7 kernel\n"]
+    assert job.job.spec.output_limit == 1 << 20
+    with pytest.raises(SpecError, match="this machine has no attributes"):
+        Processor("local", where={"rack": 3})
+
+
+def test_settings_hold_where_nothing_else_is_said() -> None:
+    settings.current().assign("retries", 3, "%config")
+    settings.current().assign("output_limit", "2M", "%config")
+    spec = Processor("local").job.spec
+    assert (spec.rules.retries, spec.output_limit) == (3, 2 << 20)
+    assert Processor("local", retries=1).job.spec.rules.retries == 1
+
+
+def test_the_pace_is_changed_while_it_runs() -> None:
+    job = Processor("local[2]", max_tasks=1)
+    assert job.set(max_tasks=2, delay=None).max_tasks == 2
+    with pytest.raises(SpecError, match=r"mem cannot be changed; .*; --rate: 'x' is no rate"):
+        job.set(mem="1G", rate="x")
+    job.close()
+
+
+def test_a_run_is_gone_on_with(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+
+    def run(*second: str, fails: str = "", **options: object) -> Processor:
+        job = Processor("local[2]", job_id="demo", **options)
+        job.explicit_batch([f"echo a >> {ran}; echo a", f"echo b >> {ran}; test -z '{fails}'"])
+        job.explicit_batch([f"echo {name} >> {ran}; echo {name}" for name in second])
+        job.close()
+        return job
+
+    first = run("c", "c")
+    assert first.job.run == 1
+    assert sorted(ran.read_text().split()) == ["a", "b", "c", "c"]
+    again = run("c", "c", "d", resume=True, retries=1)
+    assert again.job.run == 1
+    assert sorted(ran.read_text().split()) == ["a", "b", "c", "c", "d"]
+    assert again.get_results() == ["a\n", "", "c\n", "c\n", "d\n"]
+    assert again.job.rules.retries == 1
+    with pytest.raises(StreamClosed):
+        again.explicit_batch(["true"])
+    with pytest.raises(SpecError, match="--output is 'none', and was 'scheduler': that cannot change"):
+        Processor("local", job_id="demo", resume=True, output="none")
+    with pytest.raises(SpecError, match="--resume goes on with a job: name it with --job"):
+        Processor("local", resume=True)
+    assert run("e", resume=False).job.run == 2
+
+
+def test_what_failed_is_run_again_and_an_open_stream_waits_for_what_is_there(tmp_path: Path) -> None:
+    command = f"cat {tmp_path}/late"
+    Processor("local", job_id="demo").explicit_batch([command, "echo x"])
+    (tmp_path / "late").write_text("here")
+    job = Processor("local", job_id="demo", resume=True)
+    job.explicit_stream([command])
+    assert job.wait()
+    assert job.get_results()[-1] == "here"
+    assert list(job.df.attempt) == [2, 1]
+    job.explicit_stream(["echo x", "echo y"])
+    assert job.stream is not None
+    assert job.wait()
+    assert job.stream.list_completed_tasks() == [1, 2]
 
 
 def test_an_engine_that_is_not_there_is_refused() -> None:

@@ -216,7 +216,7 @@ def test_an_executor_that_is_killed_costs_only_what_ran(session: Session, tmp_pa
     job = session.submit(JobSpec(master="local[2]"), template_commands(body, ["a", "b", "c"]))
     until(lambda: (tmp_path / "ran.a").exists() and (tmp_path / "ran.b").exists())
     (tmp_path / "go").touch()
-    (link,) = job._loop.engine._links
+    (link,) = job._loop.engine._executors
     os.kill(link.pid, signal.SIGKILL)
     assert job.wait(20)
     assert [len((tmp_path / f"ran.{name}").read_text()) for name in "abc"] == [2, 2, 1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -19,36 +18,15 @@ from nbclient import NotebookClient
 from traitlets.config import Config
 
 from stratos_jupyter import widgets
-from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.backend.core.views import JobView
 from stratos_jupyter.backend.results.failure_groups import Group
 from stratos_jupyter.report.snapshot import HIDE_LOST_WIDGET
 from stratos_jupyter.report.summary import JobSummary
-from stratos_jupyter.widgets import HEARTBEAT_S, NOTHING, JobDisplay, JobWidget, Milestones, view_record
+from stratos_jupyter.widgets import HEARTBEAT_S, NOTHING, JobDisplay, JobWidget
+from tests.support.views import view_at
 
 
-def view_at(done: int, total: int = 100, *, failed: int = 0, at_s: float | None = None) -> JobView:
-    counts = [0] * 8
-    counts[TaskState.QUEUED] = total - done
-    counts[TaskState.FINISHED] = done - failed
-    counts[TaskState.FAILED] = failed
-    now_s = 1000.0 + done if at_s is None else at_s
-    return JobView(
-        "demo",
-        1,
-        "local[2]",
-        tuple(counts),
-        at_s=now_s,
-        submitted_at=1000.0,
-        ended_at=now_s if total and done == total else None,
-        reasons={Reason.EXIT: done} if done else {},
-        rate_per_s=10.0 if done else None,
-        eta_s=(total - done) / 10 if 0 < done < total else None,
-        nodes=1,
-    )
-
-
-class Publisher:
+class FakeJob:
     """A job as a display sees it: the newest view, and callbacks from a thread of its own."""
 
     def __init__(self, view: JobView) -> None:
@@ -114,50 +92,6 @@ def sent(widget: JobWidget) -> list[dict[str, Any]]:
     return seen
 
 
-# -- the record that the browser gets ---------------------------------------------------------------
-
-
-def test_the_record_is_json_and_small_whatever_the_job() -> None:
-    million = view_at(500_000, 1_000_000, failed=1000)
-    hostile = replace(million, job_id="\udcff" * 10**6, notices=("x" * 10**6,) * 1000)
-    assert len(json.dumps(view_record(million, 2000.0))) < 1000
-    assert len(json.dumps(view_record(hostile, 2000.0)).encode()) < 8000
-
-
-def test_the_record_counts_by_the_names_of_states() -> None:
-    record = view_record(view_at(60, failed=3), 1060.0)
-    assert record["counts"] == {
-        "queued": 40,
-        "staging": 0,
-        "running": 0,
-        "unreachable": 0,
-        "finished": 57,
-        "failed": 3,
-        "killed": 0,
-        "lost": 0,
-    }
-    assert (record["total"], record["done"], record["failed"]) == (100, 60, 3)
-    assert record["reasons"] == {"by exit code": 3}
-
-
-def test_the_record_is_of_its_own_moment() -> None:
-    record = view_record(view_at(60), 1062.0)  # two seconds after the snapshot, of which nobody heard since
-    assert (record["elapsed"], record["eta"], record["at_s"]) == (62.0, 2.0, 1062.0)
-
-
-def test_an_ended_job_grows_no_older() -> None:
-    record = view_record(view_at(100), 9000.0)
-    assert (record["elapsed"], record["ended"], record["ended_at"]) == (100.0, True, 1100.0)
-
-
-def test_the_record_says_where_inputs_lay_once_that_is_known() -> None:
-    assert (view_record(view_at(60), 0.0)["local"], view_record(view_at(60), 0.0)["inputs"]) == (None, "")
-    known = replace(view_at(60), local_bytes=3 << 20, remote_bytes=1 << 20, waited_s=12.0)
-    record = view_record(known, 0.0)
-    assert record["local"] == 0.75
-    assert record["inputs"] == "75.0 % of 4.0 MiB local, 12 s of all tasks together waited for that"
-
-
 # -- the widget -------------------------------------------------------------------------------------
 
 
@@ -183,7 +117,7 @@ def test_the_browser_may_ask_for_the_view_again(widget: JobWidget) -> None:
     widget.show(view_at(60))
     seen = sent(widget)
     widget._clock.now_s += 1.0  # type: ignore[attr-defined]
-    widget._handle_custom_msg({"ask": "view"}, [])
+    widget._handle_custom_msg({"ask": "watch"}, [])
     assert [record["done"] for record in seen] == [60]
     widget._handle_custom_msg({"ask": "for trouble"}, [])
     widget._handle_custom_msg(None, [])
@@ -191,14 +125,14 @@ def test_the_browser_may_ask_for_the_view_again(widget: JobWidget) -> None:
 
 
 def test_asked_before_it_has_anything_to_show_it_stays_silent(widget: JobWidget) -> None:
-    widget._handle_custom_msg({"ask": "view"}, [])
+    widget._handle_custom_msg({"ask": "watch"}, [])
     assert widget.view == {}
 
 
 def test_snapshots_are_shown_on_the_loop_and_never_on_the_driver_s_thread(
     widget: JobWidget, loop: asyncio.AbstractEventLoop
 ) -> None:
-    job = Publisher(view_at(0))
+    job = FakeJob(view_at(0))
     threads = []
     widget.observe(lambda _change: threads.append(threading.current_thread()), "view")
     widget.follow(job, loop)
@@ -210,7 +144,7 @@ def test_snapshots_are_shown_on_the_loop_and_never_on_the_driver_s_thread(
 
 
 def test_a_busy_loop_finds_one_snapshot_the_newest(widget: JobWidget, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = Publisher(view_at(0))
+    job = FakeJob(view_at(0))
     handed: list[Callable[[], None]] = []
     busy = SimpleNamespace(call_soon_threadsafe=handed.append)
     widget.follow(job, busy)  # type: ignore[arg-type]
@@ -224,12 +158,12 @@ def test_a_busy_loop_finds_one_snapshot_the_newest(widget: JobWidget, monkeypatc
 
 
 def test_what_happened_before_it_subscribed_is_shown(widget: JobWidget, loop: asyncio.AbstractEventLoop) -> None:
-    widget.follow(Publisher(view_at(100)), loop)
+    widget.follow(FakeJob(view_at(100)), loop)
     assert widget.view["ended"]
 
 
 def test_a_job_that_ended_and_goes_on_is_still_followed(widget: JobWidget, loop: asyncio.AbstractEventLoop) -> None:
-    job = Publisher(view_at(100))
+    job = FakeJob(view_at(100))
     widget.follow(job, loop)
     job.publish(view_at(100, 101))
     turn(loop)
@@ -238,7 +172,7 @@ def test_a_job_that_ended_and_goes_on_is_still_followed(widget: JobWidget, loop:
 
 def test_a_closed_widget_hears_nothing_more(loop: asyncio.AbstractEventLoop) -> None:
     widget = JobWidget()
-    job = Publisher(view_at(0))
+    job = FakeJob(view_at(0))
     widget.follow(job, loop)
     job.publish(view_at(1))
     widget.close()
@@ -248,48 +182,18 @@ def test_a_closed_widget_hears_nothing_more(loop: asyncio.AbstractEventLoop) -> 
 
 
 def test_following_another_job_leaves_the_first(widget: JobWidget, loop: asyncio.AbstractEventLoop) -> None:
-    first, second = Publisher(view_at(1)), Publisher(view_at(2))
+    first, second = FakeJob(view_at(1)), FakeJob(view_at(2))
     widget.follow(first, loop)
     widget.follow(second, loop)
     assert (len(first.subscribers), len(second.subscribers)) == (0, 1)
 
 
 def test_a_closed_loop_does_not_hurt_the_driver(widget: JobWidget) -> None:
-    job = Publisher(view_at(0))
+    job = FakeJob(view_at(0))
     loop = asyncio.new_event_loop()
     widget.follow(job, loop)
     loop.close()
     job.publish(view_at(1), view_at(2))  # an exception in its thread would fail this test
-
-
-# -- milestones -------------------------------------------------------------------------------------
-
-
-def due(milestones: Milestones, *views: JobView) -> list[bool]:
-    return [milestones.due(view) for view in views]
-
-
-def test_the_milestones_of_a_short_job() -> None:
-    milestones = Milestones()
-    passed = [done for done in range(101) if milestones.due(view_at(done, at_s=1000 + done / 100))]
-    assert passed == [0, 25, 50, 75, 100]
-
-
-def test_the_first_failure_is_a_milestone() -> None:
-    views = view_at(0), view_at(1), view_at(2, failed=1), view_at(3, failed=2)
-    assert due(Milestones(), *views) == [True, False, True, False]
-
-
-def test_a_long_job_is_renewed_every_30_s_while_it_runs() -> None:
-    times = [view_at(1, at_s=at_s) for at_s in (0.0, 29.0, 30.0, 59.0, 60.0)]
-    assert due(Milestones(), *times) == [True, False, True, False, True]
-    ended = [replace(view_at(100, at_s=at_s), ended_at=1.0) for at_s in (0.0, 100.0)]
-    assert due(Milestones(), *ended) == [True, False]
-
-
-def test_a_job_that_goes_on_and_ends_again_is_two_more_milestones() -> None:
-    first, again = view_at(100), view_at(100, 101)
-    assert due(Milestones(), first, again, view_at(101, 101)) == [True, True, True]
 
 
 # -- what a cell shows ------------------------------------------------------------------------------
@@ -372,7 +276,7 @@ def test_what_a_snapshot_tells_is_asked_at_milestones_with_its_view(
 def test_a_followed_job_is_shown_around_cells_even_where_no_loop_turns(
     screen: Screen, kernel_shell: InteractiveShell, loop: asyncio.AbstractEventLoop
 ) -> None:
-    job = Publisher(view_at(0))
+    job = FakeJob(view_at(0))
     JobDisplay(shell=kernel_shell).follow(job, loop)
     job.publish(view_at(30))
     kernel_shell.run_cell("pass")
@@ -384,7 +288,7 @@ def test_a_followed_job_is_shown_around_cells_even_where_no_loop_turns(
 def test_what_waits_for_the_loop_never_replaces_what_is_newer(
     screen: Screen, kernel_shell: InteractiveShell, loop: asyncio.AbstractEventLoop
 ) -> None:
-    job = Publisher(view_at(0))
+    job = FakeJob(view_at(0))
     display = JobDisplay(shell=kernel_shell)
     display.follow(job, loop)
     job.publish(view_at(30))
@@ -399,7 +303,7 @@ def test_a_closed_display_leaves_the_shell_and_the_job(
     screen: Screen, kernel_shell: InteractiveShell, loop: asyncio.AbstractEventLoop
 ) -> None:
     before = {event: list(callbacks) for event, callbacks in kernel_shell.events.callbacks.items()}
-    job = Publisher(view_at(0))
+    job = FakeJob(view_at(0))
     display = JobDisplay(shell=kernel_shell)
     display.follow(job, loop)
     display.follow(job, loop)
@@ -413,7 +317,7 @@ def test_a_closed_display_leaves_the_shell_and_the_job(
 def test_a_terminal_prints_a_line_at_each_milestone(
     screen: Screen, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    job = Publisher(view_at(0))
+    job = FakeJob(view_at(0))
     display = JobDisplay(shell=shell)
     display.follow(job)
     for done in (10, 60, 100):

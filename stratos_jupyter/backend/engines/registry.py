@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 from ...errors import EngineError
-from ..spec.parse_values import parse_size_mib
 from .local.address import is_local
 from .mesos.address import is_mesos
 from .sites import Site
@@ -119,18 +118,6 @@ def may_resume(old: str, new: str) -> bool:
         return entry is entry_of(new) and entry.load().any_master_resumes
     except EngineError:
         return False
-
-
-def output_limit(master: str, given: str = "") -> int:
-    """Return how much of a stream comes back, in bytes; `given` is the user's own word for it, or ''.
-
-    A master that names no engine is refused when its job is checked; until then the limit is that of this machine.
-    """
-    try:
-        text = given or site_class(master).default_output_limit
-    except EngineError:
-        text = _local().default_output_limit
-    return int(parse_size_mib(text) * 1024 * 1024)
 
 
 def _meant(master: str) -> str:

@@ -15,6 +15,7 @@ from ..core.events import (
     KillAsked,
     LaunchKnown,
     OffersArrived,
+    OffersRescinded,
     OfferUnfit,
     PauseAsked,
     RelaunchAsked,
@@ -46,8 +47,90 @@ class Added(NamedTuple):
 
 
 Item: TypeAlias = Event | Arrived | Added
+#: takes results, and some time later, on the driver thread, hands them to the function as they count, after those that
+#: it took before; False when they count as they are, and the function will not be called
+Judge: TypeAlias = Callable[[Sequence[Result], Callable[[Sequence[Result]], None]], bool]
+#: events by which attempts may be given up whose results have come and wait to be judged
+TELLS_OF_LOSS: Final = (Attached, BatchLost, TasksReturned)
+#: events of offers: what is launched before the loop has heard of `Attached` would count as lost by it
+OFFERS: Final = (OffersArrived, OffersRescinded, OfferUnfit)
 #: what cannot change whether a result that comes after it is its task's result; another result of the task can
 HARMLESS: Final = (Arrived, Added, OffersArrived, OfferUnfit, InputsLocated, TasksStarted)
+
+
+class Inbox:
+    """What waits for a turn of the loop, in the order in which it is to be handled.
+
+    Results may have to be judged before they count. What tells of losses waits behind those that came before it.
+
+    Parameters
+    ----------
+    judge : callable
+        Says of results whether they are failures although their commands ended well.
+    wake : callable
+        Called when there is something to take.
+    """
+
+    def __init__(self, judge: Judge, wake: Callable[[], None]) -> None:
+        self._judge = judge
+        self._wake = wake
+        self._items: list[Item] = []
+        self._attaching = False  # `Attached` waits until results that came before it are judged
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: Item) -> None:
+        """Take in an item as it is."""
+        self._items.append(item)
+        self._wake()
+
+    def put_first(self, items: Sequence[Item]) -> None:
+        """Take in items that are to be handled before all others; what gives them back knows when to go on."""
+        self._items[:0] = items
+
+    def post(self, event: Event) -> None:
+        """Take in an event, after the results that came before it where it may tell of their loss."""
+        waits = isinstance(event, TELLS_OF_LOSS) or (self._attaching and isinstance(event, OFFERS))
+        if waits and self._judge((), lambda _: self._post_late(event)):
+            self._attaching = self._attaching or isinstance(event, Attached)
+        else:
+            self.put(event)
+
+    def _post_late(self, event: Event) -> None:
+        if isinstance(event, Attached):
+            self._attaching = False
+        self.put(event)
+
+    def post_results(self, results: Sequence[Result], acknowledge: Callable[[], None]) -> None:
+        """Take in results, once they are judged."""
+        if not self._judge(results, lambda judged: self._arrived(judged, acknowledge)):
+            self._arrived(results, acknowledge)
+
+    def _arrived(self, results: Sequence[Result], acknowledge: Callable[[], None]) -> None:
+        if len({result.task for result in results}) < len(results):  # one after another: each may change the next
+            self._items += [Arrived([result], _nothing) for result in results]
+            results = ()
+        self.put(Arrived(results, acknowledge))
+
+    def after_results(self, function: Callable[[], None]) -> None:
+        """Call a function once all results that have come are judged and taken in; at once where they are."""
+        if not self._judge((), lambda _: function()):
+            function()
+
+    def take(self) -> list[Item]:
+        """Take what can be recorded in one go."""
+        taken, self._items = take_together(self._items)
+        return taken
+
+
+def as_they_are(results: Sequence[Result], take: Callable[[Sequence[Result]], None]) -> bool:
+    """Judge nothing."""
+    return False
+
+
+def _nothing() -> None:
+    """Acknowledge nothing: what follows does."""
 
 
 def take_together(inbox: list[Item]) -> tuple[list[Item], list[Item]]:

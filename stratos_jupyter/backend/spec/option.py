@@ -78,15 +78,16 @@ class Keyword:
         What its documentation says that it takes.
     default : object
         Where neither the argument nor a setting says anything; None for the setting's default.
-    here : object
-        The same on this machine, where nobody else takes what is not reserved; None for no difference.
+    unreserved : object
+        The same on an engine whose tasks may take more than they ask for (`Site.reserves_amounts`); None for no
+        difference.
     name : str
         What it is called; '' for the option's name.
     """
 
     type: str = "str"
     default: object = None
-    here: object = None
+    unreserved: object = None
     name: str = ""
 
 
@@ -104,7 +105,7 @@ class Setting:
         Whether its value is always text, so that a number is refused.
     """
 
-    default: str | float
+    default: Any
     unset: str = ""
     text: bool = False
 
@@ -140,8 +141,8 @@ class Option:
         What it decides.
     told : str
         The field that says whether a user has given the option.
-    here, elsewhere : str
-        What holds on this machine, and on a cluster, where the default is ''.
+    of_site : str
+        Where an empty value means what the engine's sites have: their attribute, which is text.
     keyword : Keyword or None
         None when `Processor` does not take it.
     setting : Setting or None
@@ -166,8 +167,7 @@ class Option:
     read: Callable[[Any], Any] = str
     decides: tuple[Field, ...] = ()
     told: str = ""
-    here: str = ""
-    elsewhere: str = ""
+    of_site: str = ""
     keyword: Keyword | None = None
     setting: Setting | None = None
     resume: Resume = Resume.COMPARED
@@ -200,7 +200,7 @@ class Option:
         Raises
         ------
         SpecError
-            It cannot be read. The message does not name the option, which `errors_of` does.
+            It cannot be read. The message does not name the option, which `read_all` does.
         """
         names = [field.name for field in self.decides if not field.made]
         if given is None or not names:
@@ -217,9 +217,22 @@ def read_all(given: Mapping[Option, object]) -> tuple[dict[str, Any], list[str]]
     found: dict[str, Any] = {}
     wrong: list[str] = []
     for option, value in given.items():
-        try:
-            found |= option.values(value)
-        except SpecError as error:
-            wrong.append(f"{option.label}: {error}")
-            found |= option.unset
+        bad: list[str] = []
+        if option.many and isinstance(value, list | tuple):
+            each = [_read(option, one, bad) for one in value]
+            for field in option.decides:
+                found[field.name] = tuple(dict.fromkeys(item for one in each for item in one[field.name]))
+        else:
+            found |= _read(option, value, bad)
+        if bad:
+            wrong.append(f"{option.label}: {'; '.join(bad)}")
     return found, wrong
+
+
+def _read(option: Option, value: object, bad: list[str]) -> dict[str, Any]:
+    """Return the fields of an option, as if it had not been given when it cannot be read; add to `bad` why not."""
+    try:
+        return option.values(value)
+    except SpecError as error:
+        bad.append(str(error))
+        return option.unset

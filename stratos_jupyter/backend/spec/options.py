@@ -87,7 +87,7 @@ OPTIONS: Final = (
         read=parse_number,
         decides=(Field("threads"),),
         told="threads_given",
-        keyword=Keyword("float or str", 2, here=1, name="threads_per_task"),
+        keyword=Keyword("float or str", 2, unreserved=1, name="threads_per_task"),
         setting=Setting(1.0),
         resume=Resume.TAKEN,
     ),
@@ -103,7 +103,7 @@ OPTIONS: Final = (
         metavar="SIZE[..MOST]",
         read=parse_memory,
         decides=(Field("mem_mib", unit="M"), Field("mem_most_mib", "--mem up to", "M")),
-        keyword=Keyword("float or str", 1024, here=0, name="mem_per_task"),
+        keyword=Keyword("float or str", 1024, unreserved=0, name="mem_per_task"),
         setting=Setting("0", "0 for no limit"),
         resume=Resume.TAKEN,
     ),
@@ -117,7 +117,7 @@ OPTIONS: Final = (
         metavar="SIZE",
         read=parse_size_mib,
         decides=(Field("disk_mib", unit="M"),),
-        keyword=Keyword("float or str", 2048, here=0, name="disk_per_task"),
+        keyword=Keyword("float or str", 2048, unreserved=0, name="disk_per_task"),
         setting=Setting("0", "0 for no limit"),
         resume=Resume.TAKEN,
     ),
@@ -147,7 +147,7 @@ OPTIONS: Final = (
     ),
     Option(
         name="where",
-        help="only on nodes with this attribute; may be repeated",
+        help="only on nodes with this attribute",
         manual="which nodes, on a cluster: those with this attribute; may be repeated",
         flag="--where",
         metavar="ATTR=VALUE",
@@ -215,8 +215,7 @@ OPTIONS: Final = (
         help="the most of one stream that comes back, past which the middle is cut; 16M, and 1M from a cluster",
         read=parse_size,
         decides=(Field("output_limit", unit="B"),),
-        here="16M",
-        elsewhere="1M",
+        of_site="default_output_limit",
         keyword=Keyword("float or str", ""),
         setting=Setting(""),
         resume=Resume.TAKEN,
@@ -318,7 +317,7 @@ OPTIONS: Final = (
     Option(
         name="makes",
         help="a file that each task makes, or a directory, and that must not be empty when it has ended: "
-        "out/%file.stem%.fits; may be repeated",
+        "out/%file.stem%.fits",
         manual="a file, or directory, that each task makes: `'out/%file.stem%.fits'`. It must be there when the task "
         "ends, and not be empty; else the task failed, reason `output`. `%f%`, `%file%`, `%file.stem%`, `%file.name%`, "
         "`%file.parent%`, `%file.suffix%` in a glob; `%name%`, `%name.stem%`, `%c%` in a template. Two tasks that make "
@@ -335,7 +334,7 @@ OPTIONS: Final = (
     ),
     Option(
         name="fail_on",
-        help="what makes a failure of a task that ends well: stderr:REGEX, stdout:REGEX, parse; may be repeated",
+        help="what makes a failure of a task that ends well: stderr:REGEX, stdout:REGEX, parse",
         manual="what makes a failure, reason `output`, of a task that ends well: `stderr:REGEX`, `stdout:REGEX` "
         "(searched line by line; of more than 16 MiB the beginning and the end, for 2 s), `parse` (`--parse` cannot "
         "read its stdout)",
@@ -435,7 +434,7 @@ OPTIONS: Final = (
         read=parse_wait_s,
         decides=(Field("locality_wait_s", unit="s"),),
         keyword=Keyword("float or str", "3s"),
-        setting=Setting("3s", "0 for not at all"),
+        setting=Setting("3s"),
         resume=Resume.TAKEN,
         live=True,
         section=Section.PACE,
@@ -507,7 +506,7 @@ OPTIONS: Final = (
     ),
     Option(
         name="env",
-        help="set a variable for the tasks, or hand on this kernel's; may be repeated",
+        help="set a variable for the tasks, or hand on this kernel's",
         manual="hand `NAME` of the kernel on, which must be set there, or set it, see [below](#what-a-command-finds). "
         "What a command does not print is never written to disk",
         manual_flags="`--env NAME`, `--env NAME=VALUE`",

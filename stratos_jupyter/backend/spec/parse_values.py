@@ -107,7 +107,7 @@ def parse_duration_s(text: str | float) -> float:
 
 
 def parse_columns(text: str) -> tuple[tuple[str, str], ...]:
-    """Return name and dtype of each column of ``n:int,vel_disp:float,name``; str where none is given.
+    """Return name and dtype of each column of ``n:int,vel_disp:float,name``; str where none is given; '' for none.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def parse_columns(text: str) -> tuple[tuple[str, str], ...]:
         A name is missing.
     """
     columns: list[tuple[str, str]] = []
-    for part in text.split(","):
+    for part in text.split(",") if text else ():
         name, _, dtype = part.partition(":")
         if not name.strip():
             raise SpecError(f"columns {text!r}: a name is missing; write name:dtype,name:dtype")

@@ -15,10 +15,13 @@ from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.spec.commands import explicit_commands
 from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.job import Job
+from stratos_jupyter.live import leases as leasing
 from stratos_jupyter.live import publisher as publishing
-from stratos_jupyter.live.publisher import JobListPublisher, JobPublisher, Leases
+from stratos_jupyter.live.leases import Leases
+from stratos_jupyter.live.publisher import JobListPublisher, JobPublisher
+from stratos_jupyter.live.view_record import view_record
 from stratos_jupyter.session import Session
-from stratos_jupyter.widgets import JobsWidget, JobWidget, heard_where_sent, view_record
+from stratos_jupyter.widgets import JobsWidget, JobWidget, heard_where_sent
 from tests.support.waiting import until
 
 
@@ -46,17 +49,17 @@ class Browser:
 
     def _take(self, message: dict[str, Any], buffers: Sequence[bytes]) -> None:
         self.threads.add(threading.current_thread().name)
-        picture = message.get("tick", {}).get("picture")
-        if picture is not None and picture.get("after", self.version) == self.version:
-            data = zlib.decompress(buffers[0]) if picture["zip"] else buffers[0]
-            count = picture.get("changed", 0)
-            if "after" not in picture:
+        delta = message.get("tick", {}).get("delta")
+        if delta is not None and delta.get("after", self.version) == self.version:
+            data = zlib.decompress(buffers[0]) if delta["zip"] else buffers[0]
+            count = delta.get("changed", 0)
+            if "after" not in delta:
                 self.states = bytearray(data)
             else:
                 for i in range(count):
                     task = sum(data[plane * count + i] << (8 * plane) for plane in range(4))
                     self.states[task] = data[4 * count + i]
-            self.version = picture["version"]
+            self.version = delta["version"]
         self.messages.append(message)
 
     @property
@@ -82,7 +85,7 @@ def test_who_looks_is_sent_all_and_then_what_changes(job: Job, browser: Browser)
     until(lambda: bytes(browser.states) == job.states() and browser.states.count(TaskState.RUNNING) == 2)
     job.kill([3])
     until(lambda: browser.states[3] == TaskState.KILLED)
-    assert "after" in browser.ticks[-1]["picture"]
+    assert "after" in browser.ticks[-1]["delta"]
     assert browser.ticks[-1]["view"]["counts"]["killed"] == 1
     assert {"spread", "max_tasks", "held", "attempts"} <= set(browser.ticks[-1]["view"])
     assert browser.threads == {"stratos-ticker"}
@@ -119,7 +122,7 @@ def test_one_browser_that_leaves_takes_nothing_from_another() -> None:
 
 
 def test_a_lease_that_is_not_renewed_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "LEASE_S", 0.05)
+    monkeypatch.setattr(leasing, "LEASE_S", 0.05)
     leases = Leases()
     leases.take("page")
     assert leases.watched
@@ -132,7 +135,7 @@ def test_who_lost_a_message_is_sent_all(job: Job, browser: Browser) -> None:
     until(lambda: browser.version)
     browser.publisher.hear({"ask": "watch", "page": "p"})  # renewed: nothing is said of what it has
     browser.publisher.hear({"ask": "watch", "page": "p", "have": browser.version + 5})
-    until(lambda: sum("after" not in tick.get("picture", {"after": 0}) for tick in browser.ticks) == 2)
+    until(lambda: sum("after" not in tick.get("delta", {"after": 0}) for tick in browser.ticks) == 2)
 
 
 def test_many_changes_are_few_messages(session: Session) -> None:

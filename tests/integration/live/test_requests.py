@@ -15,9 +15,12 @@ from stratos_jupyter.backend.spec.commands import explicit_commands, template_co
 from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.errors import JobNotFound, SpecError, StratosError, UsageError
 from stratos_jupyter.job import Job
-from stratos_jupyter.live import task_table as task_rows
-from stratos_jupyter.live.requests import RequestHandler, _overlap
-from stratos_jupyter.live.task_table import Overtaken, Query, TaskRows, query_of
+from stratos_jupyter.live import task_table
+from stratos_jupyter.live.messages import Overtaken
+from stratos_jupyter.live.query import Query, query_of
+from stratos_jupyter.live.requests import RequestHandler
+from stratos_jupyter.live.task_detail import _overlap
+from stratos_jupyter.live.task_table import TaskRows
 from stratos_jupyter.session import Session
 from tests.support.waiting import until
 
@@ -126,7 +129,7 @@ def test_a_search_that_nobody_waits_for_any_more_ends(run: Any) -> None:
 
 
 def test_an_order_that_is_kept_says_for_how_long(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(task_rows, "KEEP_S", 60.0)
+    monkeypatch.setattr(task_table, "KEEP_S", 60.0)
     handler = RequestHandler(run("true"))
     request = {"ask": "rows", "query": {"sort": "output"}, "first": 0, "count": 1}
     assert ask(handler, **request)["kept"] == 0

@@ -219,9 +219,9 @@ def test_everything_wrong_is_said_at_once() -> None:
         settings.current(),
     )
     assert [text.partition(":")[0] for text in wrong] == [
-        "--into", "--timeout", "--mem", "--retries", "--retry-on", "--retry-delay", "--halt", "--max-tasks", "--rate",
-        "--delay", "--locality-wait", "--threads", "--disk", "--output", "--linger", "--priority", "--where",
-        "--columns", "--update-interval",
+        "--into", "--threads", "--mem", "--disk", "--where", "--columns", "--output", "--timeout", "--linger",
+        "--retries", "--retry-on", "--retry-delay", "--halt", "--priority", "--max-tasks", "--rate", "--delay",
+        "--locality-wait", "--update-interval",
     ]  # fmt: skip
     assert any("did you mean disk?" in text for text in wrong)
 

@@ -6,18 +6,9 @@ import pytest
 
 from stratos_jupyter.backend.core.views import JobView
 from stratos_jupyter.magic.text import status_text
-from stratos_jupyter.report.text import facts, inputs_text, size_text
+from stratos_jupyter.report.text import facts, inputs_text
 
 GIB = 1024**3
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0 B"), (1023, "1,023 B"), (1024, "1.0 KiB"), (150 * 1024, "150 KiB"), (int(6.2 * GIB), "6.2 GiB"),
-     (5000 * 1024 * GIB, "5,000 TiB")],
-)  # fmt: skip
-def test_sizes(size: int, text: str) -> None:
-    assert size_text(size) == text
 
 
 @pytest.mark.parametrize(

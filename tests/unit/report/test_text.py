@@ -10,14 +10,11 @@ from stratos_jupyter.backend.core.states import Reason
 from stratos_jupyter.report.text import (
     MAX_TEXT,
     clean,
-    duration_text,
     facts,
     failure_reasons,
-    length_text,
     moment_text,
     plain_text,
     ranges_text,
-    rate_text,
     state_text,
 )
 from tests.support.hostile_text import HOSTILE, view_of
@@ -37,32 +34,6 @@ def test_one_line_of_a_job_that_has_ended_says_how_long_it_took() -> None:
 
 def test_one_line_of_a_job_without_tasks() -> None:
     assert plain_text(view_of()) == "demo run 1 on local[2]: 0/0 done  [....................]"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (-3, "0.0 s"),
-        (0, "0.0 s"),
-        (9.94, "9.9 s"),
-        (9.96, "10 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 00 s"),
-        (3599.6, "1 h 00 min"),
-        (7500, "2 h 05 min"),
-        (86400 * 3 + 4 * 3600, "3 d 04 h"),
-    ],
-)
-def test_durations_read_well(seconds: float, text: str) -> None:
-    assert duration_text(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("per_s", "text"),
-    [(1234.5, "1,234/s"), (9.96, "10/s"), (2.5, "2.5/s"), (0.2, "12/min"), (0.001, "3.6/h"), (0, "0.0/h")],
-)
-def test_rates_take_the_unit_that_reads_well(per_s: float, text: str) -> None:
-    assert rate_text(per_s) == text
 
 
 @pytest.mark.parametrize(
@@ -108,22 +79,6 @@ def test_cleaned_text_is_one_short_line_that_any_page_can_hold(text: str) -> Non
 def test_what_cannot_be_shown_is_spelled_out() -> None:
     assert clean("e" + "\u0301" * 90) == "e" + "\u0301" * 3
     assert clean("a\nb\udcff\u202e\x1b") == "a↵b\\xff\\u202e\\x1b"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0"),
-        (0.0537, "53.7 ms"),
-        (0.99949, "999 ms"),
-        (0.9996, "1 s"),
-        (4.214, "4.21 s"),
-        (42, "42 s"),
-        (61, "1 min 01 s"),
-    ],
-)
-def test_short_times_can_be_told_apart(seconds: float, text: str) -> None:
-    assert length_text(seconds) == text
 
 
 def test_a_time_that_no_calendar_has_is_a_number() -> None:

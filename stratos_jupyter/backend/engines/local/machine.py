@@ -13,7 +13,8 @@ from itertools import count
 from typing import Protocol
 
 from ...core.events import Offer
-from ...core.resources import Resources
+from ...core.phrases import WORDS, amount_text
+from ...core.resources import SLACK, Resources
 from ..base import Largest
 
 _OFFERS = count(1)
@@ -114,6 +115,23 @@ class Machine:
     def free(self) -> Resources:
         """What nobody has and nobody is offered."""
         return self._free
+
+    def lacking(self, least: Resources, held: Resources) -> str:
+        """Say why a job that holds so much is not offered the least that it wants; '' when that is free."""
+        short = [name for name in WORDS if getattr(least, name) > getattr(self._free, name) + SLACK]
+        if not short:
+            return ""
+        name = short[0]
+        total, left, taken, wanted = (getattr(one, name) for one in (self.total, self._free, held, least))
+        if name == "cpus" and taken >= total:
+            cores = f"all {total:g} cores of this machine are" if total > 1 else "the one core of this machine is"
+            return f"{cores} busy with this job's tasks"
+        others = total - left - taken
+        parts = [f"this job's tasks hold {amount_text(name, taken)}"] if taken else []
+        parts += [f"other jobs of this kernel {amount_text(name, others)}"] if others > 0 else []
+        asks = f"a task asks for {amount_text(name, wanted)}; {', '.join(parts)}"
+        of = f"of {amount_text(name, total)} {WORDS[name][0]} of this machine {amount_text(name, left)}"
+        return f"{of} {'are' if name == 'cpus' else 'is'} free, {asks}"
 
     def release(self, back: Resources) -> None:
         """Give back what was taken."""

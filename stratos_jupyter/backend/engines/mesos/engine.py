@@ -10,40 +10,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
-from itertools import count
 from typing import Any, Final
 
 from ...core.batching import BatchPolicy
 from ...core.decisions import Decision, Decline, Finish, Kill, Launch, RecordEnding, Revive, Suppress, WithdrawUnstarted
-from ...core.events import Attached, Offer, OffersArrived, OfferUnfit, PauseAsked
+from ...core.events import Attached, PauseAsked
 from ...core.states import Reason
 from ...forks import Inherited
 from ..base import Sink, Tail, Work
 from ..linger_notice import linger_notice
+from ..tails import TailRequests, no_tail
 from . import master_events, messages
-from .agents import KnownAgent
 from .batches import Attempt, MesosBatch
 from .connection import Connection
 from .framework import FrameworkConfig, FrameworkState, Keep, MakeClient
-from .launches import HeldOffer, prepare, still_wanted, take_back
-from .offers import Json, OfferResources, attributes, lacks, names, out_of_service, room
+from .held_offers import REST_REFUSE_S, SOON_REFUSE_S, HeldOffers
+from .launches import prepare, still_wanted, take_back
+from .offers import Json
 from .retransmit import Retransmitter
 from .statuses import Statuses
 
 #: one launch carries about this much work, in seconds: what is freed is offered again up to a second later
 BATCH_TARGET_S: Final = 5.0
 BATCH_MOST: Final = 1000
-#: what is left of an offer that was taken in part is not wanted for so long, in seconds
-REST_REFUSE_S: Final = 5.0
-#: an offer that cannot be used now may be in a moment
-SOON_REFUSE_S: Final = 1.0
-#: an offer that is not answered for so long, because launches on it cannot be written down, is given back, in seconds
-HELD_MOST_S: Final = 10.0
-#: and not wanted for so long
-HELD_REFUSE_S: Final = 60.0
-#: a node of the wrong kind stays one
-USELESS_REFUSE_S: Final = 3600.0
 #: what runs may take so long to end when the job is closed, in seconds: a grace time, and more
 CLOSE_S: Final = 8.0
 #: what the master may not have heard is said again after this, in seconds
@@ -91,9 +80,8 @@ class MesosEngine:
         self._connection = Connection(self._state, make_client, self._on)
         self._retransmitter = Retransmitter(self._state, self._connection)
         self._statuses = Statuses(self._state, self._connection, self._retransmitter.greet)
-        self._offers: dict[str, HeldOffer] = {}
-        self._tails: dict[int, Future[Tail | None]] = {}
-        self._requests = count(1)
+        self._offers = HeldOffers(self._state, self._connection)
+        self._tails = TailRequests()
         self._finishing = False  # the job has ended, and its framework has not
         self._ending: Future[bool] | None = None  # the master has been told to end it
         self._endings = 0  # how often in vain
@@ -108,18 +96,13 @@ class MesosEngine:
         if self._closed:
             return
         launches: dict[str, list[Launch]] = {}
-        declined: dict[float, list[str]] = {}
+        declined: list[Decline] = []
         for decision in decisions:
             match decision:
                 case Launch():
                     launches.setdefault(decision.offer_id, []).append(decision)
                 case Decline():
-                    for offer_id in decision.offer_ids:
-                        offer = self._offers.pop(offer_id, None)
-                        if offer is not None:
-                            # What ends meanwhile may leave room for a capped one, which is as large as before.
-                            refuse_s = min(decision.refuse_s, REST_REFUSE_S) if offer.capped else decision.refuse_s
-                            declined.setdefault(refuse_s, []).append(offer_id)
+                    declined.append(decision)
                 case Revive() if self._closing:
                     pass
                 case Revive():
@@ -139,14 +122,13 @@ class MesosEngine:
                     self._finish()
                 case RecordEnding():
                     pass  # nothing of it concerns a node
-        for refuse_s, offer_ids in declined.items():
-            self._connection.decline(offer_ids, refuse_s)
+        self._offers.decline(declined)
         for offer_id, those in launches.items():
             self._launch(offer_id, those)
         self._retransmitter.soon()
 
     def _launch(self, offer_id: str, launches: Sequence[Launch]) -> None:
-        offer, client = self._offers.pop(offer_id, None), self._connection.client
+        offer, client = self._offers.take(offer_id), self._connection.client
         if offer is None or client is None or self._closing:  # it was taken back, or the connection was lost
             self._state.hand_back(attempt for launch in launches for attempt in launch.tasks)
             self._connection.want_more()
@@ -201,9 +183,9 @@ class MesosEngine:
             case master_events.Status():
                 self._statuses.status(messages.read_status(event.status))
             case master_events.Offers():
-                self._offered(event.offers)
+                self._offers.arrived(event.offers)
             case master_events.Rescinded():
-                self._offers.pop(event.offer_id, None)
+                self._offers.take(event.offer_id)
             case master_events.Message():
                 self._message(event)
             case master_events.ExecutorFailed():
@@ -309,7 +291,7 @@ class MesosEngine:
                 case ["kept", records]:
                     self._statuses.kept(event.agent_id, records)
                 case ["tail", request, answer]:
-                    self._answer_tail(request, answer)
+                    self._tails.answer(request, answer)
                 case ["recalled", batches]:
                     self._state.batches.recalls.difference_update(batches)
                 case ["waiting", rows]:
@@ -320,58 +302,6 @@ class MesosEngine:
                     self._state.say_or_unsay(f"executor {place}", str(text))
                 case _:
                     pass  # what a newer executor may say beyond this version
-
-    # -- offers -----------------------------------------------------------------------------------------
-
-    def _offered(self, offers: Sequence[Json]) -> None:
-        now, config, state = self._sink.now(), self._state.config, self._state
-        useful: list[Offer] = []
-        useless: dict[float, list[str]] = {}
-        cpus_left = None
-        if config.max_cpus is not None:  # what is launched on offers that wait for the disk is in no book yet
-            held = sum(one.cpus for one in self._offers.values())
-            cpus_left = max(0.0, config.max_cpus - state.batches.cpus - held)
-        for offer in offers:
-            offer_id = offer["id"]["value"]
-            agent = state.agents.meet(offer["agent_id"]["value"], offer["hostname"])
-            refuse_s = self._why_useless(offer, agent, now)
-            if refuse_s:
-                useless.setdefault(refuse_s, []).append(offer_id)
-                continue
-            resources = offer.get("resources", ())
-            amount = room(OfferResources(resources).left, has_executor=bool(agent.executor_id), cpus=config.cpus)
-            capped = cpus_left is not None and amount.cpus > cpus_left
-            if cpus_left is not None:
-                amount = replace(amount, cpus=min(amount.cpus, cpus_left))
-                cpus_left -= amount.cpus
-            self._offers[offer_id] = HeldOffer(agent, resources, amount.cpus, capped)
-            useful.append(Offer(offer_id, agent.node, amount, names=names(offer)))
-        for refuse_s, offer_ids in useless.items():
-            self._connection.decline(offer_ids, refuse_s)
-        if useful:
-            self._sink.post(OffersArrived(now, tuple(useful)))
-            self._loop.call_later(HELD_MOST_S, self._give_back, [offer.offer_id for offer in useful])
-
-    def _give_back(self, offer_ids: Sequence[str]) -> None:
-        """Let others have offers that have not been answered."""
-        held = [offer_id for offer_id in offer_ids if self._offers.pop(offer_id, None) is not None]
-        self._connection.decline(held, HELD_REFUSE_S)
-
-    def _why_useless(self, offer: Json, agent: KnownAgent, now: float) -> float:
-        """Return for how long an offer is not wanted whatever it has; 0 when it may be."""
-        if not self._connection.wanted or not self._state.write_down():
-            return SOON_REFUSE_S
-        lacking = lacks(attributes(offer), self._state.config.where)
-        if lacking:
-            self._sink.post(OfferUnfit(now, agent.node, lacking))
-            return USELESS_REFUSE_S
-        if agent.out_until_s > now:
-            self._sink.post(OfferUnfit(now, agent.node, "an executor that starts"))
-            return agent.out_until_s - now
-        if out_of_service(offer, now, now + BATCH_TARGET_S):
-            self._sink.post(OfferUnfit(now, agent.node, "time before its maintenance"))
-            return REST_REFUSE_S
-        return 0.0
 
     def why_not_offering(self) -> str:
         """Say what keeps the cluster from offering; '' when nothing does that we know of."""
@@ -400,22 +330,13 @@ class MesosEngine:
 
     def tail(self, task: int, attempt: int, nbytes: int) -> Future[Tail | None]:
         """Ask for the last bytes of what a running attempt has written; None when it does not run."""
-        future: Future[Tail | None] = Future()
         batch, client = self._state.batches.of((task, attempt)), self._connection.client
         if batch is None or not all(batch.place) or client is None:
-            future.set_result(None)
-            return future
-        request = next(self._requests)
-        self._tails[request] = future
+            return no_tail()
+        request, future = self._tails.ask()
         client.message(*batch.place, messages.pack_messages(["tail", request, task, attempt, nbytes]))
-        self._loop.call_later(TAIL_S, self._answer_tail, request, None)
+        self._loop.call_later(TAIL_S, self._tails.answer, request, None)
         return future
-
-    def _answer_tail(self, request: int, answer: Mapping[str, str] | None) -> None:
-        future = self._tails.pop(request, None)
-        if future is not None and not future.cancelled():
-            told = None if answer is None else Tail(answer["stdout"], answer["stderr"], answer.get("note", ""))
-            future.set_result(told)
 
     def connections(self) -> list[Inherited]:
         """Return the connections to the master."""
@@ -452,5 +373,4 @@ class MesosEngine:
     def _shut(self) -> None:
         self._closed = True
         self._retransmitter.close()
-        for request in list(self._tails):
-            self._answer_tail(request, None)
+        self._tails.end()

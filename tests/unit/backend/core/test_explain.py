@@ -19,7 +19,7 @@ from stratos_jupyter.backend.core.events import (
     TasksStarted,
 )
 from stratos_jupyter.backend.core.explain import NODES_MOST, REASONS_MOST, OfferHistory
-from stratos_jupyter.backend.core.phrases import amount_text, ordinal, sentences
+from stratos_jupyter.backend.core.phrases import sentences
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.rules import Halt, Rules
 from tests.support.offers import ONE, Cluster, only, tasks
@@ -282,21 +282,6 @@ def test_this_machine_is_no_node() -> None:
     cluster.offer("here", 2)
     begin(cluster, 0, 1)
     assert cluster.why()[0] == "2 commands of this job run at once on this machine"
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (112, "112th"), (1021, "1,021st")],
-)
-def test_ordinals(number: int, text: str) -> None:
-    assert ordinal(number) == text
-
-
-@pytest.mark.parametrize(
-    ("name", "amount", "text"), [("cpus", 0.5, "0.5"), ("mem_mib", 512.0, "512 MiB"), ("disk_mib", 6348.8, "6.2 GiB")]
-)
-def test_amounts(name: str, amount: float, text: str) -> None:
-    assert amount_text(name, amount) == text
 
 
 def test_clauses_become_sentences() -> None:

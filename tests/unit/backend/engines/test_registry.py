@@ -12,7 +12,7 @@ import pytest
 from stratos_jupyter.backend.engines import registry
 from stratos_jupyter.backend.engines.local.site import LocalSite
 from stratos_jupyter.backend.engines.mesos.site import MesosSite
-from stratos_jupyter.backend.engines.registry import SiteEntry, entry_of, may_resume, output_limit, site_class, site_for
+from stratos_jupyter.backend.engines.registry import SiteEntry, entry_of, may_resume, site_class, site_for
 from stratos_jupyter.errors import EngineError
 
 
@@ -77,13 +77,6 @@ def test_runs_of_this_machine_are_resumed_with_any_number_of_cores() -> None:
     assert not may_resume("head:5050", "mesos://head:5050")
     assert not may_resume("local", "head:5050")
     assert not may_resume("two words", "local")
-
-
-def test_how_much_output_comes_back_depends_on_where_it_comes_from() -> None:
-    assert output_limit("local") == 16 << 20
-    assert output_limit("head:5050") == 1 << 20
-    assert output_limit("head:5050", "2M") == 2 << 20
-    assert output_limit("two words") == 16 << 20  # refused later, with all else that is wrong
 
 
 def test_an_engine_is_loaded_when_it_is_chosen() -> None:

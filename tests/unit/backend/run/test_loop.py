@@ -60,12 +60,13 @@ class Rig:
         self.adopted: list[tuple[tuple[int, int], Sequence[str]]] = []
         self.refuses = False
         self.engine = Idle()
+        self.clock: Callable[[], float] = time.time
         engine: Any = self.engine
         self.it = RunLoop(
             self.journal,
             lambda _: engine,
             self.loop,
-            time.time,
+            lambda: self.clock(),
             lambda _: None,
             self.adopt,
             rules=Rules(retries=1, retry_delay_s=0.0),
@@ -131,9 +132,9 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
 # --- how fast ---
 
 
-def test_a_pause_says_nothing_about_the_pace_after_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pause_says_nothing_about_the_pace_after_it(rig: Rig) -> None:
     now = [1000.0]
-    monkeypatch.setattr(rig.it, "now", lambda: now[0])
+    rig.clock = lambda: now[0]
 
     def later(seconds: float, *results: Result) -> float | None:
         now[0] += seconds
@@ -352,7 +353,7 @@ def test_nothing_is_launched_before_what_an_earlier_process_has_left_is_known(
 
     rig.add(0, 1)
     rig.offer()
-    monkeypatch.setattr(rig.it, "_judge", judge)
+    monkeypatch.setattr(rig.it._inbox, "_judge", judge)
     rig.told(result(0, 1))
     rig.turn(Attached(3.0))  # nothing runs; the result that came before it is still being judged
     rig.add(1, 1)

@@ -14,7 +14,7 @@ import pytest
 from stratos_jupyter.backend.core.events import Closed, KillAsked, PauseAsked
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.backend.engines.mesos import engine, master_events
+from stratos_jupyter.backend.engines.mesos import held_offers, master_events
 from stratos_jupyter.backend.engines.mesos.executor_bundle import NO_PYTHON
 from stratos_jupyter.backend.store.journal import Journal
 from stratos_jupyter.errors import JournalError
@@ -590,7 +590,7 @@ def test_a_disk_that_stays_full_holds_no_offer(make_rig: Callable[..., Rig], mon
     rig = make_rig()
     rig.add(2)
     rig.subscribe()
-    monkeypatch.setattr(engine, "HELD_MOST_S", 0.05)
+    monkeypatch.setattr(held_offers, "HELD_MOST_S", 0.05)
 
     def full(_: Journal) -> None:
         raise JournalError("no room")
@@ -598,7 +598,7 @@ def test_a_disk_that_stays_full_holds_no_offer(make_rig: Callable[..., Rig], mon
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "writing", full)
         held = rig.offer()
-        until(lambda: ([held], engine.HELD_REFUSE_S) in rig.master.all("decline"))
+        until(lambda: ([held], held_offers.HELD_REFUSE_S) in rig.master.all("decline"))
         revived = len(rig.master.all("revive"))
     until(lambda: len(rig.master.all("revive")) > revived)  # it was declined for long
     assert not rig.launched()
