@@ -283,7 +283,7 @@ def test_what_is_written_is_read(parse, text: str, value: object) -> None:
         (parse_retry_on, "exit:", "exit, exit:1"),
         (parse_retry_on, "exit:0", "exit, exit:1"),
         (parse_retries, "10001", "0 to 10,000"),
-        (parse_retry_on, "", "exit, exit:1"),
+        (parse_retry_on, "exit,,signal", "exit, exit:1"),
     ],
 )
 def test_what_cannot_be_read_says_the_cure(parse, text: str, cure: str) -> None:
