@@ -16,7 +16,7 @@ from .backend.inputs.filesystems import FileSystems, OnHdfs
 from .backend.inputs.locator import Locator
 from .backend.inputs.marked_inputs import check_copies, resolve_marks
 from .backend.inputs.mounts import is_url
-from .backend.spec.commands import Commands, GlobCommands, glob_commands, reads, with_fetch
+from .backend.spec.commands import Commands, GlobCommands, glob_commands, reads
 from .backend.spec.parse_hdfs import Mounts
 from .errors import SpecError, StorageError
 
@@ -73,12 +73,7 @@ class JobInputs:
         """Say whether commands may have inputs on an HDFS, without asking it."""
         if not spec.hdfs or not len(commands):
             return False
-        if isinstance(commands, GlobCommands) and any(
-            self._is_on_hdfs(spec, commands.files[at], cwd)
-            for at in (0, -1)  # only braces lead to several places
-        ):
-            return True
-        return commands.may_mark
+        return commands.may_have_remote_inputs(lambda name: self._is_on_hdfs(spec, name, cwd))
 
     def resolve(self, spec: JobSpec, commands: Commands) -> tuple[Commands, list[str]]:
         """Return commands, told what their marks find, and what is to be said of marks that are no inputs."""
@@ -87,7 +82,7 @@ class JobInputs:
         if not spec.fetch:
             return commands, said
         check_copies(files, commands, cwd)
-        fetched = with_fetch(commands)
+        fetched = commands.with_fetch()
         if not any(map(is_url, _copied(fetched))):
             said = [*said, "--fetch: nothing is marked, as <[hdfs:/PATH]>, so nothing is copied"]
         return fetched, said
@@ -117,7 +112,7 @@ class JobInputs:
         every = dict.fromkeys(name for index in range(len(commands)) for name in commands.inputs(index))
         names = [name for name in every if self._is_on_hdfs(spec, name, spec.cwd)]
         files = self.files(spec)
-        fresh = not isinstance(commands, GlobCommands)  # whose pattern has just been looked for
+        fresh = not commands.from_pattern
         if sure:
             return OnHdfs(files.look(names, spec.cwd, fresh=fresh))
         unknown = OnHdfs(dict.fromkeys(names), known=False)

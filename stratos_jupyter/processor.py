@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
-import textwrap
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from .backend.core.ranges import TaskRanges
 from .backend.core.rules import Rules
 from .backend.engines.registry import site_class
-from .backend.results.parsers import Parser
 from .backend.spec.commands import Commands, explicit_commands, explicit_lines, reads, template_commands
-from .backend.spec.job_spec import JobSpec
-from .backend.spec.options import ARGUMENTS
-from .backend.spec.parse_values import near
-from .errors import JobHalted, SpecError, StreamClosed
+from .errors import JobHalted, StreamClosed
 from .job import Job
 from .job_inputs import glob_on
-from .job_options import job_spec, parser_of, tried
+from .processor_arguments import DEFAULTS, explained, read, said
 from .resume import rejoin, resume_part
 from .session import Session, current
 from .stream import Outputs, Stream
@@ -31,21 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class _Unset:
-    """Marks a default, so that one can tell it from the same value given; shows as that value in a signature."""
-
-    def __init__(self, value: object) -> None:
-        self.value = value
-
-    def __repr__(self) -> str:
-        return repr(self.value)
-
-
-_DEFAULTS: Final[dict[str, Any]] = {
-    name: _Unset(option.keyword.default) for name, option in ARGUMENTS.items() if option.keyword is not None
-}
-
-
+@explained
 class Processor:
     r"""Run a program over files, parameters or commands.
 
@@ -83,7 +63,7 @@ class Processor:
         The job's name.
     settings : mapping, optional
         Defaults for any argument by name; arguments that are given win.
-    {options}
+    {further arguments}
 
     Raises
     ------
@@ -107,16 +87,16 @@ class Processor:
     def __init__(
         self,
         master: str,
-        role: str = _DEFAULTS["role"],
-        threads_per_task: float | str = _DEFAULTS["threads_per_task"],
-        mem_per_task: float | str = _DEFAULTS["mem_per_task"],
-        disk_per_task: float | str = _DEFAULTS["disk_per_task"],
-        monitor: str | Callable[[int, str, str], object] = _DEFAULTS["monitor"],
-        relauncher: str = _DEFAULTS["relauncher"],
-        update_interval: float | str = _DEFAULTS["update_interval"],
-        output: str = _DEFAULTS["output"],
-        log_directory: str = _DEFAULTS["log_directory"],
-        job_id: str = _DEFAULTS["job_id"],
+        role: str = DEFAULTS["role"],
+        threads_per_task: float | str = DEFAULTS["threads_per_task"],
+        mem_per_task: float | str = DEFAULTS["mem_per_task"],
+        disk_per_task: float | str = DEFAULTS["disk_per_task"],
+        monitor: str | Callable[[int, str, str], object] = DEFAULTS["monitor"],
+        relauncher: str = DEFAULTS["relauncher"],
+        update_interval: float | str = DEFAULTS["update_interval"],
+        output: str = DEFAULTS["output"],
+        log_directory: str = DEFAULTS["log_directory"],
+        job_id: str = DEFAULTS["job_id"],
         settings: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
@@ -132,13 +112,10 @@ class Processor:
             "log_directory": log_directory,
             "job_id": job_id,
         }
-        for name in options:
-            if name not in ARGUMENTS:
-                raise TypeError(f"Processor() got an unexpected keyword argument {name!r}{near(name, ARGUMENTS)}")
         session = current()
-        said = _said(master, {**given, **options}, settings or {})
-        spec, parser = _asked(session, said)
-        job = rejoin(session, spec, parser) if said.get("resume") else None
+        asked = said(master, {**given, **options}, settings or {})
+        spec, parser = read(asked, session.check)
+        job = rejoin(session, spec, parser) if asked.get("resume") else None
         resumed = job is not None
         self._begin(session, job or session.submit(spec, keep_open=True, parser=parser), resumed)
 
@@ -394,73 +371,3 @@ class Processor:
             log.warning("%s: %s", self._job.job_id, one)
             self._job.notice(one)
         return tasks
-
-
-def _said(master: str, given: Mapping[str, object], settings: Mapping[str, object]) -> dict[str, Any]:
-    """Return what was said of each option, by its name."""
-    if unknown := sorted(set(settings) - set(ARGUMENTS) - {"master"}):
-        raise SpecError(
-            f"settings: unknown {', '.join(map(repr, unknown))}. Known: {', '.join(['master', *ARGUMENTS])}"
-        )
-    values = {**settings, **{name: value for name, value in given.items() if not isinstance(value, _Unset)}}
-    values.pop("master", None)
-    return {"master": str(master), **{ARGUMENTS[name].name: value for name, value in values.items()}}
-
-
-def _asked(session: Session, said: dict[str, Any]) -> tuple[JobSpec, Parser | None]:
-    """Return the job that was asked for, and what makes columns of its outputs.
-
-    Raises
-    ------
-    SpecError
-        Something cannot be; names all of it.
-    """
-    from .settings import current as settings  # here, so that importing the package loads no traitlets
-
-    functions: dict[str, object] = {}
-    if callable(function := said.get("parse")):
-        said["parse"] = getattr(function, "__name__", "parse")
-        functions[said["parse"]] = function
-    reserves = site_class(said["master"]).reserves_amounts
-    defaults = {
-        option.name: option.keyword.default
-        if reserves or option.keyword.unreserved is None
-        else option.keyword.unreserved
-        for option in ARGUMENTS.values()
-        if option.keyword is not None
-    }
-    spec, wrong = job_spec(said, settings(), defaults=defaults)
-    (parser, _), refused = tried(lambda: parser_of(spec, functions), lambda: session.check(spec))
-    if wrong or refused:
-        raise SpecError("; ".join([*wrong, *map(str, refused)]))
-    return spec, parser
-
-
-def _describe() -> None:
-    """Put the options beyond StratOS's arguments into the signature and the docstring of `Processor`."""
-    own = inspect.signature(Processor.__init__).parameters
-    named = [one for one in own.values() if one.kind is one.POSITIONAL_OR_KEYWORD and one.name != "self"]
-    further = {name: option for name, option in ARGUMENTS.items() if name not in own}
-    Processor.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what help and editors show
-        [
-            *named,
-            *(
-                inspect.Parameter(
-                    name,
-                    inspect.Parameter.KEYWORD_ONLY,
-                    default=_DEFAULTS[name],
-                    annotation=option.keyword.type if option.keyword is not None else "object",
-                )
-                for name, option in further.items()
-            ),
-        ],
-        return_annotation="None",
-    )
-    told = []
-    for name, option in further.items():
-        text = textwrap.fill(f"{option.help[0].upper()}{option.help[1:]}.", 107)
-        told.append(f"{name} : {option.keyword.type if option.keyword else ''}\n{textwrap.indent(text, '    ')}")
-    Processor.__doc__ = (Processor.__doc__ or "").replace("    {options}", textwrap.indent("\n".join(told), "    "))
-
-
-_describe()

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from .backend.results.parsers import Parser
-from .backend.spec.commands import Commands, chosen
+from .backend.spec.commands import Commands
 from .backend.spec.job_spec import JobSpec
 from .backend.store.journal import open_whole
 from .backend.store.lease import Holder, holder_of
@@ -98,7 +98,7 @@ def resume(
         raise
     added = None
     if work.added:
-        added = chosen(commands, work.added), command_env, looked.fingerprints(env, work.added)
+        added = commands.select(work.added), command_env, looked.fingerprints(env, work.added)
     job.extend(added, work.superseded, work.restored, work.again)
     for one in said:
         job.notice(one)
@@ -175,7 +175,7 @@ def resume_part(session: Session, job: Job, commands: Commands, named: Collectio
     work = resume_work(run, found, lost_products(spec, run.workload))
     added = None
     if work.added:
-        added = chosen(commands, work.added), command_env, looked.fingerprints(env, work.added)
+        added = commands.select(work.added), command_env, looked.fingerprints(env, work.added)
     tasks = job.extend(added, work.superseded, work.restored, work.again)
     return replace(work.tally, says=(*looked.said, *work.tally.says)), {*found.kept, *found.restored, *tasks}
 

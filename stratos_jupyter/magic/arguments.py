@@ -44,8 +44,10 @@ class Argument:
         Whether it may be repeated.
     optional : bool
         Whether a positional argument may be left out.
+    choices : tuple of str
+        Values that Tab offers.
     complete : str
-        What tab completes its value with, see `completion`.
+        What else Tab completes its value with, see `completion`.
     pattern : bool
         Whether a positional argument is a pattern of files.
     """
@@ -55,6 +57,7 @@ class Argument:
     metavar: str = ""
     many: bool = False
     optional: bool = False
+    choices: tuple[str, ...] = ()
     complete: str = ""
     pattern: bool = False
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
-from ..backend.spec.job_spec import OutputMode
 from ..backend.spec.options import LIVE
 from .arguments import Argument, Subcommand
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 #: a line that is ours up to the cursor, perhaps one that assigns its result
 _LINE: Final = re.compile(r"\s*(?:[\w.]+\s*=\s*)?(%%?)stratos\s+(.*)")
-
-PARSERS: Final = ("lines", "tsv", "csv", "json", "float", "regex:")
 
 #: the most names of files that are offered
 MOST_FILES: Final = 200
@@ -99,7 +96,10 @@ class Completer:
         return self._values(positional[count], word) if count < len(positional) else []
 
     def _values(self, argument: Argument, word: str) -> list[tuple[str, str]]:
-        match argument.complete:
+        return _beginning(word, argument.choices, argument.name.lstrip("-")) + self._found(argument.complete, word)
+
+    def _found(self, kind: str, word: str) -> list[tuple[str, str]]:
+        match kind:
             case "jobs":
                 return _beginning(word, self._jobs(), "job")
             case "kept":
@@ -108,10 +108,6 @@ class Completer:
                 return _beginning(word, self._subcommands, "subcommand")
             case "engines":
                 return _beginning(word, engines(), "engine")
-            case "outputs":
-                return _beginning(word, OutputMode, "output")
-            case "shells":
-                return _beginning(word, ("bash", "sh", "zsh"), "shell")
             case "environment":
                 return _beginning(word, sorted(os.environ), "variable")
             case "files":
@@ -122,14 +118,12 @@ class Completer:
                 return _beginning(word, self._variables(lambda value: hasattr(value, "columns")), "variable")
             case "parameters":
                 return _beginning(word, self._variables(_may_be_parameters), "variable")
+            case "functions":
+                return _beginning(word, self._variables(inspect.isfunction), "function")
             case "monitors":
-                functions = _beginning(word, self._variables(inspect.isfunction), "function")
-                return functions + [(path, "path") for path in _paths(word)]
+                return [*self._found("functions", word), *((path, "path") for path in _paths(word))]
             case "live":
                 return _beginning(word, (f"{name}=" for name in LIVE), "option")
-            case "parsers":
-                functions = _beginning(word, self._variables(inspect.isfunction), "function")
-                return _beginning(word, PARSERS, "parser") + functions
             case _:
                 return []
 

@@ -26,7 +26,9 @@ _TAKEN: Final = frozenset({"In", "Out", "exit", "quit", "get_ipython"})
 def argument_of(option: Option) -> Argument:
     """Return what a magic line may say of an option."""
     text = option.help + ("; may be repeated" if option.many else "")
-    return Argument(option.flag, text, option.metavar, many=option.many, complete=option.complete)
+    return Argument(
+        option.flag, text, option.metavar, many=option.many, choices=option.choices, complete=option.complete
+    )
 
 
 def submission_options(function: F) -> F:

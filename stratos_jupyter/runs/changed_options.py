@@ -49,7 +49,7 @@ def refuse_others(old: JobSpec, rules: Rules, new: JobSpec) -> list[str]:
                 continue
             name = field.called or option.label
             if option.resume is Resume.REFUSED:
-                bad[option.name] = f"{name} is {_shown(field, now)}, and was {_shown(field, was)}"
+                bad[field.name] = f"{name} is {_shown(field, now)}, and was {_shown(field, was)}"
             elif option.resume is Resume.TAKEN:
                 changed.append(f"{name} {_shown(field, now)} (was {_shown(field, was)})")
     if bad:

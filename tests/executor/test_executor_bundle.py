@@ -109,7 +109,7 @@ def test_no_python(uri: str, tmp_path: Path) -> None:
 
 def test_a_python_that_is_too_old() -> None:
     packed = pack_executor()
-    newest = PackedExecutor(packed.command.replace("sys.version_info < (3, 6)", "sys.version_info < (99, 6)"), (), "")
+    newest = PackedExecutor(packed.command.replace("sys.version_info<(3,6)", "sys.version_info<(99,6)"), (), "")
     assert newest.command != packed.command
     done = run(newest, str(Path(sys.executable).parent))
     assert done.returncode == NO_PYTHON

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter.backend.executor.process.cgroup import BaseGroup, _without_limits, base_groups, counts
+from stratos_jupyter.backend.executor.process.base_groups import BaseGroup, base_groups, without_limits
+from stratos_jupyter.backend.executor.process.cgroup_files import counts
 from stratos_jupyter.backend.executor.process.limits import without_files
 from stratos_jupyter.backend.executor.process.procs import peak_kib
 from stratos_jupyter.backend.executor.process.scratch import measure
@@ -430,12 +431,12 @@ def test_no_places_without_cgroups() -> None:
 
 
 def test_what_limits_nothing_may_be_left(tmp_path: Path) -> None:
-    assert _without_limits(str(tmp_path))
+    assert without_limits(str(tmp_path))
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert _without_limits(str(tmp_path))
+    assert without_limits(str(tmp_path))
     (tmp_path / "pids.max").write_text("4915\n")
-    assert not _without_limits(str(tmp_path))
+    assert not without_limits(str(tmp_path))
 
 
 def test_counts_of_events() -> None:

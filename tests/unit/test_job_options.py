@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 from traitlets import TraitError
 
-from stratos_jupyter import Processor, SpecError, processor, settings
+from stratos_jupyter import Processor, SpecError, settings
 from stratos_jupyter.backend.core.rules import Halt, Rules
+from stratos_jupyter.backend.results.parsers import is_known
 from stratos_jupyter.backend.spec.job_spec import JobSpec, OutputMode
 from stratos_jupyter.backend.spec.option import OF_RULES, Option
 from stratos_jupyter.backend.spec.options import ARGUMENTS, LIVE, NAMED, OPTIONS, SETTINGS, read_changes
@@ -19,7 +20,7 @@ from stratos_jupyter.magic.arguments import split, subcommands
 from stratos_jupyter.magic.completion import Completer
 from stratos_jupyter.magic.options import job_spec
 from stratos_jupyter.magics import StratosMagics
-from stratos_jupyter.session import Session
+from stratos_jupyter.processor_arguments import read, said
 from stratos_jupyter.settings import Stratos
 
 KNOWN = subcommands(StratosMagics)
@@ -90,21 +91,12 @@ def fresh_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     Stratos.clear_instance()
 
 
-class AnySession(Session):
-    """A session to which nothing that can be read is wrong."""
-
-    def check(self, spec: JobSpec, *_: object) -> JobSpec:
-        spec.check(())
-        return spec
-
-
 @pytest.fixture
 def ask() -> Callable[..., JobSpec]:
     """Return the job that a Processor with these arguments would be."""
-    lenient = AnySession.__new__(AnySession)
 
     def asked(**given: object) -> JobSpec:
-        return processor._asked(lenient, processor._said("local", given, {}))[0]
+        return read(said("local", given, {}), lambda spec: spec.check(()))[0]
 
     return asked
 
@@ -182,6 +174,13 @@ def test_tab_completes_each_flag_and_each_name_that_can_be_set() -> None:
         option.flag for option in OPTIONS if option.flag
     }
     assert [text for text, _ in completer.complete(["set", "demo"], "", False)] == [f"{name}=" for name in LIVE]
+
+
+def test_tab_offers_values_that_can_be_read() -> None:
+    for option in OPTIONS:
+        for choice in option.choices:
+            assert option.values(choice) != option.unset or choice in ("scheduler", "bash")
+    assert [is_known(choice) for choice in NAMED["parse"].choices] == [True] * 6
 
 
 def test_processor_explains_all_of_its_arguments() -> None:
@@ -291,8 +290,7 @@ def test_values_of_python_are_read_as_their_text(
 
 def test_nothing_said_is_what_cells_and_stratos_have() -> None:
     assert from_cell()[0] == JobSpec()
-    lenient = AnySession.__new__(AnySession)
-    spec, _ = processor._asked(lenient, processor._said("node7:5050", {}, {}))
+    spec, _ = read(said("node7:5050", {}, {}), lambda spec: spec.check(()))
     assert (spec.threads, spec.mem_mib, spec.disk_mib, spec.output_limit) == (2, 1024, 2048, 1 << 20)
     assert spec.rules == Rules()
 

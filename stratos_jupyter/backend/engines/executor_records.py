@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.resources import Resources
 from ..core.states import Reason
+from ..executor import record as at
 from .base import Result
 
 
@@ -16,21 +17,32 @@ def result_of(record: Sequence[Any], node: str) -> Result:
     Parameters
     ----------
     record : sequence
-        Task, attempt, batch, reason, code, when it started and ended, processor time, memory, stdout, stderr, note,
-        what is to run instead, if anything, and what the inputs were when it had ended, and before it started where
-        they were others.
+        As `executor.record.ended_record` makes it, or an older executor, which does not know its last positions.
     node : str
         Where it ran.
     """
-    task, attempt, _, reason, code, started_at, finished_at, cpu_s, max_rss_mib, stdout, stderr, note = record[:12]
-    commands = tuple(record[12]) if len(record) > 12 else ()
-    inputs = tuple(record[13]) if len(record) > 13 else ()
-    out, out_path, out_size = _stream(stdout)
-    err, err_path, err_size = _stream(stderr)
+    out, out_path, out_size = _stream(record[at.STDOUT])
+    err, err_path, err_size = _stream(record[at.STDERR])
     return Result(
-        task, attempt, node, Reason(reason), code, started_at, finished_at, cpu_s, max_rss_mib,
-        out, err, out_path, err_path, out_size, err_size, _printable(note), commands, inputs,
-    )  # fmt: skip
+        task=record[at.TASK],
+        attempt=record[at.ATTEMPT],
+        node=node,
+        reason=Reason(record[at.REASON]),
+        code=record[at.CODE],
+        started_at=record[at.STARTED_AT],
+        finished_at=record[at.FINISHED_AT],
+        cpu_s=record[at.CPU_S],
+        max_rss_mib=record[at.MAX_RSS_MIB],
+        stdout=out,
+        stderr=err,
+        stdout_path=out_path,
+        stderr_path=err_path,
+        stdout_size=out_size,
+        stderr_size=err_size,
+        note=_printable(record[at.NOTE]),
+        commands=tuple(record[at.COMMANDS]) if len(record) > at.COMMANDS else (),
+        inputs=tuple(record[at.INPUTS]) if len(record) > at.INPUTS else (),
+    )
 
 
 def limits_of(demand: Resources) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from ...errors import SpecError
+from .executor_context import ExecutorContext
 
 #: what a function finds without importing it
 _GIVEN: Final = frozenset({"relaunch", *dir(builtins)})
@@ -175,9 +176,9 @@ def _literal(value: object, depth: int = 0) -> str | None:
     return f"({inside})"
 
 
-def to_context(monitor: str, source: str, relauncher: str, update_interval_s: float) -> Mapping[str, object]:
+def to_context(monitor: str, source: str, relauncher: str, update_interval_s: float) -> ExecutorContext:
     """Return what an executor must know of them: the wire's fields of a context."""
-    watching: object = None
+    watching: Mapping[str, object] | None = None
     if source:
         watching = {"python": {"source": source, "name": monitor}}
     elif monitor:

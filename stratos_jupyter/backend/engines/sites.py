@@ -6,7 +6,6 @@ engine it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, Protocol, Self
@@ -16,6 +15,7 @@ from ..spec.job_spec import JobSpec, OutputMode
 from ..spec.workload import CommandEnv
 from ..store.journal import Journal
 from .base import Engine, Largest, Sink, Work
+from .executor_context import ExecutorContext
 from .monitors import to_context
 
 #: seconds between TERM and KILL
@@ -113,8 +113,8 @@ class Site(Protocol):
             The site cannot be used at all.
         """
 
-    def context(self, spec: JobSpec, run: int, folder: Path, around: CommandEnv) -> Mapping[str, object]:
-        """Return what an executor must know of a call: the wire's ``context``."""
+    def context(self, spec: JobSpec, run: int, folder: Path, around: CommandEnv) -> ExecutorContext:
+        """Return what an executor must know of a submission."""
 
     def make_engine(
         self, sink: Sink, work: Work, spec: JobSpec, run: int, journal: Journal, settings: EngineSettings
@@ -122,9 +122,9 @@ class Site(Protocol):
         """Make the engine of a run, on the driver thread."""
 
 
-def common_context(spec: JobSpec) -> dict[str, object]:
+def common_context(spec: JobSpec) -> ExecutorContext:
     """Return what an executor must know of a job wherever it runs."""
-    return {
+    context: ExecutorContext = {
         "output": spec.output.value,
         "log_directory": spec.log_directory,
         "timeout_s": spec.timeout_s,
@@ -133,8 +133,13 @@ def common_context(spec: JobSpec) -> dict[str, object]:
         "grace_s": GRACE_S,
         "shell": list(spec.shell),
         "look": True,
-        **({"fetch": list(spec.fetch), "fetch_wait_s": FETCH_WAIT_S} if spec.fetch else {}),
-        **({"ok_exit": spec.rules.ok_exit} if spec.rules.ok_exit != ZERO else {}),
-        **({"fail_on": spec.fail_on_streams} if spec.fail_on_streams else {}),
         **to_context(spec.monitor, spec.monitor_source, spec.relauncher, spec.update_interval_s),
     }
+    if spec.fetch:
+        context["fetch"] = list(spec.fetch)
+        context["fetch_wait_s"] = FETCH_WAIT_S
+    if spec.rules.ok_exit != ZERO:
+        context["ok_exit"] = spec.rules.ok_exit
+    if spec.fail_on_streams:
+        context["fail_on"] = spec.fail_on_streams
+    return context

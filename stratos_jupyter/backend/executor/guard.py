@@ -1,7 +1,7 @@
-"""The process that a Mesos agent starts: the executor's parent, which outlives it for a moment and leaves nothing.
+"""The supervisor process that a Mesos agent starts: the executor's parent, which outlives it and leaves nothing.
 
 Commands have sessions of their own, so the agent wouldn't find them once the executor has been killed. The guard then
-adopts them all, and kills them. When the guard dies first the executor sees the end of a pipe, and does the same.
+adopts all of them, and kills them. When the guard dies first, the executor sees the end of a pipe and does the same.
 """
 
 import os

@@ -1,9 +1,9 @@
 """The executor: a program on a node that runs commands and reports.
 
-It outlives the kernel that started it: when the link is lost it goes on for as long as it was told to, and
-tells the next kernel what it missed and what it has. Then, or when it is told to stop, it ends all tasks and exits;
-when nobody is there and nothing is left to be done it exits earlier. What was not acknowledged stays in the spool.
-Interrupts and hang-ups are meant for others; SIGTERM means stop.
+It outlives the kernel that started it. Without a connection it goes on for as long as it was told to, and tells the
+next kernel what that one missed and what runs. After that time, or when it is told to stop, it ends all tasks and
+exits. Without a connection and without work it exits earlier. Results that were not acknowledged stay in the spool.
+Interrupts and hang-ups are meant for other processes; SIGTERM means stop.
 """
 
 import os
@@ -13,6 +13,7 @@ import sys
 from time import monotonic
 from typing import Any, Dict, List, Optional
 
+from .kernel_requests import read_batch, read_kill, read_recall
 from .loop import Alarm, Loop
 from .process.cgroup import Cgroups
 from .process.launch import Launcher
@@ -22,15 +23,15 @@ from .runner import Runner
 from .transport.outbox import Outbox
 from .transport.spool import Spool
 from .transport.unix_socket import VERSION, KernelConnection
-from .work import Context, Malformed, read_batch, read_kill, read_recall
+from .work import Context, Malformed
 
-#: The first kernel is given this long at least to connect.
+#: The least time that the first kernel has to connect.
 FIRST_LINK_S = 30.0
-#: Before we exit, the kernel is given this long to acknowledge the last results.
+#: How long the kernel has to acknowledge the last results before the executor exits.
 FAREWELL_S = 2.0
-#: When the spool cannot be written, and nobody told us to stop, room for them is waited for so long.
+#: Unless told to stop, the executor waits this long for room in the spool before it gives up the last results.
 LAST_HOPE_S = 600.0
-#: With nothing to do and nobody connected we exit after this.
+#: Without work and without a connection it exits after this.
 QUIET_S = 60.0
 
 
@@ -65,7 +66,7 @@ class Executor:
         self._busy_at = 0.0
         self._alone = Alarm(self._loop, self._check_link)
         self._stopping = False
-        self._told = False  # to stop, by somebody
+        self._told = False  # to stop: by the kernel, or by SIGTERM
 
     def run(self) -> None:
         """Serve until told to stop, or alone for too long."""
@@ -115,7 +116,7 @@ class Executor:
             self._check_link()
 
     def _check_link(self) -> None:
-        """Exit when nobody has been there for too long, or for a while in which there was nothing to do."""
+        """Exit when no kernel was connected for too long, or for a shorter while without work."""
         if self._link.connected or self._stopping:
             return
         now = monotonic()
@@ -152,9 +153,9 @@ class Executor:
             self._runner.resume()
 
     def _greet(self) -> None:
-        """Tell a kernel all that it has to know, in an order that it relies on."""
+        """Tell a new kernel the state of the executor, in an order that the kernel relies on."""
         self._contexts = {}  # the numbers were the other kernel's
-        self._runner.flush()  # nobody listens in this moment: what gathers comes last of what is kept
+        self._runner.flush()  # the new kernel is not connected yet: these results come last of what is kept
         python = "{}.{}.{}".format(*sys.version_info[:3])
         self._link.welcome(
             ["hello", {"version": VERSION, "pid": os.getpid(), "python": python, "host": socket.gethostname()}]

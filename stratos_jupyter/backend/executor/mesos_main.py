@@ -1,8 +1,8 @@
 """The executor of a Mesos agent: runs the commands of one job, and reports.
 
-A Mesos task is a batch of commands; its launch holds them, and what they share. They go on while the agent is away, if
-the framework wants that (checkpoint) and for as long as the agent says (recovery timeout). When nothing has been there
-to be done for a minute, it exits.
+A Mesos task is a batch of commands; its launch holds the commands and what they share. They go on while the agent is
+away, if the framework wants that (checkpoint), for as long as the agent says (recovery timeout). The executor exits
+after a minute without work.
 """
 
 import json
@@ -14,6 +14,7 @@ from functools import partial
 from time import monotonic
 from typing import Any, Dict, List, Mapping, Optional
 
+from .kernel_requests import read_kill, read_recall
 from .loop import READ, Alarm, Loop
 from .process.cgroup import Cgroups
 from .process.launch import Launcher
@@ -24,13 +25,13 @@ from .runner import Runner
 from .transport.agent_client import AgentClient, AgentSettings, decoded
 from .transport.launch_context import VERSION, LaunchContext, environment, read_json, read_launch
 from .transport.status_updates import Updates
-from .work import Malformed, read_kill, read_recall
+from .work import Malformed
 
-#: With nothing to do we exit after this.
+#: Without work the executor exits after this.
 IDLE_S = 60.0
-#: The agent is given this long to accept us for the first time.
+#: How long the agent has to accept the first subscription.
 FIRST_LINK_S = 60.0
-#: Of the time that we are given to end, what is needed to kill, and to report.
+#: The parts of the time to end that killing, and reporting, need.
 KILL_S = 1.0
 REPORT_S = 0.5
 _LOOK_S = 0.05
@@ -120,7 +121,7 @@ class MesosExecutor:
             self._lookout.by(now + _LOOK_S + min(self._idle_s, self._recovery_s) / 8)
 
     def _give_up(self, why: str) -> None:
-        """End because there is nobody to report to."""
+        """End because no agent takes reports."""
         _complain(why)
         self._given_up = True
         self._stop("lost", self._settings.grace_s)
@@ -230,7 +231,7 @@ class MesosExecutor:
                 raise Malformed("unknown message: {!r}".format(message)[:200])
 
     def _greet(self) -> None:
-        """Tell a framework all that it has to know."""
+        """Tell a new framework the state of the executor."""
         self._runner.flush()
         facts = {
             "version": VERSION,

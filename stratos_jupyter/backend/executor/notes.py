@@ -1,6 +1,6 @@
-"""What a person is told of the helpers of a task: each trouble once, how often, and the last word of the monitor.
+"""Notes on a task, for a person: each trouble of its helpers once, how often, and the last line of its monitor.
 
-And what a task left behind: the note begins with that, so that it can be read off it again.
+The note also says what a task left behind; it begins with that, so that the count can be read from it again.
 """
 
 import re
@@ -11,7 +11,7 @@ _LIMIT = 800
 _DISTINCT = 8
 
 
-#: So begins the note of a task whose command has ended, and that waits for what it put into the background.
+#: Begins the note of a task whose command has ended and whose background processes are waited for.
 WAITING = "waiting for "
 
 _LEFT = re.compile(r"(\d+) process(?:es)? that it left behind (?:was|were) ended")

@@ -1,7 +1,7 @@
-"""What the kernel is told of tasks, gathered for some milliseconds.
+"""Reports to the kernel, gathered for some milliseconds.
 
-One frame for many results costs a fraction of a frame for each; thirty milliseconds are not seen by a person, and when
-nothing is left to be run nothing is waited for.
+One frame for many results costs a fraction of a frame for each. A person does not see thirty milliseconds, and when
+nothing is left to be run the report goes out at once.
 """
 
 import os
@@ -13,6 +13,7 @@ from .loop import Alarm, Loop
 from .notes import joined, left_text
 from .process.exits import Outcome
 from .process.peak_memory import PeakMemory
+from .record import ended_record, started_record
 from .transport.base import ResultSink
 from .work import CommandBatch, Task
 
@@ -76,15 +77,15 @@ class Reporter:
         if usage is not None:
             cpu_s = usage.ru_utime + usage.ru_stime + task.used_s
             rss_mib = self._peak_memory.most_mib(task, usage)
-        record = [
-            task.number, task.attempt, task.batch.id, reason, code, task.started_at, task.finished_at,
-            cpu_s, rss_mib, texts[0], texts[1], note,
-        ]  # fmt: skip
-        if commands or task.after:
-            record.append(list(commands))
+        inputs: Sequence[str] = ()
         if task.after:
-            record.append([task.after, task.before] if task.before != task.after else [task.after])
-        self._add(record)
+            inputs = [task.after, task.before] if task.before != task.after else [task.after]
+        self._add(
+            ended_record(
+                task.number, task.attempt, task.batch.id, reason, code, task.started_at, task.finished_at,
+                cpu_s, rss_mib, texts[0], texts[1], note, commands, inputs,
+            )
+        )  # fmt: skip
 
     def not_started(self, task: Task, reason: str, code: Optional[int], note: str = "") -> None:
         """Tell that `task` could not be started."""
@@ -92,14 +93,17 @@ class Reporter:
         started_at = None if code is None else now
         reason, note = _promised(task, reason, code, note)
         note = "; ".join(filter(None, (note, task.out.trouble, task.err.trouble)))
+        out, err = task.out.result(), task.err.result()
         self._add(
-            [task.number, task.attempt, task.batch.id, reason, code, started_at, now, 0.0, 0.0,
-             task.out.result(), task.err.result(), note]
+            ended_record(
+                task.number, task.attempt, task.batch.id, reason, code, started_at, now,
+                stdout=out, stderr=err, note=note,
+            )
         )  # fmt: skip
 
     def never_started(self, batch: CommandBatch, number: int, attempt: int, reason: str) -> None:
         """Tell that a queued command will not be started."""
-        self._add([number, attempt, batch.id, reason, None, None, time(), 0.0, 0.0, None, None, ""])
+        self._add(ended_record(number, attempt, batch.id, reason, None, None, time()))
 
     def _add(self, record: List[Any]) -> None:
         self._records.append(record)
@@ -123,10 +127,12 @@ class Reporter:
 def _promised(task: Task, reason: str, code: Optional[int], note: str) -> Tuple[str, str]:
     """Return reason and note of a task: others where its exit code is well, and what it was to make or say is not."""
     success = task.batch.context.success
+    if not success.wants_more(task):
+        return reason, note
     broken = success.broken(task) if success.says(reason, code) else ""
     return ("output", joined(note, broken)) if broken else (reason, note)
 
 
 def started(tasks: List[Task]) -> List[List[Any]]:
     """Return what is told of tasks that run."""
-    return [[task.number, task.attempt, task.pid, task.started_at] for task in tasks]
+    return [started_record(task.number, task.attempt, task.pid, task.started_at) for task in tasks]

@@ -1,15 +1,28 @@
-"""Slots, and the life of a task: queued, started, watched, over.
+"""Slots, and the life of a task.
 
-Slots run side by side; within a slot commands run one after another, the next one as soon as the one before has
-ended. What is done for each task is kept short, because a command may take less than a millisecond: the pipes of a
-task are read once after its exit; only one that is older than 10 ms gets them watched, is announced to the kernel
-and has its time limit looked after.
+Theory of operation. Slots run side by side; the commands of a slot run one after another. A command is in one place:
 
-A task is over when its leader has exited and no process of its session lives (linger.py). If somebody else still holds
-its pipes then, they are drained for 0.2 s at most. Before the leader is reaped what is left of it is killed, for after
-that the number of its group and session may be somebody else's.
+- *queued*: an item of a batch in `Slot.queue`. The next one may be prepared (`Slot.ready`).
+- *running*: in `_running` and in `Slot.task`. It is `active` while its leader runs, and while it `lingers` after that.
+- *ending*: in `_running` and in `Slot.task`, its leader a zombie. Its pipes are drained, or its processes are ended.
+- *finished*: in `_finished`, its leader reaped, its slot free.
+- *reported*: its record is made, or waits for a relauncher (`Relaunchers.waiting`).
 
-A batch that is late hands back what has not been started, and what waits behind it in its slot.
+`_start` makes a queued command run. `_exited` sees the leader's exit, `_ended` the end of its session, `_over` reaps it
+and starts the next command of the slot, `_report_finished` makes the records.
+
+Rule 1. The work for each task is short, because a command may take less than a millisecond. The pipes of a short task
+are read once, after its exit. Only a task older than 10 ms is `known`: its pipes are watched, the kernel is told that
+it runs, and its limits are checked (`_promote`).
+Rule 2. A task is over when its leader has exited and no process of its session lives (linger.py). Pipes that another
+process still holds then are drained for 0.2 s at most.
+Rule 3. The leader is reaped last. What is left of the task is killed before, since the number of its group and session
+may be another one's after that.
+Rule 4. The first reason to end a task stays; a task that is over needs no more than its report.
+Rule 5. The next command of a slot starts before the record of the last one is made. A slot without commands reports at
+once, because there is room for more.
+Rule 6. A batch that is late hands back its unstarted commands, and those that wait behind it in its slot, as soon as a
+kernel is connected that can run them elsewhere.
 """
 
 import os
@@ -33,14 +46,15 @@ from .process.kill import Killer, send_group
 from .process.launch import Launcher
 from .process.limits import Limits
 from .process.linger import Lingering, background
+from .process.owners import Owners
 from .process.peak_memory import PeakMemory
 from .reporter import Reporter
 from .transport.base import ResultSink
 from .work import CommandBatch, Item, Key, Task
 
-#: A task younger than this is left alone.
+#: A task younger than this is not watched.
 SHORT_TASK_S = 0.010
-#: How long pipes are drained after the leader's exit while somebody holds them.
+#: How long pipes are drained after the leader's exit while another process holds them.
 DRAIN_S = 0.2
 
 
@@ -87,9 +101,10 @@ class Runner:
         self._adopted = Adopted(self._running, self._helpers.live)
         self._lingering = Lingering(loop, self._running, self._adopted, self._ended, self._expired, self._tell_waiting)
         self._exits = Exits(loop, self._running, self._helpers, self._adopted, self._exited, self._lingering.look)
-        self._killer = Killer(loop, self._running, self._helpers.live, self._adopted, self._over, cgroups)
+        owners = Owners(self._running, self._helpers.live, self._adopted, cgroups)
+        self._killer = Killer(loop, self._running, self._helpers.live, self._adopted, owners, self._over, cgroups)
         self._cgroups = cgroups
-        self._limits = Limits(loop, self._running, self._killer, cgroups, self._peak_memory)
+        self._limits = Limits(loop, self._running, self._killer, owners, cgroups, self._peak_memory)
         self._monitors = Monitors(loop, self._helpers, self._read, self._end_for_monitor)
         self._relaunchers = Relaunchers(loop, self._helpers, self._report_watched)
         self._young: Deque[Task] = deque()
@@ -192,7 +207,7 @@ class Runner:
                 self._next(slot)
 
     def forget(self, number: int) -> None:
-        """Forget a slot that is empty, and whose tasks have been reported."""
+        """Forget a slot that is empty and has reported all of its tasks."""
         slot = self._slots.pop(number, None)
         if slot is not None and slot.ready is not None:
             self._launcher.discard(slot.ready)
@@ -238,7 +253,7 @@ class Runner:
         self._cgroups.close()
 
     def reap(self) -> None:
-        """Look at who has exited."""
+        """See to the children that have exited."""
         self._exits.look()
 
     # The life of a task.
@@ -294,7 +309,7 @@ class Runner:
                 slot.ready = task
 
     def _promote(self) -> None:
-        """Look after the tasks that are older than a moment."""
+        """Begin to watch the tasks that are no longer short."""
         young = self._young
         limit = monotonic() - SHORT_TASK_S
         while young and young[0].started <= limit:
@@ -384,11 +399,11 @@ class Runner:
 
     def _drained(self, task: Task) -> None:
         if self._running.get(task.pid) is task:
-            self._killer.sweep_soon()  # somebody held its pipes
+            self._killer.sweep_soon()  # a process held its pipes
             self._over(task)
 
     def _over(self, task: Task) -> None:
-        """Reap the leader and start the next command; the books can wait until that runs, but for the inputs' part."""
+        """Reap the leader and start the next command; the record is made later, but for the state of the inputs."""
         if not task.alone:
             if not task.reason:
                 task.left = tuple([one_line(name, 40) or "?" for name in self._killer.end_rest(task)])
@@ -396,7 +411,8 @@ class Runner:
                 task.finished_at = time()
             send_group(task, signal.SIGKILL)
         task.lingers = False
-        task.after = task.look()  # the next command may change them
+        if task.batch.context.looks:
+            task.after = task.look()  # the next command may change them
         self._finished.append((task, self._exits.reap(task)))
         self._finished_alarm.by(0.0)
         slot = self._slots[task.slot]
@@ -464,7 +480,7 @@ class Runner:
         if slot.task is None or batch is None:
             return
         if not self._link.connected:
-            self._missed.add(slot)  # there is nobody who could do better with it
+            self._missed.add(slot)  # no kernel could run it elsewhere
             return
         # Where nothing is expected of what runs, the alarm was set for what waits behind it.
         if batch.overdue_at is None or batch.overdue_at <= monotonic():

@@ -6,8 +6,7 @@ the locale of this process says (under ``python -I`` and Python 3.6 it may well 
 """
 
 import os
-from collections import deque
-from typing import Any, Deque, Dict, List, Optional, Set, Tuple, Type
+from typing import Any, Deque, Dict, List, Optional, Tuple, Type
 
 from .loop import Alarm
 from .monitor.plan import read_plan
@@ -32,12 +31,10 @@ DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 # A batch that is late is given this long at least before its commands are handed back.
 _LEAST_BATCH_S = 0.25
-# More than any machine has; what is above it is no limit that anybody means.
-_MOST_MIB = 1e12
 
 
 class Malformed(Exception):
-    """The other side of the link doesn't speak our language."""
+    """The other side of the connection sends what cannot be understood."""
 
 
 def encode(text: str) -> bytes:
@@ -51,8 +48,7 @@ class Context:
     Parameters
     ----------
     fields : dict
-        As sent: cwd, env, output, output_limit, log_directory, sandbox, label, timeout_s, linger_s, threads,
-        grace_s, shell, fetch, fetch_wait_s, look, monitor, relauncher, update_interval_s, ok_exit, fail_on.
+        As sent; engines/executor_context.py, in the kernel, says what each key means.
     """
 
     __slots__ = (
@@ -100,7 +96,7 @@ class Context:
             self.shell = Shell([str(word) for word in fields.get("shell") or USUAL], env, cwd, self.search)
             self.env: List[bytes] = [encode(name) + b"=" + encode(value) for name, value in env.items()]
             self.output = str(fields["output"])
-            #: The most of a stream that goes back where nobody there can read our files; 0: they can.
+            #: The most of a stream that goes back to a kernel that cannot read our files; 0 for one that can.
             self.output_limit = int(fields.get("output_limit") or 0)
             self.log_directory = str(fields.get("log_directory") or "")
             self.sandbox = str(fields["sandbox"])
@@ -113,14 +109,14 @@ class Context:
             self.linger_s: Optional[float] = None if linger_s is None else float(linger_s)
             self.grace_s = float(fields.get("grace_s", 5.0))
             user, *web = [str(one) for one in fields.get("fetch") or ("",)]
-            #: As whom, and at which addresses, files on HDFS are asked for; no address: they are not fetched.
+            #: The user's name and the addresses for files on HDFS; without an address they are not fetched.
             self.fetch: Tuple[str, List[str]] = (user, web)
-            #: Whether it is told what the inputs of each command are (input_state.py).
+            #: Whether the state of each command's inputs is reported (input_state.py).
             self.looks = bool(fields.get("look"))
             self.fetch_wait_s = float(fields.get("fetch_wait_s", FETCH_WAIT_S))
             self.watch_plan = read_plan(fields)
             self.success = Success(fields)
-            #: What gathers the output of a command; where nobody watches it has nothing to do for that.
+            #: The class that gathers the output of a command; it remembers more where there is a monitor.
             self.stream: Type[OutputStream] = MonitoredStream if self.watch_plan else OutputStream
             encode(self.log_directory + self.sandbox)  # better now than at the first output
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
@@ -159,62 +155,6 @@ class CommandBatch:
         self.limit_s: Optional[float] = None if expected_s is None else max(2 * expected_s, _LEAST_BATCH_S)
         #: When that will be; known once the first command has started.
         self.overdue_at: Optional[float] = None
-
-
-def read_batch(args: List[Any], contexts: Dict[int, Context]) -> Tuple[int, CommandBatch]:
-    """Read the arguments of a "batch" message: the slot and the batch."""
-    try:
-        slot, batch_id, context_id, expected_s, rows = args[:5]
-        items: Deque[Item] = deque()
-        for number, attempt, command, file, *copies in rows:
-            known = type(number) is int and type(attempt) is int and type(command) is str
-            if not known or not (file is None or type(file) is str) or any(type(name) is not str for name in copies):
-                raise TypeError((number, attempt, command, file, *copies))
-            items.append((number, attempt, command, file, *copies))
-        expected = None if expected_s is None else float(expected_s)
-        limits = _read_limits(*args[5:])
-        named = [_read_named(kind, items, *args[5:]) for kind in ("makes", "inputs")]
-        return int(slot), CommandBatch(int(batch_id), contexts[context_id], expected, items, limits, *named)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise Malformed("batch: {!r}".format(error)) from None
-
-
-def _read_limits(limits: Optional[Dict[str, Any]] = None) -> Tuple[float, float]:
-    if limits is None:
-        return 0.0, 0.0
-    mem_mib, disk_mib = float(limits.get("mem_mib") or 0), float(limits.get("disk_mib") or 0)
-    if not (0 <= mem_mib < _MOST_MIB and 0 <= disk_mib < _MOST_MIB):
-        raise ValueError(limits)
-    return mem_mib, disk_mib
-
-
-def _read_named(kind: str, items: Deque[Item], limits: Optional[Dict[str, Any]] = None) -> Dict[Key, List[str]]:
-    """Read files of commands, which are sent by their place in the batch."""
-    found = {}
-    for place, names in ((limits or {}).get(kind) or {}).items():
-        number, attempt = items[int(place)][:2]
-        found[number, attempt] = [str(name) for name in names]
-    return found
-
-
-def read_kill(args: List[Any]) -> Tuple[List[Key], str]:
-    """Read the arguments of a "kill" message: whom, and why."""
-    try:
-        reason = args[1] if len(args) > 1 else "user"
-        if len(args) > 2 or reason not in ("user", "timeout"):
-            raise ValueError(args[1:])
-        return [(int(number), int(attempt)) for number, attempt in args[0]], str(reason)
-    except (IndexError, TypeError, ValueError) as error:
-        raise Malformed("kill: {!r}".format(error)) from None
-
-
-def read_recall(args: List[Any]) -> Set[int]:
-    """Read the arguments of a "recall" message: ids of batches."""
-    try:
-        (ids,) = args
-        return {int(number) for number in ids}
-    except (TypeError, ValueError) as error:
-        raise Malformed("recall: {!r}".format(error)) from None
 
 
 class Task:
@@ -297,7 +237,8 @@ class Task:
         #: Its processes are recognised by this, and by being below us.
         self.mark: bytes = b"%b%d.%d" % (batch.context.mark, item[0], item[1])
         context = batch.context
-        self.before = self.look()
+        if context.looks:
+            self.before = self.look()
         self.out = context.stream(self, "stdout", context.output)
         self.err = context.stream(self, "stderr", context.output)
 

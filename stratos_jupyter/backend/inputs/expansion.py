@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...errors import SpecError, StorageError
+from ..spec.braces import escape
 from ..spec.parse_hdfs import joined
 from .globbing import Expander, FileEntry, Start
 from .hdfs import Hdfs
@@ -17,7 +18,7 @@ from .local import LocalTree
 from .mounts import is_url, plain_name
 from .no_match import why_nothing
 from .pattern_parts import in_order, plain
-from .pattern_words import escape, words_of
+from .pattern_words import words_of
 
 if TYPE_CHECKING:
     from .filesystems import FileSystems

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ...errors import SpecError, StorageError
-from ..spec.commands import Commands, ExplicitCommands, with_found
+from ..spec.commands import Commands
 from ..spec.input_marks import MarkedWord
 from ..spec.shell.reader import is_bash, shell_of
 from ..spec.shell.typography import pasted, pasted_text
@@ -85,14 +85,12 @@ def resolve_marks(files: FileSystems, commands: Commands, cwd: str) -> tuple[Com
         said.append(
             f"no mark, since it stands in quotes, though there is such a file: {_shown(quoted)}; write <['{first}']>"
         )
-    return with_found(commands, found) if found else commands, said
+    return commands.with_found(found) if found else commands, said
 
 
 def _body(commands: Commands) -> str:
     """Return what the user typed, as far as a shell reads it."""
-    text = (
-        "\n".join(commands.texts[:CHECKED]) if isinstance(commands, ExplicitCommands) else getattr(commands, "text", "")
-    )
+    text = commands.body(CHECKED)
     return text if is_bash(shell_of(text, commands.shell)) is not None else ""
 
 

@@ -8,78 +8,27 @@ Text and names that are not UTF-8 travel as surrogate escapes (PEP 383) througho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from ...errors import SpecError
+from .command_base import Commands
 from .fetched_copies import with_copies
 from .file_template import FileTemplate, not_an_option
-from .input_marks import FoundFiles, Mark, files_of, marked_anywhere, unmarked, unmarked_anywhere, words_of
-from .shell.reader import Reader, is_bash, marks_of, shell_of
-
-
-class Commands(Protocol):
-    """The commands of one call, by index from 0."""
-
-    @property
-    def placeholders(self) -> tuple[str, ...]:
-        """Columns that the placeholders make in a DataFrame."""
-
-    def __len__(self) -> int: ...
-
-    @property
-    def shell(self) -> str:
-        """What reads the texts, unless their first line ``#!`` says so; '' is bash."""
-
-    @property
-    def found(self) -> FoundFiles:
-        """What the patterns in marks have found; see `with_found`."""
-
-    @property
-    def anywhere(self) -> bool:
-        """Whether marks are taken out wherever they stand, as 0.1.0 did."""
-
-    @property
-    def may_mark(self) -> bool:
-        """Whether there may be marks."""
-
-    def command(self, index: int) -> str:
-        """Return the shell text, without marks."""
-
-    def values(self, index: int) -> tuple[str, ...]:
-        """Return a value for each placeholder."""
-
-    def file(self, index: int) -> str | None:
-        """Return the file behind ``%f%``, or None."""
-
-    def inputs(self, index: int) -> tuple[str, ...]:
-        """Return the paths whose placement matters."""
-
-    def copies(self, index: int) -> tuple[str, ...]:
-        """Return the URLs of which the command finds copies, the file's apart."""
-
-    def marks(self, index: int) -> tuple[Mark, ...]:
-        """Return the marks of a command: where their words stand, before copies are named, and what they lead to."""
-
-    def unmarked(self, index: int) -> tuple[str, ...]:
-        """Return what looks like a mark, but is a redirection to a shell."""
-
-    def to_record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+from .input_marks import Mark, files_of, marked_anywhere, unquoted, words_of
+from .marked_texts import MarkedTexts, looks_marked
 
 
 @dataclass(frozen=True, slots=True)
-class GlobCommands:
+class GlobCommands(Commands):
     """One command for each file."""
 
     text: str
     files: Sequence[str]
     template: FileTemplate
-    fetch: bool = False  # %f% is a copy, of which only the node knows where it is
-    shell: str = ""  # what reads the text, unless its first line says so; '' is bash
-    found: FoundFiles = field(default_factory=dict)
-    anywhere: bool = False  # 0.1.0 took marks out wherever they stood
+
+    from_pattern: ClassVar[bool] = True
+    own_file: ClassVar[str] = "give each a name of its own, as by %file.stem% or %file.parent%"
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -93,6 +42,22 @@ class GlobCommands:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def body(self, most: int) -> str:
+        """Return what the user typed."""
+        return self.text
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {"kind": "glob", "text": self.text, "files": list(self.files), **self._reading()}
+
+    def _chosen(self, indices: Sequence[int]) -> dict[str, Any]:
+        return {"files": [self.files[index] for index in indices]}
+
+    def may_have_remote_inputs(self, is_remote: Callable[[str], bool]) -> bool:
+        """Say whether there may be inputs on another file system, from the names alone."""
+        ends = self.files[:1], self.files[-1:]  # only braces lead to several places
+        return any(is_remote(name) for names in ends for name in names) or self.may_mark
 
     def command(self, index: int) -> str:
         """Return the shell text with the file's name in the place of ``%f%``, quoted as that place needs."""
@@ -109,6 +74,10 @@ class GlobCommands:
     def file(self, index: int) -> str | None:
         """Return what ``STRATOS_FILE`` is: the file's name, which no program can take for an option."""
         return not_an_option(self.files[index])
+
+    def named_values(self, index: int) -> Mapping[str, str]:
+        """Return the file's name."""
+        return {"f": self.files[index], "file": self.files[index]}
 
     def inputs(self, index: int) -> tuple[str, ...]:
         """Return the file, and those that marks lead to."""
@@ -128,31 +97,29 @@ class GlobCommands:
 
     def unmarked(self, index: int) -> tuple[str, ...]:
         """Return what looks like a mark, but is a redirection to a shell."""
-        return _unmarked(self.text, self)
+        return looks_marked(self.text, self)
 
     def copies(self, index: int) -> tuple[str, ...]:
         """Return the URLs of which the command finds copies, the file's apart."""
         return self._with_copies(index)[1] if self.fetch else ()
 
-    def to_record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        record = {"kind": "glob", "text": self.text, "files": list(self.files)}
-        return {**record, **({"fetch": True} if self.fetch else {}), **_reading(self)}
-
 
 @dataclass(frozen=True, slots=True)
-class TemplateCommands:
+class TemplateCommands(MarkedTexts):
     """One command for each row of parameters, which are the user's own shell text."""
 
     text: str
-    placeholders: tuple[str, ...]
+    names: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     pieces: tuple[str, ...]  # the text between the places; one more than there are places
     places: tuple[int, ...]  # which value stands in each place
-    shell: str = ""
-    found: FoundFiles = field(default_factory=dict)
-    anywhere: bool = False
-    fetch: bool = False  # URLs in marks are copies
+
+    own_file: ClassVar[str] = "give each a name of its own, by the column that tells them apart"
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """The columns of the parameters."""
+        return self.names
 
     @property
     def may_mark(self) -> bool:
@@ -162,57 +129,46 @@ class TemplateCommands:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def expanded(self, index: int) -> str:
-        """Return the text with the row's values in their places, and its marks."""
+    def body(self, most: int) -> str:
+        """Return what the user typed."""
+        return self.text
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        record = {"kind": "template", "text": self.text, "names": list(self.names), "rows": list(self.rows)}
+        return {**record, **self._reading()}
+
+    def _chosen(self, indices: Sequence[int]) -> dict[str, Any]:
+        return {"rows": [self.rows[index] for index in indices]}
+
+    def marked(self, index: int) -> str:
+        """Return the text with the row's values in their places, verbatim, and its marks."""
         row = self.rows[index]
         parts = [self.pieces[0]]
         for place, piece in zip(self.places, self.pieces[1:], strict=True):
             parts += (row[place], piece)
         return "".join(parts)
 
-    def command(self, index: int) -> str:
-        """Return the shell text with the row's values in their places, verbatim."""
-        return _command(self.expanded(index), self, self.fetch)[0]
-
     def values(self, index: int) -> tuple[str, ...]:
         """Return the row."""
         return self.rows[index]
 
-    def file(self, index: int) -> str | None:
-        """Return None: there is no ``%f%``."""
-        return None
+    def named_values(self, index: int) -> Mapping[str, str]:
+        """Return the row by its columns, as a shell reads its values."""
+        return dict(zip(self.names, self.unnamed_values(index), strict=True))
 
-    def inputs(self, index: int) -> tuple[str, ...]:
-        """Return the files that marks lead to."""
-        return _inputs(self.expanded(index), self)
-
-    def marks(self, index: int) -> tuple[Mark, ...]:
-        """Return the marks of a command."""
-        return _marks(self.expanded(index), self)
-
-    def unmarked(self, index: int) -> tuple[str, ...]:
-        """Return what looks like a mark, but is a redirection to a shell."""
-        return _unmarked(self.expanded(index), self)
-
-    def copies(self, index: int) -> tuple[str, ...]:
-        """Return the URLs of which the command finds copies."""
-        return _command(self.expanded(index), self, self.fetch)[1] if self.fetch else ()
-
-    def to_record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        record = {"kind": "template", "text": self.text, "names": list(self.placeholders), "rows": list(self.rows)}
-        return {**record, **({"fetch": True} if self.fetch else {}), **_reading(self)}
+    def unnamed_values(self, index: int) -> tuple[str, ...]:
+        """Return the row, as a shell reads its values."""
+        return tuple(unquoted(value) for value in self.rows[index])
 
 
 @dataclass(frozen=True, slots=True)
-class ExplicitCommands:
+class ExplicitCommands(MarkedTexts):
     """Commands as they are."""
 
     texts: Sequence[str]
-    shell: str = ""
-    found: FoundFiles = field(default_factory=dict)
-    anywhere: bool = False
-    fetch: bool = False
+
+    own_file: ClassVar[str] = "commands that are written out have no place for what differs; a template has"
 
     @property
     def placeholders(self) -> tuple[str, ...]:
@@ -227,126 +183,17 @@ class ExplicitCommands:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def command(self, index: int) -> str:
-        """Return the shell text."""
-        return _command(self.texts[index], self, self.fetch)[0]
-
-    def values(self, index: int) -> tuple[str, ...]:
-        """Return nothing."""
-        return ()
-
-    def file(self, index: int) -> str | None:
-        """Return None: there is no ``%f%``."""
-        return None
-
-    def inputs(self, index: int) -> tuple[str, ...]:
-        """Return the files that marks lead to."""
-        return _inputs(self.texts[index], self)
-
-    def marks(self, index: int) -> tuple[Mark, ...]:
-        """Return the marks of a command."""
-        return _marks(self.texts[index], self)
-
-    def unmarked(self, index: int) -> tuple[str, ...]:
-        """Return what looks like a mark, but is a redirection to a shell."""
-        return _unmarked(self.texts[index], self)
-
-    def copies(self, index: int) -> tuple[str, ...]:
-        """Return the URLs of which the command finds copies."""
-        return _command(self.texts[index], self, self.fetch)[1] if self.fetch else ()
+    def body(self, most: int) -> str:
+        """Return the first texts."""
+        return "\n".join(self.texts[:most])
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
-        record = {"kind": "explicit", "commands": list(self.texts)}
-        return {**record, **({"fetch": True} if self.fetch else {}), **_reading(self)}
+        return {"kind": "explicit", "commands": list(self.texts), **self._reading()}
 
+    def _chosen(self, indices: Sequence[int]) -> dict[str, Any]:
+        return {"texts": [self.texts[index] for index in indices]}
 
-# -- marks --------------------------------------------------------------------------------------------------
-
-
-def read_text(text: str, shell: str) -> Reader | None:
-    """Read a text that has no ``%f%``; return None where no shell that is known here can."""
-    if is_bash(shell_of(text, shell)) is None:
-        return None
-    reader = Reader(text)
-    try:
-        reader.read()
-    except SpecError:  # a monitor's own text, which nobody has checked
-        return None
-    return reader
-
-
-def _offsets(text: str, of: Commands) -> Sequence[tuple[int, int]]:
-    if "<[" not in text or of.anywhere or is_bash(shell_of(text, of.shell)) is None:
-        return ()
-    try:
-        return marks_of(text)
-    except SpecError:  # a monitor's own text, which nobody has checked
-        return ()
-
-
-def _command(text: str, of: Commands, fetch: bool) -> tuple[str, tuple[str, ...]]:
-    """Return a command without marks, and of what it finds copies."""
-    if "<[" not in text:
-        return text, ()
-    if of.anywhere:
-        return unmarked_anywhere(text), ()
-    command = unmarked(text, _offsets(text, of))
-    return with_copies(command, _marks(text, of), of.found) if fetch else (command, ())
-
-
-def _marks(text: str, of: Commands) -> tuple[Mark, ...]:
-    # Before the words of each mark, its own <[ has gone, and both ends of the marks before it.
-    return tuple(
-        Mark(begin - 4 * number, end - 2 - 4 * number, words_of(text[begin + 2 : end]))
-        for number, (begin, end) in enumerate(_offsets(text, of))
-    )
-
-
-def _unmarked(text: str, of: Commands) -> tuple[str, ...]:
-    reader = read_text(text, of.shell) if "<[" in text and not of.anywhere else None
-    if reader is None:
-        return ()
-    return tuple(text[at : text.find("]>", at) + 2] for at in sorted(reader.unmarked))
-
-
-def _inputs(text: str, of: Commands) -> tuple[str, ...]:
-    if "<[" not in text:
-        return ()
-    return marked_anywhere(text) if of.anywhere else files_of(_marks(text, of), of.found)
-
-
-def _reading(commands: Commands) -> dict[str, Any]:
-    """Return what a record must say of how its texts are read."""
-    if commands.anywhere:
-        return {}
-    found = {key: list(names) for key, names in commands.found.items()}
-    more = {"shell": commands.shell, "found": found}
-    return {"marks": "words", **{name: value for name, value in more.items() if value}}
-
-
-def with_found(commands: Commands, found: FoundFiles) -> Commands:
-    """Return the same commands, told what the patterns in their marks have found."""
-    assert isinstance(commands, GlobCommands | TemplateCommands | ExplicitCommands)
-    return replace(commands, found=found)
-
-
-def with_fetch(commands: Commands) -> Commands:
-    """Return the same commands, which find copies of the URLs in their marks."""
-    assert isinstance(commands, GlobCommands | TemplateCommands | ExplicitCommands)
-    return replace(commands, fetch=True)
-
-
-def chosen(commands: Commands, indices: Sequence[int]) -> Commands:
-    """Return those commands of a call, in that order."""
-    if commands.found:
-        used = {word.pattern for index in indices for mark in commands.marks(index) for word in mark.words}
-        commands = with_found(commands, {pattern: commands.found[pattern] for pattern in used & commands.found.keys()})
-    match commands:
-        case GlobCommands():
-            return replace(commands, files=[commands.files[index] for index in indices])
-        case TemplateCommands():
-            return replace(commands, rows=[commands.rows[index] for index in indices])
-        case ExplicitCommands():
-            return replace(commands, texts=[commands.texts[index] for index in indices])
-    raise TypeError(f"cannot choose among {type(commands).__name__}")
+    def marked(self, index: int) -> str:
+        """Return the shell text with its marks."""
+        return self.texts[index]

@@ -1,4 +1,4 @@
-"""The commands of a call: a template and its parameters, or commands as they are.
+"""The commands of a submission: a template and its parameters, or commands as they are.
 
 What a user gives goes through `glob_commands`, `template_commands` or `explicit_commands`, which refuse what cannot be
 meant. What a journal holds has been through them, or through those of an older version: `commands_from_record` checks
@@ -15,20 +15,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ...errors import SpecError
-from .command_kinds import (
-    Commands,
-    ExplicitCommands,
-    GlobCommands,
-    TemplateCommands,
-    chosen,
-    read_text,
-    with_fetch,
-    with_found,
-)
+from .command_base import Commands
+from .command_kinds import ExplicitCommands, GlobCommands, TemplateCommands
 from .command_lines import read_lines, refuse_incomplete, refuse_passing, script_text, why_incomplete
 from .file_template import VERBATIM, FileTemplate, compile_file_template, compile_verbatim, not_an_option, template_of
 from .input_marks import unmarked_anywhere
 from .job_spec import JobSpec
+from .marked_texts import read_text
 from .parameters import index_names, rows_of
 from .placeholders import refuse_ambiguous, refuse_unknown, stands
 from .shell.reader import Reader, is_bash, shell_of
@@ -38,7 +31,6 @@ __all__ = [
     "ExplicitCommands",
     "GlobCommands",
     "TemplateCommands",
-    "chosen",
     "commands_from_record",
     "explicit_commands",
     "explicit_lines",
@@ -46,8 +38,6 @@ __all__ = [
     "plain_commands",
     "reads",
     "template_commands",
-    "with_fetch",
-    "with_found",
 ]
 
 #: what no shell splits, expands or takes for the end of a command
@@ -115,7 +105,7 @@ def glob_commands(text: str, files: Sequence[str], fetch: bool = False, shell: s
         template = template_of(reader)
     if not template.count and "STRATOS_FILE" not in text and not _reads_arguments(text, bash):
         raise SpecError("the command names no file, so every task would do the same: write %f% where its name belongs")
-    return GlobCommands(text, files, template, fetch, _name(shell))
+    return GlobCommands(text, files, template, fetch=fetch, shell=_name(shell))
 
 
 def _reads_arguments(text: str, bash: bool | None) -> bool:
@@ -209,7 +199,7 @@ def _template(text: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]]
         shown = "; ".join(f"row {row} ({', '.join(rows[row])!s:.60}) has {len(rows[row])} values" for row in wrong[:3])
         more = f"; and {len(wrong) - 3} rows more" if len(wrong) > 3 else ""
         raise SpecError(f"{wanted}, but {shown}{more}")
-    return TemplateCommands(text, names, rows, tuple(found[::2]), places, shell)
+    return TemplateCommands(text, names, rows, tuple(found[::2]), places, shell=shell)
 
 
 def _refuse_incomplete_rows(commands: TemplateCommands) -> None:
@@ -220,7 +210,7 @@ def _refuse_incomplete_rows(commands: TemplateCommands) -> None:
         if not special and plain:
             continue  # the same words as in a row that has been read
         plain = plain or not special
-        why = why_incomplete(commands.expanded(number), commands.shell, heredocs=True)
+        why = why_incomplete(commands.marked(number), commands.shell, heredocs=True)
         if not special and why:
             raise SpecError(f"the command is not complete: {why}")
         why = why or (_ended_by_value(commands, number) if any("\n" in value for value in row) else "")
@@ -233,14 +223,14 @@ def _refuse_incomplete_rows(commands: TemplateCommands) -> None:
 
 def _ended_by_value(commands: TemplateCommands, number: int) -> str:
     """Say that a newline in a value ends a command, unless it stands in quotes."""
-    reader = read_text(commands.expanded(number), commands.shell)
+    reader = read_text(commands.marked(number), commands.shell)
     ends = set(reader.ends) if reader is not None else set()
     at = 0
     for place, piece in zip(commands.places, commands.pieces, strict=False):
         at += len(piece)
         value = commands.rows[number][place]
         if any(at + offset in ends for offset, char in enumerate(value) if char == "\n"):
-            return f"a newline in the value of {commands.placeholders[place]} ends the command"
+            return f"a newline in the value of {commands.names[place]} ends the command"
         at += len(value)
     return ""
 
@@ -315,7 +305,7 @@ def plain_commands(commands: Sequence[str], shell: str = "") -> ExplicitCommands
         raise SpecError("each command must be a text that is not blank: " + "; ".join(bad[:5]))
     if not commands:
         raise SpecError("there is no command to run: write one on each line")
-    return ExplicitCommands(tuple(commands), shell)
+    return ExplicitCommands(tuple(commands), shell=shell)
 
 
 def _is_text(command: object) -> bool:

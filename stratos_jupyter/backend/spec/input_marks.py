@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias
+
+from ...errors import SpecError
+from .braces import expand_braces
 
 #: files by the pattern that found them
 FoundFiles: TypeAlias = Mapping[str, Sequence[str]]
@@ -21,13 +23,13 @@ _ANYWHERE: Final = re.compile(r"<\[(.+?)\]>", re.DOTALL)
 _CLOSED: Final = re.compile(r"""(?:[^'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")*""", re.DOTALL)
 _VARIABLE: Final = re.compile(r"\$(?:[A-Za-z_]\w*|\{[^}]*\}?|[0-9@*#?$!-])")
 _PLAIN: Final = re.compile(r"[\w./:@+,=\-]+")
-_SEQUENCE: Final = re.compile(r"(?:(-?\d+)\.\.(-?\d+)|([A-Za-z])\.\.([A-Za-z]))(?:\.\.(-?\d+))?")
+_CHAR: Final = re.compile(r"\\?.", re.DOTALL)
 #: characters that a pattern is not to take for more than they are: where they are quoted; always, since what braces and
 #: backslashes mean has been read
 _QUOTABLE: Final = frozenset("*?[$~`")
 _LITERAL: Final = frozenset("{}\\")
-#: as many words may one pair of braces make
-BRACES: Final = 10_000
+#: words that the braces of one word may make
+MOST_WORDS: Final = 10_000
 
 #: a character, and whether a quote or backslash protects it
 _Chars: TypeAlias = list[tuple[str, bool]]
@@ -168,53 +170,16 @@ def _split(text: str, name: str | None) -> Iterable[tuple[str, _Chars, str]]:
 
 
 def _braces(chars: _Chars) -> list[_Chars]:
-    """Return the words that ``{a,b}`` and ``{1..3}`` make of one."""
-    for begin, (char, quoted) in enumerate(chars):
-        if char != "{" or quoted:
-            continue
-        depth, commas, end = 0, [], None
-        for at in range(begin, len(chars)):
-            if chars[at][1]:
-                continue
-            depth += (chars[at][0] == "{") - (chars[at][0] == "}")
-            if chars[at][0] == "," and depth == 1:
-                commas.append(at)
-            if depth == 0:
-                end = at
-                break
-        if end is None:
-            continue
-        inside = _sequence(chars[begin + 1 : end])
-        if commas:
-            edges = [begin, *commas, end]
-            inside = [chars[left + 1 : right] for left, right in pairwise(edges)]
-        if inside:
-            tails = _braces(chars[end + 1 :])
-            heads = [one for part in inside for one in _braces(part)]
-            made = [chars[:begin] + head + tail for head in heads for tail in tails]
-            return made if len(made) <= BRACES else [chars]
-    return [chars]
-
-
-def _sequence(chars: _Chars) -> list[_Chars]:
-    found = _SEQUENCE.fullmatch("".join(char for char, _ in chars))
-    if found is None or any(quoted for _, quoted in chars):
-        return []
-    if found[1] is None:
-        first, last = ord(found[3]), ord(found[4])
-    else:
-        first, last = int(found[1]), int(found[2])
-    if abs(last - first) >= BRACES:
-        return []
-    step = (abs(int(found[5] or 1)) or 1) * (1 if last >= first else -1)
-    wide = max((len(found[n]) for n in (1, 2)), default=0) if found[1] and _padded(found[1], found[2]) else 0
-    every = range(first, last + (1 if step > 0 else -1), step)
-    texts = [f"{number:0{wide}d}" if found[1] else chr(number) for number in every]
-    return [[(char, False) for char in text] for text in texts]
-
-
-def _padded(*numbers: str) -> bool:
-    return any(len(digits) > 1 and digits[0] == "0" for digits in (number.lstrip("-") for number in numbers))
+    """Return the words that braces make of one; the word as it is when they make too many."""
+    if ("{", False) not in chars:
+        return [chars]
+    head = [("", True)] * (chars[0] == ("", True))
+    text = "".join(f"\\{char}" if quoted or char == "\\" else char for char, quoted in chars if char)
+    try:
+        words = expand_braces(text, MOST_WORDS)
+    except SpecError:
+        return [chars]
+    return [head + [(one[-1], len(one) > 1) for one in _CHAR.findall(word)] for word in words]
 
 
 # -- records of 0.1.0 -------------------------------------------------------------------------------------

@@ -132,8 +132,10 @@ class Option:
         How the README writes it, where ``FLAG METAVAR`` says too little.
     many : bool
         Whether it may be repeated in a cell.
+    choices : tuple of str
+        Values that Tab offers.
     complete : str
-        What Tab completes its value with, see `magic.completion`.
+        What else Tab completes its value with, see `magic.completion`.
     read : callable
         Returns of a value, as text, the value of its field, or the values of its fields; raises SpecError. Of an
         option that may be repeated it gets what was given: text, or several.
@@ -163,6 +165,7 @@ class Option:
     metavar: str = ""
     manual_flags: str = ""
     many: bool = False
+    choices: tuple[str, ...] = ()
     complete: str = ""
     read: Callable[[Any], Any] = str
     decides: tuple[Field, ...] = ()

@@ -14,8 +14,7 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Final
 
 from ...errors import SpecError
-from .commands import Commands, GlobCommands, TemplateCommands
-from .input_marks import unquoted
+from .command_base import Commands
 
 _PLACE: Final = re.compile(r"%(?P<name>\w+)(?:\.(?P<part>\w+))?%")
 #: parts of a name, as Python's paths call them
@@ -77,22 +76,8 @@ def makes(templates: Sequence[str], commands: Commands, index: int) -> tuple[str
     """
     if not templates:
         return ()
-    values = _values(commands, index)
-    return tuple(_filled(template, values, _row(commands, index)) for template in templates)
-
-
-def _values(commands: Commands, index: int) -> Mapping[str, str]:
-    match commands:
-        case GlobCommands():
-            name = commands.files[index]
-            return {"f": name, "file": name}
-        case TemplateCommands():
-            return dict(zip(commands.placeholders, _row(commands, index), strict=True))
-    return {}
-
-
-def _row(commands: Commands, index: int) -> tuple[str, ...]:
-    return tuple(unquoted(value) for value in commands.rows[index]) if isinstance(commands, TemplateCommands) else ()
+    values, row = commands.named_values(index), commands.unnamed_values(index)
+    return tuple(_filled(template, values, row) for template in templates)
 
 
 def _filled(template: str, values: Mapping[str, str], row: Sequence[str]) -> str:
@@ -172,11 +157,4 @@ def promise(
     if not clashes:
         return []
     more = f", and {count - SHOWN:,} more" if count > SHOWN else ""
-    match commands:
-        case GlobCommands():
-            cure = "give each a name of its own, as by %file.stem% or %file.parent%"
-        case TemplateCommands():
-            cure = "give each a name of its own, by the column that tells them apart"
-        case _:
-            cure = "commands that are written out have no place for what differs; a template has"
-    return [f"--makes: {'; '.join(clashes)}{more}: {cure}"]
+    return [f"--makes: {'; '.join(clashes)}{more}: {commands.own_file}"]

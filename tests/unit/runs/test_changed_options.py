@@ -9,7 +9,6 @@ import pytest
 from stratos_jupyter.backend.core.rules import Cause, Halt, Rules
 from stratos_jupyter.backend.core.states import Reason
 from stratos_jupyter.backend.spec.commands import (
-    chosen,
     commands_from_record,
     explicit_commands,
     glob_commands,
@@ -72,7 +71,7 @@ def test_what_has_changed_is_said_as_it_is_typed() -> None:
     ],
 )
 def test_some_commands_of_a_call_are_a_call(commands: object) -> None:
-    some = chosen(commands, [2, 0])  # type: ignore[arg-type]
+    some = commands.select([2, 0])  # type: ignore[arg-type]
     assert [some.command(index) for index in range(len(some))] == [commands.command(2), commands.command(0)]  # type: ignore[attr-defined]
     assert some.values(0) == commands.values(2)  # type: ignore[attr-defined]
     again = commands_from_record(some.to_record())

@@ -21,6 +21,7 @@ from ...core.decisions import Decision, Decline, Finish, Kill, Launch, RecordEnd
 from ...core.events import BatchLost, Offer, OffersArrived, TasksReturned, TasksStarted
 from ...core.resources import Resources
 from ...core.states import Reason
+from ...executor.record import ATTEMPT, TASK
 from ...forks import Inherited
 from ..base import Sink, Tail, Work
 from ..executor_records import limits_of
@@ -253,7 +254,7 @@ class LocalEngine:
         self._recovery.deliver(records, lambda: executor.send(["ack", seq]))
         report = self._slots.report
         for record in records:
-            batch = report((record[0], record[1]))
+            batch = report((record[TASK], record[ATTEMPT]))
             if batch is not None:
                 self._batch_done(batch)
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from ....errors import EngineError
 from ...core.events import Attached, LaunchKnown, TasksReturned
 from ...core.resources import Resources
+from ...executor.record import ATTEMPT, BATCH, REASON, RETURNED, TASK
 from ...executor.transport.spool import read_spool
 from ..base import Sink
 from ..executor_records import result_of
@@ -152,17 +153,18 @@ class Recovery:
         if self._survivors is not None:
             by_batch: dict[int, list[Attempt]] = {}
             for record in records:
-                by_batch.setdefault(record[2], []).append((record[0], record[1]))
+                by_batch.setdefault(record[BATCH], []).append((record[TASK], record[ATTEMPT]))
             for batch_id, attempts in by_batch.items():
                 self._sink.post(LaunchKnown(self._sink.now(), batch_id, self._node, tuple(attempts)))
-        results = [result_of(record, self._node) for record in records if record[3] != "returned"]
-        returned = tuple((record[0], record[1]) for record in records if record[3] == "returned" and self._has(record))
+        results = [result_of(record, self._node) for record in records if record[REASON] != RETURNED]
+        back = (record for record in records if record[REASON] == RETURNED and self._has(record))
+        returned = tuple((record[TASK], record[ATTEMPT]) for record in back)
         self._sink.post_results(results, acknowledge)
         if returned:
             self._sink.post(TasksReturned(self._sink.now(), returned))
 
     def _has(self, record: list[Any]) -> bool:
         """Say whether an attempt is still that batch's: what was handed back may be told again, and run elsewhere."""
-        attempt, batch = (record[0], record[1]), record[2]
+        attempt, batch = (record[TASK], record[ATTEMPT]), record[BATCH]
         found = self._slots.batch_of(attempt)
         return bool((self._launched.get(attempt, batch) if found is None else found) == batch)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Final, Self
@@ -17,6 +16,7 @@ from ...spec.workload import CommandEnv
 from ...store.journal import Journal
 from ...store.run_dirs import make_home
 from ..base import Engine, Largest, Sink, Work
+from ..executor_context import ExecutorContext
 from ..monitors import program
 from ..sites import EngineSettings, common_context
 from .address import local_cpus
@@ -111,8 +111,8 @@ class LocalSite:
         spec = replace(spec, cwd=cwd, log_directory=log_directory, shell=shell)
         return replace(spec, monitor=monitor, relauncher=programs["relauncher"]), bad
 
-    def context(self, spec: JobSpec, run: int, folder: Path, around: CommandEnv) -> Mapping[str, object]:
-        """Return what an executor must know of a call."""
+    def context(self, spec: JobSpec, run: int, folder: Path, around: CommandEnv) -> ExecutorContext:
+        """Return what an executor must know of a submission."""
         # After an attach the variables that the job names may come later.
         later = {name: os.environ[name] for name, _ in spec.env if name in os.environ}
         return {

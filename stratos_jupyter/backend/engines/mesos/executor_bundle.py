@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from ... import executor
-from .minify import minified, source_module
+from .minify import minified, source_module, without_spaces
 
 #: The exit code of a node that has no python3, or one that is too old; standard error says so in one line.
 NO_PYTHON: Final = 69
@@ -127,12 +127,13 @@ def _guarded(start: str) -> str:
     return f"command -v python3 >/dev/null 2>&1 || {{ echo {shlex.quote(sorry)} >&2; exit {NO_PYTHON}; }}; {start}"
 
 
+@cache
 def _loader() -> str:
-    return _LOADER.format(code=NO_PYTHON, entry=_ENTRY)
+    return "\n" + without_spaces(_LOADER.format(code=NO_PYTHON, entry=_ENTRY))
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256((_LOADER + text).encode()).hexdigest()[:12]
+    return hashlib.sha256((_loader() + text).encode()).hexdigest()[:12]
 
 
 @cache

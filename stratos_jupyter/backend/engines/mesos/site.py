@@ -19,6 +19,7 @@ from ...spec.parse_values import parse_duration_s
 from ...spec.workload import CommandEnv
 from ...store.journal import Journal
 from ..base import Engine, Largest, Sink, Work
+from ..executor_context import ExecutorContext
 from ..local.orphans import RUN
 from ..sites import EngineSettings, common_context
 from ..task_environment import THREADS, thread_count
@@ -129,8 +130,8 @@ class MesosSite:
         monitor = spec.monitor if spec.monitor_source else programs["monitor"]
         return replace(spec, monitor=monitor, relauncher=programs["relauncher"]), bad
 
-    def context(self, spec: JobSpec, run: int, folder: Path, around: CommandEnv) -> Mapping[str, object]:
-        """Return what an executor must know of a call: of this kernel's environment only what the user named."""
+    def context(self, spec: JobSpec, run: int, folder: Path, around: CommandEnv) -> ExecutorContext:
+        """Return what an executor must know of a submission: of this kernel's environment only what the user named."""
         env = {name: around.env[name] for name, _ in spec.env if name in around.env}
         env |= {name: os.environ[name] for name, _ in spec.env if name not in env and name in os.environ}
         if spec.threads_given:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ...core.events import LaunchKnown, NodeBack, NodeUnreachable, TasksReturned, TasksStarted
 from ...core.states import Reason
+from ...executor.record import ATTEMPT, BATCH, REASON, RETURNED, RUNS_SINCE, STARTED_AT, TASK
 from ..base import Result
 from ..executor_records import result_of
 from . import master_events, messages
@@ -101,18 +102,18 @@ class Statuses:
         agent = self._state.agents.get(update.agent_id)
         node = agent.node if agent is not None else update.agent_id
         if batch_id is not None:
-            self._was_launched(batch_id, node, [record for record in update.ended if record[3] != "returned"])
+            self._was_launched(batch_id, node, [record for record in update.ended if record[REASON] != RETURNED])
         self._deliver(node, update, acknowledge)
 
     def _deliver(self, node: str, update: messages.Update, acknowledge: Callable[[], None]) -> None:
         sink = self._state.sink
         if update.started:
             self.started(update.started)
-        results = [result_of(record, node) for record in update.ended if record[3] != "returned"]
+        results = [result_of(record, node) for record in update.ended if record[REASON] != RETURNED]
         returned = []
         for record in update.ended:
-            attempt = (record[0], record[1])
-            if record[3] != "returned":
+            attempt = (record[TASK], record[ATTEMPT])
+            if record[REASON] != RETURNED:
                 self._state.batches.report(attempt)
             elif self._state.batches.has(messages.batch_of(update.task_id), attempt):
                 # Else it is said once more, and the attempt has been launched elsewhere meanwhile.
@@ -132,9 +133,9 @@ class Statuses:
         """Take in results that an executor kept although they were acknowledged."""
         agent = self._state.agents.get(agent_id)
         node = agent.node if agent is not None else agent_id
-        told = [record for record in self._as_asked(records) if record[3] != "returned"]
+        told = [record for record in self._as_asked(records) if record[REASON] != RETURNED]
         for record in told:
-            self._was_launched(record[2], node, [record])
+            self._was_launched(record[BATCH], node, [record])
         if told:
             self._state.sink.post_results([result_of(record, node) for record in told], _nothing)
 
@@ -142,24 +143,24 @@ class Statuses:
         """Return records, where what Mesos has ended without our asking, to empty an agent, is lost or handed back."""
         kills, found = self._state.batches.kills, []
         for record in map(list, records):
-            if record[3] == Reason.USER and (record[0], record[1]) not in kills:
-                record[3] = "returned" if record[5] is None else Reason.LOST.value
+            if record[REASON] == Reason.USER and (record[TASK], record[ATTEMPT]) not in kills:
+                record[REASON] = RETURNED if record[STARTED_AT] is None else Reason.LOST.value
             found.append(record)
         return found
 
     def _was_launched(self, batch_id: int, node: str, records: Sequence[Sequence[Any]]) -> None:
         """Say that attempts have run that may count as queued, before their results are told."""
         sink, batches = self._state.sink, self._state.batches
-        attempts = [(record[0], record[1]) for record in records]
+        attempts = [(record[TASK], record[ATTEMPT]) for record in records]
         some = tuple(attempt for attempt in attempts if batches.of(attempt) is None and sink.accepts_result(*attempt))
         if some:
             sink.post(LaunchKnown(sink.now(), batch_id, node, some))
 
     def started(self, rows: Sequence[Sequence[Any]]) -> None:
         """Take in that commands have begun."""
-        attempts = tuple((row[0], row[1]) for row in rows)
+        attempts = tuple((row[TASK], row[ATTEMPT]) for row in rows)
         for attempt, row in zip(attempts, rows, strict=True):
-            self._state.batches.start(attempt, row[3])
+            self._state.batches.start(attempt, row[RUNS_SINCE])
         self._state.sink.post(TasksStarted(self._state.sink.now(), attempts))
 
     def _alive(self, batch: MesosBatch, agent: KnownAgent) -> None:

@@ -1,9 +1,9 @@
 """Helpers: processes that look at a task from beside it and are no task themselves (monitors, relaunchers).
 
-A helper has a session and a mark of its own, so what it starts is never taken for the task's (kill.py). It is over
-when its leader has exited: its group is killed before that is reaped, what its pipes hold is read, what has left the
-group is found by the sweep. One that is dropped is killed and forgotten at once, whether or not it goes: its
-processes are nobody's from then on, and that is what the sweep looks for.
+A helper has a session and a mark of its own, so its processes are never taken for the task's (owners.py). It is over
+when its leader has exited: its group is killed before the leader is reaped, its pipes are read to their end, and the
+sweep finds what has left the group. A helper that is dropped is killed and forgotten at once, gone or not: its
+processes then belong to no task, and the sweep kills those.
 """
 
 import errno
@@ -46,7 +46,7 @@ class Helper:
         self.out = out
         self.err = Newest(_ERRORS_LIMIT)
         self.ended = ended
-        #: The reading ends of its pipes, and who takes what comes.
+        #: The reading ends of its pipes, and what takes the bytes.
         self.pipes: Dict[int, Any] = {}
 
     @property
@@ -139,7 +139,7 @@ class Helpers:
         return self._spawner.start([b"sh", script, *argv[1:]], (b"/bin/sh",), context.cwd, env, out, err, stdin)
 
     def _readable(self, helper: Helper, fd: int, _mask: int = 0) -> None:
-        """Read a little: others want their turn, too."""
+        """Read a little, so that other descriptors have their turn."""
         try:
             data = os.read(fd, _CHUNK)
         except BlockingIOError:

@@ -1,7 +1,7 @@
 """Monitors: programs, or Python functions, that look at a task while it runs and may end it.
 
 Each task has its own rhythm: a first call when one interval of its run is over, then one each interval; what cannot
-be done in time is left out, not made good later. A call that still runs when the next one is due is killed. Trouble
+be done in time is left out and not made good later. A call that still runs when the next one is due is killed. Trouble
 with a monitor is noted on the task and stops nothing. As soon as a task ends, for whatever reason, its monitor is
 killed and what it would have said is void.
 """
@@ -25,9 +25,9 @@ KEYWORD = b"stratos_relaunch"
 
 _LINE = re.compile(rb"^" + KEYWORD, re.MULTILINE)
 _WORD = re.compile(rb"^" + KEYWORD + rb"[ \t]*", re.MULTILINE)
-# Starting monitors may take so long before others have their turn.
+# How long one turn of the loop may start monitors.
 _SHARE_S = 0.02
-# What may be over at the next call, so that it is worth another try.
+# Errors that may have passed by the next call.
 _PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY, errno.ENOSPC)
 
 
@@ -54,7 +54,7 @@ class TaskMonitor:
         self.helper: Optional[Helper] = None
         self.question: Optional[Question] = None
         self.notes = Notes()
-        #: What the monitor printed when it ended the task, for the relauncher; None when nobody is to be asked.
+        #: What the monitor printed when it ended the task, for the relauncher; None when that is not asked.
         self.output: Optional[bytes] = None
         #: What the monitor itself wants to be started instead.
         self.commands: List[str] = []

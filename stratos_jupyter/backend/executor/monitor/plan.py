@@ -1,21 +1,21 @@
-"""What a context says of monitors: which program looks at its tasks, how often, and who says what comes next."""
+"""What a context says of monitors: the program that looks at its tasks, how often, and what names their successors."""
 
 import math
 from typing import Any, Dict, List, NamedTuple, Optional
 
-#: However often a monitor is wanted, it isn't called more often than this.
+#: The shortest interval between two calls of a monitor, whatever is asked for.
 _LEAST_INTERVAL_S = 0.01
 
 
 class WatchPlan(NamedTuple):
-    """Who watches the tasks of a context."""
+    """What watches the tasks of a context."""
 
     #: A monitor that is a program, or [].
     argv: List[bytes]
     #: A monitor that is a Python function: its source and its name.
     source: str
     name: str
-    #: What is asked for new commands when a monitor has ended a task; [] for nobody.
+    #: The program that is asked for new commands when a monitor has ended a task; [] for none.
     relauncher: List[bytes]
     interval_s: float
 

@@ -65,7 +65,7 @@ class Relaunchers:
     helpers : Helpers
         Starts them.
     report : callable
-        Gets each task whose record needs wait no longer.
+        Gets each task whose record can be reported.
     """
 
     def __init__(self, loop: Loop, helpers: Helpers, report: Callable[[Task, Outcome], None]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Optional, Union
 MEMORY_LIMIT = 64 * 1024
 #: Of a file, what a tail may ask for.
 TAIL_LIMIT = 1024 * 1024
-#: What one event may read of one stream, so that a talkative one leaves time for others; also the size of a large pipe.
+#: The most that one event reads of one stream, so that others have their turn; also the size of a large pipe.
 FAIR_SHARE = 1024 * 1024
 
 _CHUNK = 64 * 1024
@@ -32,7 +32,7 @@ class OutputStream:
     Parameters
     ----------
     task : Task
-        Whose stream it is; asked for paths only when a file is needed.
+        The owner of the stream; names paths when a file is needed.
     name : str
         "stdout" or "stderr".
     mode : str
@@ -205,7 +205,7 @@ class OutputStream:
         return os.path.join(context.sandbox, str(number // 1000), "{}.{}.{}".format(number, attempt, self._name))
 
     def _open(self) -> None:
-        # The log directory is the user's to share, the sandbox is nobody else's.
+        # The user may share the log directory; the sandbox is private.
         folder_mode, file_mode = (0o777, 0o666) if self._mode == "disk" else (0o700, 0o600)
         path = self._place()
         name = path.encode("utf-8", "surrogateescape")

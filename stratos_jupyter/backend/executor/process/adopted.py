@@ -1,12 +1,12 @@
 """Adopted orphans: children of ours that we did not start, because their own parents have exited.
 
-One read of ``/proc/self/task/<pid>/children`` names all children, and a process that our tasks started and that lives
-is one of them or below one of them. So when all children are leaders, nothing is left of a task whose leader has
-exited; that is the usual case, and it costs one system call. The list only grows while it is read, for nobody but us
-reaps. Where the system has no such list, or orphans don't come to us, all of /proc is searched.
+One read of ``/proc/self/task/<pid>/children`` names all children. A live process that a task started is one of them,
+or below one of them. So when all children are leaders, nothing is left of a task whose leader has exited; that is the
+usual case, and it costs one system call. The list only grows while it is read, because only this process reaps. Where
+the system has no such list, or orphans don't come to us, all of /proc is searched.
 
-A session's number stays taken while its leader is a zombie, hence a process whose session is that of a task's leader
-is of that task. What an adopted process of a session has used counts for its task.
+A session's number stays taken while its leader is a zombie. Hence a process in the session of a task's leader belongs
+to that task. What an adopted process of a session has used counts for its task.
 """
 
 import os
@@ -62,7 +62,7 @@ class Adopted:
             session = os.getsid(pid)
             found, _status, usage = os.wait4(pid, os.WNOHANG)
         except OSError:
-            return True  # it is nobody's child any more
+            return True  # it is no child any more
         if found != pid:
             return False
         task = self._running.get(session)
@@ -122,7 +122,7 @@ def session(task: Task) -> List[Proc]:
 
 
 def _group_lives(pid: int) -> bool:
-    """Say so of a group whose leader has exited, where a zombie takes no signal (macOS)."""
+    """Say whether a process of a group lives whose leader has exited; a zombie takes no signal (macOS)."""
     try:
         os.killpg(pid, 0)
     except OSError:

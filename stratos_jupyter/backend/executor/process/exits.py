@@ -1,9 +1,9 @@
-"""Whose leader has exited: looked at first, reaped later.
+"""Exits of leaders: seen first, reaped later.
 
-``waitid`` with WNOWAIT tells who has exited and leaves a zombie, so that the process id, hence the number of the
-group and of the session, stays taken until all is done that needs it. A zombie that is held longer would be what
-``waitid`` names each time, so while there is one each leader is asked by itself. Unknown children are adopted orphans.
-A system without ``waitid`` reaps when it asks.
+``waitid`` with WNOWAIT tells which child has exited and leaves it a zombie. So the process id, hence the number of the
+group and of the session, stays taken until all is done that needs it. ``waitid`` names such a zombie each time that it
+is asked; while one is held, each leader is therefore asked by itself. Unknown children are adopted orphans. A system
+without ``waitid`` reaps when it asks.
 """
 
 import os
@@ -19,7 +19,7 @@ _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT if _waitid else 0
 _ALL = os.P_ALL if _waitid else 0
 _ONE = os.P_PID if _waitid else 0
 
-# With very short tasks somebody has always exited; the link and the timers want their turn, too.
+# With very short tasks a leader has always exited; the connection and the timers need their turn, too.
 _SHARE = 16
 
 #: Status as of wait4, and the resources used; both None for a leader that could not be ended.
@@ -63,7 +63,7 @@ class Exits:
         self._held: Set[int] = set()
 
     def look(self) -> None:
-        """Find out who has exited since the last time."""
+        """Find the children that have exited since the last look."""
         running = self._running
         share = _SHARE
         while _waitid and not self._held:
@@ -91,7 +91,7 @@ class Exits:
                 task.exited = True
                 self._on_exit(task)
         for helper in list(self._helpers.live.values()):
-            # One that has been dropped meanwhile is nobody's.
+            # One that has been dropped meanwhile is a helper no longer.
             if self._helpers.live.get(helper.pid) is helper and self.has_exited(helper):
                 self._helpers.exited(helper)
         if self._adopted.reap_all():

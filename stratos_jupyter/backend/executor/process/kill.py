@@ -1,15 +1,11 @@
 """End tasks so that nothing of them is left.
 
-A process belongs to a task when it descends from the task's leader, is in its group or session, or carries its mark.
-We adopt orphans (PR_SET_CHILD_SUBREAPER), so all that our tasks ever started stays below us: nothing else is looked
-at, let alone killed. An orphan without session and mark (``setsid``, double fork, ``env -i``) belongs to whichever
-running task was there before it; when only one was, it is that one's, when none is left, it is nobody's. What helpers
-(monitors, relaunchers) start is found in the same way and is never a task's.
+Only processes below us are looked at, let alone killed; owners.py tells whose they are.
 
 To end a task: TERM to all of it (and CONT, for a stopped process cannot obey); once only zombies are left it is over;
 after the grace time KILL, again and again at growing intervals, because processes fork while we look; after ten
 seconds of that we give up and say so. The leader is reaped last: as long as it is a zombie, its process id, hence
-the group's, cannot be anybody else's.
+the group's, cannot belong to another process.
 
 What a task leaves behind when it ends by itself is killed too, where we have adopted anything that may be its: what is
 known to be its at once, and named in its note; the rest, which may be a neighbour's, by a sweep over /proc.
@@ -19,17 +15,15 @@ import os
 import signal
 from contextlib import suppress
 from time import monotonic, sleep
-from typing import Callable, Dict, Iterable, List, Optional, Set, Tuple, Union
+from typing import Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from ..loop import Alarm, Loop
 from ..monitor.helper_process import Helper
 from ..work import Task
 from .adopted import Adopted
 from .cgroup import Cgroups
-from .procs import Census, Proc, census, mark, process, title
-
-#: Whose a process may be.
-Owner = Union[Task, Helper]
+from .owners import Owner, Owners
+from .procs import Census, Proc, census, process, title
 
 #: How long processes that survive KILL are waited for.
 GIVE_UP_S = 10.0
@@ -40,9 +34,9 @@ _GROWTH = 1.5
 #: Between sweeps while tasks end; a slow sweep (many processes) is made rarer, to cost at most 2 %.
 _SWEEP_EVERY_S = 0.5
 _SWEEP_RARITY = 50
-#: A look that sees only orphans that have just exited is repeated so often, ...
+#: How often a look is repeated that finds only orphans that have just exited, ...
 _LOOKS = 4
-#: ... and whoever forks and exits all the time is hunted for so long before others have their turn.
+#: ... and for how long processes that fork and exit all the time are hunted in one turn.
 _HUNT_S = 0.020
 _LAST_SWEEP_S = 2.0
 
@@ -57,13 +51,15 @@ class Killer:
     running : dict
         Tasks by the process id of their leader, which has not been reaped.
     helpers : dict
-        Helpers that live, by the process id of their leader: they and what they start are no task's.
+        Helpers that live, by the process id of their leader.
     adopted : Adopted
         Reaps orphans.
+    owners : Owners
+        Tells whose a process is.
     over : callable
         Gets each task of which nothing is left.
     cgroups : Cgroups
-        Whatever is in the group of a task belongs to it.
+        Kill all that is in the group of a task.
     """
 
     def __init__(
@@ -72,6 +68,7 @@ class Killer:
         running: Dict[int, Task],
         helpers: Dict[int, Helper],
         adopted: Adopted,
+        owners: Owners,
         over: Callable[[Task], None],
         cgroups: Cgroups,
     ) -> None:
@@ -79,12 +76,13 @@ class Killer:
         self._running = running
         self._helpers = helpers
         self._adopted = adopted
+        self._owners = owners
         self._over = over
         self._cgroups = cgroups
         self._next_sweep = 0.0
         self._sweep = Alarm(loop, self._sweep_now)
         self._pause_s = _FIRST_PAUSE_S
-        #: Orphans, with their start, that may as well be those of a task that is over: nobody's note names them.
+        #: Orphans, with their start, that may belong to a task that is over: no note names them.
         self._doubtful: Set[Tuple[int, int]] = set()
 
     def end(self, task: Task, reason: str, grace_s: Optional[float] = None) -> None:
@@ -158,53 +156,11 @@ class Killer:
             if everybody is None:
                 # All that we can know of is the group; once its leader has exited, it has to count as gone.
                 return [], False
-            ((_task, procs),) = self.shares(everybody, [task])
-            if procs or not any(task in self._owners(proc, everybody) for proc in self._just_exited(everybody)):
+            ((_task, procs),) = self._owners.shares(everybody, [task])
+            exited = self._owners.just_exited(everybody)
+            if procs or not any(task in self._owners.of(proc, everybody) for proc in exited):
                 return procs, False
         return procs, True
-
-    def _just_exited(self, everybody: Census) -> List[Proc]:
-        """Return the orphans of which that is true: whoever they left behind may be too young for this census."""
-        return [
-            proc
-            for proc in everybody.children(os.getpid())
-            if proc.zombie and proc.pid not in self._running and proc.pid not in self._helpers
-        ]
-
-    def shares(self, everybody: Census, tasks: Iterable[Task]) -> List[Tuple[Task, List[Proc]]]:
-        """Return the live processes of each of these tasks."""
-        roots = {task.pid: self._cgroups.pids(task) for task in tasks}
-        for proc in self._beneath(everybody):
-            owners = self._owners(proc, everybody)
-            if len(owners) == 1 and owners[0].pid in roots:
-                roots[owners[0].pid].append(proc.pid)
-        return [(self._running[pid], everybody.family(found)) for pid, found in roots.items()]
-
-    def _beneath(self, everybody: Census) -> List[Proc]:
-        """Return our children; zombies that we adopted are reaped on the way."""
-        found = []
-        for proc in everybody.children(os.getpid()):
-            if proc.zombie and proc.pid not in self._running and proc.pid not in self._helpers:
-                self._adopted.reap(proc.pid)
-            found.append(proc)
-        return found
-
-    def _owners(self, proc: Proc, everybody: Census) -> List[Owner]:
-        """Return whose a child of ours is: nobody's, one task's or helper's, or one of several."""
-        running, helpers = self._running, self._helpers
-        for number in (proc.pid, proc.session, proc.group):
-            owner: Optional[Owner] = running.get(number) or helpers.get(number)
-            if owner is not None:
-                return [owner]
-        of_group = self._cgroups.owner(proc.pid)
-        if of_group is not None:
-            return list(of_group)
-        # Otherwise only one that was there before it can have started it.
-        procs = everybody.procs
-        owners: List[Owner] = [*running.values(), *helpers.values()]
-        owners = [one for one in owners if one.pid in procs and procs[one.pid].started <= proc.started]
-        found = mark(proc.pid)
-        return owners if found is None else [one for one in owners if one.mark == found]
 
     def _hunt(self, task: Optional[Task]) -> None:
         """KILL those orphans of `task`, or of no task, that fork and exit faster than a census can look."""
@@ -223,7 +179,7 @@ class Killer:
                 proc = None if self._adopted.reap(pid) or pid in seen else process(pid)
                 if proc is None:
                     fresh = True  # it has just exited, or will at once: then its own child, if any, comes to us
-                elif self._owners(proc, everybody) == owners:
+                elif self._owners.of(proc, everybody) == owners:
                     _send([pid], signal.SIGKILL)
                     seen.add(pid)
                     fresh = True
@@ -235,11 +191,11 @@ class Killer:
             return []
         live = {(proc.pid, proc.started) for proc in everybody.procs.values()}
         self._doubtful &= live
-        for proc in self._beneath(everybody):
-            owners = self._owners(proc, everybody)
+        for proc in self._owners.children(everybody):
+            owners = self._owners.of(proc, everybody)
             if len(owners) > 1 and task in owners:
                 self._doubtful.add((proc.pid, proc.started))
-        ((_task, procs),) = self.shares(everybody, [task])
+        ((_task, procs),) = self._owners.shares(everybody, [task])
         others = everybody.family(proc.pid for proc in procs if (proc.pid, proc.started) in self._doubtful)
         names = [title(proc.pid)[0] for proc in procs if proc.pid != task.pid and proc not in others]
         self._cgroups.kill(task)
@@ -253,7 +209,7 @@ class Killer:
         self._sweep.by(max(self._next_sweep, monotonic() + _SWEEP_EVERY_S))
 
     def sweep_soon(self) -> None:
-        """Sweep as soon as this turn is over, because we know that somebody is left or that nothing runs."""
+        """Sweep as soon as this turn is over: some process is left for sure, or nothing runs."""
         self._sweep.by(0.0)
 
     def _sweep_now(self) -> None:
@@ -270,7 +226,7 @@ class Killer:
             self._hunt(None)
         now = monotonic()
         self._next_sweep = now + max(_SWEEP_EVERY_S, _SWEEP_RARITY * (now - before))
-        # When nothing runs, the system itself knows whether anybody is left.
+        # When nothing runs, the system itself knows whether a process is left.
         left = bool(victims) or unsure if self._running or self._helpers else _have_children()
         if left:
             self._sweep.by(now + self._pause_s)
@@ -292,9 +248,9 @@ class Killer:
             everybody = census()
             if everybody is None:
                 return [], False
-            orphans = self._beneath(everybody)
-            victims = everybody.family(proc.pid for proc in orphans if not self._owners(proc, everybody))
-            if victims or all(self._owners(proc, everybody) for proc in self._just_exited(everybody)):
+            orphans = self._owners.children(everybody)
+            victims = everybody.family(proc.pid for proc in orphans if not self._owners.of(proc, everybody))
+            if victims or all(self._owners.of(proc, everybody) for proc in self._owners.just_exited(everybody)):
                 return victims, False
         return victims, True
 

@@ -1,19 +1,19 @@
-"""What a task may use of memory and disk, looked at now and then.
+"""Limits of memory and disk, checked now and then.
 
-Memory: where we may make cgroups, a task with a limit is in one from its first moment, and the kernel keeps the limit.
+Memory: where cgroups can be made, a task with a limit is in one from its first moment, and the kernel keeps the limit.
 A process that it ends makes the reason "memory", whatever the script around it makes of that, and the rest is ended.
 
-Elsewhere: resident sizes of all of its processes, four times a second, and in between those of its leader's family, so
-often that what grows is met before it has half of what is left. Pages of files are nobody's: the system takes them back
-when it needs room, as it does within a group. A page that several processes share counts once for each of them there,
-so it is their proportional shares that decide, which are dearer to ask for and therefore asked for only once the simple
-sum is too much. What was too quick for all of that is found out when it has ended. Whoever takes
-too much gets KILL without grace, for it would take its neighbours' memory meanwhile.
+Elsewhere: the resident sizes of all processes of a task are read four times a second, and those of its leader's family
+in between: so often that growth is seen before it has taken half of what is left. Pages of files don't count, since the
+system takes them back when it needs room, as it does within a group. A page that several processes share counts once
+for each of them in these sums. Their proportional shares decide; they cost more to read, and are read only once the
+simple sum is above the limit. What was too quick for all of that is judged when the task has ended. A task above its
+limit gets KILL without grace, for it would take its neighbours' memory meanwhile.
 
-Disk: what is allocated in the task's scratch folder, and in the files of its output in the sandbox, once a second. A
+Disk: the bytes allocated in the task's scratch folder, and in the files of its output in the sandbox, once a second. A
 folder is walked in short turns, however much is in it.
 
-Whatever takes long is done less often: at most 2 % of the processor's time goes into looking.
+A look that takes long is made less often: looking takes at most 2 % of the processor's time.
 """
 
 import os
@@ -28,6 +28,7 @@ from .exits import Outcome
 from .fetch import judge_fetch, remove_copy
 from .kill import Killer
 from .launch import Failure
+from .owners import Owners
 from .peak_memory import PeakMemory
 from .procs import Proc, census, family, huge_pages, in_use, resident_pages, share
 from .scratch import measure, remove_scratch
@@ -70,7 +71,9 @@ class Limits:
     running : dict
         Tasks by the process id of their leader.
     killer : Killer
-        Knows which processes are whose, and ends tasks.
+        Ends tasks.
+    owners : Owners
+        Knows which processes are whose.
     cgroups : Cgroups
         Groups for those with a limit of memory.
     peak_memory : PeakMemory
@@ -78,12 +81,19 @@ class Limits:
     """
 
     def __init__(
-        self, loop: Loop, running: Dict[int, Task], killer: Killer, cgroups: Cgroups, peak_memory: PeakMemory
+        self,
+        loop: Loop,
+        running: Dict[int, Task],
+        killer: Killer,
+        owners: Owners,
+        cgroups: Cgroups,
+        peak_memory: PeakMemory,
     ) -> None:
         self._loop = loop
         self._peak_memory = peak_memory
         self._running = running
         self._killer = killer
+        self._owners = owners
         self._cgroups = cgroups
         self._memory = Alarm(loop, self._look_at_memory)
         self._disk = Alarm(loop, self._look_at_disk)
@@ -146,7 +156,7 @@ class Limits:
         everybody = census() if tasks else None
         if everybody is None:
             return
-        for task, procs in self._killer.shares(everybody, tasks):
+        for task, procs in self._owners.shares(everybody, tasks):
             if task.cgroup and not task.reason and self._cgroups.kills(task) and self._cgroups.harm(task).full:
                 self._end_full(task)
                 continue
@@ -263,7 +273,7 @@ def without_files(peak: float, mapped: int, faults: int, huge: bool) -> float:
 
 
 def _own_bytes(pid: int) -> Tuple[int, int]:
-    """Return the bytes of a process that are nobody else's, as far as is quickly seen, and its others."""
+    """Return the private bytes of a process, as far as a quick look tells, and its others."""
     pages, others = resident_pages(pid)
     return _PAGE * (pages - others), _PAGE * others
 

@@ -105,7 +105,7 @@ class Lingering:
         task = wait.task
         now = monotonic()
         over = self._running.get(task.pid) is not task
-        if over or task.reason:  # somebody ends it
+        if over or task.reason:  # it is being ended
             del self._waits[task.pid]
         elif not self._adopted.rest(task):
             self._end(wait)

@@ -1,4 +1,4 @@
-"""What /proc says: every process, whose child it is, and the mark in its environment.
+"""What /proc says: every process, its parent, and the mark in its environment.
 
 One census is one pass over /proc, about 10 us a process. On a system without /proc there is none.
 """

@@ -36,8 +36,8 @@ def remove_scratch(task: Task) -> None:
 def measure(path: bytes) -> Iterator[int]:
     """Yield what each entry in a folder takes on the disk, one after another; what cannot be seen counts nothing.
 
-    Links are not followed, and a file with several names counts once. Whoever asks may stop between two entries, for as
-    long as it likes: what comes and goes meanwhile is counted as it is met.
+    Links are not followed, and a file with several names counts once. The caller may pause between two entries for any
+    time: what comes and goes meanwhile is counted as it is met.
     """
     linked: Set[Tuple[int, int]] = set()
     folders = [path]

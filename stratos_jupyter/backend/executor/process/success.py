@@ -1,8 +1,8 @@
-"""Whether a command that has ended by itself has done its work: its exit code, what it makes, what it must not say.
+"""Success of a command that has ended by itself: its exit code, the files that it makes, what it must not print.
 
-It is looked at when all of the task has ended and its streams are complete, and only after an exit code that says that
-the work was done. What is searched of a stream that is very large is its beginning and its end; how long that may take
-is bounded, too, since some patterns take longer than anybody waits.
+This is judged when all of the task has ended and its streams are complete, and only after an exit code that means
+success. Of a very large stream the beginning and the end are searched. The time of a search is bounded, too, since
+some patterns take for ever.
 """
 
 import os
@@ -52,7 +52,15 @@ class Success:
 
     def says(self, reason: str, code: Optional[int]) -> bool:
         """Say whether a reason and an exit code mean that the work was done."""
-        return reason == "exit" and code is not None and any(first <= code <= last for first, last in self._ok)
+        if reason == "exit" and code is not None:
+            for first, last in self._ok:
+                if first <= code <= last:
+                    return True
+        return False
+
+    def wants_more(self, task: Any) -> bool:
+        """Say whether `broken` has anything to look at for a task; few jobs want more than an exit code."""
+        return bool(self._patterns or task.batch.makes)
 
     def broken(self, task: Any) -> str:
         """Say in one line what a task whose exit code is well has not fulfilled; "" for nothing."""

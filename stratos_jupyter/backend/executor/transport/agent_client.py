@@ -31,7 +31,7 @@ _UNITS["weeks"] = 7 * _UNITS["days"]
 
 
 class AgentSettings:
-    """Where the agent is, and who we are, as its environment says.
+    """What the agent says in the environment: its address, our ids, its time limits.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ class AgentClient:
         most = min(self._pause_s, self._settings.backoff_s)
         self._pause_s = min(2 * self._pause_s, self._settings.backoff_s / 4)
         self._again.by(monotonic() + random.uniform(most / 2, most))
-        # Not now: whoever was calling is in the middle of something.
+        # Not now: the caller is in the middle of its work.
         self._loop.at(0.0, self._on_lost)
 
     def _hang_up(self) -> None:

@@ -1,17 +1,17 @@
-"""Where reports go: what the runner expects of whoever carries them away."""
+"""Where reports go: the interface of what carries them away."""
 
 from typing import Any, List
 
 
 class ResultSink:
-    """Takes reports."""
+    """Carries reports to the kernel."""
 
     #: Whether too many results wait, or cannot be kept: then no new command is started.
     congested = False
 
     @property
     def connected(self) -> bool:
-        """Whether somebody listens who could do better with what is late here."""
+        """Whether a kernel is connected that can run overdue commands elsewhere."""
         raise NotImplementedError
 
     def say(self, *messages: List[Any]) -> None:

@@ -73,7 +73,7 @@ class HttpConnection:
             self._write()
 
     def close(self) -> None:
-        """End it; nobody is told."""
+        """End it, without a call of `on_failed`."""
         if self._socket is not None:
             self._loop.unwatch(self._socket.fileno())
             self._socket.close()

@@ -5,8 +5,9 @@ import os
 import zlib
 from typing import Any, Dict, Mapping
 
+from ..kernel_requests import read_batch
 from ..process.procs import lines
-from ..work import CommandBatch, Context, Malformed, read_batch
+from ..work import CommandBatch, Context, Malformed
 
 VERSION = 1
 

@@ -85,7 +85,7 @@ class Outbox:
 
     @property
     def homeless(self) -> bool:
-        """Whether the folder of the spool is gone: nobody can come for what is kept."""
+        """Whether the folder of the spool is gone: no kernel can fetch what is kept."""
         return self._spool is not None and not os.path.isdir(os.path.dirname(self._spool.path))
 
     def add(self, records: List[List[Any]]) -> Tuple[KeptFrame, bytes]:
@@ -150,17 +150,17 @@ class Outbox:
         try:
             return self._spool.read(kept.position, kept.length)
         except OSError as error:
-            # Nobody will hear of what it was of: the kernel lets it run again.
+            # The kernel never gets these results, and runs their tasks again.
             sys.stderr.write("results are lost: {}\n".format(error))
             return None
 
     def close(self) -> None:
-        """Remove the spool, unless it holds what nobody has acknowledged."""
+        """Remove the spool, unless it holds results that were not acknowledged."""
         if self._spool is not None and self.settled:
             try:
                 self._spool.remove()
             except OSError:
-                pass  # whoever finds it knows all that is in it
+                pass  # all that is in it has been recorded
 
     def _forget(self, seq: int) -> None:
         """Forget acknowledged frames up to `seq`; those that cannot be written stay, to be tried again."""

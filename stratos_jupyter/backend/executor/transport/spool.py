@@ -66,7 +66,7 @@ class Spool:
         return position
 
     def restore(self) -> None:
-        """Make the file if there is none, because it is new or somebody has removed it."""
+        """Make the file if there is none, because it is new or was removed."""
         if self._fd < 0:
             self._fd = _create(self.path)
         elif not os.fstat(self._fd).st_nlink:

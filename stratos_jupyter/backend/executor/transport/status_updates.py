@@ -16,6 +16,7 @@ from time import monotonic, time
 from typing import Any, Callable, Deque, Dict, List, Optional, Union
 
 from ..loop import Alarm, Loop
+from ..record import ATTEMPT, CODE, REASON, RETURNED, TASK
 from ..work import CommandBatch, Key
 from .agent_client import encoded
 from .base import ResultSink
@@ -46,7 +47,7 @@ class Updates(ResultSink):
     loop : Loop
         Calls us back.
     executor_id : dict
-        Who we are.
+        Our id, as Mesos writes it.
     send : callable
         Makes a call UPDATE, if that is possible at the moment.
     speak : callable
@@ -96,7 +97,7 @@ class Updates(ResultSink):
                 self._speak(message)
                 continue
             for row in rows:
-                task = self._of.get((row[0], row[1]))
+                task = self._of.get((row[TASK], row[ATTEMPT]))
                 if task is not None:
                     task.started.append(row)
                     self._due.by(task.due)
@@ -105,14 +106,14 @@ class Updates(ResultSink):
         """Tell how tasks ended."""
         now = monotonic()
         for record in records:
-            task = self._of.pop((record[0], record[1]), None)
+            task = self._of.pop((record[TASK], record[ATTEMPT]), None)
             if task is None:
                 continue
             text = _packed(_to_json(record))
-            task.left.discard((record[0], record[1]))
-            task.last = reason, code = record[3], record[4]
+            task.left.discard((record[TASK], record[ATTEMPT]))
+            task.last = reason, code = record[REASON], record[CODE]
             task.well = task.batch is not None and task.batch.context.success.says(reason, code)
-            task.failed += not (reason == "returned" or task.well)
+            task.failed += not (reason == RETURNED or task.well)
             task.ended.append(text)
             task.ended_bytes += len(text)
             self._waiting_bytes += len(text)
@@ -262,7 +263,7 @@ class Updates(ResultSink):
     def _look_at_room(self) -> None:
         congested = self._waiting_bytes > WAITING_LIMIT
         if self.congested and not congested:
-            self._loop.at(0.0, self._on_room)  # not now: somebody may be in the middle of something
+            self._loop.at(0.0, self._on_room)  # not now: the caller may be in the middle of its work
         self.congested = congested
 
     def _keep(self, text: Union[bytes, str]) -> None:

@@ -1,71 +1,35 @@
-"""The link to the kernel: frames over a Unix socket, one kernel at a time.
+"""The connection to the kernel: frames over a Unix socket, one kernel at a time.
 
 A frame is four bytes of length, big-endian, and a JSON array of messages. Results are numbered, kept (outbox.py), and
-sent again, in order, to a kernel that says hello; everything else that is said while nobody listens is forgotten.
-Nothing here blocks: what the socket doesn't take waits in a queue. A frame that cannot be understood ends the
-connection.
+sent again, in order, to a kernel that says hello; all other messages are dropped while no kernel is connected. Nothing
+here blocks: what the socket doesn't take waits in a queue. A frame that cannot be understood ends the connection.
 
-Whoever connects is a stranger until it has said hello: it is told nothing, and the kernel that is there stays. With a
-hello it takes that one's place.
+A new connection is a stranger until it has said hello: it is told nothing, and the kernel that is there stays. With a
+hello it takes that kernel's place.
 """
 
-import json
-import os
 import socket
-import struct
-from collections import deque
 from functools import partial
 from time import monotonic
-from typing import Any, Callable, Deque, List, Optional, Union
+from typing import Any, Callable, List, Optional, Union
 
 from ..loop import READ, WRITE, Alarm, Loop
 from ..work import Malformed
 from .base import ResultSink
 from .outbox import KeptFrame, Outbox
-from .spool import FRAME_LIMIT, LENGTH, pack
+from .peer import Peer, is_ours
+from .spool import pack
 
 VERSION = 1
 
-#: A spool that cannot be written is tried again so often.
+#: How often a spool that cannot be written is tried again.
 RETRY_S = 1.0
-#: More of them don't wait at the door: the one that has waited longest goes.
+#: The most strangers at a time: of more, the one that has waited longest is dropped.
 STRANGERS_MOST = 16
 
 _CHUNK = 256 * 1024
-# What may be sent before others have their turn.
+# The most that one turn sends.
 _SHARE = 4 * 1024 * 1024
-
-
-class Peer:
-    """One connection."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-        self.open = True
-        self.received = bytearray()
-        #: Frames that wait; those that are kept are loaded when it is their turn.
-        self.out: Deque[Union[bytes, KeptFrame]] = deque()
-        #: How much of the first of them has been sent.
-        self.sent = 0
-
-    def next_frame(self) -> Optional[List[List[Any]]]:
-        """Return the messages of the next frame, once it is there."""
-        buffer = self.received
-        if len(buffer) < 4:
-            return None
-        (length,) = LENGTH.unpack_from(buffer)
-        if length > FRAME_LIMIT:
-            raise Malformed("a frame of {} bytes".format(length))
-        if len(buffer) < 4 + length:
-            return None
-        try:
-            messages = json.loads(buffer[4 : 4 + length].decode("utf-8"))
-        except ValueError:
-            raise Malformed("no JSON") from None
-        del buffer[: 4 + length]
-        if type(messages) is not list or not all(type(one) is list and one for one in messages):
-            raise Malformed("no array of messages")
-        return messages
 
 
 class KernelConnection(ResultSink):
@@ -178,7 +142,7 @@ class KernelConnection(ResultSink):
         if outbox.trouble:
             self._retry.by(monotonic() + RETRY_S)
         if self.congested and not outbox.congested:
-            self._loop.at(0.0, self._on_room)  # not now: somebody may be in the middle of something
+            self._loop.at(0.0, self._on_room)  # not now: the caller may be in the middle of its work
         self.congested = outbox.congested
 
     def _write_again(self) -> None:
@@ -221,7 +185,7 @@ class KernelConnection(ResultSink):
             connection, _address = self._listener.accept()
         except OSError:
             return
-        if not _is_ours(connection):
+        if not is_ours(connection):
             connection.close()
             return
         connection.setblocking(False)
@@ -291,14 +255,5 @@ class KernelConnection(ResultSink):
         was_kernel = peer is self._peer
         self._hang_up(peer)
         if was_kernel:
-            # Not now: whoever was sending something is in the middle of it.
+            # Not now: the caller may be in the middle of sending.
             self._loop.at(0.0, self._on_lost)
-
-
-def _is_ours(peer: socket.socket) -> bool:
-    """Whether the same user is at the other end; where that cannot be asked, the folder of the socket decides."""
-    option = getattr(socket, "SO_PEERCRED", None)
-    if option is None:
-        return True
-    _pid, uid, _gid = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
-    return bool(uid == os.getuid())

@@ -15,13 +15,11 @@ from hypothesis import strategies as st
 
 from stratos_jupyter.backend.spec.command_lines import read_lines
 from stratos_jupyter.backend.spec.commands import (
-    chosen,
     commands_from_record,
     explicit_commands,
     explicit_lines,
     glob_commands,
     template_commands,
-    with_found,
 )
 from stratos_jupyter.backend.spec.job_spec import JobSpec, OutputMode
 from stratos_jupyter.backend.spec.parse_values import parse_columns, parse_duration_s, parse_size_mib
@@ -95,11 +93,11 @@ def test_several_files_in_one_mark_are_inputs_each() -> None:
 
 
 def test_files_of_a_pattern_are_those_that_were_found() -> None:
-    commands = with_found(explicit_commands(["cat <[d/*.dat]> <[e]>"]), {"d/*.dat": ["d/1.dat", "d/2.dat"]})
+    commands = explicit_commands(["cat <[d/*.dat]> <[e]>"]).with_found({"d/*.dat": ["d/1.dat", "d/2.dat"]})
     assert commands.inputs(0) == ("d/1.dat", "d/2.dat", "e")
     again = commands_from_record(json.loads(json.dumps(commands.to_record())))
     assert again.inputs(0) == commands.inputs(0)
-    assert chosen(commands, [0]).inputs(0) == commands.inputs(0)
+    assert commands.select([0]).inputs(0) == commands.inputs(0)
 
 
 @pytest.mark.parametrize(

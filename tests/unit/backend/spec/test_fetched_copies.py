@@ -17,13 +17,11 @@ from stratos_jupyter.backend.spec.commands import (
     explicit_commands,
     glob_commands,
     template_commands,
-    with_fetch,
-    with_found,
 )
 
 
 def fetched(text: str) -> tuple[str, tuple[str, ...]]:
-    made = with_fetch(explicit_commands([text]))
+    made = explicit_commands([text]).with_fetch()
     return made.command(0), made.copies(0)
 
 
@@ -48,7 +46,7 @@ def test_what_a_command_becomes(text: str, command: str | None, copies: tuple[st
 
 
 def test_a_pattern_is_as_many_copies_as_it_found() -> None:
-    made = with_fetch(with_found(explicit_commands(["cat <[hdfs:/s_*]>"]), {"hdfs:/s_*": ["hdfs:/s_1", "hdfs:/s_2"]}))
+    made = explicit_commands(["cat <[hdfs:/s_*]>"]).with_found({"hdfs:/s_*": ["hdfs:/s_1", "hdfs:/s_2"]}).with_fetch()
     assert (made.command(0), made.copies(0)) == (
         'cat "$STRATOS_COPY_1" "$STRATOS_COPY_2"', ("hdfs:/s_1", "hdfs:/s_2"),
     )  # fmt: skip
@@ -62,8 +60,8 @@ def test_the_file_of_a_glob_has_its_own_variable() -> None:
 
 def test_it_is_kept_with_the_job() -> None:
     made: list[Commands] = [
-        with_fetch(explicit_commands(["cat <[hdfs:/a]>"])),
-        with_fetch(template_commands("cat <[hdfs:/%c%]>", ["a", "b"])),
+        explicit_commands(["cat <[hdfs:/a]>"]).with_fetch(),
+        template_commands("cat <[hdfs:/%c%]>", ["a", "b"]).with_fetch(),
         glob_commands("cat %f% <[hdfs:/a]>", ["hdfs:/x"], fetch=True),
     ]
     for commands in made:
@@ -75,7 +73,7 @@ def test_it_is_kept_with_the_job() -> None:
 @given(st.lists(st.text(st.characters(exclude_characters="\0/\n", exclude_categories=["Cs"]), min_size=1), min_size=1))
 def test_the_shell_reads_the_words_of_the_copies(names: list[str]) -> None:
     text = "printf '%s\\0' start " + " ".join(f"<[{shlex.quote('hdfs:/' + name)}]>" for name in names) + " end"
-    made = with_fetch(explicit_commands([text]))
+    made = explicit_commands([text]).with_fetch()
     copies = made.copies(0)
     if len(copies) != len(dict.fromkeys(names)):
         return  # a name that is no mark, as the reader has it
