@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.report.gantt import BINS, LABELS, MOST_NODES, OVERLAP_S, WIDTH, gantt, pack, running
 from stratos_jupyter.report.histogram import edges, histogram, quantile
-from stratos_jupyter.report.html import COLOURS
 from stratos_jupyter.report.mosaic import CELL, cells_of, mosaic, mosaic_text
+from stratos_jupyter.report.states import COLOURS
 from stratos_jupyter.report.summary import LEFT_OUT, JobSummary
 from tests.support.hostile_text import HOSTILE, span, view_of
 

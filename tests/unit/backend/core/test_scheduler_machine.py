@@ -204,7 +204,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         before = set(self.nodes)
         if passed_s:
             self.let_time_pass(passed_s)
-        most, running = self.scheduler.rules.max_tasks, self.scheduler._batches.at_once
+        most, running = self.scheduler.rules.max_tasks, self.scheduler.at_once
         last = max(self.nodes, default=1)
         self.feed(
             OffersArrived(
@@ -285,7 +285,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         was = self.scheduler.table.superseded
         self.feed(Superseded(self.at_s, (), (task,)) if back else Superseded(self.at_s, (task,)))
         assert self.scheduler.table.superseded == (was - {task} if back else was | {task})
-        assert back or self.scheduler.table.ended(task) or task in self.scheduler._kill_requested
+        assert back or self.scheduler.table.ended(task) or self.scheduler.is_being_killed(task)
 
     @rule()
     def close(self) -> None:
