@@ -131,7 +131,7 @@ class Submissions:
     def makes(self, task: int) -> tuple[str, ...]:
         """Return the files that a task makes, as its command would name them.
 
-        What runs instead of a task that its monitor ended makes something that nobody has said.
+        What a task makes that a monitor asked for is not known.
         """
         made = self._spec().makes
         return self._commands.makes(task, made) if made else ()
