@@ -91,7 +91,7 @@ class Submissions:
 
     def locate_again(self, tasks: Sequence[int]) -> None:
         """Locate the inputs of tasks that wait again, which had ended when those of the others were located."""
-        knows = self._loop.scheduler.locality.places.knows
+        knows = self._loop.scheduler.locality.locations.knows
         unknown = [task for task in tasks if not knows(task)]
         if unknown:
             self.locate(range(min(unknown), max(unknown) + 1))

@@ -99,7 +99,7 @@ COLUMNS: Final = (
     ),
     Column(
         *("local_fraction", _KERNEL, "REAL", FLOAT),
-        "the part of its input bytes that lay on its node, 0 to 1; missing without inputs, or where their places are not known",
+        "the part of its input bytes that lay on its node, 0 to 1; missing without inputs, or when that is unknown",
     ),
     Column("stdout", _EXECUTOR, "BLOB", TEXT, "what it wrote; with `--output disk` and `mesos` the file's path"),
     Column("stderr", _EXECUTOR, "BLOB", TEXT, "likewise"),
