@@ -156,7 +156,7 @@ def test_what_is_wrong_with_them_is_said_with_all_else(cell: Cell) -> None:
     said = str(raised.value)
     for word in ("--ok-exit: 'x'", "--makes: 'out/*'", "--fail-on: stderr:", "--fail-on parse needs", "--threads: 'y'"):
         assert word in said
-    with pytest.raises(SpecError, match="output 'none' keeps nothing that --fail-on could search"):
+    with pytest.raises(SpecError, match="--output none keeps nothing that --fail-on could search"):
         cell("%%stratos glob *.dat --output none --fail-on stderr:x\ncat %f%")
 
 
