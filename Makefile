@@ -1,5 +1,5 @@
 # Everything is made in .venv and build; `make clean` removes both. All paths are relative, so that the checkout's
-# own path may have spaces. ARGS is passed on: make test ARGS='-k quoting -x'.
+# own path may have spaces. ARGS is passed on: make test ARGS='-k quoting -x'; ARGS='-n0 --pdb' runs them in one process.
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
@@ -16,12 +16,17 @@ CONVERT := $(RUN) -m nbconvert --log-level=ERROR
 DEMO := build/demo
 QUICKSTART := 01_quickstart
 
-.PHONY: help demo notebook test faults bench bench-widget lint lint-style lint-types lint-walls lint-node check-install clean
+.PHONY: help demo notebook check check-unit test coverage test-newest faults bench bench-widget format lint lint-style lint-types
+.PHONY: lint-walls lint-node check-install clean
 
 help:
 	@echo 'make demo           execute notebooks/$(QUICKSTART).ipynb in a real kernel, and show it as HTML'
 	@echo 'make notebook       open JupyterLab on the notebooks'
-	@echo 'make test           run the tests'
+	@echo 'make check          style, types, walls and the quick tests: about a minute'
+	@echo 'make test           run the tests; the end says which parts were skipped, and how to have them'
+	@echo 'make coverage       run the tests, and show which lines they never reach'
+	@echo 'make test-newest    run unit and contract tests on the newest Python of this machine'
+	@echo 'make format         format the code, and mend what can be mended by a tool'
 	@echo 'make faults         kill, stop and starve kernels, executors and disks, many times over (as root: more of it)'
 	@echo 'make bench          measure the local engine against others'
 	@echo 'make bench-widget   measure the widget in a real browser'
@@ -85,8 +90,35 @@ notebook: $(VENV)/.has-notebook
 
 # --- for developers -------------------------------------------------------------------------------------------
 
+# All processors; the tests of a file share what they start, so they go to one of them (tests/support/distribution.py).
+PYTEST := -m pytest -n auto --dist loadfile
+
+check: lint check-unit
+
+check-unit: $(VENV)/.has-test
+	$(RUN) $(PYTEST) -q -m 'not slow' tests/unit $(ARGS)
+
 test: $(VENV)/.has-test
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) $(PYTEST) $(ARGS)
+
+# pyproject.toml says what is measured. The floors: what decides is tested nearly wholly.
+coverage: $(VENV)/.has-test
+	$(RUN) $(PYTEST) --cov --cov-report= $(ARGS)
+	$(RUN) -m coverage report --skip-covered --fail-under=$(FLOOR)
+	$(RUN) -m coverage report --format=total --include='*/backend/core/*' --fail-under=$(FLOOR_PURE)
+	$(RUN) -m coverage report --format=total --include='*/backend/spec/*' --fail-under=$(FLOOR_PURE)
+FLOOR := 90
+FLOOR_PURE := 97
+
+# What the newest Python changes shows here first. tests/support/pythons.py finds it.
+test-newest: $(VENV)/.has-test
+	@newest=$$($(RUN) -m tests.support.pythons) && if [ -z "$$newest" ]; then \
+		echo "no Python newer than $$($(RUN) --version | cut -d' ' -f2) is on this machine: nothing more to test"; \
+	else \
+		echo "testing with $$newest"; rm -rf build/newest && mkdir -p build && "$$newest" -m venv build/newest && \
+		build/newest/bin/python $(PIP) ./$(HTTP_PARSER) --editable '.[test,mesos]' && \
+		build/newest/bin/python $(PYTEST) -p no:cacheprovider tests/unit tests/contract $(ARGS); \
+	fi
 
 faults: $(VENV)/.has-test
 	STRATOS_ROUNDS=$${STRATOS_ROUNDS:-50} $(RUN) -m pytest tests/faults -s $(ARGS)
@@ -96,6 +128,10 @@ bench: $(VENV)/.has-notebook
 
 bench-widget: $(VENV)/.has-test
 	$(RUN) benchmarks/widget.py $(ARGS)
+
+format: $(VENV)/.has-dev
+	$(RUN) -m ruff check --fix-only .
+	$(RUN) -m ruff format .
 
 lint: lint-style lint-types lint-walls lint-node
 
@@ -127,5 +163,5 @@ check-install: $(VENV)/.place
 		print(*job.get_results())'
 
 clean:
-	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

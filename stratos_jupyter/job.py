@@ -415,13 +415,15 @@ class Job(RunHandle):
         self._known([task])
         return self.recorded.log(task, lambda attempt: self._tail(task, attempt, nbytes), nbytes)
 
-    def why(self, task: int | None = None) -> str:
+    def why(self, task: int | None = None, *, trace: bool = False) -> str:
         """Say in plain words what waits for what, from the offers that were seen, and what would change it.
 
         Parameters
         ----------
         task : int, optional
             Which; all that wait when not given.
+        trace : bool, optional
+            Add the last events of the job, and what the scheduler decided on each, a line for each.
 
         Raises
         ------
@@ -429,6 +431,13 @@ class Job(RunHandle):
             There is no such task.
         """
         self._ours()
+        text = self._why(task)
+        if trace:
+            lines = self._driver.call(lambda: self._loop.scheduler.trail.lines(self._loop.now()))
+            text = "\n".join([text, "", "The last events, and what was decided on each:", *(lines or ["none yet"])])
+        return text
+
+    def _why(self, task: int | None) -> str:
         if task is not None:
             self._known([task])
             if task >= len(self._loop.scheduler.table):

@@ -281,11 +281,12 @@ class StratosMagics(Magics):
     @subcommand("%stratos why demo 17")
     @_JOB
     @argument("TASK", "its index; all that wait when left out", optional=True)
+    @argument("--trace", "then also the last events of the job, and what was decided on each")
     def do_why(self, args: argparse.Namespace) -> None:
         """Say what waits for what, and what would change it."""
         job = self._session().job(args.JOB)
         for task in self._tasks(args, [args.TASK], job) if args.TASK is not None else [None]:
-            print(printable(job.why(task)))
+            print(printable(job.why(task, trace=args.trace)))
 
     @subcommand("%stratos kill demo 3-7")
     @_NAMED_JOB

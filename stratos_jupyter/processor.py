@@ -14,8 +14,8 @@ from .backend.spec.commands import Commands, explicit_commands, explicit_lines, 
 from .errors import JobHalted, StreamClosed
 from .job import Job
 from .job_inputs import glob_on
-from .processor_arguments import DEFAULTS, explained, read, said
-from .resume import rejoin, resume_part
+from .processor_arguments import DEFAULTS, explained, read, said_of
+from .resume import end_parts, rejoin, resume_part
 from .session import Session, current
 from .stream import Outputs, Stream
 
@@ -113,7 +113,7 @@ class Processor:
             "job_id": job_id,
         }
         session = current()
-        asked = said(master, {**given, **options}, settings or {})
+        asked = said_of(master, {**given, **options}, settings or {})
         spec, parser = read(asked, session.check)
         job = rejoin(session, spec, parser) if asked.get("resume") else None
         resumed = job is not None
@@ -322,6 +322,8 @@ class Processor:
 
     def close(self) -> None:
         """Take no more commands. What runs goes on."""
+        if self._named and not self._closed:
+            end_parts(self._job, self._named)
         self._closed = True
         self._job.close()
 

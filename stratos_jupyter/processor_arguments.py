@@ -36,7 +36,7 @@ DEFAULTS: Final[Mapping[str, Any]] = {
 }
 
 
-def said(master: str, given: Mapping[str, object], settings: Mapping[str, object]) -> dict[str, Any]:
+def said_of(master: str, given: Mapping[str, object], settings: Mapping[str, object]) -> dict[str, Any]:
     """Return what was said of each option, by its name.
 
     Parameters
@@ -71,7 +71,7 @@ def read(said: Mapping[str, Any], check: Callable[[JobSpec], object]) -> tuple[J
     Parameters
     ----------
     said : mapping
-        From `said`; a monitor and a parser may be functions.
+        From `said_of`; a monitor and a parser may be functions.
     check : callable
         Raises SpecError where a job cannot run.
 

@@ -13,19 +13,21 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Final
 
+from .backend.core.states import TaskState
 from .backend.results.parsers import Parser
 from .backend.spec.commands import Commands
 from .backend.spec.job_spec import JobSpec
+from .backend.spec.products import promise
 from .backend.store.journal import open_whole
 from .backend.store.lease import Holder, holder_of
 from .backend.store.run_dirs import newest_run
-from .errors import EngineError, JobNotFound
+from .errors import EngineError, JobNotFound, SpecError
 from .job import Job
 from .runs.changed_options import refuse_others
 from .runs.fingerprints import env_fingerprint
 from .runs.lost_products import lost_products
 from .runs.recorded_run import read_run
-from .runs.resume_plan import Wanted, plan
+from .runs.resume_plan import Plan, Wanted, plan
 from .runs.resume_work import Tally, identity_of, known_tasks, resume_work
 from .runs.run_snapshot import RunSnapshot
 from .session import Session
@@ -139,7 +141,10 @@ def rejoin(session: Session, spec: JobSpec, parser: Parser | None = None) -> Job
 
 
 def resume_part(session: Session, job: Job, commands: Commands, named: Collection[int] = ()) -> tuple[Tally, set[int]]:
-    """Run what is not done of some commands of a job, all of whose commands are not known: none of its tasks is gone.
+    """Run what is not done of a part of a job's commands; more parts may follow.
+
+    A task that no part has named yet is gone when it has ended, and comes back as it is when a later part names it.
+    What has not ended continues until `end_parts`.
 
     Parameters
     ----------
@@ -171,13 +176,28 @@ def resume_part(session: Session, job: Job, commands: Commands, named: Collectio
     looked = session.look(spec, commands, sure=True)
     part = [Wanted(identity_of(spec.cwd, commands, index), looked.of(index)) for index in range(len(commands))]
     found = plan(part, env, (task for task in known_tasks(run, left) if task.task not in named))
-    found.gone.clear()
+    found.gone = [task for task in found.gone if run.state(task) >= TaskState.FINISHED]
     work = resume_work(run, found, lost_products(spec, run.workload))
     added = None
     if work.added:
-        added = commands.select(work.added), command_env, looked.fingerprints(env, work.added)
-    tasks = job.extend(added, work.superseded, work.restored, work.again)
+        more = commands.select(work.added)
+        promised = {path: task for path, task in job.submissions.promised().items() if task not in work.superseded}
+        if bad := promise(spec.makes, more, spec.cwd, len(job.commands), promised):
+            raise SpecError("; ".join(bad))
+        added = more, command_env, looked.fingerprints(env, work.added)
+    tasks = range(0)
+    if added or work.superseded or work.restored or work.again:
+        tasks = job.extend(added, work.superseded, work.restored, work.again)
     return replace(work.tally, says=(*looked.said, *work.tally.says)), {*found.kept, *found.restored, *tasks}
+
+
+def end_parts(job: Job, named: Collection[int]) -> None:
+    """Say that no part follows: the tasks that none has named are gone."""
+    run = RunSnapshot.of_job(job)
+    unnamed = (one for one in known_tasks(run, {}) if one.task not in named and not one.superseded)
+    work = resume_work(run, Plan(gone=[one.task for one in unnamed]))
+    if work.superseded:
+        job.extend(None, work.superseded)
 
 
 def _open(session: Session, job_id: str) -> Job | None:

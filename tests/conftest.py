@@ -1,8 +1,9 @@
 """What every test has: a state directory of its own, and parts that may be missing.
 
-A test that needs more than Python says so by `require`, with the reason, when that is missing, and is skipped.
-`STRATOS_REQUIRE=browser,java` says which parts must be there: then it fails instead, and so does every other
-skip of a test that is marked with such a part, and a run that has no test so marked.
+A test that needs more than Python says so by `require`, with the reason, when that is missing, and is skipped. The end
+of a run says which parts were missing, and how to have them. `STRATOS_REQUIRE=browser,mesos` says which parts must be
+there: then such a test fails instead, and so does every other skip of a test that is marked with such a part, and a run
+that has no test so marked.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
@@ -19,12 +20,11 @@ from hypothesis import settings
 from stratos_jupyter import session as sessions
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import Stratos
+from tests.support import distribution
+from tests.support.missing_parts import MARKED, MISSING, TO_HAVE, PartMissing, skipped_parts
 
 pytest_plugins = ["tests.clusters.hdfs.fixtures", "tests.clusters.mesos.fixtures"]
 
-#: parts that have a marker; a test so marked that skips, for whatever reason, skips that part
-MARKED = frozenset({"browser", "mesos", "hdfs"})
-PARTS = MARKED | {"compiler", "java", "network", "zookeeper"}
 REQUIRED = frozenset(name.strip() for name in os.environ.get("STRATOS_REQUIRE", "").split(",") if name.strip())
 
 # No deadlines: most examples start a process, on a machine that may be busy. In CI the same examples each time,
@@ -36,15 +36,15 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 def require(part: str, reason: str) -> NoReturn:
     """Skip this test because something that `part` needs is missing; fail when that part is required."""
-    assert part in PARTS, part
+    assert part in TO_HAVE, part
     if part in REQUIRED:
         pytest.fail(f"{reason}, and STRATOS_REQUIRE names {part}", pytrace=False)
-    pytest.skip(reason)
+    raise PartMissing(part, reason)
 
 
 def pytest_configure() -> None:
-    if unknown := sorted(REQUIRED - PARTS):
-        raise pytest.UsageError(f"STRATOS_REQUIRE: unknown {', '.join(unknown)}; known: {', '.join(sorted(PARTS))}")
+    if unknown := sorted(REQUIRED - set(TO_HAVE)):
+        raise pytest.UsageError(f"STRATOS_REQUIRE: unknown {', '.join(unknown)}; known: {', '.join(sorted(TO_HAVE))}")
     # A script that starts the tests in the background has them ignore what tests of interrupts send.
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -53,6 +53,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before -k and -m choose
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    distribution.sort(items)
     if config.args_source is pytest.Config.ArgsSource.ARGS:
         return  # the user named some files
     there = {marker.name for item in items for marker in item.iter_markers()}
@@ -71,14 +72,30 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    if call.excinfo is not None and isinstance(call.excinfo.value, PartMissing):
+        report.user_properties.append((MISSING, call.excinfo.value.part))
     wanted = sorted(name for name in REQUIRED if item.get_closest_marker(name))
     if report.skipped and not hasattr(report, "wasxfail") and wanted:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"required ({', '.join(wanted)}) and yet {reason}"
     return report
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    return distribution.scheduler(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if lines := skipped_parts(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.section("skipped")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
+from ..backend.engines.registry import choices
 from ..backend.spec.options import LIVE
 from .arguments import Argument, Subcommand
 
@@ -107,7 +108,7 @@ class Completer:
             case "subcommands":
                 return _beginning(word, self._subcommands, "subcommand")
             case "engines":
-                return _beginning(word, engines(), "engine")
+                return _beginning(word, choices(), "engine")
             case "environment":
                 return _beginning(word, sorted(os.environ), "variable")
             case "files":
@@ -134,12 +135,6 @@ class Completer:
             for name, value in list(self._shell.user_ns.items())
             if not name.startswith("_") and name not in hidden and wanted(value)
         )
-
-
-def engines() -> list[str]:
-    """Return engines to choose from on this machine."""
-    cores = os.cpu_count() or 1
-    return ["local", *(f"local[{n}]" for n in sorted({1, max(1, cores // 2), cores}))]
 
 
 def _may_be_parameters(value: object) -> bool:

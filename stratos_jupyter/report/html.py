@@ -4,44 +4,17 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
-from types import MappingProxyType
 from typing import Final
 
 from ..backend.core.phrases import length_text
 from ..backend.core.states import TaskState
 from ..backend.core.views import JobView
 from ..backend.results.failure_groups import ending_text
+from .states import BAR_ORDER, COLOURS, SIGNS
 from .summary import Row
-from .text import BAR_ORDER, MAX_TEXT, clean
-
-#: Okabe and Ito's colours, tuned to stand on white and on near-black alike
-COLOURS: Final[Mapping[TaskState, str]] = MappingProxyType(
-    {
-        TaskState.FINISHED: "#009e73",
-        TaskState.FAILED: "#d55e00",
-        TaskState.KILLED: "#b8659a",
-        TaskState.LOST: "#6b7280",
-        TaskState.UNREACHABLE: "#c98a00",
-        TaskState.RUNNING: "#2a86c8",
-        TaskState.STAGING: "#6fb7e6",
-        TaskState.QUEUED: "#8b93a0",
-    }
-)
-#: a sign for each, because colour alone tells some people nothing
-SIGNS: Final[Mapping[TaskState, str]] = MappingProxyType(
-    {
-        TaskState.FINISHED: "✓",
-        TaskState.FAILED: "✗",
-        TaskState.KILLED: "■",
-        TaskState.LOST: "?",
-        TaskState.UNREACHABLE: "≈",
-        TaskState.RUNNING: "▸",
-        TaskState.STAGING: "↑",
-        TaskState.QUEUED: "⋯",
-    }
-)
+from .text import MAX_TEXT, clean
 
 #: a job with more placeholders shows its commands
 MOST_VALUES: Final = 3

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from ..backend.core.states import TaskState
-from .html import COLOURS
+from .states import COLOURS
 from .summary import LEFT_OUT
 
 #: the size of a cell

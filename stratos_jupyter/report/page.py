@@ -22,11 +22,12 @@ from ..backend.spec.parse_rules import codes_text, fail_on_text
 from ..errors import SpecError, StratosError
 from .gantt import gantt
 from .histogram import histogram, quantile, wall_times
-from .html import SIGNS, bar_svg, breakable, cells, columns, counts_text, data, image
+from .html import bar_svg, breakable, cells, columns, counts_text, data, image
 from .mosaic import mosaic, mosaic_text, sample
 from .snapshot import SIGN_OF_TONE
+from .states import BAR_ORDER, SIGNS
 from .summary import JobSummary, Row
-from .text import BAR_ORDER, clean, facts, moment_text, ranges_text, state_text
+from .text import clean, facts, moment_text, ranges_text, state_text
 
 #: how each of our pages begins: nothing else is written over
 BEGINS: Final = (

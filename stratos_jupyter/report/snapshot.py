@@ -13,10 +13,11 @@ from html import escape
 from typing import Final
 
 from ..backend.core.views import JobView
-from .html import COLOURS, SIGNS, bar_svg, breakable, cells, columns, counts_text, data, image
+from .html import bar_svg, breakable, cells, columns, counts_text, data, image
 from .mosaic import mosaic, mosaic_text, sample
+from .states import BAR_ORDER, COLOURS, SIGNS
 from .summary import JobSummary
-from .text import BAR_ORDER, MAX_NOTICES, facts, moment_text, plain_text, ranges_text, state_text
+from .text import MAX_NOTICES, facts, moment_text, plain_text, ranges_text, state_text
 
 #: no snapshot is larger
 MOST_BYTES: Final = 64 * 1024

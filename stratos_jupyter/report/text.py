@@ -39,18 +39,6 @@ REASON_TEXT: Final[Mapping[Reason, str]] = MappingProxyType(
     }
 )
 
-#: the order of every bar: what is settled first, what is still to come last
-BAR_ORDER: Final = (
-    TaskState.FINISHED,
-    TaskState.FAILED,
-    TaskState.KILLED,
-    TaskState.LOST,
-    TaskState.UNREACHABLE,
-    TaskState.RUNNING,
-    TaskState.STAGING,
-    TaskState.QUEUED,
-)
-
 # control characters, marks that turn the direction of what follows them, and lone surrogates
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
-import socket
-import time
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ..backend.engines.local.executor_link import INFO, SPOOL
-from ..backend.engines.local.executors import EXECUTORS
-from ..backend.engines.local.orphans import end_orphans
+from ..backend.engines.local import leftovers
 from ..backend.store.journal import FILE_NAME, Journal, open_whole
-from ..backend.store.lease import Holder, boot_id, lives
+from ..backend.store.lease import Holder
 from ..backend.store.run_dirs import cut_off, runs
 from ..errors import JournalBusy, JournalError
 from .recorded_run import read_run
 from .stored_run import StoredRun
-
-#: how long an executor may take to end what it runs, in seconds: the grace of its tasks, and more
-PATIENCE_S: Final = 8.0
 
 #: why a run is not needed whose record has to be looked at once more before it goes
 ENDED: Final = "all of it has ended"
@@ -85,7 +75,7 @@ def _cut_off(job_id: str, run: int, folder: Path) -> Cleaned:
 
 def _unneeded(kept: StoredRun, newest: int) -> Cleaned | None:
     """Return a run if nobody needs it, and why."""
-    if kept.holder not in (Holder.NOBODY, Holder.DEAD) or _elsewhere(kept.folder):
+    if kept.holder not in (Holder.NOBODY, Holder.DEAD) or leftovers.on_another_machine(kept.folder):
         return None
     if kept.run < newest:
         why = f"run {newest} followed"
@@ -95,7 +85,7 @@ def _unneeded(kept: StoredRun, newest: int) -> Cleaned | None:
         return None
     else:
         why = ENDED
-    return Cleaned(kept.job_id, kept.run, kept.folder, why, _size(kept.folder), len(_executors(kept.folder)))
+    return Cleaned(kept.job_id, kept.run, kept.folder, why, _size(kept.folder), len(leftovers.living(kept.folder)))
 
 
 def _has_tasks_to_go(folder: Path) -> bool:
@@ -109,7 +99,7 @@ def _has_tasks_to_go(folder: Path) -> bool:
 
 def _is_unfinished(journal: Journal) -> bool:
     recorded = read_run(journal)
-    kept = any((journal.folder / EXECUTORS).glob(f"*/{SPOOL}"))  # results that are not recorded yet
+    kept = leftovers.has_unrecorded(journal.folder)
     return bool(recorded.scheduler.table.unended or recorded.replayed.spawned or kept)
 
 
@@ -126,43 +116,11 @@ def _remove(found: Cleaned) -> bool:
             except JournalError:
                 if found.why == ENDED:
                     return False
-        _end(found.folder)
+        leftovers.end_run(found.folder)
         shutil.rmtree(found.folder, ignore_errors=True)
     with suppress(OSError):
         found.folder.parent.rmdir()
     return True
-
-
-def _executors(folder: Path) -> list[int]:
-    """Return the processes of a run's executors."""
-    found = []
-    for path in (folder / EXECUTORS).glob(f"*/{INFO}"):
-        with suppress(OSError, ValueError, KeyError):
-            info = json.loads(path.read_text("utf-8"))
-            if info["boot_id"] == boot_id() and info["pid"] and lives(info["pid"], info["started"]):
-                found.append(int(info["pid"]))
-    return found
-
-
-def _elsewhere(folder: Path) -> bool:
-    """Say whether a run has executors on another machine, of which nobody here can tell whether they live."""
-    for path in (folder / EXECUTORS).glob(f"*/{INFO}"):
-        with suppress(OSError, ValueError, KeyError):
-            if json.loads(path.read_text("utf-8"))["host"] != socket.gethostname():
-                return True
-    return False
-
-
-def _end(folder: Path) -> None:
-    """End a run's executors, with all that they run."""
-    for number, patience_s in ((signal.SIGTERM, PATIENCE_S), (signal.SIGKILL, 1.0)):
-        for pid in _executors(folder):
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-        until = time.monotonic() + patience_s
-        while _executors(folder) and time.monotonic() < until:
-            time.sleep(0.02)
-    end_orphans(folder, ())
 
 
 def _size(folder: Path) -> int:

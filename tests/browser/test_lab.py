@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser.lab import Book, Lab, new_book
+from tests.conftest import require
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
@@ -534,7 +535,7 @@ def axe_script() -> str:
     try:
         import axe_playwright_python
     except ImportError:
-        pytest.skip("axe-playwright-python is not installed")
+        require("browser", "axe-playwright-python is not installed")
     return (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
 
 

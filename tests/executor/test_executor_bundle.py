@@ -17,8 +17,8 @@ from stratos_jupyter.backend.engines.mesos.executor_bundle import (
     pack_executor,
     write_executor,
 )
-from tests.support.executor_client import other_pythons
 from tests.support.mesos_agent import FakeAgent
+from tests.support.pythons import other_pythons
 
 SH = "/bin/sh"
 #: What the command had when this was last looked at, and 2 KiB.
@@ -26,7 +26,7 @@ USUAL_BYTES = 55_000
 
 
 def pythons() -> dict[str, str]:
-    others = sorted(other_pythons().items(), key=lambda item: int(item[0].partition(".")[2]))
+    others = list(other_pythons().items())
     return {"own": sys.executable, **dict(others[:1] + others[-1:])}
 
 

@@ -16,13 +16,15 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
-from tests.support.executor_client import Client, other_pythons
+from tests.conftest import require
+from tests.support.executor_client import Client
+from tests.support.pythons import other_pythons
 from tests.support.waiting import until
 
 DATA = bytes(range(256)) * 12_000
 HUGE = 1 << 60
 REPLICAS = ("127.0.0.21", "127.0.0.22", "127.0.0.23")
-PYTHONS = sorted(other_pythons().items(), key=lambda one: int(one[0].partition(".")[2]))[:1]
+PYTHONS = list(other_pythons().items())[:1]
 
 
 class WebHdfs(BaseHTTPRequestHandler):
@@ -105,7 +107,7 @@ def web() -> Iterator[str]:
 @pytest.fixture(scope="module", params=["ours", "oldest"])
 def client(request: pytest.FixtureRequest) -> Iterator[Client]:
     if request.param == "oldest" and not PYTHONS:
-        pytest.skip("no other python3 than {}.{} on this machine".format(*sys.version_info[:2]))
+        require("pythons", "no other python3 than {}.{} on this machine".format(*sys.version_info[:2]))
     with Client(**({"python": PYTHONS[0][1]} if request.param == "oldest" else {})) as one:
         yield one
 

@@ -16,8 +16,9 @@ import pytest
 
 from stratos_jupyter.backend.executor.process.input_state import look
 from stratos_jupyter.backend.executor.transport.agent_client import AgentSettings, seconds
-from tests.support.executor_client import alive, other_pythons
+from tests.support.executor_client import alive
 from tests.support.mesos_agent import FakeAgent, encoded, torn
+from tests.support.pythons import other_pythons
 from tests.support.waiting import until
 
 MakeAgent = Callable[..., FakeAgent]
@@ -25,7 +26,7 @@ MakeAgent = Callable[..., FakeAgent]
 
 def pythons() -> dict[str, str]:
     """This Python, and the oldest and the newest of the others."""
-    others = sorted(other_pythons().items(), key=lambda item: int(item[0].partition(".")[2]))
+    others = list(other_pythons().items())
     return {"own": sys.executable, **dict(others[:1] + others[-1:])}
 
 

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.executor_client import DEADLINE_S, Client, Record, alive, other_pythons
+from tests.conftest import require
+from tests.support.executor_client import DEADLINE_S, Client, Record, alive
+from tests.support.pythons import other_pythons
 from tests.support.waiting import until
 
 #: The most that one argument may hold.
@@ -38,8 +40,8 @@ def any_client(request: pytest.FixtureRequest) -> Iterator[Client]:
     if request.param == "oldest":
         pythons = other_pythons()
         if not pythons:
-            pytest.skip("no other python3 on this machine")
-        python = pythons[min(pythons, key=lambda version: int(version.partition(".")[2]))]
+            require("pythons", "no other python3 on this machine")
+        python = next(iter(pythons.values()))
     with Client(python=python, prelude=SHORT) as one:
         yield one
 

@@ -18,7 +18,9 @@ from pathlib import Path
 import pytest
 
 from stratos_jupyter.backend.executor.transport.spool import read_spool
-from tests.support.executor_client import DEADLINE_S, Client, LinkLost, Record, other_pythons
+from tests.conftest import require
+from tests.support.executor_client import DEADLINE_S, Client, LinkLost, Record
+from tests.support.pythons import other_pythons
 from tests.support.waiting import until
 
 #: Who lingers does so for longer than any test takes.
@@ -33,8 +35,8 @@ def python(request: pytest.FixtureRequest) -> str:
         return sys.executable
     pythons = other_pythons()
     if not pythons:
-        pytest.skip("no other python3 on this machine")
-    return pythons[min(pythons, key=lambda version: int(version.partition(".")[2]))]
+        require("pythons", "no other python3 on this machine")
+    return next(iter(pythons.values()))
 
 
 def spooled(client: Client) -> list[Record]:
@@ -246,7 +248,7 @@ def test_a_disk_that_is_really_full() -> None:
             ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)], capture_output=True, text=True
         )
         if done.returncode:
-            pytest.skip(f"no small disk can be had: {done.stderr.strip()}")
+            require("mounts", f"no small disk can be had: {done.stderr.strip()}")
         try:
             with Client(failover_s=LONG_S, spool=folder / "spool") as client:
                 (folder / "other").write_bytes(b"x" * 50_000)

@@ -8,19 +8,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.executor_client import Client, other_pythons
+from tests.conftest import require
+from tests.support.executor_client import Client
+from tests.support.pythons import other_pythons
 from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module", params=["oldest", "newest"])
 def client(request: pytest.FixtureRequest) -> Iterator[Client]:
     pythons = other_pythons()
-    found = sorted(pythons, key=lambda version: int(version.partition(".")[2]))
+    found = list(pythons)
     if not found:
-        pytest.skip("no other python3 than {}.{} on this machine".format(*sys.version_info[:2]))
+        require("pythons", "no other python3 than {}.{} on this machine".format(*sys.version_info[:2]))
     version = found[0] if request.param == "oldest" else found[-1]
     if request.param == "newest" and len(found) == 1:
-        pytest.skip(f"no other python3 than {version}, which is the oldest, too")
+        require("pythons", f"no other python3 than {version}, which is the oldest, too")
     with Client(python=pythons[version]) as one:
         assert one.hello["python"].startswith(version + ".")
         yield one

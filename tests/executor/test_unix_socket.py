@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from stratos_jupyter.backend.executor.transport.outbox import MEMORY_LIMIT
+from tests.conftest import require
 from tests.support.executor_client import START, Client
 from tests.support.waiting import until
 
@@ -208,7 +209,7 @@ def test_usage_is_said() -> None:
 
 def test_another_user_is_not_listened_to(client: Client) -> None:
     if os.getuid() != 0:
-        pytest.skip("only root can be somebody else")
+        require("root", "only root can be somebody else")
     client.folder.chmod(0o755)
     os.chmod(client.address, 0o777)
     with socket.socket(socket.AF_UNIX) as stranger:

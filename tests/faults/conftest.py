@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stratos_jupyter.backend.engines.local.orphans import bearers
+from tests.conftest import require
 from tests.faults.kernels import executors, kill, start
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -45,4 +46,4 @@ def run_kernel(state_home: Path, nothing_stays: None) -> Iterator[Start]:
 def needs_root() -> None:
     """Skip what only root can set up: mounts, and being somebody else."""
     if os.geteuid() != 0:
-        pytest.skip("only root can set this up")
+        require("root", "only root can set this up")

@@ -17,6 +17,7 @@ from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.errors import JournalError
 from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
+from tests.conftest import require
 from tests.faults.conftest import Start, needs_root
 from tests.faults.kernels import SUBMIT, executors, is_up, kill
 from tests.support.waiting import until
@@ -61,7 +62,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], capture_output=True, text=True)
     if done.returncode:
-        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+        require("mounts", f"nothing can be mounted here: {done.stderr.strip()}")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
 

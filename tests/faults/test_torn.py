@@ -22,6 +22,7 @@ from stratos_jupyter.backend.core.scheduler import Scheduler
 from stratos_jupyter.backend.run.replay import replay
 from stratos_jupyter.backend.store.journal import FILE_NAME, open_whole
 from stratos_jupyter.session import Session
+from tests.conftest import require
 from tests.faults.kernels import ATTACH, LONG, ROOT, executors, is_up, kill, start
 from tests.support.waiting import until
 
@@ -206,13 +207,13 @@ for number in range(40):
 
 def test_a_commit_is_synced_and_a_checkpoint_syncs_both_files_in_turn(tmp_path: Path) -> None:
     if shutil.which("strace") is None:
-        pytest.skip("no strace")
+        require("strace", "no strace")
     trace = tmp_path / "trace"
     calls = "trace=pwrite64,write,fsync,fdatasync,ftruncate"
     command = ["strace", "-f", "-y", "-e", calls, "-o", trace, sys.executable, "-c", COMMITS, tmp_path]
     done = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     if "ptrace" in done.stderr:
-        pytest.skip("no process may be traced")
+        require("strace", "no process may be traced")
     assert done.stderr.count("committed\n") == 40, done.stderr
     unsynced: set[str] = set()  # which of the two files holds what is not synced
     commits = checkpoints = 0

@@ -44,7 +44,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> list[InputLocation]:
 
     def listen(self: RunLoop, event: Event) -> None:
         if isinstance(event, InputsLocated):
-            places.extend(event.places)
+            places.extend(event.locations)
         post(self, event)
 
     monkeypatch.setattr(RunLoop, "post", listen)

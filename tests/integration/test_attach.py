@@ -15,6 +15,7 @@ import pytest
 from stratos_jupyter import Processor
 from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.core.views import JobView
+from stratos_jupyter.backend.engines.local import leftovers
 from stratos_jupyter.backend.engines.local.host import host_lifetime
 from stratos_jupyter.backend.engines.local.orphans import bearers
 from stratos_jupyter.backend.spec.commands import explicit_commands
@@ -24,7 +25,6 @@ from stratos_jupyter.backend.store.lease import WANTED, Holder, Lease, holder_of
 from stratos_jupyter.backend.store.progress import read_progress
 from stratos_jupyter.errors import EngineError, JobNotFound
 from stratos_jupyter.runs import attach as attaching
-from stratos_jupyter.runs import cleanup as cleaning
 from stratos_jupyter.runs.cleanup import clean_home
 from stratos_jupyter.session import Session
 from tests.faults.kernels import executors, is_up, kill, start
@@ -491,7 +491,7 @@ def test_what_is_cleaned_cannot_be_taken_meanwhile(
             session.attach("demo")
         tried.append(str(raised.value))
 
-    monkeypatch.setattr(cleaning, "_end", try_to_attach)
+    monkeypatch.setattr(leftovers, "end_run", try_to_attach)
     assert [found.job_id for found in clean_home(session.home, really=True)] == ["demo"]
     assert tried
     assert not folder.exists()

@@ -580,6 +580,12 @@ def test_why_says_what_waits_for_what(run: Run, capsys: pytest.CaptureFixture[st
     )
     run("%stratos why")
     assert capsys.readouterr().out.startswith("2 of 3 tasks wait, 1 run.\nThe one core of this machine is busy")
+    run("%stratos why demo --trace")
+    trace = capsys.readouterr().out
+    assert trace.startswith("2 of 3 tasks wait, 1 run.\n")
+    assert "\n\nThe last events, and what was decided on each:\n" in trace
+    assert " -> Launch " in trace
+    assert trace.splitlines()[-1].partition("  ")[2].startswith(("TasksStarted", "OffersArrived"))
     run("%stratos set demo locality_wait=0")
     assert job.rules.locality_wait_s == 0.0
     run("%stratos kill demo")

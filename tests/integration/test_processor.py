@@ -274,6 +274,29 @@ def test_a_run_is_gone_on_with(tmp_path: Path) -> None:
     assert run("e", resume=False).job.run == 2
 
 
+def test_what_no_call_names_any_more_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    waits = "touch begun; until [ -e go ]; do sleep 0.01; done"
+    first = Processor("local[4]", job_id="demo", makes="%name%.out")
+    first.template_batch("echo 1 > %name%.out", [{"name": "a"}])
+    first.template_batch("echo 2 > %name%.out; exit 1", [{"name": "b"}])
+    first.template_stream(f"{waits}; echo 3 > %name%.out", [{"name": "c"}])
+    first.template_stream("sleep 1000 # %name%", [{"name": "d"}])
+    until(lambda: (tmp_path / "begun").exists())
+    with Processor("local[4]", job_id="demo", makes="%name%.out", resume=True) as job:
+        job.template_batch("echo new > %name%.out", [{"name": "a"}])  # in the place of what made that file
+        with pytest.raises(SpecError, match=r"tasks 2 and 5 would both make c\.out"):
+            job.template_batch("echo new > %name%.out", [{"name": "c"}])
+        job.template_stream(f"{waits}; echo 3 > %name%.out", [{"name": "c"}])  # it runs, and continues
+        assert job.job.state(3).name == "RUNNING"
+        (tmp_path / "go").touch()
+    assert (list(job.df.index), list(job.df.state)) == ([2, 4], ["FINISHED", "FINISHED"])
+    assert [(tmp_path / f"{name}.out").read_text() for name in "abc"] == ["new\n", "2\n", "3\n"]
+    again = Processor("local[4]", job_id="demo", makes="%name%.out", resume=True)
+    again.template_batch("echo 1 > %name%.out", [{"name": "a"}])
+    assert list(again.df.index) == [0]
+
+
 def test_what_failed_is_run_again_and_an_open_stream_waits_for_what_is_there(tmp_path: Path) -> None:
     command = f"cat {tmp_path}/late"
     Processor("local", job_id="demo").explicit_batch([command, "echo x"])
@@ -282,7 +305,7 @@ def test_what_failed_is_run_again_and_an_open_stream_waits_for_what_is_there(tmp
     job.explicit_stream([command])
     assert job.wait()
     assert job.get_results()[-1] == "here"
-    assert list(job.df.attempt) == [2, 1]
+    assert list(job.df.attempt) == [2]
     job.explicit_stream(["echo x", "echo y"])
     assert job.stream is not None
     assert job.wait()

@@ -342,16 +342,3 @@ def _environments() -> Iterable[tuple[int, list[bytes]]]:
                 yield int(entry.name), (entry / "environ").read_bytes().split(b"\0")
             except OSError:
                 continue
-
-
-def other_pythons() -> dict[str, str]:
-    """Every python3 of another minor version that this machine has, by version: {"3.6": path}."""
-    found: dict[str, str] = {}
-    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    for path in sorted(root.glob("versions/3.*/bin/python3")):
-        found[".".join(path.parts[-3].split(".")[:2])] = str(path)
-    for minor in range(6, 30):
-        if path_found := shutil.which(f"python3.{minor}"):
-            found.setdefault(f"3.{minor}", path_found)
-    found.pop("{}.{}".format(*sys.version_info[:2]), None)
-    return found

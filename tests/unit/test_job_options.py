@@ -20,7 +20,7 @@ from stratos_jupyter.magic.arguments import split, subcommands
 from stratos_jupyter.magic.completion import Completer
 from stratos_jupyter.magic.options import job_spec
 from stratos_jupyter.magics import StratosMagics
-from stratos_jupyter.processor_arguments import read, said
+from stratos_jupyter.processor_arguments import read, said_of
 from stratos_jupyter.settings import Stratos
 
 KNOWN = subcommands(StratosMagics)
@@ -96,7 +96,7 @@ def ask() -> Callable[..., JobSpec]:
     """Return the job that a Processor with these arguments would be."""
 
     def asked(**given: object) -> JobSpec:
-        return read(said("local", given, {}), lambda spec: spec.check(()))[0]
+        return read(said_of("local", given, {}), lambda spec: spec.check(()))[0]
 
     return asked
 
@@ -290,7 +290,7 @@ def test_values_of_python_are_read_as_their_text(
 
 def test_nothing_said_is_what_cells_and_stratos_have() -> None:
     assert from_cell()[0] == JobSpec()
-    spec, _ = read(said("node7:5050", {}, {}), lambda spec: spec.check(()))
+    spec, _ = read(said_of("node7:5050", {}, {}), lambda spec: spec.check(()))
     assert (spec.threads, spec.mem_mib, spec.disk_mib, spec.output_limit) == (2, 1024, 2048, 1 << 20)
     assert spec.rules == Rules()
 

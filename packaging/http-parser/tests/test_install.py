@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import require
-from tests.support.executor_client import other_pythons
+from tests.support.pythons import other_pythons
 
 ROOT = Path(__file__).resolve().parents[3]
 PYTHONS = {**other_pythons(), "{}.{}".format(*sys.version_info[:2]): sys.executable}
@@ -34,10 +34,10 @@ def run(*command: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("version", ["3.11", "3.13"])
 def test_pip_installs_pymesos_with_it(version: str, tmp_path: Path) -> None:
     if version not in PYTHONS:
-        pytest.skip(f"no python{version} on this machine")
+        require("pythons", f"no python{version} on this machine")
     made = run(PYTHONS[version], "-m", "venv", tmp_path / "venv", folder=tmp_path)
     if made.returncode:
-        pytest.skip(f"python{version} makes no virtual environments here")
+        require("pythons", f"python{version} makes no virtual environments here")
     python = tmp_path / "venv/bin/python"
     pip = [python, "-m", "pip", "--disable-pip-version-check"]
     if run(*pip, "download", "--no-deps", "h11", "-d", tmp_path / "h11", folder=tmp_path).returncode:

@@ -88,7 +88,7 @@ class InputsLocated:
     """It was found out where inputs lie, of tasks that wait, run or have ended meanwhile. It is never recorded."""
 
     at_s: float
-    places: tuple[InputLocation, ...]
+    locations: tuple[InputLocation, ...]
 
 
 @dataclass(frozen=True, slots=True)

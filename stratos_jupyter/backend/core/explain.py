@@ -1,347 +1,97 @@
-"""Why a task waits, in plain words: from the offers that were really seen, with what would change it.
-
-`OfferHistory` keeps for each node the newest offer that no task could use, and what else its offers were refused for.
-So its size is bounded by the number of nodes. What a demand lacks is worked out on request.
-"""
+"""Explaining a wait: what is known of a waiting task, gathered from the books. `reasons` puts it into words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
-
-from .events import Offer
-from .phrases import WORDS, amount_text, ordinal, plural, seconds_text
-from .resources import SLACK, Resources
-from .rules import Rules
-from .states import TERMINAL, TaskState
-
-#: nodes that are remembered
-NODES_MOST: Final = 10_000
-#: reasons that an engine may give, that are remembered
-REASONS_MOST: Final = 32
-#: a cluster that has offered nothing for this long is worth a word, in seconds
-SILENT_S: Final = 5.0
-#: with fewer cores than these no command is worth starting
-CPUS_LEAST: Final = 0.5
+from .offer_history import OwnShare
+from .reasons import JobFacts, WaitingTask, backing_off_text, place_text, reasons, throttle_text
+from .resources import Resources
+from .scheduler_state import SchedulerState
+from .states import TaskState
 
 
-@dataclass(slots=True)
-class _DeclinedOffers:
-    """The offers of one node that nobody could use: how many since something of it was used, and the newest.
-
-    `launches` is how many of the job's own were on that node then.
-    """
-
-    count: int
-    room: Resources
-    launches: int
-
-
-@dataclass(frozen=True, slots=True)
-class OwnShare:
-    """What a job has of a node: how many launches, and how much they take."""
-
-    launches: int = 0
-    amount: Resources = field(default_factory=Resources)
-
-
-@dataclass(frozen=True, slots=True)
-class Shortage:
-    """Offers that lacked one thing: how many, of how many nodes, and the one that had most of it.
-
-    `own` says that these are what the job's own tasks leave of nodes that are large enough.
-    """
-
-    name: str
-    offers: int
-    nodes: int
-    node: str
-    most: float
-    own: bool = False
-
-
-class OfferHistory:
-    """What became of offers.
-
-    Attributes
-    ----------
-    last_s : float or None
-        When the last one came.
-    offers : int
-        How many there were.
-    """
-
-    def __init__(self) -> None:
-        self.last_s: float | None = None
-        self.offers = 0
-        self._turned: dict[str, _DeclinedOffers] = {}
-        self._unfit: dict[str, dict[str, int]] = {}  # by what they lack: nodes, and how often
-
-    def came(self, at_s: float, offers: Sequence[Offer]) -> None:
-        """Note that offers have come; what an engine once refused of their nodes counts no more."""
-        self.last_s = at_s
-        self.offers += len(offers)
-        for why, nodes in list(self._unfit.items()):
-            for offer in offers:
-                nodes.pop(offer.node, None)
-            if not nodes:
-                del self._unfit[why]
-
-    def turned_down(self, offer: Offer, launches: int = 0) -> None:
-        """Note that nobody could use an offer, for it was too small; the job had so many launches on that node."""
-        found = self._turned.pop(offer.node, None)
-        before = 0 if found is None or found.launches > launches else found.count
-        self._turned[offer.node] = _DeclinedOffers(before + 1, offer.resources, launches)
-        self._bound(self._turned)
-
-    def used(self, node: str) -> None:
-        """Note that something of a node's offer was used."""
-        self._turned.pop(node, None)
-
-    def unfit(self, node: str, why: str) -> None:
-        """Note that an engine refused an offer by itself."""
-        if why not in self._unfit and len(self._unfit) >= REASONS_MOST:
-            return
-        nodes = self._unfit.setdefault(why, {})
-        nodes[node] = nodes.pop(node, 0) + 1
-        self._bound(nodes)
-
-    @staticmethod
-    def _bound(nodes: dict[str, _DeclinedOffers] | dict[str, int]) -> None:
-        if len(nodes) > NODES_MOST:
-            del nodes[next(iter(nodes))]
-
-    def unfits(self) -> list[tuple[str, int, int]]:
-        """Return what nodes lacked, with how many offers and nodes did; most offers first."""
-        found = [(why, sum(nodes.values()), len(nodes)) for why, nodes in self._unfit.items()]
-        return sorted(found, key=lambda one: -one[1])
-
-    def lacks(self, demand: Resources, own: Mapping[str, OwnShare]) -> tuple[list[Shortage], int]:
-        """Return what the newest offers lack of a demand, and how many nodes' slots the job's own tasks fill.
-
-        Parameters
-        ----------
-        demand : Resources
-            What is wanted.
-        own : mapping of str to OwnShare
-            What the job has of each node now.
-        """
-        short: dict[tuple[bool, str], list[tuple[float, str, int]]] = {}
-        full = 0
-        for node, turned in self._turned.items():
-            has = own.get(node, OwnShare())
-            if has.launches < turned.launches:
-                continue  # what has come free there since has not been offered
-            missing = _missing(demand, turned.room)
-            lacking = [] if has.launches == 0 else _missing(demand, turned.room + has.amount)
-            mine = has.launches > 0 and not lacking
-            if mine and "cpus" in missing and 2 * turned.room.cpus < demand.cpus:
-                full += 1
-                continue
-            for name in lacking or missing:
-                short.setdefault((mine, name), []).append((getattr(turned.room, name), node, turned.count))
-        found = []
-        for name in WORDS:
-            for mine in (False, True):
-                if (mine, name) in short:
-                    offers = short[mine, name]
-                    most, node, _ = max(offers)
-                    found.append(Shortage(name, sum(count for *_, count in offers), len(offers), node, most, mine))
-        return found, full
-
-
-def _missing(demand: Resources, room: Resources) -> list[str]:
-    return [name for name in WORDS if getattr(room, name) + SLACK < getattr(demand, name)]
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingTask:
-    """What the scheduler knows of tasks that wait for the same.
-
-    Attributes
-    ----------
-    task : int or None
-        Which was asked for; None when it is the first of several.
-    demand : Resources
-        What each of them asks for.
-    before : int
-        How many wait before it.
-    backing_off_s : float or None
-        How long until it is tried again; None when it does not rest.
-    local : tuple of str
-        The hosts whose offers it takes; empty when any will do.
-    sought : bool
-        Whether these are being found out.
-    local_left_s : float
-        For how long it goes on waiting for them, while others offer.
-    passed : int
-        Offers that were passed over for that.
-    passing : bool
-        Whether one that was is still passing by.
-    """
-
-    task: int | None
-    demand: Resources
-    before: int = 0
-    backing_off_s: float | None = None
-    local: tuple[str, ...] = ()
-    sought: bool = False
-    local_left_s: float = 0.0
-    passed: int = 0
-    passing: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class JobFacts:
-    """What holds for all tasks of a job.
-
-    Attributes
-    ----------
-    rules : Rules
-        Of the job.
-    held : str
-        Why nothing is launched; '' when that is not so.
-    at_once, begun, nodes : int
-        How many launches wait for no other, how many commands are known to have begun, and on how many nodes.
-    opens_s : float or None
-        How long until the clock lets the next one through.
-    silent_s : float or None
-        How long ago the last offer came; None when none has.
-    engine : str
-        What the engine has to say, as a clause; ''.
-    alone : bool
-        Whether the engine is this machine.
-    own : mapping of str to OwnShare
-        What the job has of each node.
-    """
-
-    rules: Rules
-    held: str
-    at_once: int
-    begun: int
-    nodes: int
-    opens_s: float | None
-    silent_s: float | None
-    engine: str = ""
-    alone: bool = False
-    own: Mapping[str, OwnShare] = field(default_factory=dict)
-
-
-def _commands(count: int, one: str, many: str) -> str:
-    return f"{plural(count, 'command')} {one if count == 1 else many}"
-
-
-def reasons(wait: WaitingTask, facts: JobFacts, seen: OfferHistory, job: str) -> list[str]:
-    """Say what tasks wait for, and what would change it.
+class Explainer:
+    """Says what tasks wait for; reads the books and changes nothing.
 
     Parameters
     ----------
-    wait, facts, seen
-        What is known.
-    job : str
-        How the job is named in a command that would help.
+    state : SchedulerState
+        The books of the run.
+    at_s : float
+        Now, for the throttle: not before the moment of any event.
     """
-    gate = throttle_text(facts, job)
-    if wait.backing_off_s is not None:
-        due = f"it failed and is tried again in {seconds_text(wait.backing_off_s)}"
-        return [f"{due}; %stratos relaunch {job} {wait.task} does not wait for that", *gate]
-    if gate:
-        return gate
-    lines = _lacking(wait, facts, seen)
-    if (wait.local or wait.sought) and wait.local_left_s > 0:
-        lines.append(_for_a_block(wait, job))
-    lines += _offers(facts, bool(lines))
-    if wait.task is not None:
-        lines.append(f"task {wait.task} is {ordinal(wait.before + 1)} in the queue")
-    return lines
 
+    def __init__(self, state: SchedulerState, at_s: float) -> None:
+        self._state = state
+        self._at_s = at_s
 
-def throttle_text(facts: JobFacts, job: str) -> list[str]:
-    """Say what keeps all tasks of a job from being launched."""
-    rules = facts.rules
-    if facts.held:
-        return [f"nothing is launched: {facts.held}; %stratos resume {job} goes on"]
-    if rules.max_tasks is not None and facts.at_once >= rules.max_tasks:
-        if facts.begun >= facts.at_once:
-            bound = f"{_commands(facts.at_once, 'runs', 'run')}, and at most {rules.max_tasks:,} may at once"
-        else:
-            bound = f"{_commands(facts.at_once, 'is', 'are')} launched, and at most {rules.max_tasks:,} may run at once"
-        return [f"{bound}; %stratos set {job} max_tasks=none takes the bound away"]
-    if facts.opens_s is not None:
-        what = "rate" if rules.rate_per_s is not None else "delay"
-        pace = f"{rules.rate_per_s:g} launches a second" if what == "rate" else f"{rules.delay_s:g} s between launches"
-        soon = f"the pace is {pace}, the next is due in {seconds_text(facts.opens_s)}"
-        return [f"{soon}; %stratos set {job} {what}=none takes that away"]
-    return []
+    def why(self, at_s: float, task: int | None, job: str, engine: str) -> list[str]:
+        """Say in clauses what a task waits for, or where it is; `Scheduler.why` has the parameters."""
+        state = self._state
+        facts = self._facts(at_s, engine)
+        if task is not None:
+            if not state.table.waits(task):
+                return [self._where(at_s, task)]
+            return reasons(self._waiting(at_s, task), facts, state.offers, job)
+        lines: list[str] = []
+        for queue in state.queues.order:
+            for head in (queue.peek(), None if queue.near is None else queue.near.first()):
+                if head is not None:
+                    lines += reasons(self._waiting(at_s, head, alone=False), facts, state.offers, job)
+        backing_off, next_s = state.retries.backing_off, state.retries.next_s
+        if backing_off and next_s is not None:
+            lines.append(backing_off_text(len(backing_off), max(0.0, next_s - at_s)))
+            lines += throttle_text(facts, job)
+        return list(dict.fromkeys(lines))
 
+    def _facts(self, at_s: float, engine: str) -> JobFacts:
+        """Return what holds for all tasks of the job."""
+        state = self._state
+        counts, at_once, last_s = state.table.counts, state.batches.at_once, state.offers.last_s
+        opens_at = state.throttle.opens_at(self._at_s, at_once)
+        return JobFacts(
+            rules=state.rules,
+            held=state.throttle.held,
+            at_once=at_once,
+            begun=counts[TaskState.RUNNING] + counts[TaskState.UNREACHABLE],
+            nodes=state.batches.nodes,
+            opens_s=None if opens_at is None else max(0.0, opens_at - at_s),
+            silent_s=None if last_s is None else max(0.0, at_s - last_s),
+            engine=engine,
+            alone=state.policy.alone,
+            own=self._own_shares(),
+        )
 
-def _lacking(wait: WaitingTask, facts: JobFacts, seen: OfferHistory) -> list[str]:
-    lines = []
-    lacks, full = seen.lacks(wait.demand, facts.own)
-    if full:
-        offered = "this machine" if facts.alone else plural(full, "node")
-        lines.append(f"the slots that {offered} offered are busy with this job's own tasks")
-    for lack in lacks:
-        word, option = WORDS[lack.name]
-        wanted, most = (amount_text(lack.name, amount) for amount in (getattr(wait.demand, lack.name), lack.most))
-        word = word.removesuffix("s") if wanted == "1" else word
-        text = f"{plural(lack.offers, 'offer')} lacked {wanted} {word} (largest: {lack.node}, {most})"
-        if lack.own:
-            lines.append(f"{text} beside this job's own tasks; with a smaller {option} more run at once")
-        else:
-            fits = lack.most >= (CPUS_LEAST if lack.name == "cpus" else SLACK)
-            lines.append(f"{text}; a smaller {option} would fit it" if fits else text)
-    for why, offers, nodes in seen.unfits():
-        lines.append(f"{plural(offers, 'offer')} of {plural(nodes, 'node')} did not fit: {why}")
-    return lines
+    def _own_shares(self) -> dict[str, OwnShare]:
+        """Return what the job has of each node."""
+        found: dict[str, OwnShare] = {}
+        for batch in self._state.batches.values():
+            has = found.get(batch.node, OwnShare())
+            takes = self._state.demand_of(min(batch.tasks)) if batch.before is None else Resources()
+            found[batch.node] = OwnShare(has.launches + 1, has.amount + takes)
+        return found
 
+    def _where(self, at_s: float, task: int) -> str:
+        """Say where a task is that does not wait."""
+        state = self._state
+        batch, since_s = state.batches.of(task), state.running_since.get(task)
+        node = "" if batch is None else batch.node
+        return place_text(state.table.state(task), node, None if since_s is None else at_s - since_s)
 
-def _for_a_block(wait: WaitingTask, job: str) -> str:
-    hosts = ", ".join(wait.local[:3]) + (" …" if len(wait.local) > 3 else "")
-    whose = "its inputs" if wait.task is not None else "the inputs of the first of them"
-    passed = f"{plural(wait.passed, 'offer')} passed over" if wait.passed else "nothing passed over yet"
-    where = f"for a node where {whose} lie ({hosts})" if wait.local else f"to hear where {whose} lie"
-    if not wait.passing:  # so it is not this that it waits for now, and to wait no longer would not help
-        who = "it waits" if wait.task is not None else "they wait"
-        return f"once other nodes offer, {who} {where}, {seconds_text(wait.local_left_s)} at most"
-    left = f"{passed} while waiting {where}, {seconds_text(wait.local_left_s)} left"
-    return f"{left}; %stratos set {job} locality_wait=0 waits no longer"
-
-
-def _offers(facts: JobFacts, explained: bool) -> list[str]:
-    """Say what the cluster, or this machine, is doing meanwhile."""
-    where = "this machine" if facts.alone else plural(facts.nodes, "node")
-    if facts.engine:
-        return [facts.engine]
-    if facts.silent_s is None:
-        return ["nothing has been offered yet"]
-    lines = []
-    if facts.at_once:
-        if facts.begun >= facts.at_once:
-            lines.append(f"{plural(facts.at_once, 'command')} of this job run at once on {where}")
-        else:
-            lines.append(f"{plural(facts.at_once, 'launch', 'launches')} of this job are on {where}")
-    if facts.silent_s >= SILENT_S:
-        busy = "it takes what comes free" if facts.at_once else "the cluster has nothing free for this job"
-        lines.append(f"nothing has been offered for {seconds_text(facts.silent_s)}: {busy}")
-    if not lines and not explained:
-        lines.append(f"the last offer came {seconds_text(facts.silent_s)} ago")
-    return lines
-
-
-def place_text(state: TaskState, node: str, since_s: float | None) -> str:
-    """Say where a task is that does not wait."""
-    if state in TERMINAL:
-        return f"it has ended: {state.name.lower()}"
-    if state is TaskState.UNREACHABLE:
-        return f"it is on {node}, which does not answer now; it may still run"
-    if since_s is not None:
-        return f"it has run on {node} for {seconds_text(max(0.0, since_s))}"
-    return f"it was launched on {node} and has not begun: others of its batch go first, or its executor starts"
-
-
-def backing_off_text(count: int, due_s: float) -> str:
-    """Say that tasks wait before they are tried again."""
-    rest = f"{plural(count, 'task')} {'rests' if count == 1 else 'rest'} before a retry"
-    return f"{rest}, the next is due in {seconds_text(due_s)}"
+    def _waiting(self, at_s: float, task: int, alone: bool = True) -> WaitingTask:
+        """Return what is known of a waiting task; not `alone`: it stands for all that wait in its queue."""
+        state = self._state
+        queue, places = state.queues.of(task), state.locality.places
+        due_s = state.retries.due_s(task)
+        near = queue.near if places.chooses(task) and due_s is None else None
+        until_s = None if near is None else near.clock.runs_until
+        return WaitingTask(
+            task=task if alone else None,
+            demand=queue.demand,
+            before=state.queues.before(task) if alone else 0,
+            backing_off_s=None if due_s is None else max(0.0, due_s - at_s),
+            local=tuple(places.hosts(task)) if near else (),
+            sought=places.seeks(task),
+            local_left_s=max(0.0, state.locality.limit_s - near.waited_s(task)) if near else 0.0,
+            passed=near.passed_by(task) if near else 0,
+            passing=until_s is not None and until_s > at_s,
+        )

@@ -1,6 +1,6 @@
 """The gate before the queue: whether a job may launch now, and how much.
 
-It is shut by the user (pause), by failures (halt), by commands that run already (max_tasks) and by the clock (rate,
+The user holds it (pause), by failures (halt), by commands that run already (max_tasks) and by the clock (rate,
 delay). What runs goes on; nothing waits here, tasks stay in their queue.
 """
 
@@ -28,13 +28,13 @@ class LaunchThrottle:
 
     Attributes
     ----------
-    shut : str
-        Why the user's or the failures' decision keeps it shut; '' when neither does.
+    held : str
+        Why the user's or the failures' decision keeps it held; '' when neither does.
     """
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self.shut = ""
+        self.held = ""
         self._halted = False
         self._failed = 0
         self._ended = 0
@@ -44,7 +44,7 @@ class LaunchThrottle:
 
     @property
     def halted(self) -> bool:
-        """Whether failures have shut it."""
+        """Whether failures have held it."""
         return self._halted
 
     @property
@@ -54,7 +54,7 @@ class LaunchThrottle:
 
     def room(self, at_s: float, at_once: int) -> int | None:
         """Return how many more commands may be launched now, of a job of which `at_once` run; None for any number."""
-        if self.shut:
+        if self.held:
             return 0
         most = None if self.rules.max_tasks is None else max(0, self.rules.max_tasks - at_once)
         if self.spaced:
@@ -63,7 +63,7 @@ class LaunchThrottle:
 
     def opens_at(self, at_s: float, at_once: int) -> float | None:
         """Return when the clock will let the next one through; None when it is not the clock that is waited for."""
-        if self.shut or not self.spaced or (self.rules.max_tasks is not None and at_once >= self.rules.max_tasks):
+        if self.held or not self.spaced or (self.rules.max_tasks is not None and at_once >= self.rules.max_tasks):
             return None
         if self._due(at_s):
             return None
@@ -94,7 +94,7 @@ class LaunchThrottle:
         return min(due, 1) if rules.delay_s > 0 else due
 
     def ended(self, failed: bool) -> str:
-        """Count a task that ended; return why the gate has shut when that was one failure too many, else ''."""
+        """Count a task that ended; return why the gate has held when that was one failure too many, else ''."""
         self._ended += 1
         self._failed += failed
         halt = self.rules.halt
@@ -104,16 +104,16 @@ class LaunchThrottle:
             return ""
         of = f" of {self._ended:,}" if halt.share else ""
         self._halted = True
-        self.shut = f"halted after {self._failed:,}{of} failed"
-        return self.shut
+        self.held = f"halted after {self._failed:,}{of} failed"
+        return self.held
 
     def pause(self, why: str) -> None:
         """Shut it because the user wants that, or for another reason."""
-        self.shut = self.shut or why
+        self.held = self.held or why
 
     def resume(self) -> None:
         """Open it; after a halt, failures are counted from here on."""
-        self.shut = ""
+        self.held = ""
         if self._halted:
             self._halted = False
             self._failed = self._ended = 0

@@ -12,10 +12,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from ...errors import RefusedMove
-from .states import MOVES, TERMINAL, Reason, TaskState, Trigger
+from .states import IN_FLIGHT, MOVES, TERMINAL, Reason, TaskState, Trigger
 
 _REASONS: Final = tuple(Reason)
 _STATES: Final = tuple(TaskState)
+#: `MOVES` by the state that is left: this is looked up several times for each task
+_AFTER: Final = [{trigger: after for (before, trigger), after in MOVES.items() if before is state} for state in _STATES]
 _TRIGGER_OF: Final = {
     TaskState.FINISHED: Trigger.SUCCEEDED,
     TaskState.FAILED: Trigger.FAILED,
@@ -77,6 +79,10 @@ class TaskTable:
         """Return the numbers of all present attempts, two bytes each, in this machine's order."""
         return self._attempt.tobytes()
 
+    def in_flight(self) -> set[int]:
+        """Return the tasks that are launched and have not ended; looks at all of them."""
+        return {task for task, state in enumerate(self._state) if state in IN_FLIGHT}
+
     def waits(self, task: int) -> bool:
         """Say whether a task is queued."""
         return self._state[task] == 0
@@ -98,10 +104,10 @@ class TaskTable:
         RefusedMove
             The table of moves does not hold this one; nothing has changed.
         """
-        before = _STATES[self._state[task]]
-        after = MOVES.get((before, trigger))
+        before = self._state[task]
+        after = _AFTER[before].get(trigger)
         if after is None:
-            raise self.refused(task, f"cannot go on from {before.name} when '{trigger}'")
+            raise self.refused(task, f"cannot go on from {_STATES[before].name} when '{trigger}'")
         self._state[task] = after
         self.counts[before] -= 1
         self.counts[after] += 1

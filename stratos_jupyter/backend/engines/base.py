@@ -168,7 +168,7 @@ class Engine(Protocol):
         """
 
     def let_go(self) -> None:
-        """End all connections and let what runs go on, for whoever attaches next."""
+        """End all connections; running tasks continue, and the next process to attach finds them."""
 
     def close(self) -> Future[None]:
         """End what runs and let go of everything; the future is done when all of it is gone."""

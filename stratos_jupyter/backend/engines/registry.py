@@ -6,13 +6,13 @@ engine's, and loads the engine's code only when one of them is chosen. Other pac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ...errors import EngineError
-from .local.address import is_local
+from .local.address import is_local, local_choices
 from .mesos.address import is_mesos
 from .sites import Site
 
@@ -31,12 +31,15 @@ class SiteEntry:
         Says whether a master is this engine's, from its text alone.
     load : callable
         Imports the engine's code, and returns the class of its sites.
+    choices : callable
+        Returns masters that can be chosen as they are, for completion.
     """
 
     name: str
     masters: tuple[str, ...]
     accepts: Callable[[str], bool]
     load: Callable[[], type[Site]]
+    choices: Callable[[], Sequence[str]] = tuple
 
 
 def _local() -> type[Site]:
@@ -53,7 +56,7 @@ def _mesos() -> type[Site]:
 
 #: the engines of this package. Mesos is the last to be asked: a word that no other engine knows may be a host's name
 SITES: Final = (
-    SiteEntry("local", ("local", "local[4]"), is_local, _local),
+    SiteEntry("local", ("local", "local[4]"), is_local, _local, local_choices),
     SiteEntry("mesos", ("host:port", "mesos://host:port", "zk://host1:2181,host2:2181/mesos"), is_mesos, _mesos),
 )
 _registered: dict[str, SiteEntry] = {}
@@ -107,6 +110,11 @@ def site_class(master: str) -> type[Site]:
 def site_for(master: str, home: Path) -> Site:
     """Return the site of a master; `home` is where runs are kept. Raises EngineError, as `entry_of`."""
     return site_class(master).at(master, home)
+
+
+def choices() -> list[str]:
+    """Return masters that can be chosen as they are."""
+    return [master for entry in entries() for master in entry.choices()]
 
 
 def may_resume(old: str, new: str) -> bool:

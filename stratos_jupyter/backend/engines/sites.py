@@ -39,7 +39,7 @@ class EngineSettings:
     executor_uri : str
         Where nodes find the executor, when it is not sent.
     principal, secret : str
-        Who asks, and what proves it.
+        What authenticates the user to a master.
     """
 
     failover_timeout: str = ""

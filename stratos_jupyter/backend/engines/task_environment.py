@@ -10,7 +10,7 @@ How a variable that the machinery sets is told from the user's own:
 4. A process below a kernel is born with the kernel's values: where those that every ipykernel sets are all there, none
    of them is the user's.
 
-A variable that the job names (``--env``) is the user's whatever its value; that is up to whoever calls.
+A variable that the job names (``--env``) is the user's whatever its value; the caller sees to that.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _MACHINERY_NAMES: Final = frozenset(
 )
 #: by which git, in VS Code's terminals, asks for a password
 _NOT_MACHINERY: Final = ("VSCODE_GIT_",)
-#: who this process is among those that `mpirun` or `srun` started beside it: a program that a task starts is none of
+#: this process's place among those that `mpirun` or `srun` started beside it: a program that a task starts is none of
 #: them, and `srun` in a task would bind its processes to the cores of the step that the notebook runs in
 _OF_A_STEP: Final = (
     *("PMI_", "PMI2_", "PMIX_", "OMPI_COMM_WORLD_", "OMPI_MCA_orte_", "OMPI_MCA_ess_base_", "MV2_COMM_WORLD_"),
@@ -109,7 +109,7 @@ def of_user(env: Mapping[str, str], born: Mapping[str, str] | None, kernel: bool
     env : mapping of str to str
         The environment as it is now.
     born : mapping of str to str or None
-        As it was when the process began; None where nobody knows.
+        As it was when the process began; None where that is not known.
     kernel : bool
         Whether a kernel runs in the process.
     """

@@ -261,8 +261,8 @@ class RunLoop:
                     self._handle(item)
                 except Exception as error:
                     # The others are handled all the same, and what waits for them is answered.
-                    log.exception("%s: %r", self._job_id, item)
-                    self.notice(f"internal error: {type(error).__name__}: {error}")
+                    log.exception("%s: %.500r", self._job_id, item)
+                    self._notice_of(error)
             if failed is not None:
                 self._wait_for_disk(str(failed))
                 return
@@ -276,8 +276,13 @@ class RunLoop:
         try:
             self.engine.perform(decisions)
         except Exception as error:
-            log.exception("%s: %r", self._job_id, decisions)
-            self.notice(f"internal error: {type(error).__name__}: {error}")
+            log.exception("%s: %.500r", self._job_id, decisions)
+            self._notice_of(error)
+
+    def _notice_of(self, error: Exception) -> None:
+        """Show an error of ours in a line; the log has the traceback, and the last events of the scheduler."""
+        what = f"{type(error).__name__}: {error}"
+        self.notice(f"internal error: {what}; %stratos why {self._job_id} --trace shows what led to it")
 
     def _end_turn(self) -> None:
         finish, self._finish = self._finish, None
@@ -316,9 +321,9 @@ class RunLoop:
         match item:
             case Arrived():
                 for result in item.results:
-                    if left := self._recorder.left(result):
+                    if result.note and (left := self._recorder.left(result)):
                         self._views.left(result.task, left)
-                    if commands := self._recorder.asked_for(result):
+                    if result.commands and (commands := self._recorder.asked_for(result)):
                         self._adoptions.take((result.task, result.attempt), commands)
                 endings = tuple(
                     Ending(r.task, r.attempt, r.reason, r.code, r.finished_at - (r.started_at or r.finished_at))

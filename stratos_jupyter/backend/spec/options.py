@@ -353,7 +353,7 @@ OPTIONS: Final = (
         name="halt",
         help="stop launching after this many failed tasks: 5, or 10% of those that have ended",
         manual="launch nothing more once `N` tasks have failed, or `10%` of those that have ended (3 at least). "
-        "Whoever waits is told and waits no longer, for `%stratos resume` goes on (`Processor.*_batch` raises "
+        "What waits for the job ends with a message, and `%stratos resume` goes on (`Processor.*_batch` raises "
         "`JobHalted`)",
         otherwise="never",
         flag="--halt",

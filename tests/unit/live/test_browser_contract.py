@@ -13,7 +13,7 @@ from stratos_jupyter.live.query import COLUMNS
 from stratos_jupyter.live.requests import RequestHandler
 from stratos_jupyter.live.state_delta import SUPERSEDED
 from stratos_jupyter.live.task_detail import TaskDetail
-from stratos_jupyter.report.text import BAR_ORDER
+from stratos_jupyter.report.states import BAR_ORDER, COLOURS, SIGNS
 
 
 def quoted(text: str) -> list[str]:
@@ -53,7 +53,7 @@ def test_states_have_the_kernel_s_numbers() -> None:
 
 def test_states_stand_in_the_bar_s_order() -> None:
     assert re.findall(r'name: "(\w+)"', declared("STATES")) == [state.name.lower() for state in BAR_ORDER]
-    assert set(BAR_ORDER) == set(TaskState)
+    assert set(BAR_ORDER) == set(COLOURS) == set(SIGNS) == set(TaskState)
 
 
 def test_the_table_sorts_by_the_kernel_s_columns() -> None:

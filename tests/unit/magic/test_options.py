@@ -12,10 +12,11 @@ from traitlets.config import Config
 
 from stratos_jupyter import settings
 from stratos_jupyter.backend.core.rules import Rules
+from stratos_jupyter.backend.engines.registry import choices
 from stratos_jupyter.backend.spec.job_spec import JobSpec, OutputMode
 from stratos_jupyter.errors import SpecError, UsageError
 from stratos_jupyter.magic.arguments import Argument, HelpAsked, Subcommand, split, subcommands
-from stratos_jupyter.magic.completion import Completer, engines
+from stratos_jupyter.magic.completion import Completer
 from stratos_jupyter.magic.options import job_spec, task_indices
 from stratos_jupyter.magic.text import printable, table
 from stratos_jupyter.magics import StratosMagics
@@ -342,7 +343,7 @@ def completer() -> Completer:
         ("status", "", False, ["demo", "other"]),
         ("results demo", "", False, ["--all"]),
         ("log demo", "", False, []),
-        ("connect", "local[", False, [name for name in engines() if "[" in name]),
+        ("connect", "local[", False, [name for name in choices() if "[" in name]),
         ("help", "te", False, ["template"]),
         ("jobs", "", False, []),
         ("nonsense", "", False, []),

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.report.gantt import BINS, LABELS, MOST_NODES, OVERLAP_S, WIDTH, gantt, pack, running
 from stratos_jupyter.report.histogram import edges, histogram, quantile
-from stratos_jupyter.report.html import COLOURS
 from stratos_jupyter.report.mosaic import CELL, cells_of, mosaic, mosaic_text
+from stratos_jupyter.report.states import COLOURS
 from stratos_jupyter.report.summary import LEFT_OUT, JobSummary
 from tests.support.hostile_text import HOSTILE, span, view_of
 
@@ -67,9 +67,9 @@ def test_a_mosaic_has_no_more_cells_than_it_may(count: int) -> None:
 
 def test_a_mosaic_of_a_million_tasks_is_drawn_at_once() -> None:
     states = bytes(n * 7919 % 8 for n in range(1000)) * 1000
-    begun = time.perf_counter()
+    begun = time.process_time()
     drawn = mosaic(states, 60, 20)
-    assert time.perf_counter() - begun < 2.0
+    assert time.process_time() - begun < 2.0
     assert len(drawn.svg) < 60_000
     assert "834 tasks" in mosaic_text(drawn)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Final
 
@@ -27,3 +28,9 @@ def local_cpus(master: str) -> float | None:
     if found is None or found["cpus"] in ("0", "0.0"):
         raise EngineError(f"{master!r} is no local engine: write local, or local[4] for four processors")
     return float(found["cpus"]) if found["cpus"] not in (None, "*") else None
+
+
+def local_choices() -> list[str]:
+    """Return this machine as a master: all of its processors, one, half of them, and their number."""
+    cores = os.cpu_count() or 1
+    return ["local", *(f"local[{n}]" for n in sorted({1, max(1, cores // 2), cores}))]

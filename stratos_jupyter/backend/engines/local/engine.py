@@ -335,11 +335,11 @@ class LocalEngine:
         return self._executors.connections()
 
     def let_go(self) -> None:
-        """End all connections and let what runs go on, for whoever attaches next."""
+        """End all connections; running tasks continue, and the next process to attach finds them."""
         if not self._closed:
             self._closed = True
             self._tails.end()
-            self._machine.release(self.held)  # whoever attaches it, maybe here, takes it anew
+            self._machine.release(self.held)  # the next to attach, maybe this process, takes it anew
             self.held = Resources()
             self._machine.leave(self)
             self._recovery.close()

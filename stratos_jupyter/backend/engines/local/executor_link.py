@@ -1,4 +1,4 @@
-"""The kernel's end of the link to one local executor.
+"""One local executor: its process, and the kernel's end of the connection to it.
 
 The kernel makes the socket, binds it in a folder that only the user can enter and hands the listening end to the
 executor: whatever is sent before that is up waits in the socket, and a later kernel finds it by its path.
@@ -28,7 +28,7 @@ from typing import Any, Final
 from ....errors import EngineError
 from ...store.lease import boot_id, lives, process_start, write_private
 
-#: in an executor's folder: who it is, and results that may not be recorded yet
+#: in an executor's folder: which process it is, and results that may not be recorded yet
 INFO: Final = "executor.json"
 SPOOL: Final = "spool"
 #: what it prints itself
@@ -52,7 +52,7 @@ def socket_folder() -> Path:
     Raises
     ------
     EngineError
-        Somebody else made the user's folder first.
+        The user's folder belongs to another user, or others can enter it.
     """
     base = Path(tempfile.gettempdir()) / f"stratos-{os.getuid()}"
     with suppress(FileExistsError):  # whatever it is
@@ -69,7 +69,7 @@ class ExecutorProcess(asyncio.Protocol):
     Attributes
     ----------
     record : Path
-        Its folder in the run's: who it is, and the spool of results that may not be recorded yet.
+        Its folder in the run's: which process it is, and the spool of results that may not be recorded yet.
     pid : int
         The executor's process.
     up : bool
@@ -143,25 +143,25 @@ class ExecutorProcess(asyncio.Protocol):
             raise OSError(errno.EHOSTUNREACH, f"it is on {info['host']}: attach there")
         if info["boot_id"] != boot_id() or (self.pid and not lives(self.pid, self._started)):
             raise ConnectionRefusedError(f"executor {self.pid} has ended")
-        connection.setblocking(False)  # one that is stopped, and at whose door many wait, must not stop us too
+        connection.setblocking(False)  # a stopped executor with a full queue of connections must not block the kernel
         try:
             connection.connect(str(self.folder / "sock"))
         except GONE:
             if self.pid:
-                self.kill()  # it lives, and nobody can ever reach it
+                self.kill()  # it lives, and can never be reached again
             raise
 
     def _start(self, connection: socket.socket, failover_s: float) -> None:
         self.record.parent.mkdir(mode=0o700, exist_ok=True)
         self.record.mkdir(mode=0o700)
         self.pid, self._started = 0, ""
-        self._note()  # before it runs: a kernel that dies now must not leave one behind that nobody finds
+        self._note()  # before it runs: if the kernel dies now, the executor can still be found
         path = str(self.folder / "sock")
         log_fd = os.open(self.record / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, open(log_fd, "ab") as log:
             listener.bind(path)
             listener.listen(4)
-            connection.connect(path)  # it waits there for whoever will accept it
+            connection.connect(path)  # it waits in the socket until the executor accepts it
             connection.setblocking(False)
             self._process = subprocess.Popen(
                 [
@@ -215,7 +215,7 @@ class ExecutorProcess(asyncio.Protocol):
         del buffer[:start]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever owns the link, and clean up."""
+        """Tell the pool, and clean up."""
         self._transport = None
         if self._letting_go:
             self._be_gone()
@@ -246,7 +246,7 @@ class ExecutorProcess(asyncio.Protocol):
         self.send(["stop"])
 
     def let_go(self) -> None:
-        """End the connection; the executor goes on, for whoever comes next."""
+        """End the connection; the executor continues, for the next kernel."""
         self._letting_go = True
         self._flush()
         self._connecting.cancel()
@@ -266,7 +266,7 @@ class ExecutorProcess(asyncio.Protocol):
             os.kill(self.pid, signal.SIGKILL)
 
     def _remove_folder(self) -> None:
-        with suppress(OSError):  # whoever cleans up temporary files may have been here
+        with suppress(OSError):  # a cleaner of temporary files may have been here
             (self.folder / "sock").unlink()
             self.folder.rmdir()
 

@@ -1,4 +1,4 @@
-"""This machine as a node: what it has, and who may have how much of it.
+"""This machine as a node: what it has, and how much of it each job may have.
 
 One `Machine` serves all local jobs of a session that chose the same engine, so that two jobs side by side share
 the cores instead of each taking all of them. It makes offers as a Mesos agent's master would: what is offered
@@ -74,7 +74,7 @@ class Machine:
         self.offer_round()
 
     def offer_round(self, but: Member | None = None) -> None:
-        """Offer what is free to the jobs that want it: by priority, then to whoever holds least.
+        """Offer what is free to the jobs that want it: by priority, then to the job that holds least.
 
         While several want some, none is offered more than its equal share, unless one command needs more.
 
@@ -94,7 +94,7 @@ class Machine:
             room = Resources(min(self._free.cpus, share_cpus), self._free.mem_mib, self._free.disk_mib)
             if not least.fits(room):
                 if least.fits(self.total):
-                    return  # what comes free is gathered for it; nobody behind it takes that away
+                    return  # what comes free is gathered for it, and not offered to the jobs behind it
             else:
                 self._free = self._free - room
                 offer = Offer(f"local-{next(_OFFERS)}", self.node, room)
@@ -113,7 +113,7 @@ class Machine:
 
     @property
     def free(self) -> Resources:
-        """What nobody has and nobody is offered."""
+        """What no job holds or is offered."""
         return self._free
 
     def lacking(self, least: Resources, held: Resources) -> str:

@@ -1,4 +1,4 @@
-"""What an executor that was killed leaves behind: its commands and their monitors, which nobody watches any more.
+"""What an executor that was killed leaves behind: commands and monitors that no executor watches.
 
 They are found by what every command's environment holds: the folder of its run, and its mark.
 """

@@ -1,4 +1,4 @@
-"""Taking over what an earlier kernel has left on this machine, and results of launches that nobody here knows.
+"""Taking over what an earlier kernel has left on this machine, and results of launches that this kernel does not know.
 
 Between `attach` and `Attached` the executors that were found tell what they have: they know better than the journal
 what was launched last. Results may come of any launch at any time, since each is told until it is acknowledged.
@@ -149,7 +149,7 @@ class Recovery:
         self._sink.post_results((), lambda: shutil.rmtree(record, ignore_errors=True))
 
     def deliver(self, records: list[list[Any]], acknowledge: Callable[[], None]) -> None:
-        """Hand over results, of launches that may be known to nobody here."""
+        """Hand over results; their launches may be unknown to this kernel."""
         if self._survivors is not None:
             by_batch: dict[int, list[Attempt]] = {}
             for record in records:

@@ -109,7 +109,7 @@ class CallSender:
         route, self._route = self._route, None
         if route is not None:
             route.why, route.alive = why, False
-            _shut(route.sock)  # whoever waits there for an answer waits no longer
+            _shut(route.sock)  # ends the wait for an answer on it
 
     def finish(self) -> None:
         """Deliver what there is, and end."""
@@ -146,7 +146,7 @@ class CallSender:
                 last = route
                 self._deliver(calls, route)
         except Exception:
-            # Only `tell` can have raised, as the loop that it posts to is closed: nobody is left to be told.
+            # Only `tell` can have raised, as the loop that it posts to is closed.
             _log.debug("calls end", exc_info=True)
         finally:
             if last is not None:

@@ -36,7 +36,7 @@ class ClusterInfo:
         Of Mesos; '' where the master is found by ZooKeeper.
     agents : sequence of (str, Resources, dict) or None
         Host, all that it has for the role that was asked for, and the attributes of each agent; None where the master
-        does not tell everybody.
+        does not tell this user.
     """
 
     version: str
@@ -54,20 +54,20 @@ def ask_master(where: Master | ZooKeeper, patience_s: float = PATIENCE_S, *, rol
     if isinstance(where, ZooKeeper):
         _within(patience_s, lambda: _look_for(where, patience_s), f"no ZooKeeper of {where} can be reached")
         return ClusterInfo("", None)
-    nobody = f"cannot reach a Mesos master at {where}"
+    unreachable = f"cannot reach a Mesos master at {where}"
     try:
-        version = _within(patience_s, lambda: _get(where, "/version", patience_s), nobody)
+        version = _within(patience_s, lambda: _get(where, "/version", patience_s), unreachable)
     except _NotFound as error:
         raise EngineError(str(error)) from error
     if not isinstance(version, dict) or not isinstance(version.get("version"), str):
         raise EngineError(f"what answers at {where} is no Mesos master; is the port right? (5050 mostly)")
     try:
-        found = _within(patience_s, lambda: _get(where, "/slaves", patience_s), nobody)
+        found = _within(patience_s, lambda: _get(where, "/slaves", patience_s), unreachable)
         agents = [_agent(one, role) for one in found["slaves"] if one["active"]]
     except _NotFound as error:
         raise EngineError(f"what answers at {where} is a Mesos agent, and no master (5050 mostly)") from error
     except (EngineError, KeyError, TypeError, ValueError):
-        agents = None  # not everybody may see them, or there are too many for now
+        agents = None  # this user may not see them, or there are too many for now
     return ClusterInfo(version["version"], agents)
 
 
@@ -75,7 +75,7 @@ class _NotFound(EngineError):
     """There is no such page."""
 
 
-def _within(patience_s: float, ask: Callable[[], Any], nobody: str) -> Any:
+def _within(patience_s: float, ask: Callable[[], Any], failure: str) -> Any:
     """Return what `ask` returns; EngineError when it takes too long, which no timeout of a socket's can promise."""
     answer: Future[Any] = Future()
 
@@ -89,7 +89,7 @@ def _within(patience_s: float, ask: Callable[[], Any], nobody: str) -> Any:
     try:
         return answer.result(patience_s)
     except TimeoutError:
-        raise EngineError(f"{nobody}: no answer within {patience_s:g} s; is the address right, and it up?") from None
+        raise EngineError(f"{failure}: no answer within {patience_s:g} s; is the address right, and it up?") from None
 
 
 def _get(where: Master, path: str, patience_s: float) -> Any:

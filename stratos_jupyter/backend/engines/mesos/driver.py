@@ -47,7 +47,7 @@ class MesosDriver:
     tell : callable
         Takes each `MasterEvent`; called from the driver's threads, of which there are two, so it must not take long.
     principal, secret : str
-        Who we are, for a master that asks; neither is ever shown.
+        What this framework authenticates with, if the master asks; neither is ever shown.
     suppressed_roles : sequence of str
         Roles that get no offers from the beginning.
     clock : callable
@@ -228,7 +228,7 @@ def check_installed() -> None:
 
 
 def _authorization(principal: str, secret: str) -> str:
-    """Return the line of a request's head that says who we are."""
+    """Return the line of a request's head that authenticates this framework."""
     if not principal:
         return ""
     return "Authorization: Basic " + base64.b64encode(f"{principal}:{secret}".encode()).decode("ascii") + "\r\n"

@@ -261,7 +261,7 @@ class MesosEngine:
             self._finished()
             return
         away_s = event.away_s
-        if away_s is not None and away_s < state.config.failover_s:  # somebody has done that, and would wonder
+        if away_s is not None and away_s < state.config.failover_s:  # not the master's timeout: an operator ended it
             held = f"the framework was ended from outside ({event.why}); resume goes on as a new one"
             self._sink.post(PauseAsked(self._sink.now(), held))
         else:
@@ -343,7 +343,7 @@ class MesosEngine:
         return self._connection.connections()
 
     def let_go(self) -> None:
-        """End the connection and let what runs go on, for whoever attaches next."""
+        """End the connection; running tasks continue, and the next process to attach finds them."""
         if not self._closed:
             self._shut()
             self._connection.stop()

@@ -23,7 +23,7 @@ class StreamLost(Exception):
     Attributes
     ----------
     leader : Master or None
-        Who is to be asked instead.
+        The master to ask instead.
     unauthorised : bool
         The master does not accept us.
     final : bool
@@ -58,7 +58,7 @@ class EventStream:
     Parameters
     ----------
     master : Master
-        Who is at the other end.
+        The other end.
     sock : socket
         The connection; the stream closes it.
     request : bytes
@@ -159,7 +159,7 @@ def connect(
     Parameters
     ----------
     master : Master
-        Who.
+        Which master.
     wait : callable
         Waits until a socket is ready for what is asked of it, for so many seconds at most, and returns what it is ready
         for, if anything; may raise to give up.

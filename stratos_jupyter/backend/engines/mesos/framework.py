@@ -40,7 +40,7 @@ class FrameworkConfig:
     max_cpus : float or None
         The most that it may hold.
     principal, hostname : str
-        Who asks, and from where.
+        What the framework authenticates with, and the host that it runs on.
     """
 
     identity: JobIdentity

@@ -1,4 +1,4 @@
-"""Who leads, when ZooKeeper is to be asked: pymesos's detector, and what it leaves to be done."""
+"""The leading master, by ZooKeeper: pymesos's detector, and what it leaves undone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class LeaderFinder:
-    """Asks ZooKeeper who leads, for as long as a driver lives; pymesos would do so in the thread that starts it.
+    """Asks ZooKeeper for the leading master, in its own thread; pymesos would block the thread that starts a driver.
 
     Parameters
     ----------

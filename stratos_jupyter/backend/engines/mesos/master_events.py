@@ -78,18 +78,18 @@ class ExecutorFailed:
 class FrameworkRefused:
     """The master has ended this framework and will not have its id again; the driver has ended.
 
-    Whoever wants to go on makes another driver, for a framework without an id.
+    To continue, make another driver, for a framework without an id.
     """
 
     why: str
-    #: how long this driver had not been connected, None when it never was: less than the failover timeout, and somebody
-    #: has ended the framework, who may not want it to come back
+    #: how long this driver had not been connected, None when it never was: if that is less than the failover timeout,
+    #: an operator has ended the framework, and may not want it back
     away_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Unauthorised:
-    """The master does not accept who we say we are, or what we ask for. The driver keeps trying, rarely."""
+    """The master does not accept our principal, or what we ask for. The driver keeps trying, rarely."""
 
     why: str
 

@@ -1,7 +1,7 @@
 """What is said to a Mesos master and to executors, and what they say, as plain values. PURE.
 
 The messages are those of Mesos' v1 API (``include/mesos/v1/mesos.proto``). Commands and environment travel in
-``TaskInfo.data`` and nowhere else: names, labels and ``CommandInfo`` are shown to everybody by the master's pages.
+``TaskInfo.data`` and nowhere else: names, labels and ``CommandInfo`` are shown to all by the master's pages.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class JobIdentity(NamedTuple):
     run : int
         Which run of it.
     user : str
-        On whose behalf commands run.
+        The user that commands run as.
     role : str
-        Whose resources are used.
+        The role that resources are asked for.
     """
 
     job_id: str
@@ -93,8 +93,8 @@ def executor_info(
 
     Parameters
     ----------
-    who, framework_id
-        Whose it is.
+    identity, framework_id
+        The job and its framework.
     command : mapping
         The ``CommandInfo`` that starts it.
     resources : sequence of mapping

@@ -143,7 +143,7 @@ def lacks(offered: Mapping[str, str], where: Sequence[tuple[str, str]]) -> str:
 
 
 def names(offer: Json) -> tuple[str, ...]:
-    """Return all that the node of an offer may be called, by those who say where files lie."""
+    """Return all names of an offer's node that a file system may give."""
     address = offer.get("url", {}).get("address", {})
     found = [offer["hostname"], address.get("hostname", ""), address.get("ip", "")]
     found += [name.partition(".")[0] for name in found if name and not name.replace(".", "").isdigit()]

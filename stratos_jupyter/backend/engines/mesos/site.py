@@ -204,7 +204,7 @@ def _refused(spec: JobSpec, settings: EngineSettings) -> list[str]:
 
 
 def _user() -> str:
-    """Return on whose behalf commands run; raises EngineError where a container has numbers for users only."""
+    """Return the user that commands run as; raises EngineError where a container has numbers for users only."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -204,7 +204,7 @@ class Statuses:
     def _charge_memory(self, batch: MesosBatch) -> None:
         """Say that a command has used up the container's memory, when it was the only one that ran there.
 
-        Of several nobody knows which it was: all of them are lost, as with an executor that dies.
+        Of several it is not known which: all of them are lost, as with an executor that dies.
         """
         state = self._state
         if state.batches.in_container(batch.place) != [batch] or batch.crowded:
@@ -232,7 +232,7 @@ class Statuses:
         elif update.state == "TASK_ERROR" or (update.reason in _EXECUTOR_ENDED and batch.fresh and not agent.up):
             self._leave_out(agent, why)
         if agent.killed and update.state != "TASK_DROPPED" and update.reason in _EXECUTOR_ENDED:
-            # Who knows what it had begun.
+            # It may have begun some of it.
             self._state.lose(batch)
         else:
             self._state.hand_back(self._state.batches.remove(batch))

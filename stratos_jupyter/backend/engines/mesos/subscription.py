@@ -1,14 +1,13 @@
 """What pymesos's scheduler driver does, done otherwise: the connection that brings events, and what they mean.
 
 pymesos leaves the connection to a thread whose death interrupts the main thread, which is the kernel's; it asks for the
-master's version and sleeps while nobody can stop it, never misses a heartbeat, follows a leader and never goes back,
+master's version and sleeps without a way to stop it, never misses a heartbeat, follows a leader and never goes back,
 and asks for GPUs unasked. So `Subscription` stands before `pymesos.MesosSchedulerDriver` in the order of a class's
 ancestors (`driver.py` makes that class) and keeps of it what makes calls, and the way to a leader by ZooKeeper.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import selectors
@@ -34,6 +33,7 @@ from .master_events import (
     Unauthorised,
     read_event,
 )
+from .waker import Waker
 
 #: how long a user waits for a word about a master that does not answer
 PATIENCE_S: Final = 4.0
@@ -82,9 +82,9 @@ class Subscription:
         self._authorization = authorization  # a line of the head, or ''
         self._clock = clock
         self.suppressed = set(suppressed)
-        self._leader: Master | None = None  # whom ZooKeeper names
-        self._no_leader = ""  # why it names nobody
-        self._referred: Master | None = None  # whom a master has named, for one attempt: that may be out of date
+        self._leader: Master | None = None  # as ZooKeeper says
+        self._no_leader = ""  # why it names none
+        self._referred: Master | None = None  # as a master says, for one attempt: that may be out of date
         self._down = self._denied = False  # what has been told already
         self.torn_down: Future[None] | None = None  # of the call that ends the framework
         self._stop_by: float | None = None
@@ -94,13 +94,8 @@ class Subscription:
         self._left_at: float | None = None  # when the last subscription ended
         self._heartbeat_s = HEARTBEAT_S
         self._sock: socket.socket | None = None
-        self._ears, self._bell = socket.socketpair()
-        for end in (self._ears, self._bell):
-            end.setblocking(False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._ears, selectors.EVENT_READ)
-        self._watched: tuple[socket.socket | None, int] = (None, 0)
-        self.call_sender = CallSender(tell, parser, self._notify)
+        self._waker = Waker()
+        self.call_sender = CallSender(tell, parser, self._waker.wake)
         self.thread = threading.Thread(target=self._run, name="stratos-mesos-events", daemon=True)
         self.ended: Future[None] = Future()
 
@@ -116,32 +111,24 @@ class Subscription:
         if self._stop_by is None:
             self._stop_by = self._clock() + LAST_CALLS_S
             self.call_sender.finish()
-            self._notify()
-
-    def _notify(self) -> None:
-        with contextlib.suppress(OSError):  # as many as are in it have rung
-            self._bell.send(b"\0")
+            self._waker.wake()
 
     def change_master(self, new_master: str | None) -> None:
-        """Take in who leads; called by pymesos's detector."""
+        """Take in the leading master; called by pymesos's detector."""
         host, _, port = (new_master or "").rpartition(":")
         self._leader = Master(host, int(port)) if host else None
         self._no_leader = "" if host else f"no master leads, says {self._goal}"
-        self._notify()
+        self._waker.wake()
 
     def no_leader(self, why: str) -> None:
-        """Take in that there is nobody to ask who leads."""
+        """Take in that no ZooKeeper can be asked for the leading master."""
         self._leader, self._no_leader = None, why
-        self._notify()
+        self._waker.wake()
 
     def connections(self) -> list[Inherited]:
         """Return all connections."""
-        return [
-            self._ears,
-            self._bell,
-            *([self._sock] if self._sock is not None else []),
-            *self.call_sender.connections(),
-        ]
+        streams = [] if self._sock is None else [self._sock]
+        return [*self._waker.connections(), *streams, *self.call_sender.connections()]
 
     # -- what pymesos asks of a subclass ----------------------------------------------------------------
 
@@ -190,16 +177,14 @@ class Subscription:
             self.call_sender.thread.join()
             if not asked:
                 self._tell(Ended(why))
-        except Exception:  # nobody is left to be told: `tell` posts to a loop that is closed
+        except Exception:  # `tell` posts to a loop that is closed
             _log.debug("events end", exc_info=True)
         finally:
-            self._selector.close()
-            self._ears.close()
-            self._bell.close()
+            self._waker.close()
             self.ended.set_result(None)
 
     def _serve(self) -> tuple[str, bool]:
-        """Connect, again and again; return why that has an end, and whether whoever is told knows so."""
+        """Connect, again and again; return why that has an end, and whether that was asked for."""
         backoff, referrals = Backoff(), 0
         while True:
             at = self._next_master()
@@ -234,7 +219,7 @@ class Subscription:
         return False
 
     def _next_master(self) -> Master:
-        """Return whom to ask; wait until ZooKeeper names somebody."""
+        """Return the master to ask; wait until ZooKeeper names one."""
         since = self._clock()
         given = self._goal if isinstance(self._goal, Master) else None
         while (at := self._referred or self._leader or given) is None:
@@ -248,7 +233,7 @@ class Subscription:
     def _converse(self, at: Master) -> None:
         """Subscribe, and take in what comes until the connection ends."""
         self._at, leader = at, self._leader
-        sock = connect(at, self._wait, lambda: self._watch(None, 0), PATIENCE_S)
+        sock = connect(at, self._wait, self._waker.forget, PATIENCE_S)
         stream = EventStream(at, sock, self.gen_request(), self._parser())
         try:
             self._sock = sock
@@ -280,7 +265,7 @@ class Subscription:
         except StreamLost as lost:
             raise self._explained(lost) from None
         finally:
-            self._watch(None, 0)
+            self._waker.forget()
             self._sock = None
             stream.close()
 
@@ -303,34 +288,17 @@ class Subscription:
             self._tell(Disconnected(str(lost)))
 
     def _rest(self, seconds: float) -> None:
-        """Wait before the next attempt, unless somebody else is named meanwhile."""
+        """Wait before the next attempt, unless another master is named meanwhile."""
         until, leader = self._clock() + seconds, self._leader
         while (left := until - self._clock()) > 0 and self._leader == leader:
             self._wait(None, 0, min(left, LOOK_S))
 
     def _wait(self, sock: socket.socket | None, events: int, timeout_s: float) -> int:
         """Wait until a socket is ready, or the bell rings, or it is time to look at the clock; raises _Stop."""
-        if self._watched != (sock, events):
-            self._watch(sock, events)
-        ready = 0
-        for key, mask in self._selector.select(timeout_s):
-            if key.fileobj is self._ears:
-                with contextlib.suppress(BlockingIOError):
-                    self._ears.recv(4096)
-            else:
-                ready = mask
+        ready = self._waker.wait(sock, events, timeout_s)
         if self._stop_by is not None and (self.call_sender.over or self._clock() >= self._stop_by):
             raise _Stop
         return ready
-
-    def _watch(self, sock: socket.socket | None, events: int) -> None:
-        # Each call of the system costs a turn: a connection stays registered for as long as it stands.
-        if self._watched[0] is not None:
-            self._selector.unregister(self._watched[0])
-        self._watched = (None, 0)
-        if sock is not None:
-            self._selector.register(sock, events)
-            self._watched = (sock, events)
 
     # -- events -----------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ class ThreadBridge:
     Parameters
     ----------
     loop : asyncio.AbstractEventLoop
-        Whose thread handles them.
+        Its thread handles them.
     handle : callable
         Takes each of them there.
     """

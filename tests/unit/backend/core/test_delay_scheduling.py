@@ -22,8 +22,8 @@ from stratos_jupyter.backend.core.events import (
 )
 from stratos_jupyter.backend.core.input_locations import InputLocations
 from stratos_jupyter.backend.core.locality import KNOWN_AFTER, REFUSE_S
+from stratos_jupyter.backend.core.matching import USELESS_S
 from stratos_jupyter.backend.core.rules import Rules
-from stratos_jupyter.backend.core.scheduler import USELESS_S
 from stratos_jupyter.backend.core.states import TaskState
 from tests.support.offers import ONE, Cluster, only, tasks
 

@@ -18,7 +18,7 @@ from stratos_jupyter.backend.core.events import (
     RulesChanged,
     TasksStarted,
 )
-from stratos_jupyter.backend.core.explain import NODES_MOST, REASONS_MOST, OfferHistory
+from stratos_jupyter.backend.core.offer_history import NODES_MOST, REASONS_MOST, OfferHistory
 from stratos_jupyter.backend.core.phrases import sentences
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.rules import Halt, Rules

@@ -32,8 +32,10 @@ from stratos_jupyter.backend.core.events import (
     TasksReturned,
     TasksStarted,
 )
+from stratos_jupyter.backend.core.lifecycle import LOST_BOUND
+from stratos_jupyter.backend.core.matching import USELESS_S
 from stratos_jupyter.backend.core.resources import Resources
-from stratos_jupyter.backend.core.scheduler import LOST_BOUND, USELESS_S, Scheduler
+from stratos_jupyter.backend.core.scheduler import Scheduler
 from stratos_jupyter.backend.core.states import Reason, TaskState
 from stratos_jupyter.errors import RefusedMove
 

@@ -33,9 +33,10 @@ from stratos_jupyter.backend.core.events import (
     TasksStarted,
     Tick,
 )
+from stratos_jupyter.backend.core.lifecycle import LATE_EVERY_S, LATE_LEAST_S
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.rules import Cause, Halt, Rules
-from stratos_jupyter.backend.core.scheduler import LATE_EVERY_S, LATE_LEAST_S, Scheduler
+from stratos_jupyter.backend.core.scheduler import Scheduler
 from stratos_jupyter.backend.core.states import Reason, TaskState
 
 ONE = Resources(1, 1024)

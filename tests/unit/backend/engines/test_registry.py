@@ -18,7 +18,13 @@ from stratos_jupyter.errors import EngineError
 
 @pytest.fixture
 def cloud() -> Iterator[SiteEntry]:
-    entry = SiteEntry("cloud", ("cloud", "cloud:REGION"), lambda master: master.startswith("cloud"), lambda: LocalSite)
+    entry = SiteEntry(
+        "cloud",
+        ("cloud", "cloud:REGION"),
+        lambda master: master.startswith("cloud"),
+        lambda: LocalSite,
+        lambda: ["cloud"],
+    )
     registry.register(entry)
     yield entry
     registry.unregister("cloud")
@@ -57,6 +63,8 @@ def test_what_is_meant_for_this_machine_is_refused_by_this_machine(master: str) 
 def test_an_engine_can_be_added(cloud: SiteEntry) -> None:
     assert entry_of("cloud:eu") is cloud
     assert site_class("cloud") is LocalSite
+    assert registry.choices()[0] == "local"
+    assert registry.choices()[-1] == "cloud"
     with pytest.raises(EngineError, match=r"did you mean cloud: write local, local\[4\], cloud, cloud:REGION, host:"):
         entry_of("coud")
     with pytest.raises(ValueError, match="there is an engine 'cloud' already"):

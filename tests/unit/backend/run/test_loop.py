@@ -250,21 +250,26 @@ def test_two_failures_of_one_task_at_once(rig: Rig, together: bool) -> None:
     assert len(rig.counted(0)) == int(rig.it.scheduler.table.ended(0))
 
 
-def test_an_ending_that_cannot_be_takes_no_other_with_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ending_that_cannot_be_takes_no_other_with_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     rig.add(0, 3)
     rig.offer()
-    end = rig.it.scheduler._end
+    lifecycle = rig.it.scheduler._lifecycle
+    end = lifecycle._end
 
-    def odd(ending: Ending) -> list[Decision]:
+    def odd(ending: Ending, at_s: float) -> list[Decision]:
         if ending.task == 1:
             raise TypeError("who knows")
-        return end(ending)
+        return end(ending, at_s)
 
-    monkeypatch.setattr(rig.it.scheduler, "_end", odd)
+    monkeypatch.setattr(lifecycle, "_end", odd)
     rig.told(result(0, 1), result(1, 1), result(2, 1))
     rig.turn()
     assert [rig.state(task) for task in (0, 2)] == [TaskState.FINISHED] * 2
-    assert "who knows" in rig.it.view().notices[-1]
+    assert rig.it.view().notices[-1].startswith("internal error: TypeError: who knows; %stratos why ")
+    assert "the last events and decisions, oldest first:" in caplog.text
+    assert "TasksEnded [(0 1 exit 0 1), (1 1 exit 0 1), " in caplog.text
 
 
 # --- the disk ---

@@ -13,7 +13,8 @@ import pytest
 
 from stratos_jupyter.backend.engines.mesos.executor_bundle import executor_sources
 from stratos_jupyter.backend.engines.mesos.minify import minified, without_spaces
-from tests.support.executor_client import BACKEND, other_pythons
+from tests.support.executor_client import BACKEND
+from tests.support.pythons import other_pythons
 
 #: Prints what there is in each module: functions and methods with their parameters (without names where the function
 #: is private), and plain values.
@@ -66,7 +67,7 @@ def described(python: str, folder: Path, names: list[str]) -> Any:
 
 
 def pythons() -> dict[str, str]:
-    others = sorted(other_pythons().items(), key=lambda item: int(item[0].partition(".")[2]))
+    others = list(other_pythons().items())
     return {"own": sys.executable, **dict(others[:1] + others[-1:])}
 
 
