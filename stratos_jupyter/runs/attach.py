@@ -1,6 +1,6 @@
 """Attaching: how a process comes to hold a run that another one began, and what it must have to go on with it.
 
-Whoever has a run's journal open holds the run; its lease says so to others (`backend.store.lease`). A process that
+The process that has a run's journal open holds the run; its lease says so to others (`backend.store.lease`). One that
 wants a run asks its holder, waits until that has let go, and opens the journal, which no other can open then.
 """
 

@@ -1,10 +1,10 @@
 """The journal: what must survive, in one SQLite file for each run of a job.
 
-A result is committed here before its status is acknowledged to the engine and before anyone sees it.
+A result is committed here before its status is acknowledged to the engine and before it is shown.
 
-- One file a run, because the file is locked for as long as somebody holds the run: WAL with
-  ``locking_mode=EXCLUSIVE`` needs no shared memory, so that network homes work. Who holds it is written in
-  ``lease.json`` beside it, which others can read.
+- One file a run, because the file is locked for as long as a process holds the run: WAL with
+  ``locking_mode=EXCLUSIVE`` needs no shared memory, so that network homes work. Its holder is named in ``lease.json``
+  beside it, which other processes can read.
 - ``synchronous=FULL``: a commit is on disk. One transaction takes all that gathered while the one before it
   was being synced, so that the delay of a result is one sync.
 - Parameters are stored once a submission, compressed; rows come as tasks end. ``(task, attempt)`` is recorded once:
@@ -123,7 +123,7 @@ def open_whole(folder: Path, *, aside: bool = True) -> Journal:
 
 
 def set_aside(folder: Path, why: str) -> JournalError:
-    """Give a broken journal, which nobody has open, another name; return what there is to say of it."""
+    """Give a broken journal, which no process has open, another name; return what there is to say of it."""
     path = folder / FILE_NAME
     aside = f"{FILE_NAME}.broken-{time.strftime('%Y%m%d-%H%M%S')}"
     for ending in ("", "-wal", "-shm"):
@@ -181,9 +181,9 @@ class Journal:
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             where = f"file:{quote(os.fsencode(path))}"
             if not _locks_work(folder):
-                log.warning("%s: files here are not locked; the lease alone says who holds this run", folder)
+                log.warning("%s: files here are not locked; the lease alone says which process holds this run", folder)
                 where += "?vfs=unix-none"
-            # Whoever has it open keeps it so: there is nothing to wait for.
+            # A process that has it open keeps it open: there is nothing to wait for.
             self._db = sqlite3.connect(where, 1.0, uri=True, isolation_level=None, check_same_thread=False)
             self._db.text_factory = _text
         except (sqlite3.Error, OSError) as error:
@@ -413,7 +413,7 @@ class Journal:
         """Return what the inputs of each task were when the attempt had ended whose result it has.
 
         Those are left out that were then as at their submission. The second is whether the node saw that, too, before
-        its start: then the attempt has changed them, or somebody did while it ran.
+        its start: then the attempt has changed them, or something else did while it ran.
         """
         query = (
             "SELECT task, key, agreed FROM looks AS it WHERE attempt ="
