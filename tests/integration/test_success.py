@@ -17,7 +17,7 @@ from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.results.parsers import make_parser
 from stratos_jupyter.backend.spec.commands import explicit_commands
 from stratos_jupyter.backend.spec.job_spec import JobSpec
-from stratos_jupyter.backend.store.journal import open_whole
+from stratos_jupyter.backend.store.broken_journal import open_whole
 from stratos_jupyter.backend.store.run_dirs import runs
 from stratos_jupyter.errors import UsageError
 from stratos_jupyter.report.collect import full_summary_of_record
