@@ -19,7 +19,7 @@ from .backend.spec.commands import Commands
 from .backend.spec.job_spec import JobSpec
 from .backend.spec.products import promise
 from .backend.spec.workload import CommandEnv, Fingerprints
-from .backend.store.journal import open_whole
+from .backend.store.broken_journal import open_whole
 from .backend.store.lease import Holder, holder_of
 from .backend.store.run_dirs import newest_run
 from .errors import EngineError, JobNotFound, SpecError

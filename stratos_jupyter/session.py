@@ -31,7 +31,8 @@ from .backend.run.thread import Driver
 from .backend.spec.commands import Commands
 from .backend.spec.job_spec import JobSpec
 from .backend.spec.workload import CommandEnv, Fingerprints
-from .backend.store.journal import Journal, set_aside
+from .backend.store.broken_journal import set_aside
+from .backend.store.journal import Journal
 from .backend.store.lease import (
     is_background,
     is_wanted,

@@ -13,7 +13,8 @@ from typing import Final
 
 from ..backend.results.parsers import Parser, is_known, make_parser
 from ..backend.spec.job_spec import JobSpec
-from ..backend.store.journal import Journal, open_whole, set_aside
+from ..backend.store.broken_journal import open_whole, set_aside
+from ..backend.store.journal import Journal
 from ..backend.store.lease import Holder, holder_of, want, want_no_longer
 from ..errors import EngineError, JournalBusy, SpecError
 from .recorded_run import RecordedSubmission

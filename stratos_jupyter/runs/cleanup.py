@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from ..backend.engines.local import leftovers
-from ..backend.store.journal import FILE_NAME, Journal, open_whole
+from ..backend.store.broken_journal import open_whole
+from ..backend.store.journal import FILE_NAME, Journal
 from ..backend.store.lease import Holder
 from ..backend.store.run_dirs import cut_off, runs
 from ..errors import JournalBusy, JournalError
