@@ -1,7 +1,7 @@
-"""How sure one can be of when a job ends: the spread of the time that is left.
+"""The confidence interval of the time that a job has left.
 
-PURE. The pace of the last minute is cut into slices. How much these differ from each other says how much their mean
-can be trusted; of few endings it says less than their mere number does, and the larger of the two doubts counts.
+PURE. The pace of the last minute is cut into slices. How much the slices differ gives the standard error of their mean.
+With few endings the number of endings gives a larger one; the larger of the two counts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STEP_S: Final = 0.5
 SLICES: Final = 6
 #: standard errors on each side: nine times in ten the truth is within
 SIDES: Final = 1.64
-#: beyond this doubt nothing is said
+#: no interval is given beyond this relative error
 MOST: Final = 0.9
 
 
@@ -42,7 +42,7 @@ class Forecast:
 
     @property
     def doubt(self) -> float | None:
-        """By which part the pace may be off; None while nobody can tell."""
+        """The relative error of the pace; None while too little is known."""
         if len(self._samples) < SLICES + 1:
             return None
         (from_s, before), (to_s, after) = self._samples[0], self._samples[-1]

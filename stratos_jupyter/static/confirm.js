@@ -1,4 +1,4 @@
-// Asking first, and saying what came of it.
+// A question before an action that cannot be undone.
 
 import { button, el, setText } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// Below the head: what can be done, the map, the table, the failures, and one task at a time.
+// Below the summary: the buttons of the job, the map, the table, the failures, and one task at a time.
 
 import { STATE_OF, el, setAttr, setText, whole } from "./dom.js";
 import { ACTIONS } from "./actions.js";

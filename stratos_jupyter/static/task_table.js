@@ -75,7 +75,7 @@ export function taskTable(parent, link, { open, act, failed }) {
   let rows = new Map(); // by place in the order
   let epoch = 0;
   let waiting = null; // the place from which rows are asked for
-  let refused = false; // the kernel has none to give: it is asked again when something changes, or somebody scrolls
+  let refused = false; // the kernel has none to give: it is asked again when something changes, or the table is scrolled
   let shown = false;
   let showInputs = false;
   let cursor = 0;

@@ -23,26 +23,14 @@ def result_of(record: Sequence[Any], node: str) -> Result:
     """
     out, out_path, out_size = _stream(record[at.STDOUT])
     err, err_path, err_size = _stream(record[at.STDERR])
+    commands = tuple(record[at.COMMANDS]) if len(record) > at.COMMANDS else ()
+    inputs = tuple(record[at.INPUTS]) if len(record) > at.INPUTS else ()
+    # By position, for these are made at thousands a second: keywords would take twice as long.
     return Result(
-        task=record[at.TASK],
-        attempt=record[at.ATTEMPT],
-        node=node,
-        reason=Reason(record[at.REASON]),
-        code=record[at.CODE],
-        started_at=record[at.STARTED_AT],
-        finished_at=record[at.FINISHED_AT],
-        cpu_s=record[at.CPU_S],
-        max_rss_mib=record[at.MAX_RSS_MIB],
-        stdout=out,
-        stderr=err,
-        stdout_path=out_path,
-        stderr_path=err_path,
-        stdout_size=out_size,
-        stderr_size=err_size,
-        note=_printable(record[at.NOTE]),
-        commands=tuple(record[at.COMMANDS]) if len(record) > at.COMMANDS else (),
-        inputs=tuple(record[at.INPUTS]) if len(record) > at.INPUTS else (),
-    )
+        record[at.TASK], record[at.ATTEMPT], node, Reason(record[at.REASON]), record[at.CODE], record[at.STARTED_AT],
+        record[at.FINISHED_AT], record[at.CPU_S], record[at.MAX_RSS_MIB], out, err, out_path, err_path, out_size,
+        err_size, _printable(record[at.NOTE]), commands, inputs,
+    )  # fmt: skip
 
 
 def limits_of(demand: Resources) -> dict[str, Any]:

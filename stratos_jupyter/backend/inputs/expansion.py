@@ -1,4 +1,4 @@
-"""One pattern from its text to the names of files, wherever each of its alternatives leads."""
+"""One pattern from its text to the names of files, on this machine and on HDFS: its alternatives may lead to both."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _COPYING: Final = "._COPYING_"
 
 
 class HdfsTree:
-    """What is on an HDFS, as `patterns` wants it, and as Hadoop's own jobs read a directory.
+    """An HDFS as a `globbing.Tree`, which shows of a directory what Hadoop's own jobs read.
 
     Names that begin with `_` are hidden as those with a dot are, and so is what is being copied there.
 
     Attributes
     ----------
     refused : list of StorageError
-        What may not be looked at.
+        The refusals of HDFS, one for each path that may not be read.
     """
 
     hidden = "._"
@@ -85,7 +85,7 @@ class _Word(NamedTuple):
 
 
 class Expansion:
-    """One pattern, and what became of it.
+    """One pattern, and what it finds.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class Expansion:
     absolute : bool
         Whether names come back absolute.
     files_only : bool
-        Whether directories are of no use.
+        Whether directories are refused, because only files can be copied.
     """
 
     def __init__(self, files: FileSystems, text: str, folder: str, *, absolute: bool, files_only: bool) -> None:

@@ -1,4 +1,4 @@
-"""The file systems of a job: which names are on HDFS, and what a pattern finds wherever it leads."""
+"""The file systems of a job: which names are on HDFS, what a pattern finds, and what is remembered of files there."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ class FileSystems:
         Parameters
         ----------
         pattern : str
-            As bash has it, on this machine or on HDFS: see `words` and `parts`. When it finds nothing, and there is a
-            file of exactly that name, it is that file.
+            As bash has it, on this machine or on HDFS: see `pattern_words` and `pattern_parts`. When it finds
+            nothing, and there is a file of exactly that name, it is that file.
         cwd : str
             Where a relative pattern starts. '' is the process's own.
         absolute : bool

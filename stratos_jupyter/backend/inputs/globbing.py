@@ -49,14 +49,14 @@ class Tree(Protocol):
         """Return the path of a name in a directory."""
 
     def list_all(self, paths: Sequence[str]) -> Iterable[Mapping[str, FileEntry] | None]:
-        """Yield what is in each directory, by name; None where there is none, or nobody may look."""
+        """Yield what is in each directory, by name; None where there is none, or it may not be read."""
 
     def look_all(self, paths: Sequence[str]) -> Iterable[FileEntry | None]:
         """Yield what is at each path; None where nothing is."""
 
 
 class Match(NamedTuple):
-    """What a pattern found: how it is shown, and where it is. `entry` is None as long as nobody has looked."""
+    """What a pattern found: how it is shown, and where it is. `entry` is None until it has been looked at."""
 
     shown: str
     path: str
@@ -152,7 +152,7 @@ class Expander:
         return Match(_below(match.shown, part), self.tree.join(match.path, part), FileEntry(True, 0, 0))
 
     def _there(self, found: Sequence[Match]) -> list[Match]:
-        """Look at what nobody has looked at; leave out what is not there."""
+        """Look at matches that have no entry yet; leave out those that do not exist."""
         if all(match.entry is not None for match in found):
             return list(found)
         self._look(found)
@@ -160,7 +160,7 @@ class Expander:
         return [match for match in looked if match.entry is not None]
 
     def _look(self, found: Iterable[Match]) -> None:
-        """Look at what nobody has looked at: one by one, or by a listing where many lie together."""
+        """Look up matches that have no entry yet: one by one, or by a listing where many are in one directory."""
         paths = dict.fromkeys(match.path for match in found if match.entry is None and match.path not in self._looked)
         if self.tree.looks_are_dear and len(paths) > LOOKS_MOST:
             folders: dict[str, list[str]] = {}
@@ -245,7 +245,7 @@ class Expander:
         self._listed.update(zip(paths, self.tree.list_all(paths), strict=True))
 
     def listing(self, path: str) -> Mapping[str, FileEntry] | None:
-        """Return what is in a directory, None when that is not known; for whoever explains that nothing was found."""
+        """Return what is in a directory, None when that is not known; `no_match` reads it."""
         self._list([Match("", path)])
         return self._listed[path]
 

@@ -1,4 +1,4 @@
-"""HDFS over WebHDFS, by the package ``hdfs``, which is imported only when somebody asks for it.
+"""HDFS over WebHDFS, by the package ``hdfs``, which is imported only when it is needed.
 
 What the user names is an alias of ``~/.hdfscli.cfg`` or the address of WebHDFS. Every request has time-outs, every
 failure becomes a `StorageError` that says what to do about it, and that holds nothing of a request: a token is part of
@@ -148,11 +148,11 @@ class Hdfs:
         try:
             return list(pool.map(one, paths))
         except BaseException:
-            self._given_up.set()  # nobody waits for the others any longer
+            self._given_up.set()  # the other answers are not waited for any more
             self._given_up = threading.Event()
             raise
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # who interrupts does not wait for answers
+            pool.shutdown(wait=False, cancel_futures=True)  # an interrupt does not wait for answers
 
     def _ask(self, path: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Ask; a NameNode that is being started, or on standby, is waited for."""

@@ -1,4 +1,4 @@
-"""Files of this machine, as `patterns` wants a tree."""
+"""Files of this machine as a `globbing.Tree`."""
 
 from __future__ import annotations
 

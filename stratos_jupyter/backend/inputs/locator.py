@@ -1,4 +1,4 @@
-"""Where the inputs of tasks are: found out in the background, the first tasks first."""
+"""Locates the inputs of tasks on HDFS, in the background, the first tasks first."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from .locator_client import LocatorProcess
 
 log = logging.getLogger(__name__)
 
-#: files that are asked for in one piece: of the first one, and of those that follow
+#: files that one request asks for: the first request, and those that follow
 FIRST: Final = 16
 MANY: Final = 256
-#: tasks that are looked at in one piece, whether or not they have inputs
+#: tasks that one step looks at, whether or not they have inputs
 LOOKED_AT: Final = 2048
-#: when HDFS cannot be asked, it is tried again after so many seconds, and given up then
+#: seconds before each new attempt when HDFS cannot be asked; after the last one it is given up
 PAUSES_S: Final = (5.0, 15.0, 45.0)
-#: the process that asks is kept for so long when there is nothing to do, in seconds
+#: an idle process is kept for this long, in seconds
 IDLE_S: Final = 20.0
 
 #: files that are remembered as absent, and named in a line
 ABSENT: Final = 1000
 SHOWN: Final = 3
 
-#: takes places as they become known
+#: takes locations as they become known
 TakeLocations: TypeAlias = Callable[[tuple[InputLocation, ...]], None]
 #: takes what is wrong with HDFS, and '' once it is so no longer
 TakeProblem: TypeAlias = Callable[[str], None]
 
 
-def _nobody(_: str) -> None:
-    """Tell nobody of trouble."""
+def _ignored(_: str) -> None:
+    """Ignore what is wrong with HDFS."""
 
 
 class _Lookup:
@@ -64,9 +64,9 @@ class _Lookup:
 
 
 class Locator:
-    """Finds out where the inputs of tasks are.
+    """Locates the inputs of tasks.
 
-    One thread, which lives while there is something to do, has a process ask; no method waits for either.
+    One thread, which lives while there is something to do, asks by a process of its own; no method waits for either.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class Locator:
         first_task: int,
         inputs: Sequence[tuple[str, ...]],
         tell: TakeLocations,
-        trouble: TakeProblem = _nobody,
+        trouble: TakeProblem = _ignored,
     ) -> None:
         """Find out where the inputs of some tasks are.
 
@@ -118,7 +118,7 @@ class Locator:
         return process.connections() if process is not None else []
 
     def close(self) -> None:
-        """Find nothing more."""
+        """Stop, and end the process."""
         with self._changed:
             self._closed = True
             self._lookups.clear()
@@ -138,7 +138,7 @@ class Locator:
             except Exception as error:
                 log.exception("places of inputs")
                 more = False
-                with suppress(Exception):  # else its tasks would be sought for ever
+                with suppress(Exception):  # else its tasks would wait for their locations for ever
                     lookup.say(f"internal error: {type(error).__name__}: {error}")
                     self._give_up(lookup)
             if more:
@@ -159,7 +159,7 @@ class Locator:
         return None
 
     def _piece(self, lookup: _Lookup) -> bool:
-        """Go on with some tasks, and say whether there are more."""
+        """Locate the inputs of the next tasks, and say whether there are more."""
         first = lookup.at
         paths: list[list[str]] = []
         known: dict[str, Located | None] = {}  # by path
@@ -201,7 +201,7 @@ class Locator:
         return more
 
     def _give_up(self, lookup: _Lookup) -> None:
-        """Tell of all tasks that are left that nothing is known of them."""
+        """Report no location for all tasks that are left: else they would wait for one."""
         left = range(lookup.first + lookup.at, lookup.first + len(lookup.inputs))
         for at in range(0, len(left), LOOKED_AT):
             lookup.tell(tuple(InputLocation(task, 0, ()) for task in left[at : at + LOOKED_AT]))
@@ -209,7 +209,7 @@ class Locator:
     def _paths(self, lookup: _Lookup, index: int) -> list[str]:
         paths = []
         for name in lookup.inputs[index]:
-            with suppress(SpecError):  # what is no name is the command's own affair
+            with suppress(SpecError):  # the command itself deals with what is no name
                 where = self._files.find(name, "/")
                 if where is not None:
                     paths.append(where.path)

@@ -1,4 +1,4 @@
-"""Questions to the process that finds places, and its answers, none of which is waited for without end."""
+"""The kernel's side of the locator process: requests, and their answers, each within a time limit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CHUNK: Final = 1 << 20
 
 
 class LocatorProcess:
-    """The process, and the pipes to it.
+    """The process that asks HDFS, and the pipes to it.
 
     Parameters
     ----------
@@ -70,11 +70,11 @@ class LocatorProcess:
         return [pipe for pipe in pipes if pipe is not None]
 
     def end(self) -> None:
-        """End it; who waits for an answer gets none. Any thread may call this."""
+        """End the process: an `ask` that waits raises StorageError. Any thread may call this."""
         self._process.kill()
 
     def close(self) -> None:
-        """End it and let go of it."""
+        """End the process, and close the pipes."""
         self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             with suppress(OSError):

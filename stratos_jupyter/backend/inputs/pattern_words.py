@@ -8,7 +8,7 @@ Theory of operation, in the order of bash:
 3. ``$NAME`` and ``${NAME}``. Wildcards in a value count, blanks in it part no words. A variable that is not set is
    refused: a shell would look for other files. Nothing else that a shell puts in for a ``$`` is known.
 
-A backslash takes the meaning from the character behind it. It stays in a word, for `parts` to read. Quotes are
+A backslash takes the meaning from the character behind it. It stays in a word, for `pattern_parts` to read. Quotes are
 characters: those of a magic line have been read when a pattern comes here, and one in Python has none.
 """
 

@@ -321,9 +321,9 @@ class RunLoop:
         match item:
             case Arrived():
                 for result in item.results:
-                    if left := self._recorder.left(result):
+                    if result.note and (left := self._recorder.left(result)):
                         self._views.left(result.task, left)
-                    if commands := self._recorder.asked_for(result):
+                    if result.commands and (commands := self._recorder.asked_for(result)):
                         self._adoptions.take((result.task, result.attempt), commands)
                 endings = tuple(
                     Ending(r.task, r.attempt, r.reason, r.code, r.finished_at - (r.started_at or r.finished_at))

@@ -136,14 +136,13 @@ class Recorder:
 
     def left(self, result: Result) -> int:
         """Return how many processes an attempt left behind; 0 when its result was told before."""
-        wanted = bool(result.note) and self._scheduler.accepts_result(result.task, result.attempt)
-        return left_count(result.note) if wanted else 0
+        return left_count(result.note) if self._scheduler.accepts_result(result.task, result.attempt) else 0
 
     def asked_for(self, result: Result) -> list[str]:
         """Return the commands that a monitor asks for, once, and not when the user wants the task ended."""
-        if not result.commands or self._adoptions.is_taken((result.task, result.attempt)):
+        if self._adoptions.is_taken((result.task, result.attempt)) or self._scheduler.is_being_killed(result.task):
             return []
-        if self._scheduler.is_being_killed(result.task) or not self._is_final(result):
+        if not self._is_final(result):
             return []
         return [text for text in result.commands if text.strip()]
 
@@ -161,9 +160,9 @@ class Recorder:
             transaction.looks.append((*attempt, inputs[0], int(inputs[1])))
         if self._scheduler.was_given_up(*attempt):
             transaction.found.append(attempt)
-        if left := self.left(result):
+        if result.note and (left := self.left(result)):
             transaction.entries.append(JournalEntry(self._clock(), "left", [*attempt, left]))
-        if commands := self.asked_for(result):
+        if result.commands and (commands := self.asked_for(result)):
             transaction.entries.append(JournalEntry(self._clock(), "spawn", [*attempt, commands]))
 
     def _is_final(self, result: Result) -> bool:

@@ -2,7 +2,7 @@
 
 PURE. What stands in a mark are words of a shell: they may have quotes, be patterns or hold braces. The command gets the
 words as they are, and the shell expands them; the inputs are the files that they lead to. What a pattern finds is asked
-once, at submission (`placing`), and kept with the commands.
+once, at submission, and kept with the commands.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class MarkedWord(NamedTuple):
     name : str
         The file that it names; '' when the shell expands it to something else.
     pattern : str
-        What finds its files, as `storage.words` reads it; '' when it has a name.
+        What finds its files, as `inputs.pattern_words` reads it; '' when it has a name.
     variable : str
         The first variable in it, whose value only the task knows; '' when there is none.
     """
@@ -179,7 +179,13 @@ def _braces(chars: _Chars) -> list[_Chars]:
         words = expand_braces(text, MOST_WORDS)
     except SpecError:
         return [chars]
-    return [head + [(one[-1], len(one) > 1) for one in _CHAR.findall(word)] for word in words]
+    return [head + _chars(word) for word in words]
+
+
+def _chars(word: str) -> _Chars:
+    if "\\" not in word:
+        return [(char, False) for char in word]
+    return [(one[-1], len(one) > 1) for one in _CHAR.findall(word)]
 
 
 # -- records of 0.1.0 -------------------------------------------------------------------------------------

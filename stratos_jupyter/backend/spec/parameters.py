@@ -11,18 +11,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from enum import Enum
 from itertools import islice
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ...errors import SpecError
+from .parameter_values import ABSENT, SHOWN, is_missing, row_texts
 
 #: names of the columns; rows
 Table: TypeAlias = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 #: so many rows at most may come from what does not say how many it has
 ROWS: Final = 2_000_000
-#: so many wrong values a message names
-SHOWN: Final = 5
-
 #: types of rows that have no names; most have one of them
 _NAMELESS: Final = frozenset({str, list, tuple, int, float, bool})
 #: floats of fewer digits than Python's own: pandas', Arrow's
@@ -34,33 +32,7 @@ _EXACT: Final = frozenset("biuU")
 _PART: Final = re.compile(r"""(?:^|(?<=,))((?>[^,'"]++|'[^']*+'|"[^"]*+")*+)(?=,|$)""", re.DOTALL)
 _PARTS: Final = re.compile(r"""(?>[^'"]++|'[^']*+'|"[^"]*+")*+""", re.DOTALL)
 
-#: what is missing, by the name of its type: pandas', NumPy's
-_MISSING: Final = frozenset({"NAType", "NaTType", "MaskedConstant"})
-#: how a missing value of pandas shows once it has become text
-_MISSING_TEXT: Final = "<NA>"
 _EXPECTED: Final = "give a list of strings, a list of lists or dicts, a dict of columns, a DataFrame or an array"
-_CURES: Final = {
-    "missing": "leave rows with missing values out, or fill them: df.dropna() or df.fillna(...), then "
-    ".convert_dtypes(), which makes whole numbers ints again",
-    "empty": "fill what is empty, or leave such rows out; an argument that is to be empty is written ''",
-    "newline": "take line ends off: line.strip(), df[column].str.strip()",
-    "nul": "no command can hold a NUL",
-    "nested": "each value must be one text or number: give a row for each, or join them",
-    "span": "say in which unit: .total_seconds()",
-    "object": "give what is to stand in the command: a text, a number, a path or a date",
-}
-
-
-class _Bad(NamedTuple):
-    kind: str
-    what: str
-
-
-class _Absent:
-    """Stands for a column that a row by name does not have."""
-
-
-_ABSENT: Final = _Absent()
 
 
 def rows_of(params: object) -> Table:
@@ -84,7 +56,7 @@ def rows_of(params: object) -> Table:
     if not rows:
         raise SpecError(f"the parameters are empty: there is nothing to run{_why_empty(params)}")
     _check_names(names)
-    return names, _texts(names, rows)
+    return names, row_texts(names, rows)
 
 
 # -- rows and columns -----------------------------------------------------------------------------------------
@@ -190,7 +162,7 @@ def _by_name(
         shown = ", ".join(f"row {row} is a {type(elements[row]).__name__}" for row in odd[:SHOWN])
         raise SpecError(f"some rows of the parameters have names, others none: {shown}")
     names = tuple(dict.fromkeys(name for record in named for name in record or ()))
-    return names, [[(record or {}).get(name, _ABSENT) for name in names] for record in named]
+    return names, [[(record or {}).get(name, ABSENT) for name in names] for record in named]
 
 
 def _row(element: object) -> Sequence[object]:
@@ -229,7 +201,7 @@ def _elements(values: Any) -> list[object]:
 
 def _dates(values: list[Any]) -> list[object]:
     """Return moments without their time of day where all of them are days, as pandas shows them."""
-    texts = [value if _is_missing(value) else _moment(value) for value in values]
+    texts = [value if is_missing(value) else _moment(value) for value in values]
     if all(not isinstance(text, str) or text.endswith("T00:00:00") for text in texts):
         return [text.removesuffix("T00:00:00") if isinstance(text, str) else text for text in texts]
     return texts
@@ -271,97 +243,3 @@ def _check_names(names: Sequence[str]) -> None:
     ]
     if bad:
         raise SpecError(f"the parameters have {'; '.join(bad[:SHOWN])}: rename them")
-
-
-# -- values ---------------------------------------------------------------------------------------------------
-
-
-def _texts(names: Sequence[str], rows: Sequence[Sequence[object]]) -> list[tuple[str, ...]]:
-    found: list[tuple[str, ...]] = []
-    wrong: list[str] = []
-    kinds: dict[str, None] = {}
-    count = 0
-    for number, row in enumerate(rows):
-        texts = []
-        for place, value in enumerate(row):
-            text = value_text(value)
-            if isinstance(text, _Bad):
-                count += 1
-                kinds[text.kind] = None
-                if len(wrong) < SHOWN:
-                    column = names[place] if place < len(names) else f"c{place + 1}"
-                    wrong.append(f"row {number}, column {column} {text.what}")
-            else:
-                texts.append(text)
-        found.append(tuple(texts))
-    if wrong:
-        more = f"; and {count - len(wrong):,} values more" if count > len(wrong) else ""
-        cures = ". ".join(cure[0].upper() + cure[1:] for cure in map(_CURES.__getitem__, kinds))
-        raise SpecError(f"the parameters have values that no command can get: {'; '.join(wrong)}{more}. {cures}")
-    return found
-
-
-def value_text(value: object) -> str | _Bad:
-    """Return what a value is in a command, or what is wrong with it."""
-    kind = type(value)
-    if kind is str:
-        return _checked(value)  # type: ignore[arg-type]  # it is one
-    if kind is int or kind is bool:
-        return str(value)
-    if _is_missing(value):
-        return _Bad("missing", "is missing" if value is None or value is _ABSENT else f"is missing ({value})")
-    if kind is float:
-        return str(value)
-    return _other_text(value)
-
-
-def _other_text(value: Any) -> str | _Bad:
-    name = type(value).__name__
-    if isinstance(value, Enum):
-        return value_text(value.value)
-    if hasattr(value, "__fspath__") and not isinstance(value, type):
-        return value_text(value.__fspath__())
-    if isinstance(value, str):
-        return _checked(str(value))
-    if isinstance(value, bytes | bytearray):
-        return _checked(bytes(value).decode("utf-8", "surrogateescape"))
-    if isinstance(value, complex) or name.startswith("complex"):
-        return _Bad("object", f"is a {name}")
-    if hasattr(value, "total_seconds") or name == "timedelta64":
-        return _Bad("span", f"is a span of time ({value})")
-    if getattr(value, "shape", None) == () and hasattr(value, "item") and not hasattr(value, "unit"):
-        if type(value).__module__ == "numpy" and name != "ndarray":
-            return str(value) if name != "void" else _Bad("nested", "is a record")
-        return value_text(value.item())
-    if hasattr(value, "isoformat"):
-        return str(value.isoformat())
-    if hasattr(value, "__iter__") or hasattr(value, "__len__"):
-        return _Bad("nested", f"is a {name}")
-    if callable(value) or vars(type(value)).get("__str__", type(value).__str__) is object.__str__:
-        return _Bad("object", f"is a {name}, which has no text of its own")
-    return _checked(str(value))
-
-
-def _is_missing(value: object) -> bool:
-    if value is None or value is _ABSENT or type(value).__name__ in _MISSING:
-        return True
-    try:
-        return bool(value != value)
-    except Exception:  # what can't be compared, as an array or a signalling NaN
-        return type(value).__name__ == "Decimal"
-
-
-def _checked(text: str) -> str | _Bad:
-    if text.isalnum():
-        return text
-    if "\0" in text:
-        return _Bad("nul", "holds a NUL")
-    if "\r" in text:
-        return _Bad("newline", "holds a carriage return")
-    if not text.strip():
-        return _Bad("empty", "is empty")
-    if text[-1] == "\n":
-        return _Bad("newline", "ends in a newline")
-    if text == _MISSING_TEXT:
-        return _Bad("missing", f"is missing ({text})")
-    return text
