@@ -76,7 +76,7 @@ class Job(RunHandle):
         #: how often `spec` has changed
         self.edition = 0
         self._closed = False
-        #: the most that one node has; None where nobody can tell
+        #: the most that one node has; None where that is not known
         self.largest: Largest | None = None
         super().__init__(spec.job_id, run, journal, driver, lambda: make_loop(self))
         #: how commands come into it
@@ -97,7 +97,7 @@ class Job(RunHandle):
         JournalError
             What is recorded cannot have happened.
         """
-        # Known before the first offers come, which would be filled by anybody else.
+        # Before the first offers come: they must not be filled by tasks that are to run elsewhere.
         sought = self.submissions.locate_all()
         tasks = range(len(self.commands))
 

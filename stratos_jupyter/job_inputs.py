@@ -1,4 +1,4 @@
-"""Jobs and where their inputs are: asked in the background, told to the job's loop as it becomes known."""
+"""Jobs and where their inputs are: asked in the background, and told to the job's loop as it becomes known."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class JobInputs:
         return fetched, said
 
     def check(self, spec: JobSpec, commands: Commands) -> None:
-        """Raise StorageError where inputs are on an HDFS that cannot be, as of an unknown alias; asks nothing."""
+        """Raise StorageError if the HDFS alias of any input is unknown. Makes no request."""
         if self.may_have_remote_inputs(spec, commands, spec.cwd):
             tasks = range(min(len(commands), CHECKED))
             names = (name for task in tasks for name in (*commands.inputs(task), *_patterns(commands, task)))
@@ -99,7 +99,7 @@ class JobInputs:
         """Return those names that are not on HDFS."""
         return [name for name in names if not self._is_on_hdfs(spec, name, cwd)]
 
-    def look(self, spec: JobSpec, commands: Commands, sure: bool) -> OnHdfs:
+    def scan(self, spec: JobSpec, commands: Commands, sure: bool) -> OnHdfs:
         """Return which files the inputs of commands on HDFS are now.
 
         Raises
@@ -191,7 +191,7 @@ class _Inputs(Sequence[tuple[str, ...]]):
         names = commands.inputs(task)
         if all(name[:1] == "/" or is_url(name) for name in names):
             return names
-        # Where commands run in a folder that nobody knows yet, a relative name says nothing.
+        # Where commands run in a folder that only the node will know, a relative name says nothing.
         cwd = commands.command_env(commands.root_of(task)).cwd
         whole = (name if is_url(name) else os.path.join(cwd, name) for name in names)
         return tuple(name for name in whole if name[:1] == "/" or is_url(name))

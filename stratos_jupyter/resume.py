@@ -18,17 +18,18 @@ from .backend.results.parsers import Parser
 from .backend.spec.commands import Commands
 from .backend.spec.job_spec import JobSpec
 from .backend.spec.products import promise
-from .backend.store.journal import open_whole
+from .backend.spec.workload import CommandEnv, Fingerprints
+from .backend.store.broken_journal import open_whole
 from .backend.store.lease import Holder, holder_of
 from .backend.store.run_dirs import newest_run
 from .errors import EngineError, JobNotFound, SpecError
 from .job import Job
 from .runs.changed_options import refuse_others
-from .runs.fingerprints import env_fingerprint
+from .runs.fingerprints import ScannedInputs, env_fingerprint
 from .runs.lost_products import lost_products
 from .runs.recorded_run import read_run
 from .runs.resume_plan import Plan, Wanted, plan
-from .runs.resume_work import Tally, identity_of, known_tasks, resume_work
+from .runs.resume_work import ResumeWork, Tally, identity_of, known_tasks, resume_work
 from .runs.run_snapshot import RunSnapshot
 from .session import Session
 
@@ -74,10 +75,10 @@ def resume(
     env = env_fingerprint(session.home, spec, command_env.env)
     job = _open(session, spec.job_id)
     if job is None and not _is_kept(session, spec.job_id):
-        looked = session.look(spec, commands, sure=True)
-        tally = Tally(new=len(commands), says=looked.said)
+        scanned = session.scan_inputs(spec, commands, sure=True)
+        tally = Tally(new=len(commands), says=scanned.said)
         return (
-            None if dry_run else session.submit(spec, commands, parser=parser, fingerprints=looked.fingerprints(env))
+            None if dry_run else session.submit(spec, commands, parser=parser, fingerprints=scanned.fingerprints(env))
         ), tally
     attached = job is None and not dry_run
     if attached:
@@ -86,11 +87,10 @@ def resume(
         run, left = _peek(session, spec.job_id) if job is None else (RunSnapshot.of_job(job), job.journal.looks())
         taken = refuse_others(run.spec, run.rules, spec)
         # Only now, by rule 5.
-        looked = session.look(spec, commands, sure=True)
-        cell = [Wanted(identity_of(spec.cwd, commands, index), looked.of(index)) for index in range(len(commands))]
-        found = plan(cell, env, known_tasks(run, left))
+        scanned = session.scan_inputs(spec, commands, sure=True)
+        found = plan(_wanted(spec, commands, scanned), env, known_tasks(run, left))
         work = resume_work(run, found, lost_products(spec, run.workload))
-        tally = replace(work.tally, says=(*taken, *looked.said, *work.tally.says))
+        tally = replace(work.tally, says=(*taken, *scanned.said, *work.tally.says))
         if job is None or dry_run:
             return None, tally
         job.apply_cell(spec, parser, command_env)
@@ -98,10 +98,7 @@ def resume(
         if attached and job is not None:  # the run is as it was: the next process must not find it held
             session.let_go(job)
         raise
-    added = None
-    if work.added:
-        added = commands.select(work.added), command_env, looked.fingerprints(env, work.added)
-    job.extend(added, work.superseded, work.restored, work.again)
+    _do(job, work, commands, command_env, scanned.fingerprints(env, work.added))
     for one in said:
         job.notice(one)
     return job, tally
@@ -173,22 +170,29 @@ def resume_part(session: Session, job: Job, commands: Commands, named: Collectio
     env = env_fingerprint(session.home, spec, command_env.env)
     run = RunSnapshot.of_job(job)
     left = job.journal.looks()
-    looked = session.look(spec, commands, sure=True)
-    part = [Wanted(identity_of(spec.cwd, commands, index), looked.of(index)) for index in range(len(commands))]
-    found = plan(part, env, (task for task in known_tasks(run, left) if task.task not in named))
+    scanned = session.scan_inputs(spec, commands, sure=True)
+    tasks = (task for task in known_tasks(run, left) if task.task not in named)
+    found = plan(_wanted(spec, commands, scanned), env, tasks)
     found.gone = [task for task in found.gone if run.state(task) >= TaskState.FINISHED]
     work = resume_work(run, found, lost_products(spec, run.workload))
-    added = None
     if work.added:
-        more = commands.select(work.added)
         promised = {path: task for path, task in job.submissions.promised().items() if task not in work.superseded}
-        if bad := promise(spec.makes, more, spec.cwd, len(job.commands), promised):
+        if bad := promise(spec.makes, commands.select(work.added), spec.cwd, len(job.commands), promised):
             raise SpecError("; ".join(bad))
-        added = more, command_env, looked.fingerprints(env, work.added)
-    tasks = range(0)
-    if added or work.superseded or work.restored or work.again:
-        tasks = job.extend(added, work.superseded, work.restored, work.again)
-    return replace(work.tally, says=(*looked.said, *work.tally.says)), {*found.kept, *found.restored, *tasks}
+    added = range(0)
+    if work.added or work.superseded or work.restored or work.again:
+        added = _do(job, work, commands, command_env, scanned.fingerprints(env, work.added))
+    return replace(work.tally, says=(*scanned.said, *work.tally.says)), {*found.kept, *found.restored, *added}
+
+
+def _wanted(spec: JobSpec, commands: Commands, scanned: ScannedInputs) -> list[Wanted]:
+    return [Wanted(identity_of(spec.cwd, commands, index), scanned.of(index)) for index in range(len(commands))]
+
+
+def _do(job: Job, work: ResumeWork, commands: Commands, command_env: CommandEnv, fingerprints: Fingerprints) -> range:
+    """Do what follows for a run, in one transaction; return the tasks that were added."""
+    added = (commands.select(work.added), command_env, fingerprints) if work.added else None
+    return job.extend(added, work.superseded, work.restored, work.again)
 
 
 def end_parts(job: Job, named: Collection[int]) -> None:

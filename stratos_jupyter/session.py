@@ -31,7 +31,8 @@ from .backend.run.thread import Driver
 from .backend.spec.commands import Commands
 from .backend.spec.job_spec import JobSpec
 from .backend.spec.workload import CommandEnv, Fingerprints
-from .backend.store.journal import Journal, set_aside
+from .backend.store.broken_journal import set_aside
+from .backend.store.journal import Journal
 from .backend.store.lease import (
     is_background,
     is_wanted,
@@ -254,13 +255,13 @@ class Session:
         check_added(job, commands)
         env = self.command_env(job.spec)
         if fingerprints is None:
-            looked = self.look(job.spec, commands)
-            fingerprints = looked.fingerprints(env_fingerprint(self.home, job.spec, env.env))
-            for one in looked.said:
+            scanned = self.scan_inputs(job.spec, commands)
+            fingerprints = scanned.fingerprints(env_fingerprint(self.home, job.spec, env.env))
+            for one in scanned.said:
                 job.notice(one)
         return job.add(commands, env, fingerprints)
 
-    def look(self, spec: JobSpec, commands: Commands, *, sure: bool = False) -> ScannedInputs:
+    def scan_inputs(self, spec: JobSpec, commands: Commands, *, sure: bool = False) -> ScannedInputs:
         """Look at what commands read.
 
         Parameters
@@ -277,7 +278,7 @@ class Session:
         StorageError
             HDFS cannot say.
         """
-        found = self._inputs.look(spec, commands, sure) if spec.hdfs else None
+        found = self._inputs.scan(spec, commands, sure) if spec.hdfs else None
         return scan_inputs(commands, spec.cwd, found)
 
     def _open(self, spec: JobSpec, run: int, journal: Journal, parser: Parser | None) -> Job:
@@ -322,7 +323,7 @@ class Session:
         return job
 
     def _begin_looking(self, job: Job) -> None:
-        """Look after a job from now on; not while it is being brought back, when nobody can take it over."""
+        """Look after a job from now on; not while it is being brought back, when no process can take it over."""
         driver = self._driver
         assert driver is not None
         driver.post(lambda: self._look_after(job, driver))
@@ -338,7 +339,7 @@ class Session:
         with suppress(OSError, JournalError):  # on a full disk it is done when there is room again
             write_progress(job.folder, job.view)
             if read_lease(job.folder) != ourselves():
-                take_lease(job.folder)  # somebody wrote his over it who does not have the journal
+                take_lease(job.folder)  # a process overwrote it that does not have the journal
         driver.loop.call_later(LOOK_EVERY_S, self._look_after, job, driver)
 
     def stored_runs(self) -> list[StoredRun]:
@@ -389,7 +390,7 @@ class Session:
                 if job.job_id == job_id and job.run == run:
                     return job
             journal = open_released(job_id, folder, steal)
-            try:  # whoever has the journal open has the run; only then does it say so
+            try:  # it has the journal open, hence the run: now it may say so
                 take_lease(folder)
             except BaseException:
                 journal.close()
@@ -428,7 +429,7 @@ class Session:
         return job
 
     def let_go(self, job: Job) -> None:
-        """Hold a job no longer. What runs goes on, what is queued waits for whoever attaches next."""
+        """Hold a job no longer. What runs goes on, what is queued waits for the next process that attaches it."""
         with self._lock:
             if job in self._jobs:
                 job.call(lambda: self._drop(job))

@@ -149,7 +149,7 @@ def _rows(run: RunSnapshot, tasks: Iterable[int]) -> list[Row]:
     return made
 
 
-# -- what nobody here holds -----------------------------------------------------------------------------------
+# -- a run that this process does not hold --------------------------------------------------------------------
 
 
 def _view(recorded: RecordedRun, run: int, journal: Journal) -> JobView:

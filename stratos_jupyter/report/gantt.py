@@ -1,7 +1,7 @@
 """When the nodes worked: every attempt as a line in a lane of its node, or, of many, how many ran at a time.
 
 A node's lanes are filled greedily: an attempt goes where the one before it has ended, so that there are as many as ran
-at once. Colours are classes of the page around the picture; whoever cannot tell them apart sees what failed as a
+at once. Colours are classes of the page around the picture; a reader who cannot tell them apart sees what failed as a
 thicker line, and each attempt says what it was when it is pointed at.
 """
 

@@ -43,7 +43,7 @@ _PLAIN = "background:none"  # a notebook paints every other row
 
 #: In a notebook that is opened again, a widget whose model is gone is a line that says so (*Error displaying widget*,
 #: or *Loading widget* for ever). This hides an output that should be a widget, has nothing in it, and stands right
-#: above our snapshot. Who does not know these classes, or drops style sheets, is not concerned.
+#: above our snapshot. A front end without these classes, or that drops style sheets, is not concerned.
 HIDE_LOST_WIDGET: Final = (
     "<style>.jp-OutputArea-child:has(+ .jp-OutputArea-child .stratos-snapshot)"
     " > .lm-Panel.jp-OutputArea-output:not(:has(*)) { display: none; }</style>"

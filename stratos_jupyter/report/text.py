@@ -11,6 +11,7 @@ from typing import Final
 from ..backend.core.phrases import duration_text, rate_text, size_text
 from ..backend.core.states import IN_FLIGHT, Reason, TaskState
 from ..backend.core.views import JobView
+from ..backend.results.failure_groups import UNSAFE
 
 #: no report says more
 MAX_NOTICES = 5
@@ -39,9 +40,6 @@ REASON_TEXT: Final[Mapping[Reason, str]] = MappingProxyType(
     }
 )
 
-# control characters, marks that turn the direction of what follows them, and lone surrogates
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
 # more accents on a letter than any language puts there: a pile of them covers the lines above
 _MARK = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 _PILED = re.compile(f"({_MARK}{{3}}){_MARK}+")
@@ -54,7 +52,7 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
     that was no text (``\xff``). Of many accents on one letter three remain.
     """
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return _UNSAFE.sub(_spell, _PILED.sub(r"\1", cut))
+    return UNSAFE.sub(_spell, _PILED.sub(r"\1", cut))
 
 
 def _spell(match: re.Match[str]) -> str:

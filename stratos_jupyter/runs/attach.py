@@ -1,6 +1,6 @@
 """Attaching: how a process comes to hold a run that another one began, and what it must have to go on with it.
 
-Whoever has a run's journal open holds the run; its lease says so to others (`backend.store.lease`). A process that
+The process that has a run's journal open holds the run; its lease says so to others (`backend.store.lease`). One that
 wants a run asks its holder, waits until that has let go, and opens the journal, which no other can open then.
 """
 
@@ -13,7 +13,8 @@ from typing import Final
 
 from ..backend.results.parsers import Parser, is_known, make_parser
 from ..backend.spec.job_spec import JobSpec
-from ..backend.store.journal import Journal, open_whole, set_aside
+from ..backend.store.broken_journal import open_whole, set_aside
+from ..backend.store.journal import Journal
 from ..backend.store.lease import Holder, holder_of, want, want_no_longer
 from ..errors import EngineError, JournalBusy, SpecError
 from .recorded_run import RecordedSubmission

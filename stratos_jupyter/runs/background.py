@@ -1,4 +1,4 @@
-"""A job handed to a process of its own, which goes on with it while nobody looks."""
+"""A job handed to a process of its own, which goes on with it in the background."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOG: Final = "keeper.log"
 
 
 def start_background(home: Path, job: Job, settings: Mapping[str, str]) -> int:
-    """Start ``python -m stratos_jupyter attach JOB --keep HOME`` for a job that nobody holds; return its process id.
+    """Start ``python -m stratos_jupyter attach JOB --keep HOME`` for a job that none holds; return its process id.
 
     The values of variables that the user gave for the job alone are handed on in its environment, and so are
     `settings`, as variables: nowhere else are they kept.

@@ -1,4 +1,4 @@
-"""What nobody needs any more: records of runs that have ended or were run again since, and executors of theirs."""
+"""Removes what is not needed any more: records of runs that have ended or were run again, and their executors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from ..backend.engines.local import leftovers
-from ..backend.store.journal import FILE_NAME, Journal, open_whole
+from ..backend.store.broken_journal import open_whole
+from ..backend.store.journal import FILE_NAME, Journal
 from ..backend.store.lease import Holder
 from ..backend.store.run_dirs import cut_off, runs
 from ..errors import JournalBusy, JournalError
@@ -22,7 +23,7 @@ ENDED: Final = "all of it has ended"
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """A run that nobody needs.
+    """A run that is not needed.
 
     Attributes
     ----------
@@ -45,9 +46,9 @@ class Cleaned:
 
 
 def clean_home(home: Path, *, really: bool) -> list[Cleaned]:
-    """Find the runs that nobody needs, and with `really` end their executors and remove them.
+    """Find the runs that are not needed, and with `really` end their executors and remove them.
 
-    A run is needed while somebody holds it, and while it is the newest of its job, has tasks to go
+    A run is needed while a process holds it, and while it is the newest of its job, has tasks to go
     and a record that can be read.
 
     Parameters
@@ -74,7 +75,7 @@ def _cut_off(job_id: str, run: int, folder: Path) -> Cleaned:
 
 
 def _unneeded(kept: StoredRun, newest: int) -> Cleaned | None:
-    """Return a run if nobody needs it, and why."""
+    """Return a run if it is not needed, and why."""
     if kept.holder not in (Holder.NOBODY, Holder.DEAD) or leftovers.on_another_machine(kept.folder):
         return None
     if kept.run < newest:
@@ -89,7 +90,7 @@ def _unneeded(kept: StoredRun, newest: int) -> Cleaned | None:
 
 
 def _has_tasks_to_go(folder: Path) -> bool:
-    """Say whether a run that nobody holds has tasks that have not ended; one that cannot be read counts as such."""
+    """Say whether a run that no process holds has tasks that have not ended; one that cannot be read counts as such."""
     try:
         with closing(open_whole(folder, aside=False)) as journal:
             return _is_unfinished(journal)
@@ -104,7 +105,7 @@ def _is_unfinished(journal: Journal) -> bool:
 
 
 def _remove(found: Cleaned) -> bool:
-    """Remove a run, unless somebody has taken it meanwhile; nobody else can while it goes."""
+    """Remove a run, unless a process has taken it meanwhile; none can while it goes."""
     with ExitStack() as held:
         if (found.folder / FILE_NAME).exists():
             try:

@@ -121,7 +121,7 @@ def scan_inputs(commands: Commands, cwd: str, on_hdfs: OnHdfs | None = None) -> 
         more = f" and of {len(ahead) - 1:,} more tasks" if len(ahead) > 1 else ""
         said.append(
             f"input {name!r}{more} was changed {duration_text(found[ahead[0]][1] - now_s)} from now, by this machine's "
-            "clock: a clock is wrong, or somebody has set that time. Programs that compare times, as make, may skip it"
+            "clock: a clock is wrong, or that time was set by hand. Programs that compare times, as make, may skip it"
         )
     if large := [left_out for *_, left_out in trees.values() if left_out is not None]:
         more = f" and {len(large) - 1:,} more" if len(large) > 1 else ""
@@ -213,7 +213,7 @@ def matches_old(old: str, seen: Fingerprint) -> bool:
 
 
 class Fingerprint(NamedTuple):
-    """The fingerprints of the inputs of one command: of those here, and of those on HDFS; '' where nobody looked."""
+    """The fingerprints of the inputs of one command: of those here, and of those on HDFS; '' where none was taken."""
 
     here: str
     there: str = ""

@@ -1,4 +1,4 @@
-"""The record of a run: how it begins, and what it tells while nobody drives the run."""
+"""The record of a run: how it begins, and what it tells while no process drives the run."""
 
 from __future__ import annotations
 

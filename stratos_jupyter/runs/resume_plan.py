@@ -3,8 +3,8 @@
 They are compared by what they say and read, never by their place. The same command is one with the same text, file and
 working directory.
 
-- No task has this command: *new*, it is added to the run. It was superseded earlier, and nothing has changed since: it
-  belongs to the run again.
+- No task has this command: *new*, it is added to the run; but a task that was superseded earlier, and of which nothing
+  has changed since, belongs to the run again.
 - A task has, but its inputs or the variables of ``--env`` were others: *changed*, a task that is added supersedes it.
 - A task has, and nothing has changed: it is *done*; or it is still *to run*; or it *failed*, and is run again. One that
   is done is run again, too, when a file that it makes (``--makes``) is gone or empty.
@@ -93,7 +93,7 @@ class Plan:
     replaced, gone : list of int
         Tasks that are superseded by what is changed, and by nothing.
     blind : list of int
-        Tasks of which nobody knows what their inputs were: they count as up to date.
+        Tasks of which it is not known what their inputs were: they count as up to date.
     moved : list of int
         Tasks that have not ended, and whose inputs are others than when they were submitted.
     worked : list of int

@@ -1,4 +1,4 @@
-"""What is kept of a run, as far as it can be told without opening its record."""
+"""StoredRun: summary of a run in the state directory, without opening its journal."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class StoredRun:
     job_id, run, folder
         Which.
     holder : Holder
-        Whether somebody holds it.
+        Whether a process holds it.
     lease : Lease or None
-        Who.
+        Which process.
     at_s : float
         When it was last written down, in seconds since the epoch.
     total, done, failed : int
@@ -66,7 +66,7 @@ class StoredRun:
 
     @property
     def holder_text(self) -> str:
-        """Who holds it, for a person."""
+        """Which process holds it, for a person."""
         lease = self.lease
         if lease is None or self.holder in (Holder.NOBODY, Holder.DEAD):
             return "nobody"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stratos_jupyter.backend.store.journal import FILE_NAME, open_whole
+from stratos_jupyter.backend.store.broken_journal import open_whole
+from stratos_jupyter.backend.store.journal import FILE_NAME
 from stratos_jupyter.errors import JournalError
 from tests.conftest import require
 from tests.faults.conftest import Start

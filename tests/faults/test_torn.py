@@ -20,7 +20,8 @@ from stratos_jupyter.backend.core.batching import BatchPolicy
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.scheduler import Scheduler
 from stratos_jupyter.backend.run.replay import replay
-from stratos_jupyter.backend.store.journal import FILE_NAME, open_whole
+from stratos_jupyter.backend.store.broken_journal import open_whole
+from stratos_jupyter.backend.store.journal import FILE_NAME
 from stratos_jupyter.session import Session
 from tests.conftest import require
 from tests.faults.kernels import ATTACH, LONG, ROOT, executors, is_up, kill, start

@@ -159,7 +159,7 @@ def test_places_of_what_is_run_again_are_asked_for(hdfs: Hdfs, folder: str, sess
     assert job.wait(20)
     session.let_go(job)
     job = session.attach("again")
-    places = job._loop.scheduler.locality.places
+    places = job._loop.scheduler.locality.locations
     until(lambda: not places.seeks(1))  # those that have ended are not looked for
     assert not places.knows(1)
     (tmp_path / "again").touch()

@@ -96,7 +96,7 @@ def test_inputs_are_sought_before_anything_is_launched(session: Session) -> None
     job.add(explicit_commands(["true"]), session.command_env(spec))
     session.let_go(job)
     job = session.attach("demo", hold="not yet")
-    places = job._loop.scheduler.locality.places
+    places = job._loop.scheduler.locality.locations
     assert [places.seeks(task) for task in range(3)] == [True, True, False]
     job.kill()
 

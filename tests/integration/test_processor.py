@@ -168,7 +168,7 @@ def test_nothing_is_reserved_on_this_machine_unless_asked() -> None:
         ({"job_id": "../up"}, "job name"),
         ({"settings": {"thread": 1}}, "unknown 'thread'"),
         ({"monitor": "./no_such_watch"}, "there is no monitor"),
-        ({"relauncher": "/bin/true"}, "a relauncher needs a monitor"),
+        ({"relauncher": "/bin/true"}, "--relauncher needs a monitor"),
         ({"monitor": lambda pid, stdout, stderr: None}, "write it as a function"),
         ({"retry_on": "spawn", "halt": "x", "rate": "y"}, "--retry-on: .*; --halt: .*; --rate: "),
     ],

@@ -17,7 +17,7 @@ from stratos_jupyter.backend.core.states import TaskState
 from stratos_jupyter.backend.results.parsers import make_parser
 from stratos_jupyter.backend.spec.commands import explicit_commands
 from stratos_jupyter.backend.spec.job_spec import JobSpec
-from stratos_jupyter.backend.store.journal import open_whole
+from stratos_jupyter.backend.store.broken_journal import open_whole
 from stratos_jupyter.backend.store.run_dirs import runs
 from stratos_jupyter.errors import UsageError
 from stratos_jupyter.report.collect import full_summary_of_record
@@ -156,7 +156,7 @@ def test_what_is_wrong_with_them_is_said_with_all_else(cell: Cell) -> None:
     said = str(raised.value)
     for word in ("--ok-exit: 'x'", "--makes: 'out/*'", "--fail-on: stderr:", "--fail-on parse needs", "--threads: 'y'"):
         assert word in said
-    with pytest.raises(SpecError, match="output 'none' keeps nothing that --fail-on could search"):
+    with pytest.raises(SpecError, match="--output none keeps nothing that --fail-on could search"):
         cell("%%stratos glob *.dat --output none --fail-on stderr:x\ncat %f%")
 
 

@@ -222,7 +222,7 @@ def test_a_namenode_dies_in_the_middle(
     until(lambda: plain.view[TaskState.RUNNING] == 6, 30)
     spec = JobSpec("marked", cluster.master, output_limit=1 << 20, hdfs=hdfs.url)
     marked = session.submit(spec, explicit_commands([f"echo <[hdfs:{folder}/{n}]>" for n in range(3)]), keep_open=True)
-    places = marked._loop.scheduler.locality.places
+    places = marked._loop.scheduler.locality.locations
     until(lambda: places.knows(2), 10)
     hdfs.kill("namenode")
     more = marked.add(

@@ -346,7 +346,9 @@ def test_the_right_secret(strict: Cluster) -> None:
         assert framework.nothing_was_lost()
 
 
-@pytest.mark.parametrize("who", [{}, {"principal": "me", "secret": "hunter3"}, {"principal": "you", "secret": "x"}])
+@pytest.mark.parametrize(
+    "identity", [{}, {"principal": "me", "secret": "hunter3"}, {"principal": "you", "secret": "x"}]
+)
 def test_the_wrong_secret(strict: Cluster, identity: dict[str, str]) -> None:
     with Driven(strict.master, **identity) as driven:
         why = driven.wait(Unauthorised, timeout_s=5).why

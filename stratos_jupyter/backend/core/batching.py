@@ -1,7 +1,7 @@
-"""Which task goes next, and how many go together.
+"""Batch sizes, and the queue of one priority and demand.
 
-Queues are indexed by priority, demand and host: placing a task costs O(log n) and never scans a queue. Fresh tasks
-are ranges, so a million of them cost a few bytes; only what is queued a second time is listed one by one.
+Fresh tasks are kept as ranges, so a million of them cost a few bytes; only a task that is queued a second time is
+listed by itself. Taking the next task costs O(log n) at most and never scans a queue.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class BatchPolicy:
         Parameters
         ----------
         mean_s : float or None
-            What a command takes on average; None while nobody knows.
+            What a command takes on average; None while that is not known.
         queued, batches : int
-            Tasks that wait, and batches in flight. Towards a job's end the batches shrink, so that no slot
-            is left with the last long one.
+            Tasks that wait, and batches in flight. Towards a job's end the batches shrink: otherwise one slot
+            would still work through a long batch when the others have run out of tasks.
         """
         if mean_s is None:
             return 1
@@ -107,8 +107,8 @@ class Median:
 class TaskQueue:
     """Queued tasks of one priority and one demand, lowest index first.
 
-    Those that prefer some node stand in `near`, and are none of the others. Entries may be stale (a task killed while
-    it waited): `waits` tells which still count.
+    Tasks that prefer some node are kept apart, in `near`. Entries may be stale, as of a task that was killed while it
+    waited: `waits` tells which still count.
     """
 
     __slots__ = ("_again", "_fresh", "_waits", "demand", "near")
@@ -120,13 +120,13 @@ class TaskQueue:
         self._again: list[int] = []
         self._waits = waits
 
-    def part(self, near: LocalityQueue, waits: Callable[[int], bool]) -> None:
-        """Keep those apart from now on that prefer some node; `waits` tells who still counts of the others."""
+    def set_apart(self, near: LocalityQueue, waits: Callable[[int], bool]) -> None:
+        """Keep tasks that prefer some node in `near` from now on; `waits` tells which of the others still wait."""
         self.near, self._waits = near, waits
 
     @property
     def empty(self) -> bool:
-        """Whether nobody waits."""
+        """Whether no task waits."""
         return self.peek() is None and (self.near is None or self.near.first() is None)
 
     def extend(self, first: int, after: int) -> None:
@@ -138,7 +138,7 @@ class TaskQueue:
         heappush(self._again, task)
 
     def __iter__(self) -> Iterator[int]:
-        """Yield all that wait, for who checks the books."""
+        """Yield all tasks that wait; slow, for checks."""
         if self.near is not None:
             yield from self.near
         yield from {task for task in self._again if self._waits(task)}
@@ -146,9 +146,9 @@ class TaskQueue:
             yield from filter(self._waits, range(first, after))
 
     def peek(self) -> int | None:
-        """Return the task that goes next of those that go anywhere, or None when none waits.
+        """Return the next task that takes any node, or None when none waits.
 
-        Whoever launches it changes its state: that takes it out.
+        It stays in the queue until its state changes: a launch takes it out.
         """
         if not self._again and self._fresh and self._waits(self._fresh[0][0]):
             return self._fresh[0][0]  # nearly always

@@ -16,7 +16,7 @@ class Launch:
     Attributes
     ----------
     offer_id, node : str
-        The offer that is taken, and whose it is.
+        The offer that is taken, and the node that made it.
     batch_id : int
         Names the batch from now on.
     demand : Resources
@@ -24,7 +24,7 @@ class Launch:
     tasks : tuple of (int, int)
         Task and attempt, in the order in which they run, one after another.
     expected_s : float or None
-        How long the whole of it is expected to take; None when nobody knows yet.
+        How long the whole of it is expected to take; None while no duration is known.
     behind : int or None
         The batch behind which it lines up.
     """
@@ -40,7 +40,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """Give offers back and don't hear of them for `refuse_s` seconds."""
+    """Give offers back; the same resources are not to be offered again for `refuse_s` seconds."""
 
     offer_ids: tuple[str, ...]
     refuse_s: float
@@ -48,14 +48,14 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class Revive:
-    """Ask for offers; what was refused may come again. `least` is the smallest demand there is."""
+    """Ask for offers, also of what was declined. `least` is the smallest demand of a waiting task."""
 
     least: Resources
 
 
 @dataclass(frozen=True, slots=True)
 class Suppress:
-    """Nothing is queued: make no offers."""
+    """Make no offers: no task could be launched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,13 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class WithdrawUnstarted:
-    """Hand back what has not been started of these batches; what runs goes on."""
+    """Hand back what has not been started of these batches; running tasks continue."""
 
     batches: tuple[int, ...]
 
 
 class UnreportedAttempt(NamedTuple):
-    """An attempt of which no node will tell how it ended; where it was and since when, if anywhere."""
+    """An attempt whose end no node will report: its node and its start, if it had any."""
 
     task: int
     attempt: int
@@ -84,10 +84,10 @@ class UnreportedAttempt(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RecordEnding:
-    """Attempts ended without any node's word: killed while they were queued, or lost by the cluster.
+    """Record the ends of attempts that no node reports: killed while they were queued, or lost by the cluster.
 
-    Whoever performs it records it before anyone sees it. `final` is False for a lost attempt that is followed by
-    another one: it is history, and no result.
+    They are recorded before they are shown. `final` is False for a lost attempt that is followed by another one: it is
+    history, and no result.
     """
 
     tasks: tuple[UnreportedAttempt, ...]

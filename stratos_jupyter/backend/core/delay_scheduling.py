@@ -1,11 +1,11 @@
 """Delay scheduling: tasks wait a little for a node that holds their inputs (Zaharia et al., EuroSys 2010).
 
-- A task that prefers some nodes takes any of their offers at once. Of other offers that would do it lets pass so many
-  that these have passed by for a time in all (`Locality.limit_s`); then it takes any. The time runs only while such
-  offers pass by: one that was passed over counts until its node offers again, at most `PASSED_S`.
-- So what waits in one queue has one clock, and each task only has to know when by it the task came.
-- Whoever would not be reached on his own nodes within that time, because the line before him is too long, takes any
-  offer at once: the last of the longest line first.
+- A task that prefers some nodes takes any of their offers at once. It passes over other offers that would do until
+  such offers have been there for a time in all (`Locality.limit_s`); then it takes any. The time runs only while
+  offers are passed over. An offer that was passed over counts until its node offers again, at most `PASSED_S`.
+- So the tasks of one queue share one clock, and each task keeps only when it came, by that clock.
+- A task whose preferred nodes cannot serve it within the limit, because their lines are too long, takes any offer at
+  once: the last task of the longest line first.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from typing import Final
 
 from .input_locations import InputLocations
 
-#: an offer that was passed over counts as passing by for so long, unless its node offers again before: a refusal, and
-#: the cluster's next round
+#: an offer that was passed over counts for this long, unless its node offers again before: a decline, and the cluster's
+#: next round of offers
 PASSED_S: Final = 2.0
-#: a wait that lacks so little is over: seconds since the epoch have no more digits
+#: a wait that lacks no more than this is over: seconds since the epoch have no more digits
 EARLY_S: Final = 1e-3
-#: offers of which it is remembered when they were passed over
+#: offers whose moments are kept, to say how many have passed a task by
 OFFERS_MOST: Final = 10_000
 
 
 class PassingClock:
-    """How long suitable offers have passed by.
+    """How long offers have been passed over.
 
     Attributes
     ----------
     passed_s : float
-        For so long at least one of them was passing by.
+        For how long at least one offer was being passed over, in seconds.
     idle_s : float
-        The same, times the tasks that each of them had room for and nobody else has used.
+        The same, times the tasks that each offer had room for; in seconds of one slot.
     slots : int
-        How many tasks those have room for that are passing by.
+        How many tasks the offers have room for that are being passed over.
     """
 
     __slots__ = ("_at_s", "_line", "_nodes", "_offers", "idle_s", "passed_s", "slots")
@@ -52,7 +52,7 @@ class PassingClock:
         self._line: deque[tuple[float, str]] = deque()  # the same, soonest first; some are over already
 
     def pass_over(self, node: str, slots: int, at_s: float) -> None:
-        """Let an offer of a node pass by, which has room for so many tasks."""
+        """Pass over an offer of a node that has room for `slots` tasks."""
         self.come(node, at_s)
         until_s = at_s + PASSED_S
         self._nodes[node] = until_s, slots
@@ -90,19 +90,19 @@ class PassingClock:
 
     @property
     def runs_until(self) -> float | None:
-        """When the last of those that pass by will have done so, at the latest; None when none does."""
+        """When the last offer that is being passed over stops counting, at the latest; None when there is none."""
         return self._line[-1][0] if self._nodes else None
 
     def check(self) -> None:
-        """Assert that the sum agrees with what it is of."""
+        """Assert that the sum agrees with its parts."""
         assert self.slots == sum(slots for _, slots in self._nodes.values())
         assert {(until_s, node) for node, (until_s, _) in self._nodes.items()} <= set(self._line)
 
 
 class _Line:
-    """Tasks in the order in which they came, and apart from them those that came again, which go first.
+    """Tasks in the order in which they came; those that came again are kept apart and go first.
 
-    Who waits no longer is skipped when he comes to the front, so that leaving costs nothing.
+    A task that waits no longer is skipped when it comes to the front, so that leaving costs nothing.
     """
 
     __slots__ = ("_again", "_fresh", "_head")
@@ -152,20 +152,19 @@ class _Line:
 
 
 class LocalityQueue:
-    """Of one queue the tasks that prefer some node, by host.
+    """The tasks of one queue that prefer some node, by host.
 
-    A task stands in the line of each host that it prefers, and in the line of all; one of which that is being found out
-    in the latter only. None of its methods takes a task
-    out: who launches it changes its state, and `waits` tells.
+    A task stands in the line of each host that it prefers, and in the line of all. While its hosts are being looked up
+    it stands in the line of all only. No method takes a task out: a launch changes its state, and `waits` tells.
 
     Parameters
     ----------
-    places : InputLocations
+    locations : InputLocations
         Where inputs lie.
     waits : callable
         Says whether a task waits in this queue.
     since : array of float
-        By task: by this queue's clock, since when it waits; for how long it has waited while it doesn't.
+        By task, by this queue's clock: since when it waits; while it does not wait, how long it has waited.
 
     Attributes
     ----------
@@ -173,27 +172,27 @@ class LocalityQueue:
         Whether an offer was passed over since offers were last asked for.
     """
 
-    __slots__ = ("_all", "_hosts", "_load", "_places", "_since", "_waits", "clock", "passed")
+    __slots__ = ("_all", "_hosts", "_load", "_locations", "_since", "_waits", "clock", "passed")
 
-    def __init__(self, places: InputLocations, waits: Callable[[int], bool], since: array[float]) -> None:
-        self._places = places
+    def __init__(self, locations: InputLocations, waits: Callable[[int], bool], since: array[float]) -> None:
+        self._locations = locations
         self._waits = waits
         self._since = since
         self._all = _Line()
         self._hosts: dict[int, _Line] = {}
-        self._load: dict[int, float] = {}  # by host: who waits, each divided between the hosts that he prefers
+        self._load: dict[int, float] = {}  # by host: the waiting tasks, each divided among its hosts
         self.clock = PassingClock()
         self.passed = False
 
     def __iter__(self) -> Iterator[int]:
-        """Yield all that wait, for who checks the books."""
+        """Yield all tasks that wait; slow, for checks."""
         yield from {task for task in self._all if self._waits(task)}
 
     def add(self, task: int, again: bool) -> None:
         """Let a task wait here; `again` when it has waited before."""
         since = self._since
         if task >= len(since):
-            since.extend(array("d", [0.0]) * (len(self._places) - len(since)))
+            since.extend(array("d", [0.0]) * (len(self._locations) - len(since)))
         since[task] = self.clock.passed_s - since[task]
         self.locate(task, again)
         if again:
@@ -202,7 +201,7 @@ class LocalityQueue:
             self._all.append(task)
 
     def expect(self, first: int, after: int) -> None:
-        """Let tasks wait here of which it is being found out what they prefer."""
+        """Let tasks wait here whose hosts are being looked up."""
         since = self._since
         since.extend(array("d", [0.0]) * (after - len(since)))
         since[first:after] = array("d", [self.clock.passed_s]) * (after - first)
@@ -210,7 +209,7 @@ class LocalityQueue:
 
     def locate(self, task: int, again: bool = False) -> None:
         """Put a task that waits here into the lines of the hosts that it prefers."""
-        hosts = self._places.preferred(task)
+        hosts = self._locations.preferred(task)
         for host in hosts:
             line = self._hosts.get(host)
             if line is None:
@@ -222,22 +221,22 @@ class LocalityQueue:
             self._load[host] = self._load.get(host, 0.0) + 1.0 / len(hosts)
 
     def leave(self, task: int) -> bool:
-        """Note that a task waits no longer; say whether offers had passed it by."""
+        """Note that a task waits no longer; say whether it had passed over offers."""
         self._since[task] = self.clock.passed_s - self._since[task]
-        hosts = self._places.preferred(task)
+        hosts = self._locations.preferred(task)
         for host in hosts:
             self._load[host] -= 1.0 / len(hosts)
         return self._since[task] > 0
 
     def first(self) -> int | None:
-        """Return who has waited longest, or None when nobody waits."""
+        """Return the task that has waited longest, or None when none waits."""
         again, fresh = self._all.first_again(self._waits), self._all.first_fresh(self._waits)
         if again is None or fresh is None:
             return fresh if again is None else again
         return again if self._since[again] <= self._since[fresh] else fresh
 
     def first_on(self, hosts: tuple[int, ...]) -> int | None:
-        """Return who goes next on a node that is these hosts, with its inputs there, or None."""
+        """Return the next task with its inputs on a node that is these hosts, or None."""
         found = None
         for line in [self._hosts[host] for host in hosts if host in self._hosts]:
             task = line.first_again(self._waits)
@@ -252,27 +251,27 @@ class LocalityQueue:
         return sum(len(self._hosts[host]) for host in hosts if host in self._hosts)
 
     def waited_s(self, task: int) -> float:
-        """Return for how long offers have passed by a task that waits here."""
+        """Return for how long a task that waits here has passed over offers, in seconds."""
         return self.clock.passed_s - self._since[task]
 
     def passed_by(self, task: int) -> int:
-        """Return how many offers have passed by a task that waits here."""
+        """Return how many offers a task that waits here has passed over."""
         return self.clock.offers(self._since[task])
 
     def first_ready(self, limit_s: float) -> int | None:
-        """Return who has waited so long that any offer will do, or None."""
+        """Return the next task that has waited long enough to take any offer, or None."""
         task = self.first()
         return task if task is not None and self.waited_s(task) >= limit_s - EARLY_S else None
 
     def out_of_reach(self, limit_s: float, span_s: Callable[[int, float], float]) -> Callable[[], int | None]:
-        """Return what tells who would not be reached on his own nodes within a time: the last of the longest line.
+        """Return what finds the next task that its own nodes cannot serve within a time: the last of the longest line.
 
         Parameters
         ----------
         limit_s : float
             That time.
         span_s : callable
-            Tells how long a host takes for a line of so many tasks.
+            Tells how long a host takes for a line of so many tasks, in seconds.
         """
         load = self._load
 
@@ -289,7 +288,7 @@ class LocalityQueue:
                 if (
                     task is None
                     or far_s <= limit_s
-                    or any(far(host) <= limit_s for host in self._places.preferred(task))
+                    or any(far(host) <= limit_s for host in self._locations.preferred(task))
                 ):
                     heappop(longest)
                 elif far_s < -longest[0][0]:
@@ -301,23 +300,23 @@ class LocalityQueue:
         return last
 
     def wakes_at(self, at_s: float, limit_s: float) -> float | None:
-        """Return when offers should be asked for again; None while none is passed over."""
+        """Return when offers should be asked for again; None while none was passed over."""
         task, until_s = self.first(), self.clock.runs_until
         if not self.passed or task is None or until_s is None:
             return None
         return min(until_s, at_s + max(0.0, limit_s - self.waited_s(task)))
 
     def calls(self, limit_s: float) -> bool:
-        """Say whether an offer that was passed over is wanted after all, or should have come back long ago."""
+        """Say whether an offer that was passed over is wanted after all, or is overdue."""
         return self.passed and (self.first_ready(limit_s) is not None or self.clock.runs_until is None)
 
     def check(self) -> None:
-        """Assert that whoever waits stands in every line that is his."""
+        """Assert that each waiting task stands in the line of each of its hosts."""
         self.clock.check()
         load = dict.fromkeys(self._load, 0.0)
         for task in self:
-            for host in self._places.preferred(task):
-                load[host] += 1.0 / len(self._places.preferred(task))
-            assert all(task in set(self._hosts[host]) for host in self._places.preferred(task))
+            for host in self._locations.preferred(task):
+                load[host] += 1.0 / len(self._locations.preferred(task))
+            assert all(task in set(self._hosts[host]) for host in self._locations.preferred(task))
             assert self.waited_s(task) >= -1e-6
         assert all(abs(load[host] - self._load[host]) < 1e-6 for host in load)

@@ -56,18 +56,18 @@ class OfferDemand:
 
     def inputs_located(self) -> None:
         """Note that more is known of where inputs lie: an offer that was passed over may be wanted after all."""
-        self._learned = any(near.passed for near in self._queues.nears)
+        self._learned = any(near.passed for near in self._queues.locality_queues)
 
     def wakes_at(self, at_s: float) -> list[float]:
         """Return moments at which offers may be wanted that are not wanted now."""
         state = self._state
-        if not state.queues.anybody:
+        if not state.queues.any_pending:
             return []
         opens_at = state.throttle.opens_at(at_s, state.batches.at_once)
         times = [] if opens_at is None else [opens_at]
         if state.queues.located and state.may_launch(at_s):
             limit_s = state.locality.limit_s
-            wakes = [near.wakes_at(at_s, limit_s) for near in state.queues.nears]
+            wakes = [near.wakes_at(at_s, limit_s) for near in state.queues.locality_queues]
             times += [wake_s for wake_s in wakes if wake_s is not None]
         return times
 
@@ -76,7 +76,7 @@ class OfferDemand:
         assert self._suppressed != self._wants_offers(at_s), "rule 9"
 
     def _wants_offers(self, at_s: float) -> bool:
-        return self._queues.anybody and self._state.may_launch(at_s)
+        return self._queues.any_pending and self._state.may_launch(at_s)
 
     def _wants_passed_over(self, at_s: float) -> bool:
         """Say whether offers that were passed over are wanted after all."""
@@ -95,5 +95,5 @@ class OfferDemand:
 
     def _none_passed_over(self) -> None:
         self._learned = False
-        for near in self._queues.nears if self._queues.located else ():
+        for near in self._queues.locality_queues if self._queues.located else ():
             near.passed = False

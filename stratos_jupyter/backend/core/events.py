@@ -45,13 +45,12 @@ class InputLocation(NamedTuple):
     Attributes
     ----------
     task : int
-        Whose inputs.
+        The task that reads them.
     size : int
-        Bytes of all of its inputs whose place is known.
+        Bytes of all of its inputs that were found.
     hosts : tuple of (str, int)
         A host name or address as the storage says it, or ``name/address`` where it says both, and how many of these
-        bytes it has; the largest first.
-        Empty when nothing could be found out.
+        bytes the host has; the largest first. Empty when nothing was found.
     """
 
     task: int
@@ -73,7 +72,7 @@ class Ending(NamedTuple):
 class TasksAdded:
     """`count` new tasks, indices following those there are; all of them ask for `demand`.
 
-    With `sought`, it is being found out where their inputs lie, and `InputsLocated` will tell, of each of them.
+    With `sought`, their inputs are being looked up, and an `InputsLocated` will follow for each of them.
     """
 
     at_s: float
@@ -85,7 +84,7 @@ class TasksAdded:
 
 @dataclass(frozen=True, slots=True)
 class InputsLocated:
-    """It was found out where inputs lie, of tasks that wait, run or have ended meanwhile. It is never recorded."""
+    """The inputs of tasks were looked up; the tasks may wait, run or have ended. This event is never recorded."""
 
     at_s: float
     locations: tuple[InputLocation, ...]
@@ -186,9 +185,9 @@ class RelaunchAsked:
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """Tasks belong to the job no longer: others took their place, or nobody wants them. Those that run are ended.
+    """Tasks are left out of the job: others took their place, or they are not wanted. Those that run are ended.
 
-    `restored` were superseded before and belong to it again, as they are.
+    `restored` were superseded before and belong to the job again, as they are.
     """
 
     at_s: float
@@ -198,7 +197,7 @@ class Superseded:
 
 @dataclass(frozen=True, slots=True)
 class PauseAsked:
-    """The user wants nothing more launched for now, or it cannot be, as `why` says; what runs goes on."""
+    """Nothing more is to be launched for now, because the user wants that or `why` says so; running tasks continue."""
 
     at_s: float
     why: str = "paused"
@@ -221,7 +220,7 @@ class RulesChanged:
 
 @dataclass(frozen=True, slots=True)
 class DemandChanged:
-    """The user wants all tasks to ask for something else, from their next launch on; what runs goes on as it is."""
+    """The user wants all tasks to ask for something else from their next launch on; running tasks stay as they are."""
 
     at_s: float
     demand: Resources
@@ -230,7 +229,7 @@ class DemandChanged:
 
 @dataclass(frozen=True, slots=True)
 class LaunchKnown:
-    """A launch is known from a journal, or from whoever performs it; nothing has to be done for it.
+    """A launch is known from a journal, or from the engine; nothing has to be done for it.
 
     The fields are those of `decisions.Launch`.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .offer_history import OwnShare
-from .reasons import JobFacts, WaitingTask, backing_off_text, place_text, reasons, throttle_text
+from .reasons import JobFacts, WaitingTask, backing_off_text, reasons, throttle_text, where_text
 from .resources import Resources
 from .scheduler_state import SchedulerState
 from .states import TaskState
@@ -75,22 +75,22 @@ class Explainer:
         state = self._state
         batch, since_s = state.batches.of(task), state.running_since.get(task)
         node = "" if batch is None else batch.node
-        return place_text(state.table.state(task), node, None if since_s is None else at_s - since_s)
+        return where_text(state.table.state(task), node, None if since_s is None else at_s - since_s)
 
     def _waiting(self, at_s: float, task: int, alone: bool = True) -> WaitingTask:
         """Return what is known of a waiting task; not `alone`: it stands for all that wait in its queue."""
         state = self._state
-        queue, places = state.queues.of(task), state.locality.places
+        queue, locations = state.queues.of(task), state.locality.locations
         due_s = state.retries.due_s(task)
-        near = queue.near if places.chooses(task) and due_s is None else None
+        near = queue.near if locations.chooses(task) and due_s is None else None
         until_s = None if near is None else near.clock.runs_until
         return WaitingTask(
             task=task if alone else None,
             demand=queue.demand,
             before=state.queues.before(task) if alone else 0,
             backing_off_s=None if due_s is None else max(0.0, due_s - at_s),
-            local=tuple(places.hosts(task)) if near else (),
-            sought=places.seeks(task),
+            local=tuple(locations.hosts(task)) if near else (),
+            sought=locations.seeks(task),
             local_left_s=max(0.0, state.locality.limit_s - near.waited_s(task)) if near else 0.0,
             passed=near.passed_by(task) if near else 0,
             passing=until_s is not None and until_s > at_s,

@@ -1,4 +1,4 @@
-"""The launches in flight: which tasks each carries, where it is, and which lines up behind which."""
+"""The launches in flight: the tasks and the node of each, and which batch is queued behind which in one slot."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class BatchesInFlight:
         return iter(self._batches.values())
 
     def skip(self) -> None:
-        """Leave out numbers that a process which has ended may have given to launches that nobody recorded."""
+        """Leave out the numbers that an earlier process may have given to launches that were not recorded."""
         self._next += SKIPPED
 
     def get(self, batch_id: int) -> BatchInFlight | None:
@@ -140,7 +140,7 @@ class BatchesInFlight:
 
     def check(self, flying: set[int]) -> None:
         """Assert that the books agree, and carry just the tasks in `flying`."""
-        assert flying == set(self._of), "a task in flight has a batch, and no other has"
+        assert flying == set(self._of), "rule 6: a task in flight has a batch, and no other has"
         assert {task for batch in self._batches.values() for task in batch.tasks} == flying
         assert all(batch.tasks for batch in self._batches.values())
         assert all(task in self._batches[batch_id].tasks for task, batch_id in self._of.items())

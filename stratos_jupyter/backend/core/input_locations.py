@@ -14,9 +14,9 @@ from .events import InputLocation, Offer
 
 #: a node with this part of what the best one holds is as good
 NEARLY: Final = 0.9
-#: nobody waits for a node that holds less than this part of the inputs
+#: a node that holds less than this part of the inputs is not worth waiting for
 FAIR: Final = 0.2
-#: in the place of a row: nothing is known; it is being found out
+#: in the place of a row: nothing is known; the inputs are being looked up
 UNKNOWN: Final = -1
 SOUGHT: Final = -2
 #: hosts that are kept of one task, the largest first
@@ -40,25 +40,25 @@ class InputLocations:
         self._nodes: dict[int, str] = {}  # by host
 
     def __len__(self) -> int:
-        """Return above which index no task's place is known."""
+        """Return the index above which no task's inputs are known."""
         return len(self._rows)
 
-    def learn(self, place: InputLocation) -> bool:
-        """Take in where a task's inputs lie; False when that says nothing, or nothing new."""
-        hosts = [(host, size) for host, size in place.hosts[:HOSTS_MOST] if size > 0]
-        if place.size <= 0 or not hosts or self.knows(place.task):
+    def learn(self, location: InputLocation) -> bool:
+        """Take in where a task's inputs lie; return False when that is nothing, or nothing new."""
+        hosts = [(host, size) for host, size in location.hosts[:HOSTS_MOST] if size > 0]
+        if location.size <= 0 or not hosts or self.knows(location.task):
             return False
         most = max(size for _, size in hosts)
         hosts.sort(key=lambda one: -one[1])
-        preferred = sum(size >= NEARLY * most for _, size in hosts) if most >= FAIR * place.size else 0
-        if place.task >= len(self._rows):
-            self._rows.extend(array("q", [UNKNOWN]) * (place.task + 1 - len(self._rows)))
-        self._rows[place.task] = len(self._hosts)
+        preferred = sum(size >= NEARLY * most for _, size in hosts) if most >= FAIR * location.size else 0
+        if location.task >= len(self._rows):
+            self._rows.extend(array("q", [UNKNOWN]) * (location.task + 1 - len(self._rows)))
+        self._rows[location.task] = len(self._hosts)
         self._hosts.extend((len(hosts), preferred))
-        self._bytes.extend((place.size, 0))
+        self._bytes.extend((location.size, 0))
         for host, size in hosts:
             self._hosts.append(self._number(_plain(host)))
-            self._bytes.append(min(size, place.size))
+            self._bytes.append(min(size, location.size))
         return True
 
     def _number(self, name: str) -> int:
@@ -74,7 +74,7 @@ class InputLocations:
         return number
 
     def seek(self, first: int, after: int) -> None:
-        """Note that it is being found out where the inputs of tasks lie of which nothing is known yet."""
+        """Note that the inputs of those tasks are being looked up of which nothing is known yet."""
         rows = self._rows
         for task in range(first, min(after, len(rows))):
             if rows[task] == UNKNOWN:
@@ -83,11 +83,11 @@ class InputLocations:
         rows.extend(array("q", [SOUGHT]) * (after - len(rows)))
 
     def seeks(self, task: int) -> bool:
-        """Say whether that is being found out of a task."""
+        """Say whether a task's inputs are being looked up."""
         return task < len(self._rows) and self._rows[task] == SOUGHT
 
     def give_up(self, task: int) -> None:
-        """Note that it could not be found out."""
+        """Note that a task's inputs were not found."""
         self._rows[task] = UNKNOWN
 
     def knows(self, task: int) -> bool:
@@ -125,7 +125,7 @@ class InputLocations:
             found = {self._numbers.get(name, -1) for name in names} - {-1}
             found = found or {self._addresses.get(name, -1) for name in names} - {-1}
             if not found and not any("." in name for name in names if not _is_address(name)):
-                # whoever says where files lie may have longer names
+                # the storage may have longer names
                 found = {self._shorts.get(name, -1) for name in names} - {-1}
             known = tuple(sorted(found))
             self._numbered[node] = len(self._numbers) + len(self._addresses), known
@@ -137,14 +137,14 @@ class InputLocations:
         return self._nodes.get(number)
 
     def share(self, task: int, node: str) -> tuple[int, int] | None:
-        """Return how many bytes of a task's inputs lie on a node, and how many elsewhere; None when nobody knows."""
+        """Return how many bytes of a task's inputs lie on a node, and how many elsewhere; None if unknown."""
         if not self.knows(task):
             return None
         row = self._rows[task]
         size = self._bytes[row]
         numbers = self.numbers(node)
-        places = range(row + 2, row + 2 + self._hosts[row])
-        local = min(size, sum(self._bytes[place] for place in places if self._hosts[place] in numbers))
+        columns = range(row + 2, row + 2 + self._hosts[row])
+        local = min(size, sum(self._bytes[column] for column in columns if self._hosts[column] in numbers))
         return local, size - local
 
 

@@ -1,7 +1,7 @@
-"""The gate before the queue: whether a job may launch now, and how much.
+"""The throttle: whether a job may launch now, and how much.
 
-The user holds it (pause), by failures (halt), by commands that run already (max_tasks) and by the clock (rate,
-delay). What runs goes on; nothing waits here, tasks stay in their queue.
+It is closed by the user (pause), by failures (halt), by commands that run already (max_tasks) and by the clock (rate,
+delay). Running tasks continue; pending tasks stay in their queues.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 
 from .rules import Rules
 
-#: launches that a rate allows for this many seconds may go at once, to spare the clock
+#: the launches that a rate allows in this many seconds may go at once: fewer wake-ups
 BURST_S: Final = 0.1
 #: a moment that is this much too early is no reason to wait, in seconds
 EARLY_S: Final = 1e-6
@@ -29,7 +29,7 @@ class LaunchThrottle:
     Attributes
     ----------
     held : str
-        Why the user's or the failures' decision keeps it held; '' when neither does.
+        Why nothing is launched, by the user's wish or for failures; '' when neither is so.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -44,7 +44,7 @@ class LaunchThrottle:
 
     @property
     def halted(self) -> bool:
-        """Whether failures have held it."""
+        """Whether failures have halted the job."""
         return self._halted
 
     @property
@@ -62,7 +62,7 @@ class LaunchThrottle:
         return most
 
     def opens_at(self, at_s: float, at_once: int) -> float | None:
-        """Return when the clock will let the next one through; None when it is not the clock that is waited for."""
+        """Return when the pace allows the next launch, in seconds; None when the pace is not what holds it back."""
         if self.held or not self.spaced or (self.rules.max_tasks is not None and at_once >= self.rules.max_tasks):
             return None
         if self._due(at_s):
@@ -94,7 +94,7 @@ class LaunchThrottle:
         return min(due, 1) if rules.delay_s > 0 else due
 
     def ended(self, failed: bool) -> str:
-        """Count a task that ended; return why the gate has held when that was one failure too many, else ''."""
+        """Count a task that ended; return why the job is halted when that was one failure too many, else ''."""
         self._ended += 1
         self._failed += failed
         halt = self.rules.halt
@@ -108,11 +108,11 @@ class LaunchThrottle:
         return self.held
 
     def pause(self, why: str) -> None:
-        """Shut it because the user wants that, or for another reason."""
+        """Hold the job, for a reason; the first reason stays."""
         self.held = self.held or why
 
     def resume(self) -> None:
-        """Open it; after a halt, failures are counted from here on."""
+        """Let the job go on; after a halt, failures are counted anew."""
         self.held = ""
         if self._halted:
             self._halted = False

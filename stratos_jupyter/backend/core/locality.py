@@ -1,6 +1,6 @@
 """What locality costs and saves: how long tasks may wait for a node that holds their inputs.
 
-Nobody waits longer than a wait can save, nor when waiting has cost more than it saves.
+No task waits longer than a wait can save, and none waits once waiting has cost more than it saves.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Locality:
 
     Attributes
     ----------
-    places : InputLocations
+    locations : InputLocations
         Where inputs lie.
     since : array of float
         For `LocalityQueue`, one for all queues.
@@ -68,7 +68,7 @@ class Locality:
 
     def __init__(self, rules: Rules, alone: bool = False) -> None:
         self.rules = rules
-        self.places = InputLocations()
+        self.locations = InputLocations()
         self.since = array("d")
         self.local_bytes = 0
         self.remote_bytes = 0
@@ -77,12 +77,12 @@ class Locality:
         self._clocks: list[PassingClock] = []
         self._widest = 0
         self._busy_s = 0.0
-        self._patient = 0  # launched where their inputs lie, after offers had passed them by
+        self._patient = 0  # launched where their inputs lie, after passing over offers
         self._here, self._there = _Walls(), _Walls()
 
-    def nearby(self, waits: Callable[[int], bool]) -> LocalityQueue:
+    def new_queue(self, waits: Callable[[int], bool]) -> LocalityQueue:
         """Return the index of one more queue."""
-        made = LocalityQueue(self.places, waits, self.since)
+        made = LocalityQueue(self.locations, waits, self.since)
         self._clocks.append(made.clock)
         return made
 
@@ -92,13 +92,13 @@ class Locality:
             self.since[task] = 0.0
 
     def fraction(self, task: int, node: str) -> float | None:
-        """Return which part of a task's input bytes lies on a node; None when nobody knows."""
-        share = self.places.share(task, node)
+        """Return which part of a task's input bytes lies on a node; None when that is not known."""
+        share = self.locations.share(task, node)
         return None if share is None else share[0] / sum(share)
 
     def count(self, task: int, node: str) -> None:
         """Count the bytes of an attempt on a node."""
-        share = self.places.share(task, node)
+        share = self.locations.share(task, node)
         if share is not None:
             self._counted[task] = share
             self.local_bytes += share[0]
@@ -112,18 +112,18 @@ class Locality:
             self.remote_bytes -= remote
 
     def launched(self, task: int, node: str, waited: bool) -> None:
-        """Note that a task is launched on a node, whether or not offers had passed it by."""
+        """Note that a task is launched on a node, and whether it had passed over offers before."""
         self.count(task, node)
         if waited and (self.fraction(task, node) or 0.0) >= 0.5:
             self._patient += 1
 
     def pass_over(self, near: LocalityQueue, node: str, slots: int, at_s: float) -> None:
-        """Let an offer of a node pass by whoever waits in a queue, with room left for so many."""
+        """Let the tasks of a queue pass over an offer of a node, which has room left for `slots` tasks."""
         near.clock.pass_over(node, slots, at_s)
         near.passed = True
 
     def widen(self, at_once: int) -> None:
-        """Note how many commands run at once, beside those that could."""
+        """Note how many commands run at once, and how many more could."""
         self._widest = max(self._widest, at_once + self.slots)
 
     def ended(self, task: int, node: str, wall_s: float) -> None:
@@ -146,7 +146,7 @@ class Locality:
 
     @property
     def slots(self) -> int:
-        """How many tasks the offers have room for that are passing by."""
+        """How many tasks the offers have room for that are being passed over."""
         return max((clock.slots for clock in self._clocks), default=0)
 
     @property

@@ -61,7 +61,7 @@ class Matcher:
         self._history.came(event.at_s, event.offers)
         for offer in event.offers:
             if offer.names:
-                self._locality.places.meet(offer)
+                self._locality.locations.meet(offer)
         filled: dict[str, list[Launch]] = {}
         passed: set[str] = set()
         if self._queues.located:
@@ -99,7 +99,7 @@ class Matcher:
 
     def span_s(self, host: int, tasks: float) -> float:
         """Return how long a host takes for so many tasks, in seconds at the pace of now; 0 where it is not known."""
-        node, mean_s = self._locality.places.node(host), self._average.mean_s
+        node, mean_s = self._locality.locations.node(host), self._average.mean_s
         slots = 0 if node is None else self._batches.count_on(node)
         return (LEAST_S if mean_s is None else mean_s) * tasks / slots if slots else 0.0
 
@@ -128,7 +128,7 @@ class Matcher:
         rooms = [offer.resources for offer in offers]
         launches: list[list[Launch]] = [[] for _ in offers]
         passed: list[tuple[LocalityQueue, Resources, int]] = []
-        for near in self._queues.nears:
+        for near in self._queues.locality_queues:
             for offer in offers:
                 near.clock.come(offer.node, at_s)
         for queue in self._queues.order:
@@ -185,7 +185,7 @@ class Matcher:
         self, offer: Offer, room: Resources, queue: TaskQueue, at_s: float
     ) -> tuple[list[Launch], Resources]:
         """Launch tasks whose inputs lie on the node, so many at a time that all of its slots get some."""
-        near, hosts = queue.near, self._locality.places.numbers(offer.node)
+        near, hosts = queue.near, self._locality.locations.numbers(offer.node)
         if near is None or not hosts:
             return [], room
 
@@ -216,7 +216,7 @@ class Matcher:
         """Return where the next task for a node comes from, the best source first."""
         if queue.near is None:
             return [queue.peek]
-        hosts = self._locality.places.numbers(node)
+        hosts = self._locality.locations.numbers(node)
         return [
             partial(queue.near.first_on, hosts),
             queue.peek,
@@ -253,5 +253,5 @@ class Matcher:
         return Launch(offer.offer_id, offer.node, batch_id, queue.demand, tuple(tasks), expected_s, offer.behind)
 
     def _note_located(self, task: int, near: LocalityQueue | None, node: str) -> None:
-        waited = near is not None and self._locality.places.chooses(task) and near.leave(task)
+        waited = near is not None and self._locality.locations.chooses(task) and near.leave(task)
         self._locality.launched(task, node, waited)

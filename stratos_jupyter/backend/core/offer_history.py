@@ -14,17 +14,17 @@ from .events import Offer
 from .phrases import WORDS
 from .resources import SLACK, Resources
 
-#: nodes that are remembered
+#: nodes that are kept
 NODES_MOST: Final = 10_000
-#: reasons that an engine may give, that are remembered
+#: reasons of the engine that are kept
 REASONS_MOST: Final = 32
 
 
 @dataclass(slots=True)
 class _DeclinedOffers:
-    """The offers of one node that nobody could use: how many since something of it was used, and the newest.
+    """The offers of one node that no task could use: how many since one was used, and what the newest had.
 
-    `launches` is how many of the job's own were on that node then.
+    `launches` is how many launches the job had on that node then.
     """
 
     count: int
@@ -73,7 +73,7 @@ class OfferHistory:
         self._unfit: dict[str, dict[str, int]] = {}  # by what they lack: nodes, and how often
 
     def came(self, at_s: float, offers: Sequence[Offer]) -> None:
-        """Note that offers have come; what an engine once refused of their nodes counts no more."""
+        """Note that offers have come: what the engine had refused of their nodes is out of date."""
         self.last_s = at_s
         self.offers += len(offers)
         for why, nodes in list(self._unfit.items()) if self._unfit else ():
@@ -83,7 +83,7 @@ class OfferHistory:
                 del self._unfit[why]
 
     def turned_down(self, offer: Offer, launches: int = 0) -> None:
-        """Note that nobody could use an offer, for it was too small; the job had so many launches on that node."""
+        """Note that an offer was too small for any task, while the job had `launches` launches on that node."""
         found = self._turned.pop(offer.node, None)
         if found is None:
             found = _DeclinedOffers(0, offer.resources, launches)
@@ -98,7 +98,7 @@ class OfferHistory:
         self._turned.pop(node, None)
 
     def unfit(self, node: str, why: str) -> None:
-        """Note that an engine refused an offer by itself."""
+        """Note that the engine refused an offer by itself, and why."""
         if why not in self._unfit and len(self._unfit) >= REASONS_MOST:
             return
         nodes = self._unfit.setdefault(why, {})

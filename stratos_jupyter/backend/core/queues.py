@@ -1,4 +1,4 @@
-"""Who waits where: a queue for each priority and demand, and in it those apart that prefer some node."""
+"""The pending tasks: one queue for each priority and demand; tasks that prefer some node are kept apart in it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Queues:
     Parameters
     ----------
     table : TaskTable
-        Who waits.
+        Which tasks wait.
     retries : Retries
-        Who rests before a retry, or asks for more than its submission did.
+        Which tasks back off before a retry, or ask for more than their submission did.
     locality : Locality
         Where inputs lie.
 
@@ -32,7 +32,7 @@ class Queues:
     order : list of TaskQueue
         All queues, highest priority first.
     located : bool
-        Whether anything is known, or sought, of where inputs lie.
+        Whether anything is known, or being looked up, of where inputs lie.
     """
 
     def __init__(self, table: TaskTable, retries: Retries, locality: Locality) -> None:
@@ -41,7 +41,7 @@ class Queues:
         self._table = table
         self._retries = retries
         self._locality = locality
-        self._places = locality.places
+        self._locations = locality.locations
         self._firsts: list[int] = []  # each submission's first task, for the bisection in submission_of
         self._submissions: list[tuple[int, Resources]] = []  # each submission's priority and demand
         self._queues: dict[tuple[int, Resources], TaskQueue] = {}
@@ -54,14 +54,14 @@ class Queues:
         self._firsts.append(first)
         self._submissions.append((event.priority, event.demand))
         queue = self._queue(event.priority, event.demand)
-        known = min(after, max(first, len(self._places)))  # of some it was known before they were
+        known = min(after, max(first, len(self._locations)))  # of some it was known before they were
         if event.sought:
             self.located = True
-            self._places.seek(first, after)
+            self._locations.seek(first, after)
             self._near_of(queue).expect(known, after)
         queue.extend(first, known if event.sought else after)
         for task in range(first, known):
-            self._come_near(task)
+            self._set_apart(task)
 
     def submission_of(self, task: int) -> int:
         """Return which submission a task came with, from 0."""
@@ -79,7 +79,7 @@ class Queues:
     def push(self, task: int) -> None:
         """Queue one task again."""
         queue = self.of(task)
-        if self.located and self._places.chooses(task):
+        if self.located and self._locations.chooses(task):
             self._near_of(queue).add(task, again=True)
         else:
             queue.push(task)
@@ -97,34 +97,34 @@ class Queues:
         """Note that a task is about to wait no longer, in whatever way, but for a launch."""
         if self.located and self._waits_now(task):
             near = self.of(task).near
-            if near is not None and self._places.chooses(task):
+            if near is not None and self._locations.chooses(task):
                 near.leave(task)
 
-    def locate(self, place: InputLocation) -> bool:
-        """Take in where a task's inputs lie; False when that says nothing, or nothing new."""
-        task, sought = place.task, self._places.seeks(place.task)
-        learned = self._places.learn(place)
+    def locate(self, location: InputLocation) -> bool:
+        """Take in where a task's inputs lie; return False when that is nothing, or nothing new."""
+        task, sought = location.task, self._locations.seeks(location.task)
+        learned = self._locations.learn(location)
         self.located = self.located or learned
         if sought:
             self._found(task)
         elif learned and task < len(self._table):  # else it is about to be added
-            self._come_near(task)
+            self._set_apart(task)
         return learned
 
     def _found(self, task: int) -> None:
-        """Let a task that has waited for that know what it prefers."""
-        if not self._places.knows(task):
-            self._places.give_up(task)
+        """Move a task whose inputs were being looked up to where it belongs now."""
+        if not self._locations.knows(task):
+            self._locations.give_up(task)
         if self._waits_now(task):
             queue = self.of(task)
-            if self._places.chooses(task):
+            if self._locations.chooses(task):
                 self._near_of(queue).locate(task)
             else:
                 queue.push(task)
 
-    def _come_near(self, task: int) -> None:
-        """Let a task that is queued wait apart from now on, if it prefers some node."""
-        if self._waits_now(task) and self._places.chooses(task):
+    def _set_apart(self, task: int) -> None:
+        """Keep a queued task apart from now on, if it prefers some node."""
+        if self._waits_now(task) and self._locations.chooses(task):
             self._near_of(self.of(task)).add(task, again=False)
 
     def _waits_now(self, task: int) -> bool:
@@ -145,36 +145,36 @@ class Queues:
 
     def _near_of(self, queue: TaskQueue) -> LocalityQueue:
         if queue.near is None:
-            waits, chooses = self._waits_for(queue.demand), self._places.chooses
-            near = self._locality.nearby(lambda task: chooses(task) and waits(task))
-            queue.part(near, lambda task: not chooses(task) and waits(task))
+            waits, chooses = self._waits_for(queue.demand), self._locations.chooses
+            near = self._locality.new_queue(lambda task: chooses(task) and waits(task))
+            queue.set_apart(near, lambda task: not chooses(task) and waits(task))
         assert queue.near is not None
         return queue.near
 
     # -- all of them ------------------------------------------------------------------------------------
 
     @property
-    def nears(self) -> list[LocalityQueue]:
-        """Of each queue those that prefer some node."""
+    def locality_queues(self) -> list[LocalityQueue]:
+        """Of each queue the tasks that prefer some node."""
         return [queue.near for queue in self.order if queue.near is not None]
 
     @property
-    def anybody(self) -> bool:
-        """Whether anybody waits."""
+    def any_pending(self) -> bool:
+        """Whether any task could go next."""
         for queue in self.order:
             if queue.peek() is not None or (queue.near is not None and queue.near.first() is not None):
                 return True
         return False
 
     def least_demand(self) -> Resources:
-        """Return the smallest demand of those that wait; somebody does."""
+        """Return the smallest demand of the pending tasks; there has to be one."""
         if len(self.order) == 1:
             return self.order[0].demand
         waiting = [queue.demand for queue in self.order if not queue.empty]
         return min(waiting, key=lambda demand: (demand.cpus, demand.mem_mib, demand.disk_mib))
 
     def before(self, task: int) -> int:
-        """Return how many wait that go before a task, as far as nobody prefers a node."""
+        """Return how many pending tasks go before a task, leaving aside which nodes they prefer."""
         states = self._table.states()
         own = self._submissions[self.submission_of(task)][0]
         count = 0
@@ -187,14 +187,14 @@ class Queues:
         return count
 
     def check(self) -> None:
-        """Assert that whoever waits is in his queue, and apart just when he prefers some node."""
+        """Assert that each pending task is in its queue, and apart just when it prefers some node."""
         waiting = {task for task in range(len(self._table)) if self._table.waits(task)}
         queued = {task for queue in self.order for task in queue}
-        assert waiting == queued | self._retries.backing_off, "what waits is in a queue, or rests before a retry"
+        assert waiting == queued | self._retries.backing_off, "rule 6: in a queue, or backing off"
         assert not queued & self._retries.backing_off
         for queue in self.order:
             assert all(self.of(task) is queue for task in queue)
             if queue.near is not None:
                 queue.near.check()
-        apart = {task for near in self.nears for task in near}
-        assert apart == {task for task in queued if self._places.chooses(task)}
+        apart = {task for near in self.locality_queues for task in near}
+        assert apart == {task for task in queued if self._locations.chooses(task)}

@@ -33,8 +33,8 @@ class TaskRanges:
             self._stops.append(tasks.stop)
 
     def __contains__(self, task: int) -> bool:
-        place = bisect_right(self._starts, task) - 1
-        return place >= 0 and task < self._stops[place]
+        at = bisect_right(self._starts, task) - 1
+        return at >= 0 and task < self._stops[at]
 
     def __iter__(self) -> Iterator[range]:
         return map(range, list(self._starts), list(self._stops))

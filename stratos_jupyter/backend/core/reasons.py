@@ -196,7 +196,7 @@ def _offers(facts: JobFacts, explained: bool) -> list[str]:
     return lines
 
 
-def place_text(state: TaskState, node: str, since_s: float | None) -> str:
+def where_text(state: TaskState, node: str, since_s: float | None) -> str:
     """Say where a task is that does not wait."""
     if state in TERMINAL:
         return f"it has ended: {state.name.lower()}"

@@ -1,6 +1,6 @@
-"""Who is tried again after a failure of its own, when, and with how much memory.
+"""Retry policy: which attempts are retried, when, and with how much memory.
 
-The wait before a retry grows twofold and is jittered, so that tasks which failed together don't come back together.
+The wait before a retry grows twofold and is jittered, so that tasks which failed together do not come back together.
 The jitter is a hash of task and attempt: random enough for that, and the same when a journal is replayed.
 """
 
@@ -48,7 +48,7 @@ class Retries:
         self._doublings.clear()
 
     def demand(self, task: int, base: Resources) -> Resources:
-        """Return what a task asks for, whose call asked for `base`."""
+        """Return what a task asks for, whose submission asked for `base`."""
         doublings = self._doublings.get(task)
         least_mib = self.asked.get(task, base.mem_mib) if self.asked else base.mem_mib
         if not doublings and least_mib == base.mem_mib:
@@ -82,12 +82,12 @@ class Retries:
         self._failures.pop(task, None)
 
     def rest(self, task: int, until_s: float) -> None:
-        """Let a task wait."""
+        """Let a task back off until a moment."""
         self._until[task] = until_s
         heappush(self._heap, (until_s, task))
 
     def out_of(self, demand: Resources, base: Callable[[int], Resources]) -> Callable[[int], bool]:
-        """Return what says whether a task waits, or asks for something else than `demand` by now.
+        """Return what says whether a task backs off, or asks for something else than `demand` by now.
 
         It is asked several times for each task: hence no method, and nothing looked up anew.
         """
@@ -102,11 +102,11 @@ class Retries:
         return answer
 
     def wake(self, task: int) -> bool:
-        """Let a task wait no longer; False when it did not."""
+        """End the back-off of a task; return False when it was not backing off."""
         return self._until.pop(task, None) is not None
 
     def rested(self, at_s: float) -> list[int]:
-        """Return the tasks whose wait is over."""
+        """Return the tasks whose back-off is over, and end it."""
         found = []
         while self.next_s is not None and self.next_s <= at_s:
             task = heappop(self._heap)[1]
@@ -115,16 +115,16 @@ class Retries:
         return found
 
     def __contains__(self, task: int) -> bool:
-        """Say whether a task waits."""
+        """Say whether a task backs off."""
         return task in self._until
 
     def due_s(self, task: int) -> float | None:
-        """Return when a task's wait is over; None when it does not wait."""
+        """Return when a task's back-off is over; None when it does not back off."""
         return self._until.get(task)
 
     @property
     def backing_off(self) -> set[int]:
-        """The tasks that wait."""
+        """The tasks that back off."""
         return set(self._until)
 
     def story(self) -> tuple[dict[int, int], dict[int, int], dict[int, float]]:
@@ -133,7 +133,7 @@ class Retries:
 
     @property
     def next_s(self) -> float | None:
-        """When the next wait is over; None when nobody waits."""
+        """When the next back-off is over, in seconds; None when no task backs off."""
         heap = self._heap
         while heap and self._until.get(heap[0][1]) != heap[0][0]:
             heappop(heap)  # it was woken

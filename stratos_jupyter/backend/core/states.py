@@ -1,7 +1,7 @@
 """The states of a task as a table.
 
-The table is the state machine: a move that it does not hold is refused. It speaks of one attempt; nothing
-leaves a terminal state. Relaunching a task starts a new attempt, which begins in QUEUED again.
+The table is the state machine: a move that it does not hold is refused. It is about one attempt; nothing leaves a
+terminal state. A relaunch starts a new attempt, which begins in QUEUED.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
     MEMORY = "memory"
     DISK = "disk"
-    OUTPUT = "output"  # it ended well, and what it was to make or say is not as it was promised
+    OUTPUT = "output"  # it ended well, but its products or output are not as promised
     MONITOR = "monitor"
     USER = "user"
     SPAWN = "spawn"
@@ -72,7 +72,7 @@ MOVES: Final[Mapping[tuple[TaskState, Trigger], TaskState]] = MappingProxyType(
         (_S.QUEUED, Trigger.SUCCEEDED): _S.FINISHED,  # an earlier attempt, given up for lost, had a result after all
         (_S.QUEUED, Trigger.FAILED): _S.FAILED,
         (_S.STAGING, Trigger.STARTED): _S.RUNNING,
-        (_S.STAGING, Trigger.SUCCEEDED): _S.FINISHED,  # ended before anyone could say that it had started
+        (_S.STAGING, Trigger.SUCCEEDED): _S.FINISHED,  # its end came before the report of its start
         (_S.STAGING, Trigger.FAILED): _S.FAILED,
         (_S.STAGING, Trigger.KILLED): _S.KILLED,
         (_S.STAGING, Trigger.LOST): _S.LOST,
@@ -103,7 +103,7 @@ MOVES: Final[Mapping[tuple[TaskState, Trigger], TaskState]] = MappingProxyType(
 
 #: ranges of exit codes, first and last
 Codes: TypeAlias = tuple[tuple[int, int], ...]
-#: what a command says that has done its work
+#: the exit codes of a command that has done its work
 ZERO: Final[Codes] = ((0, 0),)
 
 

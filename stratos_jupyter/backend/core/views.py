@@ -1,4 +1,4 @@
-"""JobView: what anyone may see of a job, as one immutable snapshot.
+"""JobView: what is shown of a job, as one immutable snapshot.
 
 Its size does not depend on the number of tasks: it is what a widget, a progress line and a report are drawn
 from, at most ten times a second.

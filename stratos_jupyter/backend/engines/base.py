@@ -50,7 +50,7 @@ class Result(NamedTuple):
         What is to run instead, where a monitor ended the attempt.
     inputs : tuple of str
         The key of the inputs when it had ended, and the one before it started, where that is another; empty where
-        nobody looked.
+        no node looked.
     """
 
     task: int

@@ -3,7 +3,7 @@
 A user's function may hang, and so may a pattern that goes back and forth. A function runs in a thread, which is left to
 itself when it takes too long. A pattern is searched for in a process of its own, since Python holds all threads of this
 one up during a search. What is read is kept until it is taken: a job that fails by its outputs (`judging`) and the
-DataFrame see the same values, and nobody waits twice.
+DataFrame see the same values, and none waits twice.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SEARCH_MOST_S: Final = 2.0
 IDLE_S: Final = 10.0
 #: how often it is looked how far a function is, in seconds
 LOOK_EVERY_S: Final = 0.1
-#: values that are kept of outputs that nobody has taken
+#: values that are kept of outputs that have not been taken
 KEPT: Final = 1 << 16
 #: outputs, and characters of them, that are handed over at a time
 BATCH: Final = 256
@@ -111,7 +111,7 @@ class ParsedOutputs:
                 self._read.pop(key, None)
 
     def keep_few(self) -> None:
-        """Drop what nobody has taken and is too much; who asks for it has it read again."""
+        """Drop values that have not been taken, where they are too many; asked for again, they are read again."""
         with self._changed:
             while len(self._read) > KEPT:
                 del self._read[next(iter(self._read))]
@@ -138,7 +138,7 @@ class ParsedOutputs:
                 try:
                     for values in reader.read([text for _, text in batch]):
                         self._keep([keys.popleft() for _ in values], values)
-                except Exception as error:  # whatever it is, somebody waits for an answer
+                except Exception as error:  # whatever it is: a thread waits for the answer
                     said = f"cannot be parsed: {type(error).__name__}: {error}"
                     self._keep(keys, [(self.parser.nothing, said)] * len(keys))
         finally:
@@ -200,7 +200,7 @@ class _Calls:
         for text in texts:
             try:
                 value = parsed(self._parser, text)
-            except BaseException as error:  # nobody interrupts this thread: it is the function's own
+            except BaseException as error:  # this thread is never interrupted: it is the function's own
                 value = self._parser.nothing, type(error).__name__
             if left.is_set():
                 return

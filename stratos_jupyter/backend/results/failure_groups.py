@@ -46,8 +46,8 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType({Reason.USER: "killed", Reas
 
 _LINE_END = re.compile(r"[\r\n]")  # what comes after a \r takes the place of what was before
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*+[ -/]*+[@-~]|\][^\x07\x1b]*+(?:\x07|\x1b\\)|[ -/]*+[0-Z\\^_])")
-# as report.clean has them: controls, marks that turn the direction of what follows, lone surrogates
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+#: controls, marks that turn the direction of what follows, lone surrogates
+UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 _DATA = (
     "avro|bak|bam|bed|bin|bmp|bz2|cat|cdf|cfg|cif|conf|csv|dat|data|db|dcd|err|fa|fasta|fastq|fit|fits|fq|gif|gro|gz|h5|"
@@ -96,7 +96,7 @@ def first_line(text: str) -> str:
 
 def _lines(parts: Iterable[str]) -> Iterator[str]:
     """Yield what is text of each part, where anything is."""
-    return filter(None, (_UNSAFE.sub(_blank, _ESCAPE.sub("", part)).strip() for part in parts))
+    return filter(None, (UNSAFE.sub(_blank, _ESCAPE.sub("", part)).strip() for part in parts))
 
 
 def _last(text: str) -> str:

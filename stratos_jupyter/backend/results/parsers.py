@@ -5,7 +5,7 @@ The rules, the same for every kind of parser:
 - The columns and their dtypes are known before the first task starts; a parser never adds one.
 - What cannot be read is a missing value and a text that says why, never an exception.
 - A record told apart by position (tsv, csv, a tuple) whose number of fields is wrong is missing as a whole:
-  nobody can say which field is the one too many.
+  it cannot be told which field is the one too many.
 - What a program wrote as missing is missing without an error: an empty field or ``NA`` in a column of numbers,
   a JSON ``null``, a group of a pattern that took no part.
 - Numbers may be Fortran's: ``1.5D+03``, ``.TRUE.``
@@ -58,7 +58,7 @@ class Pattern:
     names : tuple of str
         Of its groups.
     take : callable
-        Makes values of the groups of a match; of None when there is none, and of a text that says why nobody knows.
+        Makes values of the groups of a match; of None when there is none, and of a text that says why it is not known.
     """
 
     text: str
@@ -97,7 +97,7 @@ class Parser:
 
     @property
     def may_hang(self) -> bool:
-        """Whether nobody knows how long it takes."""
+        """Whether it cannot be known how long it takes."""
         return self.calls or self.pattern is not None
 
     def parse(self, text: str) -> Parsed:

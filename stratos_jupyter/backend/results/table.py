@@ -80,7 +80,7 @@ class _Column:
         return self._cells[where]
 
     def taken(self, where: Where) -> Any:
-        """Return the values as an array that pandas keeps the dtype of; nobody else holds it."""
+        """Return the values as an array of its own, whose dtype pandas keeps."""
         return self.cells(where)
 
 

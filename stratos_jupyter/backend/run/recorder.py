@@ -67,7 +67,7 @@ class Recorder:
 
     @property
     def owes_rows(self) -> bool:
-        """Whether endings wait to be recorded: the turn does not end, and nobody is told, before they are."""
+        """Whether endings wait to be recorded: the turn does not end, and no wait is answered, before they are."""
         return bool(self._rows)
 
     @property

@@ -239,7 +239,7 @@ class RunHandle:
         try:
             return self._watch(future, until_s, pump)
         finally:
-            future.cancel()  # nobody waits for it any more; what is done stays done
+            future.cancel()  # the wait is over; a future that is done stays so
 
     def _ended(self, tasks: range | None) -> Future[bool]:
         return self._driver.call(lambda: self._loop.wait(tasks))

@@ -91,7 +91,7 @@ class Submissions:
 
     def locate_again(self, tasks: Sequence[int]) -> None:
         """Locate the inputs of tasks that wait again, which had ended when those of the others were located."""
-        knows = self._loop.scheduler.locality.places.knows
+        knows = self._loop.scheduler.locality.locations.knows
         unknown = [task for task in tasks if not knows(task)]
         if unknown:
             self.locate(range(min(unknown), max(unknown) + 1))
@@ -131,7 +131,7 @@ class Submissions:
     def makes(self, task: int) -> tuple[str, ...]:
         """Return the files that a task makes, as its command would name them.
 
-        What runs instead of a task that its monitor ended makes something that nobody has said.
+        What a task makes that a monitor asked for is not known.
         """
         made = self._spec().makes
         return self._commands.makes(task, made) if made else ()

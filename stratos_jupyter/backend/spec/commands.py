@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from ...errors import SpecError
 from .command_base import Commands
+from .command_checks import refuse_incomplete, refuse_setters, why_incomplete
 from .command_kinds import ExplicitCommands, GlobCommands, TemplateCommands
-from .command_lines import read_lines, refuse_incomplete, refuse_passing, script_text, why_incomplete
+from .command_lines import read_lines, script_text
 from .file_template import VERBATIM, FileTemplate, compile_file_template, compile_verbatim, not_an_option, template_of
 from .input_marks import unmarked_anywhere
 from .job_spec import JobSpec
@@ -254,7 +255,7 @@ def explicit_commands(commands: Sequence[str], shell: str = "") -> ExplicitComma
     made = replace(made, texts=tuple(script_text(text, f"command {index}") for index, text in enumerate(made.texts)))
     labelled = [(f"command {index}", text) for index, text in enumerate(made.texts)]
     refuse_incomplete(labelled, shell)
-    refuse_passing(labelled)
+    refuse_setters(labelled)
     _refuse_placeholders(labelled)
     return made
 
@@ -279,7 +280,7 @@ def explicit_lines(text: str, shell: str = "", *, semicolons: bool = False) -> E
     lines = read_lines(text, shell, semicolons=semicolons)
     labelled = [(f"line {line.number}", line.text) for line in lines.commands]
     if is_bash(shell_of(lines.interpreter, shell)) is not None:
-        refuse_passing(labelled)
+        refuse_setters(labelled)
     _refuse_placeholders(labelled)
     return plain_commands(lines.texts(), _name(shell))
 

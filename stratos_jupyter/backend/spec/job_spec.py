@@ -165,32 +165,32 @@ class JobSpec:
             )
         # `not x > 0` rather than `x <= 0`: a NaN is refused too.
         if not 0 < self.threads < float("inf"):
-            bad.append(f"threads must be a finite number above 0, got {self.threads:g}")
+            bad.append(f"--threads must be a finite number above 0, got {self.threads:g}")
         for name, amount in (("mem", self.mem_mib), ("disk", self.disk_mib)):
             if not 0 <= amount < float("inf"):
-                bad.append(f"{name} must be a finite number of MiB, 0 or more, got {amount:g}")
+                bad.append(f"--{name} must be a finite number of MiB, 0 or more, got {amount:g}")
         if not 0 <= self.gpus < float("inf"):
-            bad.append(f"gpus must be a finite number, 0 or more, got {self.gpus:g}")
+            bad.append(f"--gpus must be a finite number, 0 or more, got {self.gpus:g}")
         if self.timeout_s is not None and not self.timeout_s > 0:
-            bad.append(f"timeout must be above 0 s, got {self.timeout_s:g}")
+            bad.append(f"--timeout must be above 0 s, got {self.timeout_s:g}")
         if self.linger_s is not None and not self.linger_s >= 0:
-            bad.append(f"linger must be 0 s or more, got {self.linger_s:g}")
+            bad.append(f"--linger must be 0 s or more, got {self.linger_s:g}")
         if self.output is OutputMode.DISK and not self.log_directory:
-            bad.append("output 'disk' needs a directory for the files: --log-dir DIR, log_directory=DIR")
+            bad.append("--output disk needs a directory for the files: --log-dir DIR")
         if self.parse and self.output is not OutputMode.SCHEDULER:
-            bad.append(f"output '{self.output}' sends nothing back that could be parsed: leave one of them out")
+            bad.append(f"--output {self.output} sends nothing back that could be parsed: leave one of them out")
         if self.fails_on_parse and not self.parse:
             bad.append("--fail-on parse needs something that parses: add --parse HOW")
         if self.fail_on_streams and self.output is OutputMode.NONE:
-            bad.append("output 'none' keeps nothing that --fail-on could search: leave one of them out")
+            bad.append("--output none keeps nothing that --fail-on could search: leave one of them out")
         if self.output_limit <= 0:
-            bad.append(f"output limit must be above 0 bytes, got {self.output_limit}")
+            bad.append(f"output_limit must be above 0 bytes, got {self.output_limit}")
         if not self.update_interval_s > 0:
-            bad.append(f"update interval must be above 0 s, got {self.update_interval_s:g}")
+            bad.append(f"--update-interval must be above 0 s, got {self.update_interval_s:g}")
         if self.relauncher and not self.monitor:
-            bad.append("a relauncher needs a monitor, which says when: --monitor PROGRAM, monitor=PROGRAM")
+            bad.append("--relauncher needs a monitor, which says when: --monitor PROGRAM")
         if not 0 <= self.rules.retries <= RETRIES_MOST:
-            bad.append(f"retries must be 0 to {RETRIES_MOST:,}, got {self.rules.retries:,}")
+            bad.append(f"--retries must be 0 to {RETRIES_MOST:,}, got {self.rules.retries:,}")
         bad += [f"environment variable {name!r}: not a name" for name, _ in self.env if not name.isidentifier()]
         bad += [f"environment variable {name}: its value holds a NUL byte, which no program can be given"
                 for name, value in self.env if value is not None and "\0" in value]  # fmt: skip

@@ -86,7 +86,7 @@ COLUMNS: Final = (
     Column("origin", _KERNEL, "INTEGER", INT, "the task whose monitor asked for this one; missing for yours"),
     Column(
         *("exit_code", _EXECUTOR, "INTEGER", INT),
-        "the exit code; a signal as its negative number; missing when nothing ran, or nobody knows",
+        "the exit code; a signal as its negative number; missing when nothing ran, or it is not known",
     ),
     Column("submitted_at", _KERNEL, "REAL NOT NULL", TIME, "when it was submitted"),
     Column("started_at", _EXECUTOR, "REAL", TIME, "when the attempt started; missing when it never did"),
@@ -99,7 +99,7 @@ COLUMNS: Final = (
     ),
     Column(
         *("local_fraction", _KERNEL, "REAL", FLOAT),
-        "the part of its input bytes that lay on its node, 0 to 1; missing when it has no inputs, or nobody knows",
+        "the part of its input bytes that lay on its node, 0 to 1; missing without inputs, or when that is unknown",
     ),
     Column("stdout", _EXECUTOR, "BLOB", TEXT, "what it wrote; with `--output disk` and `mesos` the file's path"),
     Column("stderr", _EXECUTOR, "BLOB", TEXT, "likewise"),

@@ -1,10 +1,10 @@
 """The journal: what must survive, in one SQLite file for each run of a job.
 
-A result is committed here before its status is acknowledged to the engine and before anyone sees it.
+A result is committed here before its status is acknowledged to the engine and before it is shown.
 
-- One file a run, because the file is locked for as long as somebody holds the run: WAL with
-  ``locking_mode=EXCLUSIVE`` needs no shared memory, so that network homes work. Who holds it is written in
-  ``lease.json`` beside it, which others can read.
+- One file a run, because the file is locked for as long as a process holds the run: WAL with
+  ``locking_mode=EXCLUSIVE`` needs no shared memory, so that network homes work. Its holder is named in ``lease.json``
+  beside it, which other processes can read.
 - ``synchronous=FULL``: a commit is on disk. One transaction takes all that gathered while the one before it
   was being synced, so that the delay of a result is one sync.
 - Parameters are stored once a submission, compressed; rows come as tasks end. ``(task, attempt)`` is recorded once:
@@ -30,7 +30,6 @@ Tables:
 
 from __future__ import annotations
 
-import errno
 import heapq
 import itertools
 import json
@@ -38,16 +37,16 @@ import logging
 import os
 import sqlite3
 import threading
-import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 from ...errors import JournalBusy, JournalError
 from ..core.states import TaskState
+from .file_locks import locks_work
 from .rows import (
     INSERT_RESULT,
     RESULT_FIELDS,
@@ -91,69 +90,6 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def open_whole(folder: Path, *, aside: bool = True) -> Journal:
-    """Return the journal of a run that exists; one that is broken is set aside.
-
-    Raises
-    ------
-    JournalError
-        There is none, another process has it open, or it is broken, and where it is now.
-    """
-    path = folder / FILE_NAME
-    if not path.exists():
-        raise JournalError(f"{path} is not there; this run cannot be attached")
-    try:
-        journal = Journal(folder)
-    except JournalError as error:
-        if not isinstance(error.__cause__, sqlite3.DatabaseError) or isinstance(
-            error.__cause__, sqlite3.OperationalError
-        ):
-            raise
-        broken = str(error.__cause__)
-    else:
-        try:
-            broken = journal.broken()
-        except JournalError:
-            journal.close()
-            raise
-        if not broken:
-            return journal
-        journal.close()
-    raise set_aside(folder, broken) if aside else JournalError(f"{path} is broken ({broken})")
-
-
-def set_aside(folder: Path, why: str) -> JournalError:
-    """Give a broken journal, which nobody has open, another name; return what there is to say of it."""
-    path = folder / FILE_NAME
-    aside = f"{FILE_NAME}.broken-{time.strftime('%Y%m%d-%H%M%S')}"
-    for ending in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            os.replace(f"{path}{ending}", folder / f"{aside}{ending}")
-    return JournalError(
-        f"{path} is broken ({why}); it is set aside as {aside}. Other jobs are not concerned; what still runs of this "
-        "one is ended by %stratos clean, which removes its folder too"
-    )
-
-
-def _locks_work(folder: Path) -> bool:
-    """Say whether files can be locked there; on a network file system without a lock daemon they cannot."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    probe = folder / f"locks.{os.getpid()}"
-    try:
-        fd = os.open(probe, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        finally:
-            os.close(fd)
-            probe.unlink()
-    except OSError as error:
-        return error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-    return True
-
-
 class Journal:
     """The record of one run, open and held by this process.
 
@@ -180,10 +116,10 @@ class Journal:
             if not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             where = f"file:{quote(os.fsencode(path))}"
-            if not _locks_work(folder):
-                log.warning("%s: files here are not locked; the lease alone says who holds this run", folder)
+            if not locks_work(folder):
+                log.warning("%s: files here are not locked; the lease alone says which process holds this run", folder)
                 where += "?vfs=unix-none"
-            # Whoever has it open keeps it so: there is nothing to wait for.
+            # A process that has it open keeps it open: there is nothing to wait for.
             self._db = sqlite3.connect(where, 1.0, uri=True, isolation_level=None, check_same_thread=False)
             self._db.text_factory = _text
         except (sqlite3.Error, OSError) as error:
@@ -413,7 +349,7 @@ class Journal:
         """Return what the inputs of each task were when the attempt had ended whose result it has.
 
         Those are left out that were then as at their submission. The second is whether the node saw that, too, before
-        its start: then the attempt has changed them, or somebody did while it ran.
+        its start: then the attempt has changed them, or something else did while it ran.
         """
         query = (
             "SELECT task, key, agreed FROM looks AS it WHERE attempt ="

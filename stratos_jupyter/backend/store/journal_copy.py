@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from ...errors import JournalError
-from .journal import FILE_NAME, Journal, open_whole
+from .broken_journal import open_whole
+from .journal import FILE_NAME, Journal
 from .lease import Holder, holder_of
 
 #: how often the record of a run is copied while its holder keeps it busy

@@ -1,8 +1,8 @@
-"""Who holds a run: a file beside its journal, which others can read.
+"""Lease: a file beside a run's journal that says which process holds the run, and that others can read.
 
 The journal itself is locked while it is held, hence unreadable. A lease names host, boot and process; one of this
-host is judged by whether that process lives, one of another host never: only its holder can let go of it. Whoever
-wants a run that is held leaves a note; a holder that lives sees it within a second and lets go.
+host is judged by whether that process lives, one of another host never: only its holder can let go of it. A
+process that wants a run leaves a note; a holder that lives sees it within a second and lets go.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WANTED: Final = "wanted"
 
 
 class Holder(StrEnum):
-    """Who holds a run."""
+    """What is known of the process that holds a run."""
 
     NOBODY = "nobody"
     DEAD = "dead"
@@ -126,7 +126,7 @@ def is_background() -> bool:
 
 
 def read_lease(folder: Path) -> Lease | None:
-    """Return who holds, or held, a run; None when nobody does, or when nobody can tell."""
+    """Return the lease of a run, of a process that holds or held it; None when there is none that can be read."""
     return _read(folder / LEASE)
 
 
@@ -140,7 +140,7 @@ def _read(path: Path) -> Lease | None:
 
 
 def holder_of(folder: Path) -> tuple[Holder, Lease | None]:
-    """Return who holds a run."""
+    """Return what is known of the process that holds a run, and its lease."""
     lease = read_lease(folder)
     return (Holder.NOBODY if lease is None else lease.holder()), lease
 
@@ -161,18 +161,18 @@ def release_lease(folder: Path) -> None:
 
 
 def want(folder: Path) -> None:
-    """Ask whoever holds a run to let go of it."""
+    """Ask the process that holds a run to let go of it."""
     write_private(folder / WANTED, ourselves().to_record())
 
 
 def want_no_longer(folder: Path) -> None:
-    """Take that back, or what somebody has left who has gone; not what another process asks."""
+    """Withdraw our request, or one of a process that is gone; keep that of a living one."""
     if not is_wanted(folder):
         (folder / WANTED).unlink(missing_ok=True)
 
 
 def is_wanted(folder: Path) -> bool:
-    """Say whether another process has asked, and still lives as far as this one can know."""
+    """Say whether another process asks for the run, and lives as far as this one can know."""
     asks = _read(folder / WANTED)
     return asks is not None and asks.holder() not in (Holder.DEAD, Holder.US)
 

@@ -1,4 +1,4 @@
-"""How far a run is: a small file beside its journal, which is locked while somebody holds the run."""
+"""How far a run is: a small file beside its journal, which is locked while a process holds the run."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def write_progress(folder: Path, view: JobView) -> None:
 
 
 def read_progress(folder: Path) -> Progress | None:
-    """Return how far a run was; None when nobody has written it."""
+    """Return how far a run was; None when that is not written down."""
     try:
         return Progress(**json.loads((folder / PROGRESS).read_text("utf-8")))
     except (OSError, ValueError, TypeError):

@@ -49,7 +49,7 @@ def secret_of(home: Path) -> bytes:
             with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(secrets.token_bytes(32))
             with suppress(FileExistsError):
-                os.link(aside, path)  # whoever is first has made it, whole
+                os.link(aside, path)  # the first process has made it, whole
             aside.unlink()
         return path.read_bytes()
     except OSError as error:
@@ -80,10 +80,10 @@ def new_run(home: Path, job_id: str) -> tuple[int, Path]:
             run += 1
             folder = jobs / str(run)
             try:
-                folder.mkdir(mode=0o700)  # whoever makes it has the number
+                folder.mkdir(mode=0o700)  # the process that makes it has the number
             except FileExistsError:
                 continue
-            except FileNotFoundError:  # somebody cleans up just now
+            except FileNotFoundError:  # another process cleans up just now
                 jobs.mkdir(mode=0o700, parents=True, exist_ok=True)
                 run -= 1
                 continue

@@ -27,7 +27,7 @@ class Rig:
         self.commands = Workload()
         self.known: set[int] = set()
         scheduler = SimpleNamespace(
-            locality=SimpleNamespace(places=SimpleNamespace(knows=self.known.__contains__)),
+            locality=SimpleNamespace(locations=SimpleNamespace(knows=self.known.__contains__)),
             table=SimpleNamespace(superseded=frozenset()),
         )
         self.scheduler = scheduler

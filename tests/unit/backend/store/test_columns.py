@@ -15,7 +15,7 @@ from stratos_jupyter.backend.engines.base import Result
 from stratos_jupyter.backend.results.parsers import make_parser
 from stratos_jupyter.backend.results.table import ResultTable
 from stratos_jupyter.backend.spec.job_spec import JobSpec
-from stratos_jupyter.backend.store.columns import COLUMNS, FRAME, FRAME_NAMES, RECORDED, Column
+from stratos_jupyter.backend.store.columns import COLUMNS, FRAME, FRAME_NAMES, RECORDED, Column, Source
 from stratos_jupyter.backend.store.journal import FILE_NAME, Journal
 from stratos_jupyter.backend.store.rows import EndingRow, FactRow, FirstRow, Head, ResultRow, Span, ToldRow
 from stratos_jupyter.backend.store.timeline import heads, spans
@@ -194,6 +194,13 @@ def test_a_journal_whose_columns_are_in_another_order_is_read_and_written_by_nam
     assert row == ROW._replace(seq=10)
     journal.close()
     assert list(columns_of(path))[:3] == ["seq", "task", "attempt"]  # the file is not rewritten
+
+
+def test_what_comes_from_the_executor_is_in_its_record() -> None:
+    told = set(Result._fields) - {"task", "attempt", "node"}
+    for column in COLUMNS:
+        name = {"exit_code": "code", "wall_s": "finished_at"}.get(column.name, column.name)
+        assert (name in told) == (column.source is Source.EXECUTOR), column.name
 
 
 def test_the_table_is_well_formed() -> None:

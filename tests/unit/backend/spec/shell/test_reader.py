@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stratos_jupyter.backend.spec.command_lines import why_incomplete
+from stratos_jupyter.backend.spec.command_checks import why_incomplete
 from stratos_jupyter.backend.spec.input_marks import words_of
 from stratos_jupyter.backend.spec.shell.reader import Reader, is_bash, marks_of, shell_of
 from stratos_jupyter.errors import SpecError
