@@ -11,8 +11,7 @@ import pytest
 
 from stratos_jupyter.backend.core.events import Closed, KillAsked, PauseAsked, RelaunchAsked
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.backend.engines.mesos import engine as engines
-from stratos_jupyter.backend.engines.mesos import master_events
+from stratos_jupyter.backend.engines.mesos import engine, master_events
 from stratos_jupyter.backend.engines.mesos.agents import KnownAgent
 from tests.support.mesos_engine import Rig, ended
 from tests.support.waiting import until
@@ -147,7 +146,7 @@ def test_a_framework_is_known_until_it_has_ended(rig: Rig) -> None:
 
 
 def test_a_framework_that_could_not_be_ended_is_ended_later(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "END_AGAIN_S", 0.0)
+    monkeypatch.setattr(engine, "END_AGAIN_S", 0.0)
     hold(rig).set_exception(OSError("the connection was lost"))
     finish(rig)
     rig.post(Closed)
@@ -240,20 +239,20 @@ def lost(rig: Rig, verb: str, **what: Any) -> None:
 
 
 def test_a_lost_wish_for_offers_is_said_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "SAY_AGAIN_S", 0.0)
+    monkeypatch.setattr(engine, "SAY_AGAIN_S", 0.0)
     before = len(rig.master.all("revive"))
     lost(rig, "REVIVE")
     until(lambda: len(rig.master.all("revive")) == before + 1)
 
 
 def test_a_lost_refusal_is_said_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "SAY_AGAIN_S", 0.0)
+    monkeypatch.setattr(engine, "SAY_AGAIN_S", 0.0)
     lost(rig, "DECLINE", decline={"offer_ids": [{"value": "o7"}], "filters": {"refuse_seconds": 3600.0}})
     until(lambda: (["o7"], 1.0) in rig.master.all("decline"))
 
 
 def test_what_is_lost_with_the_connection_is_not_said_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "SAY_AGAIN_S", 0.0)
+    monkeypatch.setattr(engine, "SAY_AGAIN_S", 0.0)
     before = list(rig.master.calls)
     rig.tell(master_events.Disconnected("gone"))
     lost(rig, "REVIVE")

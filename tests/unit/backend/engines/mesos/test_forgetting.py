@@ -9,8 +9,7 @@ import pytest
 
 from stratos_jupyter.backend.core.events import KillAsked, PauseAsked, ResumeAsked
 from stratos_jupyter.backend.core.states import TaskState
-from stratos_jupyter.backend.engines.mesos import master_events
-from stratos_jupyter.backend.engines.mesos import retransmit as repeats
+from stratos_jupyter.backend.engines.mesos import master_events, retransmit
 from tests.support.mesos_engine import Rig, ended
 from tests.support.waiting import until
 
@@ -240,7 +239,7 @@ def test_another_master_is_asked_about_what_was_heard_of_before(rig: Rig) -> Non
 def test_a_master_is_asked_for_all_it_knows_now_and_then(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.tick()
     assert [] not in rig.master.all("reconcile")
-    monkeypatch.setattr(repeats, "ASK_ALL_S", 0.0)
+    monkeypatch.setattr(retransmit, "ASK_ALL_S", 0.0)
     rig.tick()
     assert [] in rig.master.all("reconcile")
 
@@ -267,7 +266,7 @@ def test_an_executor_that_never_answers_is_not_greeted_for_ever(make_rig: MakeRi
     rig.reconciled(one, "TASK_RUNNING")
     for _ in range(20):
         rig.tick()
-    assert len(rig.master.all("message")) == repeats.GREETINGS_MOST
+    assert len(rig.master.all("message")) == retransmit.GREETINGS_MOST
 
 
 def test_an_executor_that_has_ended_is_greeted_no_more(make_rig: MakeRig) -> None:

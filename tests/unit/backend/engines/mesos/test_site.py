@@ -14,7 +14,7 @@ from stratos_jupyter.backend.engines.sites import EngineSettings
 from stratos_jupyter.backend.spec.job_spec import JobSpec
 
 
-class KnownAgents(BaseHTTPRequestHandler):
+class TwoAgents(BaseHTTPRequestHandler):
     """A master with two agents: many processors, much memory."""
 
     def do_GET(self) -> None:
@@ -32,7 +32,7 @@ class KnownAgents(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def master() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), KnownAgents) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), TwoAgents) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"127.0.0.1:{server.server_address[1]}"
         server.shutdown()
