@@ -47,7 +47,7 @@ def job_spec(
     names : mapping
         The notebook's variables, of which a monitor may be one.
     defaults : mapping
-        By the names of options: come before the defaults of settings, and behind settings that somebody has set.
+        By the names of options: go before the defaults of settings, and behind settings that were set.
 
     Returns
     -------

@@ -30,7 +30,7 @@ from .job_options import parser_of, tried
 from .magic.arguments import HelpAsked, argument, group, overview, split, subcommand, subcommands
 from .magic.completion import Completer
 from .magic.into import Bindings
-from .magic.options import argument_of, job_spec, submission_options, task_indices, wrong_name
+from .magic.options import argument_of, spec_of_cell, submission_options, task_indices, wrong_name
 from .magic.text import (
     cleaning_text,
     jobs_text,
@@ -377,7 +377,7 @@ class StratosMagics(Magics):
             raise args.made.error(f"unknown subcommand {args.SUBCOMMAND}{near(args.SUBCOMMAND, self._subcommands)}")
 
     def _submit(self, args: argparse.Namespace, make: Callable[[JobSpec], Commands]) -> None:
-        spec, unread = job_spec(args, self._settings, self._user_ns)
+        spec, unread = spec_of_cell(args, self._settings, self._user_ns)
         session = self._session()
         (parser, commands, _), refused = tried(
             lambda: self._parser(spec), lambda: make(spec), lambda: session.check(spec)

@@ -309,7 +309,7 @@ class Processor:
         return self._job.relaunch(tasks)
 
     def pause(self) -> None:
-        """Launch nothing more for now. What runs goes on."""
+        """Launch nothing more for now. Running tasks continue."""
         self._job.pause()
 
     def resume(self) -> None:
@@ -317,11 +317,11 @@ class Processor:
         self._job.resume()
 
     def set(self, **values: object) -> Rules:
-        """Change the pace of the run while it goes on, as ``max_tasks=8``; see `Job.set`."""
+        """Change the pace of the run while it runs, as ``max_tasks=8``; see `Job.set`."""
         return self._job.set(**values)
 
     def close(self) -> None:
-        """Take no more commands. What runs goes on."""
+        """Take no more commands. Running tasks continue."""
         if self._named and not self._closed:
             end_parts(self._job, self._named)
         self._closed = True

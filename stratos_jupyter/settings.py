@@ -58,8 +58,8 @@ class Stratos(SingletonConfigurable):
     failover_timeout = CUnicode("", help="How long tasks go on when the kernel is gone; 1d, and 7d on a cluster.").tag(
         config=True
     )
-    principal = Unicode("", help="Who we are, for a Mesos master that asks.").tag(config=True)
-    secret = Unicode("", help="What proves it; it is neither shown nor written down.").tag(config=True)
+    principal = Unicode("", help="The name by which a Mesos master knows its user.").tag(config=True)
+    secret = Unicode("", help="What proves the principal; it is neither shown nor written down.").tag(config=True)
     max_cpus = CUnicode("", help="The most cores of a cluster that one job may hold; empty for no bound.").tag(
         config=True
     )
@@ -104,7 +104,7 @@ class Stratos(SingletonConfigurable):
         return self._origins.get(name, DEFAULT)
 
     def is_set(self, name: str) -> bool:
-        """Say whether somebody has set `name`, if only to its default."""
+        """Say whether `name` was set, if only to its default."""
         return self.origin(name) != DEFAULT
 
     def assign(self, name: str, value: Any, origin: str) -> None:

@@ -12,8 +12,7 @@ from typing import Any, Final, TypeVar
 from ..backend.spec.job_spec import JobSpec
 from ..backend.spec.option import Option
 from ..backend.spec.options import OPTIONS
-from ..job_options import NOTHING
-from ..job_options import job_spec as read_job_spec
+from ..job_options import NOTHING, job_spec
 from ..settings import Stratos
 from .arguments import Argument, group
 
@@ -36,7 +35,7 @@ def submission_options(function: F) -> F:
     return group(*(argument_of(option) for option in OPTIONS if option.flag))(function)
 
 
-def job_spec(
+def spec_of_cell(
     args: argparse.Namespace, settings: Stratos, names: Mapping[str, object] = NOTHING
 ) -> tuple[JobSpec, list[str]]:
     """Turn the options of a submitting cell into a spec, and list what cannot be read.
@@ -60,7 +59,7 @@ def job_spec(
     given = {option.name: getattr(args, option.flag[2:].replace("-", "_")) for option in OPTIONS if option.flag}
     said = {name: value for name, value in given.items() if value not in (None, False, [])}
     wrong = [wrong_name(args.into)] if args.into is not None else []
-    spec, unread = read_job_spec(said, settings, names=names)
+    spec, unread = job_spec(said, settings, names=names)
     return spec, [*filter(None, wrong), *unread]
 
 

@@ -313,7 +313,8 @@ def test_child_that_the_kernel_ends(fenced: Client) -> None:
     """That is the task's failure, whatever the script around it makes of it."""
     bad, good, fine = fenced.run(f"{PYTHON} hog.py || exit 3", f"{PYTHON} hog.py || exit 0", "echo fine", limits=MEM)
     note = "used all of its 64 MiB; ask for more with --mem"
-    assert (bad.reason, bad.code, bad.note) == ("memory", 3, note)
+    assert (bad.reason, bad.note) == ("memory", note)
+    assert bad.code in (3, -signal.SIGKILL)  # its own code, or ours where we look before it has exited
     # Its script may have ended by itself, or have been ended because the kernel's deed was seen before.
     assert (good.reason, good.code, good.note) in [
         ("memory", 0, "one of its processes was killed: " + note),

@@ -18,7 +18,7 @@ from stratos_jupyter.backend.spec.options import ARGUMENTS, LIVE, NAMED, OPTIONS
 from stratos_jupyter.job import Job
 from stratos_jupyter.magic.arguments import split, subcommands
 from stratos_jupyter.magic.completion import Completer
-from stratos_jupyter.magic.options import job_spec
+from stratos_jupyter.magic.options import spec_of_cell
 from stratos_jupyter.magics import StratosMagics
 from stratos_jupyter.processor_arguments import read, said_of
 from stratos_jupyter.settings import Stratos
@@ -102,7 +102,7 @@ def ask() -> Callable[..., JobSpec]:
 
 
 def from_cell(*words: str) -> tuple[JobSpec, list[str]]:
-    return job_spec(KNOWN["glob"].read(["*", *words]), settings.current())
+    return spec_of_cell(KNOWN["glob"].read(["*", *words]), settings.current())
 
 
 def fields_of(spec: JobSpec, names: Any) -> dict[str, Any]:

@@ -137,13 +137,14 @@ class Scheduler:
             self._dispatch(event, decisions)
             self._demand.settle(self._at_s, decisions)
         except Exception as error:
-            self.trail.note(event, decisions)
+            self.trail.note(event, tuple(decisions))
             error.add_note(self.trail.story())
             raise
         if self._closed:
             self._finish(decisions)
-        self.trail.note(event, decisions)
-        return tuple(decisions)
+        decided = tuple(decisions)
+        self.trail.note(event, decided)
+        return decided
 
     def _dispatch(self, event: Event, decisions: list[Decision]) -> None:
         match event:

@@ -58,8 +58,8 @@ class _Shortened(NamedTuple):
 
 #: an event or decision as it is kept
 _Kept: TypeAlias = Event | Decision | _Shortened
-#: its moment, the event and the decisions that are kept, and how many decisions there were
-_Entry: TypeAlias = tuple[float, list[_Kept], int]
+#: its moment, the event, the decisions that are kept, and how many decisions there were
+_Entry: TypeAlias = tuple[float, _Kept, tuple[_Kept, ...], int]
 
 
 class Trail:
@@ -73,18 +73,19 @@ class Trail:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def note(self, event: Event, decisions: list[Decision]) -> None:
-        """Keep an event and the decisions on it. This runs once an event: it has to be quick."""
+    def note(self, event: Event, decisions: tuple[Decision, ...]) -> None:
+        """Keep an event and the decisions on it. This runs once an event: it copies only what is long."""
         if not decisions and type(event) is Tick:
             return
-        kept: list[_Kept] = []
-        for one in (event, *(decisions if len(decisions) <= DECISIONS_MOST else decisions[:DECISIONS_MOST])):
-            long = LONG.get(type(one))
-            if long is not None and len(parts := long(one)) > PARTS_MOST:
-                kept.append(_shortened(one, parts))
-            else:
-                kept.append(one)
-        self._entries.append((event.at_s, kept, len(decisions)))
+        kept: tuple[_Kept, ...] = decisions if len(decisions) <= DECISIONS_MOST else decisions[:DECISIONS_MOST]
+        for decision in kept:
+            long = LONG.get(type(decision))
+            if long is not None and len(long(decision)) > PARTS_MOST:
+                kept = tuple(map(_bounded, kept))
+                break
+        long = LONG.get(type(event))
+        short = long is None or len(long(event)) <= PARTS_MOST
+        self._entries.append((event.at_s, event if short else _bounded(event), kept, len(decisions)))
 
     def lines(self, at_s: float, most: int = EVENTS_MOST) -> list[str]:
         """Return a line for each of the last events, oldest first.
@@ -110,8 +111,11 @@ class Trail:
         return "\n".join(["the last events and decisions, oldest first:", *self.lines(last_s, LINES_OF_ERROR)])
 
 
-def _shortened(one: Any, parts: Collection[Any]) -> _Shortened:
+def _bounded(one: Any) -> Any:
     """Keep the first parts of what tells of many; without the hosts of inputs, for these may be many, too."""
+    long = LONG.get(type(one))
+    if long is None or len(parts := long(one)) <= PARTS_MOST:
+        return one
     first = tuple(islice(parts, PARTS_MOST))
     if isinstance(one, InputsLocated):
         first = tuple(location[:2] for location in first)
@@ -153,11 +157,11 @@ LONG: Final[Mapping[type, Callable[[Any], Collection[Any]]]] = {
 # -- text -----------------------------------------------------------------------------------------------
 
 
-def _entry_text(_: float, kept: list[_Kept], decisions: int) -> str:
-    event, *texts = map(_kept_text, kept)
-    if decisions > len(texts):
-        texts.append(f"{decisions - len(texts):,} more")
-    return event + (f" -> {'; '.join(texts)}" if texts else "")
+def _entry_text(_: float, event: _Kept, decisions: tuple[_Kept, ...], count: int) -> str:
+    texts = [*map(_kept_text, decisions)]
+    if count > len(texts):
+        texts.append(f"{count - len(texts):,} more")
+    return _kept_text(event) + (f" -> {'; '.join(texts)}" if texts else "")
 
 
 def _kept_text(one: _Kept) -> str:

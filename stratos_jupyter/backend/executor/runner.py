@@ -201,7 +201,7 @@ class Runner:
         return [[batch_id, slot_number, attempts] for (batch_id, slot_number), attempts in held.items()]
 
     def resume(self) -> None:
-        """Go on after the results were too many to be kept."""
+        """Start commands again after too many results waited."""
         for slot in self._slots.values():
             if slot.task is None and slot.queue:
                 self._next(slot)
@@ -447,7 +447,7 @@ class Runner:
     # Background processes.
 
     def _end(self, task: Task, reason: str, grace_s: Optional[float] = None) -> None:
-        """Begin to end a task; the note says what it waited for, if it did."""
+        """Begin to end a task; where it lingered, the note says for what."""
         if task.lingers and not task.reason:
             waited_s = max(0.0, time() - task.finished_at)
             task.note = joined("waited {:.3g} s for {}".format(waited_s, background(task)), task.note)

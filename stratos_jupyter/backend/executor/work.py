@@ -1,4 +1,4 @@
-"""What is to be run: contexts, batches and tasks, as they come over the link.
+"""The commands to be run: contexts, batches and tasks, as a kernel sends them.
 
 A context is what all commands of a job share; its environment is encoded once. A batch is a row of commands for one
 slot. A task is one command from its start to its record. Text is encoded as UTF-8 with surrogate escapes, whatever
@@ -43,7 +43,7 @@ def encode(text: str) -> bytes:
 
 
 class Context:
-    """What the commands of one job share.
+    """The common part of the commands of one job.
 
     Parameters
     ----------

@@ -189,7 +189,7 @@ class Option:
 
     @property
     def unset(self) -> dict[str, Any]:
-        """Its fields where nobody has said anything."""
+        """Its fields where the option is not given."""
         return {field.name: UNSET[field.name] for field in self.decides}
 
     def values(self, given: object) -> dict[str, Any]:

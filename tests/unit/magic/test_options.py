@@ -17,7 +17,7 @@ from stratos_jupyter.backend.spec.job_spec import JobSpec, OutputMode
 from stratos_jupyter.errors import SpecError, UsageError
 from stratos_jupyter.magic.arguments import Argument, HelpAsked, Subcommand, split, subcommands
 from stratos_jupyter.magic.completion import Completer
-from stratos_jupyter.magic.options import job_spec, task_indices
+from stratos_jupyter.magic.options import spec_of_cell, task_indices
 from stratos_jupyter.magic.text import printable, table
 from stratos_jupyter.magics import StratosMagics
 from stratos_jupyter.settings import Stratos
@@ -39,7 +39,7 @@ def read(line: str) -> argparse.Namespace:
 
 
 def spec_of(line: str) -> JobSpec:
-    spec, wrong = job_spec(read(line), settings.current())
+    spec, wrong = spec_of_cell(read(line), settings.current())
     assert wrong == []
     return spec
 
@@ -211,7 +211,7 @@ def test_no_options_mean_the_defaults() -> None:
 
 
 def test_everything_wrong_is_said_at_once() -> None:
-    _, wrong = job_spec(
+    _, wrong = spec_of_cell(
         read(
             "glob a --into 2x --threads two --mem lots --disk -1 --timeout soon --linger x --priority 1.5 --output "
             "disc --where rack --columns n:int,:x --retries -1 --retry-on spawn --retry-delay x --halt 0 --max-tasks 0 "
@@ -229,7 +229,7 @@ def test_everything_wrong_is_said_at_once() -> None:
 
 @pytest.mark.parametrize("name", ["class", "2x", "a b", "a.b", "None", ""])
 def test_into_must_be_the_name_of_a_variable(name: str) -> None:
-    _, wrong = job_spec(read(f"glob a --into '{name}'"), settings.current())
+    _, wrong = spec_of_cell(read(f"glob a --into '{name}'"), settings.current())
     assert wrong == [f"--into: {name!r} cannot be the name of a variable"]
 
 

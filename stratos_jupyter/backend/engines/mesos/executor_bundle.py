@@ -27,7 +27,6 @@ MOST_BYTES: Final = 64 * 1024
 
 _ENTRY: Final = "guard"
 _ROOT: Final = Path(executor.__file__).parent
-_NAME: Final = "stratos_executor.py"
 
 # Runs on any python3, so that one that is too old says so. The modules are found in a dictionary.
 _LOADER: Final = """

@@ -4,8 +4,9 @@ Theory of operation. The modules of one package are minified together, since one
 
 1. Docstrings, comments and annotations go. The fields of a NamedTuple stay: Python makes the class from them.
 2. What only annotations needed goes: imports, and aliases of types at the level of a module.
-3. Variables of functions get short names. Parameters, attributes, functions, classes and the names of modules stay,
-   so that callers find them, and a reader of a traceback recognises them.
+3. Variables of functions get short names, and so do parameters of private functions, unless a call names them.
+   Other parameters, attributes, functions, classes and the names of modules stay, so that callers find them, and a
+   reader of a traceback recognises them.
 4. Spaces that Python does not need go.
 
 A string named `PROGRAM` or `_PROGRAM`, at the level of a module, is a program by itself and is minified alike.
@@ -42,7 +43,8 @@ def minified(sources: Mapping[str, str]) -> dict[str, str]:
     """
     trees = {name: _stripped(source) for name, source in sources.items()}
     _drop_unused(trees)
-    return {name: _short(tree) for name, tree in trees.items()}
+    named = set().union(*map(_keywords, trees.values()))
+    return {name: _short(tree, named) for name, tree in trees.items()}
 
 
 def source_module(name: str, node: ast.ImportFrom) -> str:
@@ -60,7 +62,8 @@ def _stripped(source: str) -> ast.Module:
     for statement in stripped.body:
         match statement:
             case ast.Assign([ast.Name(name)], ast.Constant(str(text))) if name in _PROGRAMS:
-                statement.value = ast.Constant("\n" + _short(_stripped(text)))
+                program = _stripped(text)
+                statement.value = ast.Constant("\n" + _short(program, _keywords(program)))
     return stripped
 
 
@@ -162,7 +165,12 @@ def _calls(node: ast.AST) -> bool:
 # Short names.
 
 
-def _rename_variables(tree: ast.Module) -> None:
+def _keywords(tree: ast.AST) -> set[str]:
+    """Return the names by which calls pass arguments."""
+    return {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg}
+
+
+def _rename_variables(tree: ast.Module, named: set[str]) -> None:
     """Give the variables of each function short names, where that can change nothing.
 
     A name is changed in all of a function, whatever is nested in it. It is one that this function binds, that means
@@ -176,22 +184,37 @@ def _rename_variables(tree: ast.Module) -> None:
         present = {node.id for node in names}
         if present & _READ_NAMES or any(isinstance(node, ast.ClassDef | ast.Global | ast.Nonlocal) for node in nodes):
             continue
+        free = _free_parameters(function, named)
         fixed = outside | _BUILTINS
         for node in nodes:
             match node:
-                case ast.arg(name) | ast.FunctionDef(name) | ast.AsyncFunctionDef(name):
+                case ast.arg(name) if node not in free:
+                    fixed.add(name)
+                case ast.FunctionDef(name) | ast.AsyncFunctionDef(name):
                     fixed.add(name)
                 case ast.alias(name, asname):
                     fixed.add(asname or name)
         handlers = [node for node in nodes if isinstance(node, ast.ExceptHandler) and node.name]
-        bound = [node.id for node in names if not isinstance(node.ctx, ast.Load)]
+        bound = [node.arg for node in free]
+        bound += [node.id for node in names if not isinstance(node.ctx, ast.Load)]
         bound += [node.name for node in handlers if node.name]
         short = _names(present | fixed | set(bound))
         new = {name: next(short) for name in dict.fromkeys(bound) if name not in fixed and len(name) > 1}
         for node in names:
             node.id = new.get(node.id, node.id)
+        for node in free:
+            node.arg = new.get(node.arg, node.arg)
         for node in handlers:
             node.name = new.get(node.name or "", node.name)
+
+
+def _free_parameters(function: ast.AST, named: set[str]) -> list[ast.arg]:
+    """Return the parameters that may have other names: those of a private function, if no call names them."""
+    match function:
+        case ast.FunctionDef(name, arguments) if name.startswith("_") and not name.endswith("__"):
+            found = [node for node in ast.walk(arguments) if isinstance(node, ast.arg)]
+            return [node for node in found if node.arg not in named and node.arg != "self"]
+    return []
 
 
 def _outermost_functions(node: ast.AST, outside: set[str]) -> Iterator[ast.AST]:
@@ -223,9 +246,9 @@ def _names(taken: Iterable[str]) -> Iterator[str]:
 # Spaces.
 
 
-def _short(tree: ast.Module) -> str:
-    """Return a stripped tree as text."""
-    _rename_variables(tree)
+def _short(tree: ast.Module, named: set[str]) -> str:
+    """Return a stripped tree as text; `named` are parameters that calls name."""
+    _rename_variables(tree, named)
     # What isn't ASCII stands in strings only.
     text = ast.unparse(ast.fix_missing_locations(tree)).encode("ascii", "backslashreplace").decode("ascii")
     return without_spaces(text)

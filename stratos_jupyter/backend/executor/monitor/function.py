@@ -23,7 +23,7 @@ _ANSWER_LIMIT = 7 * COMMANDS_LIMIT
 
 
 class Answer(NamedTuple):
-    """What a function has answered."""
+    """The answer of a function."""
 
     #: What to start instead of the task; None when it is to go on.
     commands: Optional[List[str]] = None
@@ -86,7 +86,7 @@ class Question:
         return one_line("{}: {}".format(self._name, text).encode("utf-8", "replace"))
 
     def close(self) -> None:
-        """Forget it."""
+        """Remove the temporary file."""
         self._file.close()
 
 

@@ -51,7 +51,7 @@ class Helper:
 
     @property
     def failure(self) -> str:
-        """How it failed, with the last line that it wrote to standard error; "" when it didn't."""
+        """How it failed, with the last line of its standard error; "" for no failure."""
         status = self.status[0] if self.status else 0
         if not status:
             return ""

@@ -32,7 +32,7 @@ _PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBS
 
 
 class Printed(Newest):
-    """What a monitor prints; the keyword counts even in what is cut."""
+    """The output of a monitor; the keyword counts even in the part that is cut."""
 
     asked = False
     _start = 0

@@ -20,7 +20,7 @@ RELAUNCHER_S = 60.0
 
 
 class PrintedCommands:
-    """What a relauncher prints: whole lines, as many as are allowed."""
+    """The output of a relauncher: whole lines, up to the limit."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -41,7 +41,7 @@ class PrintedCommands:
 
     @property
     def trouble(self) -> str:
-        """What was wrong."""
+        """What was wrong with the output; "" for nothing."""
         return "only the first 4 MiB of the relauncher's commands are kept" if self._too_long else ""
 
 

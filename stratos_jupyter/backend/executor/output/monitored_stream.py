@@ -1,4 +1,4 @@
-"""What a monitor hears of a task: the newest of each stream since it was last called, and how that is passed on.
+"""The part of the streams that a monitor gets: the newest since its last call, and how that is passed on.
 
 Linux takes at most 128 KiB in one argument, its final NUL included. What doesn't fit is cut at its beginning, and a
 mark there says how much. No argument can hold a NUL byte: U+FFFD stands for it. Everything else is passed as it is,

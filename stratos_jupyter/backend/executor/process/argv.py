@@ -121,9 +121,10 @@ class Shell:
         if self._direct and _PLAIN.match(command):
             words = command.split()
             first = words[0]
-            if _ECHO.match(command) and first in _OF_THE_SHELL:
-                return [b"sh", b"-c", command], (b"/bin/sh",), []
-            if not (first in _OF_THE_SHELL or b"=" in first or first[:1] in b"-+%"):
+            if first in _OF_THE_SHELL:
+                if _ECHO.match(command):
+                    return [b"sh", b"-c", command], (b"/bin/sh",), []
+            elif b"=" not in first and first[:1] not in b"-+%":
                 program = find_program(first, self._search)
                 if program is not None:
                     return words, (program,), [b"_=" + program] if self._marks_program else []

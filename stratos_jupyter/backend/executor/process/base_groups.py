@@ -63,7 +63,7 @@ def _plain(text: str) -> str:
 
 
 def harmless(base: BaseGroup) -> bool:
-    """Whether what goes into a new group at `base` stays under all limits that hold for us."""
+    """Say whether all limits that hold for us hold in a new group at `base`, too."""
     if base.version == 1:
         # Old kernels may have groups whose limit doesn't hold for the groups in them.
         with suppress(FileNotFoundError):

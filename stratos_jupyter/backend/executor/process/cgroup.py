@@ -108,7 +108,7 @@ class Cgroups:
             return 0
 
     def enclose(self, task: Task, mem_mib: float, pids: List[int]) -> None:
-        """See to it that these processes of a task are in its group; make it at the first time."""
+        """Move these processes of a task into its group, which is made at the first call."""
         if task.cgroup:
             inside = set(self.pids(task))
             name = os.path.basename(task.cgroup)

@@ -102,7 +102,7 @@ class Exits:
         self._held.add(task.pid)
 
     def reap(self, task: Task) -> Outcome:
-        """Let go of the leader; return how it ended and what it used."""
+        """Reap the leader; return how it ended and what it used."""
         pid = task.pid
         del self._running[pid]
         if pid in self._held:

@@ -118,7 +118,7 @@ def fetch_note(task: Task) -> str:
 
 
 def judge_fetch(task: Task, status: Any) -> None:
-    """See to it that a download that failed is no success, and that the cluster's failure loses the attempt."""
+    """Set the reason of a task whose download failed: a failure, or a loss where the cluster has failed."""
     if not task.copy or task.reason or status is None or not os.WIFEXITED(status):
         return
     code = os.WEXITSTATUS(status)

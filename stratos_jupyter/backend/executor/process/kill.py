@@ -1,6 +1,6 @@
 """End tasks so that nothing of them is left.
 
-Only processes below us are looked at, let alone killed; owners.py tells whose they are.
+Only processes below us are looked at, let alone killed; owners.py tells which task each belongs to.
 
 To end a task: TERM to all of it (and CONT, for a stopped process cannot obey); once only zombies are left it is over;
 after the grace time KILL, again and again at growing intervals, because processes fork while we look; after ten
@@ -55,7 +55,7 @@ class Killer:
     adopted : Adopted
         Reaps orphans.
     owners : Owners
-        Tells whose a process is.
+        Finds the owner of a process.
     over : callable
         Gets each task of which nothing is left.
     cgroups : Cgroups

@@ -110,7 +110,7 @@ class Launcher:
         return None
 
     def discard(self, task: Task) -> None:
-        """Let go of what was prepared for a task that will not be started."""
+        """Close the pipes that were prepared for a task that will not be started."""
         if task.plan:
             _close((task.out.fd, task.err.fd, *task.ends))
             task.out.fd = task.err.fd = -1

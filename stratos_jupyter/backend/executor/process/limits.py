@@ -220,7 +220,7 @@ class Limits:
         task.note = joined(note, task.note)
 
     def _look_at_disk(self) -> None:
-        """Go on with a walk through all folders, or begin another one."""
+        """Continue the walk through all folders, or begin another one."""
         try:
             next(self._walk)
         except StopIteration:

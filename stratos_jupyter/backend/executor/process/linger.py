@@ -55,11 +55,11 @@ class Lingering:
     adopted : Adopted
         Tells whether some are left.
     ended : callable
-        Gets each task of whose session nothing is left, or is to be waited for any longer.
+        Gets each task whose waiting is over: nothing of its session is left, or what is left is waited for no longer.
     expired : callable
         Gets each task whose bound strikes.
     tell : callable
-        Gets a row for each task that is waited with for long, whenever that changes: number, attempt, text.
+        Gets, whenever they change, the rows of tasks that have waited for long: number, attempt, text.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Lingering:
         self._alarm = Alarm(loop, self.look)
 
     def takes(self, task: Task) -> bool:
-        """Begin to wait with a task whose leader has exited, if anything of it is to be waited for."""
+        """Begin to wait for background processes of a task whose leader has exited; False when there are none."""
         context = task.batch.context
         bound_s = context.linger_s
         if not task.well:

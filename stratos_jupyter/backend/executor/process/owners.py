@@ -1,4 +1,4 @@
-"""Whose a process is: a task's, a helper's, nobody's.
+"""The owner of a process: a task, a helper, or none.
 
 A process belongs to a task when it descends from the task's leader, is in its group or session, or carries its mark.
 We adopt orphans (PR_SET_CHILD_SUBREAPER), so all that our tasks ever started stays below us: nothing else is looked
@@ -16,12 +16,12 @@ from .adopted import Adopted
 from .cgroup import Cgroups
 from .procs import Census, Proc, mark
 
-#: Whose a process may be.
+#: What a process may belong to.
 Owner = Union[Task, Helper]
 
 
 class Owners:
-    """Tells whose processes are.
+    """Finds the owners of processes.
 
     Parameters
     ----------

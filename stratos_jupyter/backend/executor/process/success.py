@@ -28,7 +28,7 @@ class _TooSlow(Exception):
 
 
 class Success:
-    """What the commands of a job must fulfil.
+    """The conditions that a command of a job must fulfil.
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ class AgentClient:
         return not self._waiting
 
     def subscribe(self) -> None:
-        """Begin."""
+        """Connect, now and after each loss of the connection."""
         self._again.by(0.0)
 
     def call(self, kind: str, **fields: Any) -> None:
@@ -124,7 +124,7 @@ class AgentClient:
             self.call("MESSAGE", message={"data": encoded(data)})
 
     def close(self) -> None:
-        """End it."""
+        """Close both connections for good."""
         self._closed = True
         self._hang_up()
 

@@ -1,4 +1,4 @@
-"""What comes back from an agent: HTTP/1.1 replies, and the records of a stream in them.
+"""Replies of an agent: HTTP/1.1, and the records of a stream in it.
 
 Both are fed with whatever has arrived, however it was torn, and give what is complete. The body of a reply has a
 length, comes in chunks, or lasts as long as the connection. A record is its length in decimal digits, a newline, and so

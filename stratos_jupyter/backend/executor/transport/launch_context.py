@@ -1,4 +1,4 @@
-"""What a launch holds, and what only this node knows: its environment, the sandbox."""
+"""The context of a launch: what the launch holds, and what this node adds: its environment, the sandbox."""
 
 import json
 import os

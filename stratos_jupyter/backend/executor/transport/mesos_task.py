@@ -1,4 +1,4 @@
-"""One Mesos task: what has been told of it, and what is to be told."""
+"""One Mesos task: what the agent has been told of it, and what is still to be told."""
 
 from collections import deque
 from time import monotonic
@@ -54,7 +54,7 @@ class MesosTask:
 
     @property
     def rest(self) -> bool:
-        """Whether nothing will happen any more."""
+        """Whether all of its commands have been reported."""
         return not self.left
 
     def outcome(self) -> Tuple[str, str]:

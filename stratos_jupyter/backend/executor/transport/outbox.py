@@ -60,7 +60,7 @@ class Outbox:
 
     @property
     def congested(self) -> bool:
-        """Whether nothing should be started that makes more results."""
+        """Whether no more commands should start, since too many results wait."""
         return bool(self.trouble) or self._open_bytes > self._limit
 
     @property

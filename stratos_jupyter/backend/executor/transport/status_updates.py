@@ -1,4 +1,4 @@
-"""What a Mesos agent is told of its tasks, each of them a batch of commands of ours.
+"""Status updates for a Mesos agent, whose tasks are batches of our commands.
 
 At most one update of a task is unacknowledged at any time; what happens meanwhile is gathered. The first results go at
 once, later ones in one update each 100 ms or 256 KiB, the last ones in the terminal update. That a task runs is told a
@@ -182,7 +182,7 @@ class Updates(ResultSink):
         }
 
     def resume(self, tell_killing: bool) -> None:
-        """Go on: we have subscribed; say whether tasks that are being killed are to be told of."""
+        """Send updates again after a subscription; `tell_killing` says whether TASK_KILLING is known there."""
         self._listening = True
         self._tell_killing = tell_killing
         self._due.by(0.0)

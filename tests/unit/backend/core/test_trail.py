@@ -69,14 +69,14 @@ def test_what_happened_and_what_was_decided_on_it_can_be_read() -> None:
 def test_the_last_events_are_kept_and_ticks_that_led_to_nothing_are_not() -> None:
     trail = Trail()
     for number in range(1000):
-        trail.note(BatchLost(float(number), number), [])
-        trail.note(Tick(float(number)), [])
+        trail.note(BatchLost(float(number), number), ())
+        trail.note(Tick(float(number)), ())
     lines = trail.lines(999.0)
     assert len(lines) == len(trail) == EVENTS_MOST
     assert "batch_id=800" in lines[0]
     assert "batch_id=999" in lines[-1]
     assert [line.split()[-1] for line in trail.lines(999.0, 2)] == ["batch_id=998", "batch_id=999"]
-    trail.note(Tick(1000.0), [Kill(((1, 1),), Reason.TIMEOUT)])
+    trail.note(Tick(1000.0), (Kill(((1, 1),), Reason.TIMEOUT),))
     assert trail.lines(1000.0)[-1].endswith("Tick -> Kill reason=timeout [1:1]")
 
 
@@ -99,7 +99,7 @@ def test_everything_that_can_tell_of_many_is_known_to_be_long() -> None:
 )
 def test_an_event_of_many_tasks_is_not_kept_alive(event: Event) -> None:
     trail = Trail()
-    trail.note(event, [])
+    trail.note(event, ())
     (line,) = trail.lines(0.0)
     assert type(event).__name__ in line
     assert f"{MANY + isinstance(event, Superseded):,} in all" in line
@@ -113,7 +113,7 @@ def test_decisions_of_many_tasks_are_not_kept_alive() -> None:
         for number in range(EVENTS_MOST):
             tasks = tuple((task, 1) for task in range(1000, 2000))
             launches: list[Decision] = [Launch("o", "a", number, ONE, tasks, None) for _ in range(20)]
-            trail.note(Tick(0.0), [*launches, Kill(tasks)])
+            trail.note(Tick(0.0), (*launches, Kill(tasks)))
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -124,9 +124,9 @@ def test_decisions_of_many_tasks_are_not_kept_alive() -> None:
 def test_a_line_is_bounded_and_what_comes_from_a_cluster_cannot_act() -> None:
     trail = Trail()
     hostile = "\x1b[2J\nrm -rf ~\u202e" + "x" * 10_000
-    trail.note(OfferUnfit(0.0, hostile, hostile), [Decline((hostile,), 1.0)] * 3)
-    trail.note(PauseAsked(0.0, hostile), [])
-    trail.note(OffersArrived(0.0, (Offer(hostile, hostile, ONE, names=(hostile,)),) * PARTS_MOST), [])
+    trail.note(OfferUnfit(0.0, hostile, hostile), (Decline((hostile,), 1.0),) * 3)
+    trail.note(PauseAsked(0.0, hostile), ())
+    trail.note(OffersArrived(0.0, (Offer(hostile, hostile, ONE, names=(hostile,)),) * PARTS_MOST), ())
     for line in trail.lines(0.0):
         assert line.isprintable()
         assert len(line) <= LINE_MOST
@@ -134,9 +134,9 @@ def test_a_line_is_bounded_and_what_comes_from_a_cluster_cannot_act() -> None:
 
 def test_kills_of_all_tasks_and_rules_can_be_read() -> None:
     trail = Trail()
-    trail.note(KillAsked(0.0), [])
-    trail.note(RulesChanged(0.0, Rules(retries=3)), [])
-    trail.note(TasksAdded(0.0, 3, Resources(2, 1024), 1, True), [])
+    trail.note(KillAsked(0.0), ())
+    trail.note(RulesChanged(0.0, Rules(retries=3)), ())
+    trail.note(TasksAdded(0.0, 3, Resources(2, 1024), 1, True), ())
     assert [line.partition("  ")[2] for line in trail.lines(0.0)] == [
         "KillAsked ['all']",
         f"RulesChanged rules={repr(Rules(retries=3))[: trails.VALUE_MOST - 1]}…",

@@ -16,7 +16,8 @@ from stratos_jupyter.backend.engines.mesos.minify import minified, without_space
 from tests.support.executor_client import BACKEND
 from tests.support.pythons import other_pythons
 
-#: Prints what there is in each module: functions and methods with their parameters, and plain values.
+#: Prints what there is in each module: functions and methods with their parameters (without names where the function
+#: is private), and plain values.
 DESCRIBE = """
 import importlib, inspect, json, sys
 path, *names = sys.argv[1:]
@@ -24,7 +25,9 @@ sys.path.insert(0, path)
 
 def parameters(function):
     found = inspect.signature(function).parameters.values()
-    return [[one.name, str(one.kind), "" if one.default is one.empty else repr(one.default)] for one in found]
+    private = function.__name__[:1] == "_" and function.__name__[-2:] != "__"
+    defaults = ["" if one.default is one.empty else repr(one.default) for one in found]
+    return [["" if private else one.name, str(one.kind), default] for one, default in zip(found, defaults)]
 
 def described(value, module):
     if isinstance(value, (bool, int, float, str, bytes, tuple, frozenset)):
@@ -223,6 +226,16 @@ PROGRAMS = {
             long_name = "\u2026\\", b"\xff", "Zürich"
             return long_name
     """,
+    "a private function that is called by names, and one that is not": """
+        class C:
+            def _sum(self, first, second=2, *rest, last=3):
+                return [first, second, rest, last]
+            def _pair(self, left, right, **more):
+                both = lambda left=left: (left, right)
+                return both(), sorted(more), [right for right in range(2)]
+        def f():
+            return C()._sum(1, last=4), C()._sum(1, 2, 3), C()._pair(1, 2, second=3)
+    """,
     "stars, defaults and lambdas": """
         def f(*rest, last=1, **more):
             ordered = sorted(((2, "b"), (1, "a")), key=lambda pair: pair[0])
@@ -246,6 +259,13 @@ def test_functions_do_the_same(name: str) -> None:
 def test_variables_are_short_and_parameters_stay() -> None:
     text = minified_text("def f(number):\n    result = number\n    return result\n")
     assert text == "def f(number):\n a=number\n return a\n"
+
+
+def test_parameters_of_private_functions_are_short_unless_a_call_names_them() -> None:
+    source = "def _f(number, other):\n    return number - other\n"
+    assert minified_text(source) == "def _f(a,b):\n return a-b\n"
+    texts = minified({"one": source, "two": "from .one import _f\n_f(1, other=2)\n"})
+    assert texts["one"] == "def _f(a,other):\n return a-other\n"
 
 
 def test_what_only_annotations_need_goes() -> None:
