@@ -15,6 +15,7 @@ import pytest
 
 from stratos_jupyter.backend.executor.process.input_state import look
 from tests.support.executor_client import Client, alive
+from tests.support.processes import is_stopped
 from tests.support.waiting import until
 
 #: Leaves the group and the session, forks again so that nobody is its parent, writes its process id.
@@ -492,7 +493,7 @@ def test_stopped_task_is_ended_too(client: Client) -> None:
     client.batch(["trap 'echo woken; exit' TERM; touch up; while :; do kill -STOP $$; done"])
     pid = client.wait_started(0)
     until(lambda: (client.folder / "up").exists())
-    until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "T")
+    until(lambda: is_stopped(pid))
     client.send(["kill", [[0, 1]]])
     assert client.wait(0).stdout == "woken\n"
 

@@ -18,6 +18,7 @@ from stratos_jupyter.backend.executor.process.input_state import look
 from stratos_jupyter.backend.executor.transport.agent_client import AgentSettings, seconds
 from tests.support.executor_client import alive
 from tests.support.mesos_agent import FakeAgent, encoded, torn
+from tests.support.processes import below, children_of
 from tests.support.pythons import other_pythons
 from tests.support.waiting import until
 
@@ -456,17 +457,11 @@ def test_a_shutdown(make: MakeAgent, kind: str) -> None:
 
 
 def executor_of(agent: FakeAgent) -> int:
-    pid = agent.process.pid
-    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(child)
+    (child,) = children_of(agent.process.pid)
+    return child
 
 
 DAEMON = "setsid env -i sh -c 'setsid sleep 60 & setsid sleep 60' & setsid sleep 60 & sleep 60"
-
-
-def below(pid: int) -> list[int]:
-    found = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [pid for child in found for pid in (child, *below(child))]
 
 
 def daemons(agent: FakeAgent) -> list[int]:

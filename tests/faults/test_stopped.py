@@ -22,6 +22,7 @@ from stratos_jupyter.job import Job
 from stratos_jupyter.session import Session
 from tests.faults.conftest import Start
 from tests.faults.kernels import LONG, SUBMIT, executors, is_up
+from tests.support.processes import is_stopped
 from tests.support.waiting import until
 
 PAUSE_S = 10.0 if LONG else 1.0
@@ -51,7 +52,7 @@ def attached(session: Session) -> Job | None:
 
 def stop(pid: int) -> None:
     os.kill(pid, signal.SIGSTOP)
-    until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    until(lambda: is_stopped(pid))
 
 
 def test_a_job_outlives_an_executor_that_is_stopped_for_a_while(session: Session, tmp_path: Path) -> None:

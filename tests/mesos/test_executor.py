@@ -15,6 +15,7 @@ from tests.clusters.mesos.cluster import Cluster
 from tests.clusters.mesos.fixtures import MakeCluster
 from tests.mesos.executor_job import EXECUTOR, Job, job
 from tests.support.executor_client import alive
+from tests.support.processes import below, children_of
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.mesos
@@ -39,9 +40,8 @@ def guard_of(cluster: Cluster) -> int:
 
 
 def executor_of(cluster: Cluster) -> int:
-    pid = guard_of(cluster)
-    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(child)
+    (child,) = children_of(guard_of(cluster))
+    return child
 
 
 def test_single_commands(one: Job) -> None:
@@ -153,10 +153,6 @@ def test_nothing_outlives_an_executor(one: Job, mesos: Cluster, whom: str) -> No
     one.run(DAEMON)
     pid = one.pid(0)
     executor = executor_of(mesos)
-
-    def below(pid: int) -> list[int]:
-        found = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        return [pid for child in found for pid in (child, *below(child))]
 
     pids = until(lambda: len(found := below(executor)) >= 5 and found)
     assert pid in pids

@@ -7,7 +7,19 @@ from typing import Any, Final
 import pytest
 
 #: files that take longest, the longest first: one that begins last would be waited for while the other processes idle
-LONGEST: Final = ("tests/unit/backend/core/test_scheduler_machine.py",)
+LONGEST: Final = (
+    "tests/unit/backend/core/test_scheduler_machine.py",
+    "tests/integration/test_attach.py",
+    "tests/hdfs/test_jobs.py",
+    "tests/browser/test_report_pages.py",
+    "tests/mesos/test_jobs.py",
+    "tests/hdfs/test_hdfs.py",
+    "tests/browser/test_widget.py",
+    "tests/mesos/test_kills.py",
+    "tests/mesos/test_failures.py",
+    "tests/browser/test_lab.py",
+    "packaging/http-parser/tests/test_install.py",
+)
 #: files whose tests share nothing and take long: they are handed out one by one
 ONE_BY_ONE: Final = ("tests/unit/backend/core/test_scheduler_machine.py",)
 

@@ -109,6 +109,7 @@ def test_hostile_text_is_text(text: str, placeholders: int) -> None:
     assert len(html.encode()) < 2_000_000
 
 
+@pytest.mark.slow
 def test_a_job_of_100_000_tasks_is_a_small_page_in_a_short_time() -> None:
     spans = [span(n, n // 50, 1 + n % 7, node=f"node-{n % 50}") for n in range(100_000)]
     summary = JobSummary(view_of(finished=100_000), states=bytes([4]) * 100_000, spans=spans)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,6 +117,7 @@ def test_what_is_wanted_again_comes_back_unless_a_newer_version_ran() -> None:
     assert plan([wanted("a")], "", [gone, known(1, "a", "l", submission=1, gone=True)]) == Plan(new=[0])
 
 
+@pytest.mark.slow
 def test_many_equal_commands_are_matched_quickly() -> None:
     count = 50_000
     found = plan([wanted("a")] * count, "", [known(task, "a") for task in range(count)])

@@ -365,6 +365,7 @@ def test_the_end_of_a_line_is_waited_in(cluster: Cluster) -> None:
     assert tasks(cluster.offer("b", 16)) == []  # four of 3 s in four slots
 
 
+@pytest.mark.slow
 def test_places_of_a_million_tasks_are_cheap() -> None:
     cluster, count, piece = Cluster(), 100_000, 1000
     hosts = [(f"n{i}", f"n{i + 30}", f"n{i + 60}") for i in range(30)]

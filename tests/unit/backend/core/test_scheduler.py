@@ -271,6 +271,7 @@ def test_a_refused_move_changes_nothing_and_tells_its_story(scheduler: Scheduler
     assert scheduler.table.states() == before
 
 
+@pytest.mark.slow
 def test_a_million_queued_tasks_are_cheap(scheduler: Scheduler) -> None:
     import tracemalloc
 

@@ -139,10 +139,14 @@ def test_who_does_not_wait_gets_what_there_is(release: threading.Event) -> None:
     until(lambda: len(reading.read(wanted, time.monotonic())) == 3)
 
 
+def names_since(before: set[threading.Thread]) -> set[str]:
+    return {thread.name for thread in set(threading.enumerate()) - before}
+
+
 def test_threads_and_processes_end_when_there_is_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parsed_outputs, "IDLE_S", 0.01)
+    before = set(threading.enumerate())  # those of other tests idle for longer
     for reading in (outputs("regex:(?P<v>.)"), outputs("f", len)):
         for task in range(3):  # and begin again
             assert reading.read([((task, 1), "x")])[0][1] == ""
-            ours = {"stratos-outputs", "stratos-parser"}
-            until(lambda ours=ours: not ours & {thread.name for thread in threading.enumerate()})
+            until(lambda: not names_since(before) & {"stratos-outputs", "stratos-parser"})

@@ -131,11 +131,13 @@ def test_a_function_that_does_not_return_is_left_to_itself(release: threading.Ev
 
 def test_its_threads_end_when_there_is_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stratos_jupyter.backend.results.parse_check.IDLE_S", 0.01)
+    before = set(threading.enumerate())  # those of other tests idle for longer
     desk = Desk("float")
     for task in range(3):  # and begin again
         desk.hand(result(task, "1"))
         desk.drive(1)
-        until(lambda: not {"stratos-judge", "stratos-parser"} & {thread.name for thread in threading.enumerate()})
+        ours = {"stratos-judge", "stratos-parser"}
+        until(lambda ours=ours: not ours & {thread.name for thread in set(threading.enumerate()) - before})
     assert [one.task for one in desk.taken] == [0, 1, 2]
 
 
