@@ -107,9 +107,13 @@ def tried(*steps: Callable[[], Any]) -> tuple[list[Any], list[Exception]]:
 
 
 def _value(
-    option: Option, said: Mapping[str, object], settings: Stratos, defaults: Mapping[str, object], site: type[Site]
+    option: Option,
+    said: Mapping[str, object],
+    settings: Stratos,
+    defaults: Mapping[str, object],
+    site: type[Site] | None,
 ) -> Any:
-    """Return what holds for an option: what was said, or a setting, or a default."""
+    """Return what holds for an option: what was said, or a setting, or a default; None for the job's own default."""
     name = option.name
     if name in said:
         value = said[name]
@@ -117,15 +121,17 @@ def _value(
         value = getattr(settings, name)
     else:
         value = defaults.get(name)
-    return getattr(site, option.of_site) if option.of_site and value in (None, "") else value
+    if option.of_site and value in (None, ""):
+        return None if site is None else getattr(site, option.of_site)
+    return value
 
 
-def _site(master: str) -> type[Site]:
-    """Return the kind of a master's site; a master that names no engine is refused when its job is checked."""
+def _site(master: str) -> type[Site] | None:
+    """Return the kind of a master's site; None when the master names no engine: the check of its job refuses that."""
     try:
         return site_class(master)
     except EngineError:
-        return site_class("local")
+        return None
 
 
 def _monitor(given: object, names: Mapping[str, object]) -> tuple[str, str, list[str]]:

@@ -13,8 +13,7 @@ from ..backend.core.states import IN_FLIGHT, ZERO, Reason, TaskState
 from ..backend.core.views import JobView
 from ..backend.inputs.mounts import is_url
 from ..backend.results.failure_groups import Group, ending_text, last_line
-from ..backend.spec.command_lines import read_lines
-from ..backend.spec.commands import Commands, ExplicitCommands, GlobCommands
+from ..backend.spec.commands import Commands
 from ..backend.spec.file_template import VERBATIM
 from ..backend.spec.job_spec import JobSpec, OutputMode
 from ..backend.spec.parse_rules import codes_text, fail_on_text
@@ -194,7 +193,7 @@ def preview_text(spec: JobSpec, commands: Commands, body: str = "", said: Sequen
     lines += [clean(one, len(one)) for one in said]
     if "\r\n" in body:
         lines.append("the line ends of the cell are read as Unix has them")
-    if isinstance(commands, ExplicitCommands) and (comments := read_lines(body, commands.shell).comments):
+    if comments := commands.comments_in(body):
         lines.append(f"{plural(comments, 'line')} with a comment left out")
     return "\n".join([*lines, "nothing was started"])
 
@@ -212,16 +211,16 @@ def _changes(spec: JobSpec, commands: Commands, index: int) -> list[str]:
     """Say what was taken out of the text of a command, and what was put into it."""
     lines = []
     name = commands.file(index)
-    if isinstance(commands, GlobCommands) and name is not None and commands.template.count:
-        own = commands.files[index]
+    if name is not None and commands.names_file:
+        own = commands.named_values(index)["f"]
         if commands.fetch and is_url(own):
             lines.append(f"%f% is a copy of {clean(own, PATH)} on the task's node")
         elif name != own:
             lines.append(f"%f% is {clean(name, PATH)}: ./ stands before a name that begins with a dash")
         elif not VERBATIM.fullmatch(own):
             lines.append(f"%f% is {clean(own, PATH)}, quoted for its place")
-    elif isinstance(commands, GlobCommands) and name is not None:
-        first = ", and its first argument" if commands.text.startswith("#!") else ""
+    elif name is not None:
+        first = ", and its first argument" if commands.command(index).startswith("#!") else ""
         lines.append(f"$STRATOS_FILE{first} is {clean(name, PATH)}")
     for mark in commands.marks(index):
         for word in mark.words:

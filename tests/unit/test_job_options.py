@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import pytest
 from traitlets import TraitError
 
 from stratos_jupyter import Processor, SpecError, settings
-from stratos_jupyter.backend.core.rules import Halt, Rules
+from stratos_jupyter.backend.core.rules import Halt, Rules, as_tuples
 from stratos_jupyter.backend.results.parsers import is_known
 from stratos_jupyter.backend.spec.job_spec import JobSpec, OutputMode
 from stratos_jupyter.backend.spec.option import OF_RULES, Option
@@ -166,6 +167,24 @@ def test_it_is_changed_while_a_job_runs(name: str) -> None:
     assert read_changes({name: None})[field] in (None, 0)
     assert field in OF_RULES
     assert any(name in one.help for one in KNOWN["set"].arguments)
+
+
+@every(lambda option: option.keyword and option.name not in ("env", "log_directory"))
+def test_the_record_of_a_run_brings_it_back(name: str, ask: Callable[..., JobSpec]) -> None:
+    more: dict[str, object] = {"relauncher": {"monitor": "watch"}, "columns": {"parse": "tsv"}}.get(name, {})
+    spec = ask(**{NAMED[name].argument: EXAMPLES[name].text}, **more)
+    assert JobSpec.from_record(json.loads(json.dumps(spec.to_record()))) == spec
+
+
+def test_a_record_has_tuples_again_whatever_the_field() -> None:
+    assert as_tuples([["a", [1, 2]], "b"]) == (("a", (1, 2)), "b")
+    assert [as_tuples(value) for value in ("ab", None, 1.5, {"a": [1]})] == ["ab", None, 1.5, {"a": [1]}]
+
+
+def test_a_master_that_names_no_engine_says_nothing_of_what_jobs_have_there() -> None:
+    settings.current().assign("master", "what is this", "%config")
+    spec, wrong = from_cell()
+    assert (spec.master, spec.output_limit, wrong) == ("what is this", JobSpec().output_limit, [])
 
 
 def test_tab_completes_each_flag_and_each_name_that_can_be_set() -> None:

@@ -113,8 +113,12 @@ class Rules:
     @staticmethod
     def from_record(record: Mapping[str, Any]) -> Rules:
         """Return the rules of a record."""
-        values = dict(record)
+        values = {name: as_tuples(value) for name, value in record.items()}
         values["retry_on"] = tuple(Cause(Reason(reason), code) for reason, code in values["retry_on"])
         values["halt"] = None if values["halt"] is None else Halt(*values["halt"])
-        values["ok_exit"] = tuple((first, last) for first, last in values.get("ok_exit", ZERO))
         return Rules(**values)
+
+
+def as_tuples(value: Any) -> Any:
+    """Return a value of a record as a field has it: JSON makes lists of tuples."""
+    return tuple(map(as_tuples, value)) if isinstance(value, list | tuple) else value

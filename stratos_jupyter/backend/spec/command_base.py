@@ -51,12 +51,21 @@ class Commands(ABC):
     def may_mark(self) -> bool:
         """Whether there may be marks."""
 
+    @property
+    def names_file(self) -> bool:
+        """Whether the name of a command's file stands in its text, and not in its environment alone."""
+        return False
+
     @abstractmethod
     def __len__(self) -> int: ...
 
     @abstractmethod
     def body(self, most: int) -> str:
         """Return what the user typed; of very many texts the first `most`."""
+
+    def comments_in(self, body: str) -> int:
+        """Return how many lines of what the user typed are comments that no command has."""
+        return 0
 
     @abstractmethod
     def to_record(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .command_base import Commands
+from .command_lines import read_lines
 from .fetched_copies import with_copies
 from .file_template import FileTemplate, not_an_option
 from .input_marks import Mark, files_of, marked_anywhere, unquoted, words_of
@@ -39,6 +40,11 @@ class GlobCommands(Commands):
     def may_mark(self) -> bool:
         """Whether there may be marks."""
         return "<[" in self.text
+
+    @property
+    def names_file(self) -> bool:
+        """Whether ``%f%`` stands in the text."""
+        return self.template.count > 0
 
     def __len__(self) -> int:
         return len(self.files)
@@ -186,6 +192,10 @@ class ExplicitCommands(MarkedTexts):
     def body(self, most: int) -> str:
         """Return the first texts."""
         return "\n".join(self.texts[:most])
+
+    def comments_in(self, body: str) -> int:
+        """Return how many lines of a cell are comments; they are no commands."""
+        return read_lines(body, self.shell).comments
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ...errors import SpecError
 from ..core.resources import Resources
-from ..core.rules import RETRIES_MOST, Rules
+from ..core.rules import RETRIES_MOST, Rules, as_tuples
 
 #: what people type is bash, and a line that fails is not passed over
 SHELL: Final = ("bash", "-e")
@@ -220,13 +220,9 @@ class JobSpec:
     @staticmethod
     def from_record(record: Mapping[str, Any]) -> JobSpec:
         """Return the job of a record; its variables take their values from the kernel."""
-        values = dict(record)
+        values = {name: as_tuples(value) for name, value in record.items()}
         values["output"] = OutputMode(values["output"])
         values["rules"] = Rules.from_record(values["rules"])
         values["env"] = tuple((name, None) for name in values["env"])
-        for name in ("where", "columns", "mounts", "fail_on"):
-            values[name] = tuple((first, second) for first, second in values.get(name, ()))
-        for several in ("fetch", "makes"):
-            values[several] = tuple(values.get(several, ()))
-        values["shell"] = tuple(values.get("shell", ("sh",)))  # what read commands before one could choose
+        values.setdefault("shell", ("sh",))  # what read commands before one could choose
         return JobSpec(**values)

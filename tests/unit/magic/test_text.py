@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from stratos_jupyter.backend.core.views import JobView
-from stratos_jupyter.magic.text import status_text
+from stratos_jupyter.backend.spec.commands import explicit_lines, glob_commands, template_commands
+from stratos_jupyter.backend.spec.job_spec import JobSpec
+from stratos_jupyter.magic.text import preview_text, status_text
 from stratos_jupyter.report.text import facts, inputs_text
 
 GIB = 1024**3
@@ -26,3 +28,19 @@ def test_where_inputs_lay(local: int, remote: int, waited_s: float, text: str) -
     assert inputs_text(view) == text
     assert ("inputs: " in status_text(view)) == bool(text)
     assert dict(facts(view)).get("Inputs", "") == text
+
+
+def test_a_dry_run_says_where_the_name_of_a_file_is() -> None:
+    spec = JobSpec("demo", cwd="/data")
+    found = preview_text(spec, glob_commands("wc %f%", ["a b"]), "wc %f%").splitlines()
+    assert found[2:4] == ["0: wc 'a b'", "   %f% is a b, quoted for its place"]
+    script = "#!/usr/bin/env python3\nimport sys; print(sys.argv[1])"
+    assert "   $STRATOS_FILE, and its first argument is a b" in preview_text(spec, glob_commands(script, ["a b"]))
+    assert "   $STRATOS_FILE is a b" in preview_text(spec, glob_commands('wc "$STRATOS_FILE"', ["a b"]))
+
+
+def test_a_dry_run_counts_the_comments_of_commands_that_are_written_out_alone() -> None:
+    spec, body = JobSpec("demo"), "# one\necho a\n# two\necho b"
+    assert "2 lines with a comment left out" in preview_text(spec, explicit_lines(body), body)
+    template = template_commands(f"{body} %c%", ["x"])
+    assert "comment" not in preview_text(spec, template, f"{body} %c%").replace("# ", "")
