@@ -5,7 +5,7 @@ have, and the README's table all come from here. A new column takes a row here a
 fills it.
 
 The journal is read and written by name, never by position: one of another version may have its columns in another
-order.
+order, and lacks those that came later: they are added when it is opened.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class Column:
         Whether a few texts are the values of many rows, so that equal ones are kept once.
     path : bool
         Whether it is the path of a file: bytes that may be no text.
+    older : str
+        What it is, as SQL writes it, in journals that were begun before there was the column; '' for NULL.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Column:
     meaning: str = ""
     shared: bool = False
     path: bool = False
+    older: str = ""
 
 
 #: dtypes of the DataFrame

@@ -58,6 +58,7 @@ from .rows import (
     RecordedEvent,
     ResultRow,
     ToldRow,
+    missing_columns,
     selected,
     values_of,
 )
@@ -144,6 +145,9 @@ class Journal:
                 f"{self.folder / FILE_NAME} has format {version}, this version of stratos_jupyter reads {FORMAT}"
             )
         self._db.execute(_MORE)
+        have = {name for _, name, *_ in self._db.execute("PRAGMA table_info(results)")}
+        for statement in missing_columns(have) if have else ():  # a file without the table is broken: see `broken`
+            self._db.execute(statement)
 
     def broken(self) -> str:
         """Say what is wrong with the file; '' when it is whole."""

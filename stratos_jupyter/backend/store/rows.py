@@ -5,7 +5,7 @@ What each column means, and its unit, stands in `columns.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -128,6 +128,16 @@ def selected(row: type[tuple[Any, ...]], **made: str) -> str:
     """Return what SQL selects for a row's fields, in order; `made` says how those are made that are no columns."""
     fields: tuple[str, ...] = row._fields  # type: ignore[attr-defined]
     return ", ".join(made.get(name, name) for name in fields)
+
+
+def missing_columns(have: Collection[str]) -> list[str]:
+    """Return the statements that add to a journal's table of results the columns that it does not have."""
+    return [
+        f"ALTER TABLE results ADD COLUMN {column.name} {column.sql}"
+        + (f" DEFAULT {column.older}" if column.older else "")
+        for column in RECORDED
+        if column.name not in have
+    ]
 
 
 def values_of(seq: int, row: ResultRow) -> Sequence[Any]:

@@ -15,6 +15,7 @@ from stratos_jupyter.backend.engines.base import Result
 from stratos_jupyter.backend.results.parsers import make_parser
 from stratos_jupyter.backend.results.table import ResultTable
 from stratos_jupyter.backend.spec.job_spec import JobSpec
+from stratos_jupyter.backend.store import rows
 from stratos_jupyter.backend.store.columns import COLUMNS, FRAME, FRAME_NAMES, RECORDED, Column, Source
 from stratos_jupyter.backend.store.journal import FILE_NAME, Journal
 from stratos_jupyter.backend.store.rows import EndingRow, FactRow, FirstRow, Head, ResultRow, Span, ToldRow
@@ -194,6 +195,31 @@ def test_a_journal_whose_columns_are_in_another_order_is_read_and_written_by_nam
     assert row == ROW._replace(seq=10)
     journal.close()
     assert list(columns_of(path))[:3] == ["seq", "task", "attempt"]  # the file is not rewritten
+
+
+def test_a_journal_that_was_begun_before_there_was_a_column_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path)
+    with journal.writing():
+        journal.add_results([(5, ROW)])
+    journal.close()
+    new = Column("peers", Source.KERNEL, "INTEGER NOT NULL", older="7"), Column("zone", Source.KERNEL, "TEXT")
+    monkeypatch.setattr(rows, "RECORDED", (*RECORDED, *new))
+    for _ in range(2):
+        journal = Journal(tmp_path)
+        assert list(journal.rows()) == [ROW._replace(seq=5)]
+        journal.close()
+    with sqlite3.connect(tmp_path / FILE_NAME) as database:
+        assert database.execute("SELECT peers, zone FROM results").fetchall() == [(7, None)]
+    database.close()
+
+
+def test_a_column_that_came_later_says_what_older_journals_have() -> None:
+    first = set(re.findall(r"(\w+) (?:INTEGER|REAL|TEXT|BLOB)", FIRST_TABLE))
+    assert len(first) == 24
+    for column in RECORDED:
+        assert column.name in first or column.older or "NOT NULL" not in column.sql, column.name
 
 
 def test_what_comes_from_the_executor_is_in_its_record() -> None:
