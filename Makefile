@@ -1,5 +1,5 @@
 # Everything is made in .venv and build; `make clean` removes both. All paths are relative, so that the checkout's
-# own path may have spaces. ARGS is passed on: make test ARGS='-k quoting -x'; ARGS='-n0 --pdb' runs them in one process.
+# own path may have spaces. ARGS is passed on: make test ARGS='-k quoted -x'; ARGS='-n0 --pdb' runs them in one process.
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory

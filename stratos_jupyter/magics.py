@@ -179,9 +179,7 @@ class StratosMagics(Magics):
         self._submit(args, lambda spec: explicit_lines(args.body, reads(spec)))
 
     @subcommand("%stratos connect local[4]")
-    @argument(
-        "MASTER", "local, local[N] for N cores of this machine, or host:port of a Mesos master", complete="engines"
-    )
+    @argument("MASTER", NAMED["master"].help, complete="engines")
     def do_connect(self, args: argparse.Namespace) -> None:
         """Choose where the jobs of this session run."""
         what = self._session().site(args.MASTER).describe()

@@ -43,7 +43,7 @@ class Run:
         self.kind = kind
         self.master = master or {"local": f"local[{slots}]"}.get(kind, kind)
         self.site = site_for(self.master, folder)
-        self.failover = "60s" if kind == "mesos" else "0s"
+        self.failover = "0s" if self.site.sees_files_here else "60s"
         self.rules = rules
         self.folder = folder
         self.journal = Journal(folder)
@@ -95,7 +95,7 @@ class Run:
         return self.workload.submission_of(task)
 
     def context(self, number: int) -> Mapping[str, object]:
-        on_cluster = self.kind == "mesos"
+        on_cluster = not self.site.sees_files_here
         return {
             "cwd": str(self.folder),
             "env": {**({} if on_cluster else os.environ), RUN: str(self.folder)},

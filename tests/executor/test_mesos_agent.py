@@ -71,7 +71,7 @@ def test_runs_a_batch(make: MakeAgent, python: str) -> None:
     assert last["source"] == "SOURCE_EXECUTOR"
 
 
-def test_the_surroundings_of_a_command(make: MakeAgent, python: str) -> None:
+def test_the_context_of_a_command(make: MakeAgent, python: str) -> None:
     agent = make(python, env={"ODD": "Zürich\udcff", "MESOS_EXECUTOR_AUTHENTICATION_TOKEN": "secret"})
     agent.launch("pwd; env", env={"MINE": "a\nb", "HOME": "/home"})
     agent.wait("t1")

@@ -24,7 +24,7 @@ _KNOWN: Final = frozenset(
         *("wasb", "wasbs", "webhdfs"),
     }
 )
-_URL: Final = re.compile(r"(hdfs:(?://([^/]*))?)(/.*)?", re.DOTALL)
+_URL: Final = re.compile(r"(hdfs:(?://[^/]*)?)(/.*)?", re.DOTALL)
 
 
 class HdfsName(NamedTuple):
@@ -36,14 +36,11 @@ class HdfsName(NamedTuple):
         What the name begins with, and the HDFS path that this stands for.
     rest : str
         How both go on.
-    authority : str
-        ``host:port`` of a URL; '' when there is none.
     """
 
     shown: str
     start: str
     rest: str
-    authority: str = ""
 
     @property
     def path(self) -> str:
@@ -120,9 +117,9 @@ class MountTable:
         """Return where on HDFS the file of that name is, or the files of a pattern; None when it is not on HDFS."""
         if is_url(name):
             url = _URL.fullmatch(name)
-            if url is None or not url[3]:
+            if url is None or not url[2]:
                 raise SpecError(f"{name!r}: write hdfs://HOST:PORT/PATH or hdfs:/PATH")
-            return HdfsName(url[1], "/", url[3], url[2] or "")
+            return HdfsName(url[1], "/", url[2])
         relative = "" if name.startswith("/") else cwd.rstrip("/") + "/"
         whole = relative + name
         for local, there in self.mounts:

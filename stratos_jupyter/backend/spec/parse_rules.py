@@ -25,6 +25,12 @@ _BETWEEN_RULES: Final = re.compile(r",(?=\s*(?:stderr:|stdout:|parse\s*(?:,|$)))
 _PERCENT: Final = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*%\s*", re.ASCII)
 _RATE: Final = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:/\s*(s|m|h|d))?\s*", re.ASCII)
 _PER_S: Final = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+#: what ``--retry-on`` knows
+_CAUSES: Final = ", ".join(
+    {Reason.EXIT: "exit, exit:1", Reason.SIGNAL: "signal, signal:9"}.get(reason, reason)
+    for reason in Reason
+    if reason in OWN_FAILURES
+)
 
 
 def parse_retry_on(text: str) -> tuple[Cause, ...]:
@@ -48,8 +54,7 @@ def parse_retry_on(text: str) -> tuple[Cause, ...]:
         plain = reason not in (Reason.EXIT, Reason.SIGNAL)
         nothing = reason is Reason.EXIT and code.isdecimal() and int(code) == 0  # that is no failure
         if reason is None or nothing or (colon and (plain or not code.isdecimal())):
-            known = "exit, exit:1, signal, signal:9, timeout, memory, disk, output"
-            raise SpecError(f"{word!r} is no failure to retry on; write one or more of {known}, with commas between")
+            raise SpecError(f"{word!r} is no failure to retry on; write one or more of {_CAUSES}, with commas between")
         coded = coded if plain else reason
         causes.append(Cause(reason, int(code) if code else None))
     return tuple(causes)

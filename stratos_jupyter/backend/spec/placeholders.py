@@ -43,11 +43,6 @@ _WORD_BEFORE: Final = re.compile(r"\S+\Z")
 _NEAR: Final = 0.8
 
 
-def unknown_placeholders(text: str, known: Sequence[str]) -> list[str]:
-    """Return what stands between two % like a placeholder, and is none of the `known`."""
-    return sorted({name for _, name in _unknown(_without(text, known), known)})
-
-
 def _without(text: str, known: Sequence[str]) -> str:
     """Return a text with blanks in the place of what is known."""
     taken = "|".join(sorted(map(re.escape, known), key=len, reverse=True))

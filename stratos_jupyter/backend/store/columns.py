@@ -1,8 +1,8 @@
 """The columns of results: one row of `COLUMNS` is all that is decided of a column. PURE.
 
 The journal's table and its statements, `ResultRow`, the DataFrame of results, the names that a parsed column cannot
-have, and the README's table all come from here. A new column takes a row here and a field of `ResultRow`, and what
-fills it.
+have, and what the README's table says all come from here. A new column takes a row here and a field of `ResultRow`,
+and what fills it.
 
 The journal is read and written by name, never by position: one of another version may have its columns in another
 order, and lacks those that came later: they are added when it is opened.
@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from ..core.states import Reason
 
 
 class Source(StrEnum):
@@ -73,7 +75,7 @@ COLUMNS: Final = (
     Column("state", _KERNEL, "INTEGER NOT NULL", TEXT, "`FINISHED`, `FAILED`, `KILLED`, `LOST`"),
     Column(
         *("reason", _EXECUTOR, "TEXT NOT NULL", TEXT),
-        "`exit`, `signal`, `timeout`, `memory`, `disk`, `output`, `monitor`, `user`, `spawn`, `lost`",
+        ", ".join(f"`{reason}`" for reason in Reason),
         shared=True,
     ),
     Column(

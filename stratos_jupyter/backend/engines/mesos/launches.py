@@ -83,7 +83,7 @@ def prepare(state: FrameworkState, work: Work, offer: HeldOffer, launches: Seque
 
 
 def _of_one_context(state: FrameworkState, work: Work, launch: Launch) -> tuple[Launch, Mapping[str, object]]:
-    """Return the part of a launch whose commands have the first one's surroundings; the rest goes back.
+    """Return the part of a launch whose commands have the first one's context; the rest goes back.
 
     All commands of a job have the same, but where variables had other values when they were submitted.
     """

@@ -42,13 +42,13 @@ class LaunchContext:
         )
 
 
-def read_launch(data: bytes, surroundings: LaunchContext) -> CommandBatch:
+def read_launch(data: bytes, here: LaunchContext) -> CommandBatch:
     """Read what a launch holds; raises Malformed."""
     found = read_json(data, b"{")
     try:
         if found["version"] != VERSION:
             raise Malformed("another version: {!r}".format(found["version"]))
-        context = Context(surroundings.complete(found["context"]))
+        context = Context(here.complete(found["context"]))
         batch_id, expected_s, rows, limits = found["batch"]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Malformed("launch: {!r}".format(error)) from None

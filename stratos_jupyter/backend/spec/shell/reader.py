@@ -4,8 +4,8 @@ PURE. It knows as much of bash and POSIX sh as it takes to tell contexts apart. 
 text, it refuses what the two read differently rather than guess.
 
 The reader goes from left to right once. Contexts nest: ``"$(echo '%f%')"`` is a single quote in a substitution in a
-double quote, and what counts is the innermost (`shell_quotes`). What is read twice can't be quoted, so no place in it
-is allowed (`shell_words`). Which commands are open is `shell_grammar`'s to know.
+double quote, and what counts is the innermost (`quotes`). What is read twice can't be quoted, so no place in it
+is allowed (`words`). Which commands are open is `grammar`'s to know.
 
 ``<[words]>`` is a mark where it is a word of its own, outside quotes, comments and patterns: a blank, a bracket, an
 operator or nothing stands on either side. The shell never gets to see ``<[`` and ``]>``; whatever else looks like

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.retries import RETRY_MOST_S, Retries
 from stratos_jupyter.backend.core.rules import OWN_FAILURES, Cause, Halt, Rules
 from stratos_jupyter.backend.core.states import Reason, TaskState
+from stratos_jupyter.backend.spec.options import NAMED
 from stratos_jupyter.backend.spec.parse_rules import (
     codes_text,
     fail_on_text,
@@ -45,6 +47,13 @@ def test_only_a_tasks_own_failures_are_tried_again(reason: Reason) -> None:
 def test_success_is_no_failure() -> None:
     assert not Rules().retry_for(Reason.EXIT, 0)
     assert not Rules(retry_on=(Cause(Reason.EXIT),)).retry_for(Reason.EXIT, 0)
+
+
+def test_what_is_said_of_failures_to_retry_on_names_all_of_them() -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_retry_on("hope")
+    for told in (str(caught.value), NAMED["retry_on"].help, NAMED["retry_on"].manual):
+        assert [reason for reason in OWN_FAILURES if not re.search(rf"\b{reason}\b", told)] == []
 
 
 def test_what_to_retry_on_can_be_narrowed() -> None:

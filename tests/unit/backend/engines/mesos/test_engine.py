@@ -85,7 +85,7 @@ def test_an_executor_that_runs_is_used_again(rig: Rig) -> None:
     assert second["resources"][0]["scalar"]["value"] == 0.9
 
 
-def test_commands_with_other_surroundings_go_separately(make_rig: Callable[..., Rig]) -> None:
+def test_commands_of_another_context_go_separately(make_rig: Callable[..., Rig]) -> None:
     rig = make_rig()
     rig.add(6, context={"env": {"A": "1"}})
     rig.subscribe()

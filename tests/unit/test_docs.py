@@ -1,0 +1,43 @@
+"""What developers read names files that are there, and commands that find something."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+DOCS = ["CONTRIBUTING.md", "tests/README.md", *(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
+#: a file, or a folder with a slash at its end
+PATH = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|js|md|toml)|(?:[\w-]+/)+)`|(tests/[\w/]+\.py)")
+#: a user's, and another package's
+OTHERS = {"x/", "setup.py"}
+
+
+@pytest.fixture(scope="module")
+def there() -> set[str]:
+    """Return the paths of the project, also those that begin further below."""
+    tops = [ROOT / name for name in ("stratos_jupyter", "tests", "docs", "packaging", "benchmarks", "notebooks")]
+    paths = [path.relative_to(ROOT).parts for top in tops for path in [top, *top.rglob("*")] if top.is_dir()]
+    folders = {"/".join(parts[start:]) + "/" for parts in paths for start in range(len(parts)) if "." not in parts[-1]}
+    files = {"/".join(parts[start:]) for parts in paths for start in range(len(parts)) if "." in parts[-1]}
+    return folders | files | {path.name for path in ROOT.iterdir()}
+
+
+@pytest.mark.parametrize("name", DOCS)
+def test_what_it_names_is_there(name: str, there: set[str]) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    named = {ours or other for ours, other in PATH.findall(text)} - OTHERS
+    assert sorted(path for path in named - there if "NAME/" not in path) == []
+    linked = {path for path in re.findall(r"\]\(([^)#]+)", text) if "://" not in path}
+    assert sorted(path for path in linked if not ((ROOT / name).parent / path).exists()) == []
+
+
+@pytest.mark.parametrize("name", ["Makefile", "tests/README.md"])
+def test_a_command_that_chooses_tests_finds_some(name: str) -> None:
+    tests = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests" / "unit").rglob("test_*.py"))
+    words = re.findall(r"-k (\w+)", (ROOT / name).read_text("utf-8"))
+    assert words
+    for word in words:
+        assert re.search(rf"^def test_\w*{word}", tests, re.MULTILINE), word
