@@ -55,16 +55,16 @@ def test_work_in_place_that_ends_while_its_cell_is_compared_is_done_once(again: 
     options = {"body": body, "what": "glob a.dat"}
     again(wait="", **options)
     until(lambda: job().state(0) is TaskState.RUNNING)
-    look = sessions.Session.look
+    scan = sessions.Session.scan_inputs
 
     def and_then_it_ends(self: sessions.Session, *args: Any, **more: Any) -> Any:
-        seen = look(self, *args, **more)
+        seen = scan(self, *args, **more)
         Path("go").touch()
         until(lambda: job().state(0) is TaskState.FINISHED)
         return seen
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sessions.Session, "look", and_then_it_ends)
+        patch.setattr(sessions.Session, "scan_inputs", and_then_it_ends)
         assert again(**options) == "+0 new, 0 changed, 0 done, 1 still to run"
     assert again(**options) == "+0 new, 0 changed, 1 done"
     assert applied("a") == 1
