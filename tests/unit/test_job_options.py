@@ -58,6 +58,7 @@ EXAMPLES = {
     "fail_on": Example("stderr:bad", {"fail_on": (("stderr", "bad"),)}),
     "halt": Example("5", {"halt": Halt(5)}),
     "priority": Example("7", {"priority": 7}),
+    "nice": Example("19", {"nice": 19}, "20"),
     "max_tasks": Example("8", {"max_tasks": 8}),
     "rate": Example("10/s", {"rate_per_s": 10.0}),
     "delay": Example("2s", {"delay_s": 2.0}),

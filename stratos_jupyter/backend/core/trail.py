@@ -63,7 +63,11 @@ _Entry: TypeAlias = tuple[float, _Kept, tuple[_Kept, ...], int]
 
 
 class Trail:
-    """The last `EVENTS_MOST` events of a run, each with the decisions on it; but no `Tick` that led to none."""
+    """The last `EVENTS_MOST` events of a run, each with the decisions on it.
+
+    A `Tick` that led to no decision is left out, and so are offers that were only declined: they would push out all
+    else, and `offer_history` tells of them.
+    """
 
     __slots__ = ("_entries",)
 
@@ -75,7 +79,11 @@ class Trail:
 
     def note(self, event: Event, decisions: tuple[Decision, ...]) -> None:
         """Keep an event and the decisions on it. This runs once an event: it copies only what is long."""
-        if not decisions and type(event) is Tick:
+        kind = type(event)
+        if kind is Tick:
+            if not decisions:
+                return
+        elif kind is OffersArrived and len(decisions) == 1 and type(decisions[0]) is Decline:
             return
         kept: tuple[_Kept, ...] = decisions if len(decisions) <= DECISIONS_MOST else decisions[:DECISIONS_MOST]
         for decision in kept:
@@ -83,7 +91,7 @@ class Trail:
             if long is not None and len(long(decision)) > PARTS_MOST:
                 kept = tuple(map(_bounded, kept))
                 break
-        long = LONG.get(type(event))
+        long = LONG.get(kind)
         short = long is None or len(long(event)) <= PARTS_MOST
         self._entries.append((event.at_s, event if short else _bounded(event), kept, len(decisions)))
 

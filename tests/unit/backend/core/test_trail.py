@@ -148,12 +148,21 @@ def test_an_impossible_event_carries_the_trail() -> None:
     cluster = Cluster()
     cluster.add(1)
     for _ in range(30):
-        cluster.offer("small", 0.5)
+        cluster.add(1)
     with pytest.raises(RefusedMove) as caught:
         cluster.end(0)
     (note,) = caught.value.__notes__
     lines = note.splitlines()
     assert len(lines) == 1 + trails.LINES_OF_ERROR
     assert "TasksEnded [(0 1 exit 0 10)]" in lines[-1], "the event that could not be is the last"
-    assert "Decline" in lines[-2]
-    assert "Decline" not in str(caught.value), "what a user reads stays short"
+    assert "TasksAdded" in lines[-2]
+    assert "TasksAdded" not in str(caught.value), "what a user reads stays short"
+
+
+def test_offers_that_are_only_declined_push_out_nothing() -> None:
+    cluster = Cluster()
+    cluster.add(1)
+    before = len(cluster.scheduler.trail)
+    for _ in range(300):
+        assert cluster.offer("small", 0.5), "declined"
+    assert len(cluster.scheduler.trail) == before
