@@ -214,7 +214,7 @@ def test_a_bad_value_is_refused_in_the_same_words(name: str, ask: Callable[..., 
     if option.live:
         with pytest.raises(SpecError) as raised:
             read_changes({name: bad})
-        assert str(raised.value) == wrong[0]
+        assert str(raised.value) == wrong[0].replace(option.flag, name)
     if option.setting is not None and isinstance(option.setting.default, str):
         with pytest.raises(TraitError) as refused:
             setattr(settings.current(), name, bad)
@@ -235,6 +235,8 @@ def test_everything_is_said_at_once_in_both(ask: Callable[..., JobSpec]) -> None
         ("--resume", {"resume": True}, "--resume goes on with a job: name it with --job"),
         ("--fetch", {"fetch": True}, "--fetch needs an HDFS: name it with --hdfs"),
         ("--threads nan", {"threads_per_task": float("nan")}, "--threads: 'nan' is no number"),
+        ("--threads inf", {"threads_per_task": float("inf")}, "--threads: 'inf' is no number"),
+        ("--gpus inf", {"gpus_per_task": float("inf")}, "--gpus: 'inf' is no number"),
         ("--priority 1.5", {"priority": 1.5}, "--priority: '1.5' is no whole number"),
         ("--retry-on spawn", {"retry_on": ["spawn"]}, "--retry-on: 'spawn' is no failure to retry on"),
         ("--mem ''", {"mem_per_task": ""}, "--mem: '' is no size"),
@@ -277,7 +279,10 @@ def test_how_much_output_comes_back_depends_on_where_it_comes_from(master: str, 
         ({"parse": "tsv", "columns": {"n": int, "x": "float"}}, {"columns": (("n", "int"), ("x", "float"))}),
         ({"parse": "tsv", "columns": ["n:int", "x"]}, {"columns": (("n", "int"), ("x", "str"))}),
         ({"ok_exit": range(3)}, {"ok_exit": ((0, 2),)}),
-        ({"timeout": None, "threads_per_task": None}, {"timeout_s": None, "threads": 1}),
+        (
+            {"timeout": None, "threads_per_task": None},
+            {"timeout_s": None, "threads": 1, "threads_given": False},
+        ),
         ({"priority": 2.0}, {"priority": 2}),
         ({"output": OutputMode.NONE}, {"output": OutputMode.NONE}),
         ({"delay": "none"}, {"delay_s": 0.0}),
@@ -287,6 +292,12 @@ def test_values_of_python_are_read_as_their_text(
     given: dict[str, object], found: dict[str, object], ask: Callable[..., JobSpec]
 ) -> None:
     assert fields_of(ask(**given), found) == found
+
+
+def test_a_monitor_that_is_no_function_of_python_is_looked_for_nowhere_else() -> None:
+    with pytest.raises(SpecError) as raised:
+        Processor("local", monitor=print)
+    assert str(raised.value) == "--monitor: monitor print: write it as a function, def print(pid, stdout, stderr)"
 
 
 def test_nothing_said_is_what_cells_and_stratos_have() -> None:

@@ -136,7 +136,7 @@ def as_text(value: Any) -> str:
 
 
 def parse_number(text: str) -> float:
-    """Return a number.
+    """Return a number; an infinite one is none.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def parse_number(text: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if math.isnan(number):
+    if not math.isfinite(number):
         raise SpecError(f"{text!r} is no number")
     return number
 
