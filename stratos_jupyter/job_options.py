@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .settings import Stratos
 
 NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+#: the source of a function that is refused, so that it is not looked for among the programs as well
+_UNREADABLE: Final = "pass"
 
 
 def job_spec(
@@ -64,7 +66,7 @@ def job_spec(
     found, wrong = read_all(values)
     wrong += unwatched
     found["monitor_source"] = source
-    found["threads_given"] = "threads" in said or settings.is_set("threads")
+    found["threads_given"] = said["threads"] is not None if "threads" in said else settings.is_set("threads")
     found["cwd"] = os.path.abspath(os.path.expanduser(found["cwd"])) if found["cwd"] else ""
     if "fail_on" not in said and not found["parse"]:  # a setting holds for jobs that parse nothing, too
         found["fail_on"] = tuple(rule for rule in found["fail_on"] if rule[0] != PARSE)
@@ -143,4 +145,4 @@ def _monitor(given: object, names: Mapping[str, object]) -> tuple[str, str, list
     try:
         return name, function_source(function), []
     except SpecError as error:
-        return name, "", [f"{NAMED['monitor'].label}: {error}"]
+        return name, _UNREADABLE, [f"{NAMED['monitor'].label}: {error}"]

@@ -55,7 +55,7 @@ from .runs.stored_run import StoredRun
 
 log = logging.getLogger(__name__)
 
-#: how often it is looked whether another process wants a job, in seconds
+#: how often the lease of a job is looked at, in seconds
 LOOK_EVERY_S: Final = 1.0
 
 
@@ -224,7 +224,7 @@ class Session:
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
-            self._begin_looking(job)
+            self._begin_watch(job)
         if commands is not None:
             self.add(job, commands, fingerprints)
         for one in said:
@@ -243,7 +243,7 @@ class Session:
         commands : Commands
             To be added.
         fingerprints : Fingerprints, optional
-            What they are made of; looked at here when not given: before any of them can start, which may change it.
+            What their inputs are; taken here when not given, before any command can start and change them.
 
         Raises
         ------
@@ -269,7 +269,7 @@ class Session:
         spec : JobSpec
             Their job.
         commands : Commands
-            To be looked at.
+            Of which the inputs are looked at.
         sure : bool
             Whether an HDFS that cannot say is an error; otherwise nothing is known of the inputs that are there.
 
@@ -322,13 +322,13 @@ class Session:
         self._jobs.append(job)
         return job
 
-    def _begin_looking(self, job: Job) -> None:
-        """Look after a job from now on; not while it is being brought back, when no process can take it over."""
+    def _begin_watch(self, job: Job) -> None:
+        """Watch a job from now on; not while it is being brought back, when no process can take it over."""
         driver = self._driver
         assert driver is not None
-        driver.post(lambda: self._look_after(job, driver))
+        driver.post(lambda: self._watch(job, driver))
 
-    def _look_after(self, job: Job, driver: Driver) -> None:
+    def _watch(self, job: Job, driver: Driver) -> None:
         """Each second: write down how far a job is, and let go of it when another process asks."""
         if job not in self._jobs:
             return
@@ -340,7 +340,7 @@ class Session:
             write_progress(job.folder, job.view)
             if read_lease(job.folder) != ourselves():
                 take_lease(job.folder)  # a process overwrote it that does not have the journal
-        driver.loop.call_later(LOOK_EVERY_S, self._look_after, job, driver)
+        driver.loop.call_later(LOOK_EVERY_S, self._watch, job, driver)
 
     def stored_runs(self) -> list[StoredRun]:
         """Return the newest run of every job that is kept, by job."""
@@ -400,7 +400,7 @@ class Session:
             except BaseException:
                 release_lease(folder)
                 raise
-            self._begin_looking(job)
+            self._begin_watch(job)
             return job
 
     def _restore(

@@ -84,7 +84,9 @@ class Stratos(SingletonConfigurable):
 
     def __init__(self, **kwargs: Any) -> None:
         self._origins: dict[str, str] = {}
+        self._reads_file = True
         super().__init__(**kwargs)
+        self._reads_file = False
         self._origins = dict.fromkeys(self.config.get(type(self).__name__, {}), FILE)
         self._read_environment()
 
@@ -162,12 +164,12 @@ class Stratos(SingletonConfigurable):
     def _amount_or_none(self, proposal: Any) -> Any:
         return self._readable(proposal, lambda text: as_amount("max_cpus", text)) if proposal["value"] else ""
 
-    @staticmethod
-    def _readable(proposal: Any, read: Callable[[Any], object]) -> Any:
+    def _readable(self, proposal: Any, read: Callable[[Any], object]) -> Any:
         try:
             read(proposal["value"])
         except SpecError as error:
-            raise TraitError(str(error)) from None
+            # A line of %config and a variable name the setting themselves.
+            raise TraitError(f"{proposal['trait'].name}: {error}" if self._reads_file else str(error)) from None
         return proposal["value"]
 
 

@@ -20,11 +20,12 @@ from hypothesis import settings
 from stratos_jupyter import session as sessions
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import Stratos
-from tests.support import distribution
+from tests.support import coverage_floors, distribution
 from tests.support.missing_parts import MARKED, MISSING, TO_HAVE, PartMissing, skipped_parts
 
 pytest_plugins = ["tests.clusters.hdfs.fixtures", "tests.clusters.mesos.fixtures"]
 
+REACHED = pytest.StashKey[list[str]]()
 REQUIRED = frozenset(name.strip() for name in os.environ.get("STRATOS_REQUIRE", "").split(",") if name.strip())
 
 # No deadlines: most examples start a process, on a machine that may be busy. In CI the same examples each time,
@@ -91,7 +92,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     return distribution.scheduler(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around what gathers the measurements of all processes
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    result = yield
+    if coverage_floors.measures(session.config):
+        session.config.stash[REACHED] = coverage_floors.check(session)
+    return result
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if lines := terminalreporter.config.stash.get(REACHED, []):
+        terminalreporter.section("coverage")
+        for line in lines:
+            terminalreporter.write_line(line, red=line.startswith("ERROR"))
     if lines := skipped_parts(terminalreporter.stats.get("skipped", [])):
         terminalreporter.section("skipped")
         for line in lines:

@@ -154,9 +154,6 @@ def _rows(run: RunSnapshot, tasks: Iterable[int]) -> list[Row]:
 
 def _view(recorded: RecordedRun, run: int, journal: Journal) -> JobView:
     scheduler, replayed = recorded.scheduler, recorded.replayed
-    ended_at: float | None = None
-    if len(scheduler.table) and not scheduler.table.unended:
-        (ended_at,) = journal.select("SELECT max(finished_at) FROM results")[0]
     return job_view(
         scheduler,
         job_id=recorded.spec.job_id,
@@ -164,7 +161,7 @@ def _view(recorded: RecordedRun, run: int, journal: Journal) -> JobView:
         engine=recorded.spec.master,
         at_s=time.time(),
         submitted_at=min(replayed.submission_times, default=journal.meta()["created_at"]),
-        ended_at=ended_at,
+        ended_at=replayed.ended_at,
         left_behind=replayed.left_behind,
         left_first=replayed.left_first,
     )

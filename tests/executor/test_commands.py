@@ -52,6 +52,16 @@ def test_commands_of_a_batch_run_in_order_and_slots_side_by_side(client: Client)
     assert client.wait(10).code == 0
 
 
+def test_nice_commands_stand_back_with_all_that_they_start(client: Client) -> None:
+    here = os.getpriority(os.PRIO_PROCESS, client.process.pid)
+    there = min(here + 7, 19)
+    record, _ = client.run(
+        f"until test $(nice) = {there}; do :; done; (nice); sh -c nice", "true", nice=7, timeout_s=60
+    )
+    assert record.stdout.split() == [str(there)] * 2
+    assert os.getpriority(os.PRIO_PROCESS, client.process.pid) == here, "the executor itself does not"
+
+
 def test_reports_the_signal(client: Client) -> None:
     (record,) = client.run("kill -SEGV $$")
     assert (record.reason, record.code) == ("signal", 11)

@@ -455,6 +455,8 @@ def test_a_keeper_whose_job_is_halted_starts_no_other(
     pid = int(err.split()[-1])
     until(lambda: not lives(pid, ""), what="the keeper to end")
     assert "go on in the background" not in (folder / "keeper.log").read_text()
+    for executor in executors(folder):  # it waits for a kernel that resumes the job
+        kill(executor)
 
 
 def test_a_task_that_waits_for_its_retry_keeps_its_record(

@@ -191,6 +191,7 @@ class Client:
             "fail_on": None,
             "look": None,
             "fetch_wait_s": 20.0,
+            "nice": None,
         }
         assert set(fields) <= set(known)
         self.send(["context", number, {**known, **fields}])

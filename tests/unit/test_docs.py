@@ -41,3 +41,9 @@ def test_a_command_that_chooses_tests_finds_some(name: str) -> None:
     assert words
     for word in words:
         assert re.search(rf"^def test_\w*{word}", tests, re.MULTILINE), word
+
+
+@pytest.mark.parametrize("name", DOCS)
+def test_a_test_that_it_names_is_there(name: str) -> None:
+    for path, test in re.findall(r"(tests/[\w/]+\.py)::(\w+)", (ROOT / name).read_text("utf-8")):
+        assert f"def {test}(" in (ROOT / path).read_text("utf-8"), test

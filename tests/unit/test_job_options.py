@@ -59,6 +59,7 @@ EXAMPLES = {
     "fail_on": Example("stderr:bad", {"fail_on": (("stderr", "bad"),)}),
     "halt": Example("5", {"halt": Halt(5)}),
     "priority": Example("7", {"priority": 7}),
+    "nice": Example("19", {"nice": 19}, "20"),
     "max_tasks": Example("8", {"max_tasks": 8}),
     "rate": Example("10/s", {"rate_per_s": 10.0}),
     "delay": Example("2s", {"delay_s": 2.0}),
@@ -232,7 +233,7 @@ def test_a_bad_value_is_refused_in_the_same_words(name: str, ask: Callable[..., 
     if option.live:
         with pytest.raises(SpecError) as raised:
             read_changes({name: bad})
-        assert str(raised.value) == wrong[0]
+        assert str(raised.value) == wrong[0].replace(option.flag, name)
     if option.setting is not None and isinstance(option.setting.default, str):
         with pytest.raises(TraitError) as refused:
             setattr(settings.current(), name, bad)
@@ -253,6 +254,8 @@ def test_everything_is_said_at_once_in_both(ask: Callable[..., JobSpec]) -> None
         ("--resume", {"resume": True}, "--resume goes on with a job: name it with --job"),
         ("--fetch", {"fetch": True}, "--fetch needs an HDFS: name it with --hdfs"),
         ("--threads nan", {"threads_per_task": float("nan")}, "--threads: 'nan' is no number"),
+        ("--threads inf", {"threads_per_task": float("inf")}, "--threads: 'inf' is no number"),
+        ("--gpus inf", {"gpus_per_task": float("inf")}, "--gpus: 'inf' is no number"),
         ("--priority 1.5", {"priority": 1.5}, "--priority: '1.5' is no whole number"),
         ("--retry-on spawn", {"retry_on": ["spawn"]}, "--retry-on: 'spawn' is no failure to retry on"),
         ("--mem ''", {"mem_per_task": ""}, "--mem: '' is no size"),
@@ -295,7 +298,10 @@ def test_how_much_output_comes_back_depends_on_where_it_comes_from(master: str, 
         ({"parse": "tsv", "columns": {"n": int, "x": "float"}}, {"columns": (("n", "int"), ("x", "float"))}),
         ({"parse": "tsv", "columns": ["n:int", "x"]}, {"columns": (("n", "int"), ("x", "str"))}),
         ({"ok_exit": range(3)}, {"ok_exit": ((0, 2),)}),
-        ({"timeout": None, "threads_per_task": None}, {"timeout_s": None, "threads": 1}),
+        (
+            {"timeout": None, "threads_per_task": None},
+            {"timeout_s": None, "threads": 1, "threads_given": False},
+        ),
         ({"priority": 2.0}, {"priority": 2}),
         ({"output": OutputMode.NONE}, {"output": OutputMode.NONE}),
         ({"delay": "none"}, {"delay_s": 0.0}),
@@ -305,6 +311,12 @@ def test_values_of_python_are_read_as_their_text(
     given: dict[str, object], found: dict[str, object], ask: Callable[..., JobSpec]
 ) -> None:
     assert fields_of(ask(**given), found) == found
+
+
+def test_a_monitor_that_is_no_function_of_python_is_looked_for_nowhere_else() -> None:
+    with pytest.raises(SpecError) as raised:
+        Processor("local", monitor=print)
+    assert str(raised.value) == "--monitor: monitor print: write it as a function, def print(pid, stdout, stderr)"
 
 
 def test_nothing_said_is_what_cells_and_stratos_have() -> None:

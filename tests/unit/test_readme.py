@@ -12,8 +12,8 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 def test_the_readme_has_the_options_that_there_are() -> None:
-    rendered = runpy.run_path(str(ROOT / "docs" / "option_tables.py"))["rendered"]
-    assert rendered(README) == README, "python docs/option_tables.py brings README.md up to date"
+    rendered = runpy.run_path(str(ROOT / "docs" / "readme_tables.py"))["rendered"]
+    assert rendered(README) == README, "python docs/readme_tables.py brings README.md up to date"
 
 
 def test_the_readme_has_what_can_be_changed_while_a_job_runs() -> None:

@@ -35,6 +35,8 @@ class ExecutorContext(TypedDict, total=False):
         Seconds between TERM and KILL.
     shell : list of str
         What reads the commands, with its options.
+    nice : int
+        How far commands stand back when others want the processors; 0 when missing.
     look : bool
         Whether the keys of a command's inputs come back with its record.
     fetch : list of str
@@ -66,6 +68,7 @@ class ExecutorContext(TypedDict, total=False):
     threads: str
     grace_s: float
     shell: list[str]
+    nice: int
     look: bool
     fetch: list[str]
     fetch_wait_s: float

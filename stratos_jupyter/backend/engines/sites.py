@@ -135,6 +135,8 @@ def common_context(spec: JobSpec) -> ExecutorContext:
         "look": True,
         **to_context(spec.monitor, spec.monitor_source, spec.relauncher, spec.update_interval_s),
     }
+    if spec.nice:
+        context["nice"] = spec.nice
     if spec.fetch:
         context["fetch"] = list(spec.fetch)
         context["fetch_wait_s"] = FETCH_WAIT_S

@@ -63,6 +63,7 @@ class Context:
         "log_directory",
         "looks",
         "mark",
+        "nice",
         "output",
         "output_limit",
         "sandbox",
@@ -108,6 +109,7 @@ class Context:
             #: How long background processes of a task are waited for once its leader has exited; None: to their end.
             self.linger_s: Optional[float] = None if linger_s is None else float(linger_s)
             self.grace_s = float(fields.get("grace_s", 5.0))
+            self.nice = int(fields.get("nice") or 0)
             user, *web = [str(one) for one in fields.get("fetch") or ("",)]
             #: The user's name and the addresses for files on HDFS; without an address they are not fetched.
             self.fetch: Tuple[str, List[str]] = (user, web)

@@ -57,6 +57,8 @@ class Replayed:
         How many processes that tasks had left behind were ended.
     left_first : int or None
         The first task that left any.
+    ended_at : float or None
+        When the last task ended; None while there are tasks to run.
     """
 
     submission_times: list[float] = field(default_factory=list)
@@ -66,6 +68,7 @@ class Replayed:
     adopted: set[tuple[int, int]] = field(default_factory=set)
     left_behind: int = 0
     left_first: int | None = None
+    ended_at: float | None = None
 
 
 def _nowhere(submission: int) -> bool:
@@ -133,6 +136,8 @@ def replay(
             scheduler.handle(event)
         except (RefusedMove, IndexError) as error:
             raise JournalError(f"{journal.folder}: entry {entry.seq} ({entry.what}) cannot be: {error}") from error
+    if len(scheduler.table) and not scheduler.table.unended:
+        (replayed.ended_at,) = journal.select("SELECT max(finished_at) FROM results")[0]
     return replayed
 
 

@@ -115,6 +115,7 @@ class ViewPublisher:
         """Take over what is recorded of the run."""
         self._submitted_at = replayed.submission_times[0] if replayed.submission_times else self._submitted_at
         self._left_behind, self._left_first = replayed.left_behind, replayed.left_first
+        self._ended_at = replayed.ended_at
 
     def submitted(self, at_s: float) -> None:
         """Take in when the first submission was made."""

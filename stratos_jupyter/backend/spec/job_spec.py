@@ -57,6 +57,8 @@ class JobSpec:
         it takes, 0 not at all.
     priority : int
         Higher goes first.
+    nice : int
+        How far commands stand back when other programs want the processors, 0 to 19.
     cwd : str
         Working directory; '' is the kernel's at submission.
     env : tuple of (str, str or None)
@@ -108,6 +110,7 @@ class JobSpec:
     timeout_s: float | None = None
     linger_s: float | None = None
     priority: int = 0
+    nice: int = 0
     cwd: str = ""
     env: tuple[tuple[str, str | None], ...] = ()
     where: tuple[tuple[str, str], ...] = ()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ from .parse_values import (
     parse_attributes,
     parse_columns,
     parse_duration_s,
+    parse_nice,
     parse_number,
     parse_output,
     parse_shell,
@@ -382,6 +384,21 @@ OPTIONS: Final = (
         section=Section.PACE,
     ),
     Option(
+        name="nice",
+        help="how far tasks stand back when others want the processors, 0 to 19; see nice(1)",
+        manual="how far tasks stand back when other programs want the processors, from 0 to 19, as `nice` has it: with "
+        "`--nice 19` a machine stays pleasant to work on",
+        otherwise="0",
+        flag="--nice",
+        metavar="N",
+        read=parse_nice,
+        decides=(Field("nice"),),
+        keyword=Keyword("int or str", 0),
+        setting=Setting(0),
+        resume=Resume.TAKEN,
+        section=Section.PACE,
+    ),
+    Option(
         name="max_tasks",
         help="how many tasks may run at once",
         manual="how many run at once",
@@ -611,7 +628,7 @@ def read_changes(values: Mapping[str, object]) -> dict[str, Any]:
     """
     unknown = [name for name in values if name not in LIVE]
     given = {LIVE[name]: "none" if value is None else value for name, value in values.items() if name in LIVE}
-    changes, wrong = read_all(given)
+    changes, wrong = read_all(given, called=attrgetter("name"))
     if unknown:
         wrong.insert(0, f"{', '.join(unknown)} cannot be changed; {', '.join(LIVE)} can")
     if wrong:

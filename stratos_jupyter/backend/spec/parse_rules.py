@@ -46,7 +46,7 @@ def parse_retry_on(text: str) -> tuple[Cause, ...]:
     """
     causes: list[Cause] = []
     coded = Reason.EXIT
-    for word in (part.strip() for part in text.split(",")) if text.strip() else ():
+    for word in (part.strip() for part in text.split(",")) if text else ():
         name, colon, code = word.partition(":")
         if word.isdecimal():
             name, code = coded, word

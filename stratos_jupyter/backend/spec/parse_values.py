@@ -16,7 +16,8 @@ _SIZE: Final = re.compile(r"\s*(?P<number>\d+(?:\.\d*)?|\.\d+)\s*(?P<unit>[KMGT]
 _MIB: Final = {"K": 1 / 1024, "": 1.0, "M": 1.0, "G": 1024.0, "T": 1024.0 * 1024.0}
 _DURATION: Final = re.compile(r"\s*(?P<number>\d+(?:\.\d*)?|\.\d+)\s*(?P<unit>ms|s|m|h|d|)\s*")
 _SECONDS: Final = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
+#: the most of ``nice(1)``
+NICE_MOST: Final = 19
 
 #: shells whose language file names can be quoted for
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "ksh", "ksh93", "mksh", "zsh"})
@@ -135,7 +136,7 @@ def as_text(value: Any) -> str:
 
 
 def parse_number(text: str) -> float:
-    """Return a number.
+    """Return a number; an infinite one is none.
 
     Raises
     ------
@@ -146,7 +147,7 @@ def parse_number(text: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if math.isnan(number):
+    if not math.isfinite(number):
         raise SpecError(f"{text!r} is no number")
     return number
 
@@ -169,6 +170,19 @@ def parse_whole(text: str) -> int:
     if not number.is_integer():
         raise SpecError(f"{text!r} is no whole number")
     return int(number)
+
+
+def parse_nice(text: str) -> int:
+    """Return how far tasks stand back: 0, as this program, to 19, the most that ``nice(1)`` knows.
+
+    Raises
+    ------
+    SpecError
+        It is no such number.
+    """
+    if not text.strip().isdecimal() or int(text) > NICE_MOST:
+        raise SpecError(f"{text!r} is no niceness: write 0 to {NICE_MOST}")
+    return int(text)
 
 
 def parse_output(text: str) -> OutputMode:

@@ -138,7 +138,7 @@ class Workload:
         return changed
 
     def submissions(self) -> Iterator[tuple[int, Commands, CommandEnv, Fingerprints]]:
-        """Yield every submission: its first task, its commands, what is around them, and their fingerprints."""
+        """Yield every submission: its first task, its commands, their environment, and their fingerprints."""
         for first, (commands, command_env, fingerprints) in zip(
             list(self._firsts), list(self._submissions), strict=False
         ):
@@ -156,9 +156,9 @@ class Workload:
 
     def record(self, submission: int, cwd: str) -> dict[str, Any]:
         """Return a submission as JSON can hold it; `cwd` is the run's, and goes without saying."""
-        commands, around, fingerprints = self._submissions[submission]
+        commands, command_env, fingerprints = self._submissions[submission]
         more = {
-            "cwd": around.cwd if around.cwd != cwd else "",
+            "cwd": command_env.cwd if command_env.cwd != cwd else "",
             "env": fingerprints.env,
             "here": fingerprints.here,
             "there": fingerprints.there,

@@ -121,7 +121,7 @@ class Journal:
                 log.warning("%s: files here are not locked; the lease alone says which process holds this run", folder)
                 where += "?vfs=unix-none"
             # A process that has it open keeps it open: there is nothing to wait for.
-            self._db = sqlite3.connect(where, 1.0, uri=True, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(where, timeout=1.0, uri=True, isolation_level=None, check_same_thread=False)
             self._db.text_factory = _text
         except (sqlite3.Error, OSError) as error:
             raise JournalError(f"{path}: {error}") from error

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from traitlets import TraitError
 from traitlets.config import Config
 
 from stratos_jupyter import settings
@@ -276,6 +277,15 @@ def test_configuration_is_above_the_environment_and_options_are_above_all(monkey
     assert settings.current().origin("threads") == "config file"
     assert (spec_of("glob a").threads, spec_of("glob a").mem_mib) == (4, 3072)
     assert spec_of("glob a --threads 5").threads == 5
+
+
+@pytest.mark.parametrize("name", ["timeout", "output", "retries", "max_cpus", "partition_wait"])
+def test_what_a_configuration_file_sets_wrongly_is_named(name: str) -> None:
+    bad = {"retries": -1}.get(name, "x")
+    with pytest.raises(TraitError, match=f"^{name}: '{bad}'"):
+        Stratos.instance(config=Config({"Stratos": {name: bad}}))
+    with pytest.raises(TraitError, match=f"^'{bad}'"):
+        setattr(settings.current(), name, bad)
 
 
 def test_a_changed_setting_does_not_bring_an_older_one_back() -> None:

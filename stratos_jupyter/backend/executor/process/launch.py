@@ -104,6 +104,8 @@ class Launcher:
             self.discard(task)
             _clear(task)
             return "spawn", None, _why(error, context.cwd)
+        if context.nice:
+            stand_back(task.pid, context.nice)
         task.plan = None
         os.close(out)
         os.close(err)
@@ -115,6 +117,14 @@ class Launcher:
             _close((task.out.fd, task.err.fd, *task.ends))
             task.out.fd = task.err.fd = -1
             task.plan = None
+
+
+def stand_back(pid: int, nice: int) -> None:
+    """Let the process group of a command that has just started stand back by `nice` from where this process stands."""
+    try:
+        os.setpriority(os.PRIO_PGRP, pid, min(os.getpriority(os.PRIO_PROCESS, 0) + nice, 19))
+    except OSError:
+        pass  # it has ended already
 
 
 def _why(error: Exception, cwd: bytes) -> str:

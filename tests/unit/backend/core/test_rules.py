@@ -248,6 +248,7 @@ def test_the_median() -> None:
         (parse_linger, "none", None),
         (parse_memory, "2G", (2048.0, 0.0)),
         (parse_memory, "512..2G", (512.0, 2048.0)),
+        (parse_retry_on, "", ()),
         (parse_retry_on, "exit", (Cause(Reason.EXIT),)),
         (parse_retry_on, "1,2", (Cause(Reason.EXIT, 1), Cause(Reason.EXIT, 2))),
         (parse_retry_on, "signal:9,11", (Cause(Reason.SIGNAL, 9), Cause(Reason.SIGNAL, 11))),
@@ -291,6 +292,8 @@ def test_what_is_written_is_read(parse, text: str, value: object) -> None:
         (parse_retry_on, "exit:x", "exit, exit:1"),
         (parse_retry_on, "exit:", "exit, exit:1"),
         (parse_retry_on, "exit:0", "exit, exit:1"),
+        (parse_retry_on, " ", "exit, exit:1"),
+        (parse_retry_on, "exit,", "exit, exit:1"),
         (parse_retries, "10001", "0 to 10,000"),
     ],
 )

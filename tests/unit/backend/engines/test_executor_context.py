@@ -23,6 +23,7 @@ SPEC = JobSpec(
     relauncher="again",
     timeout_s=5.0,
     linger_s=1.0,
+    nice=7,
     rules=Rules(ok_exit=((0, 1),)),
 )
 

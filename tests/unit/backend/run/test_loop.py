@@ -372,3 +372,14 @@ def test_nothing_is_launched_before_what_an_earlier_process_has_left_is_known(
     assert rig.it.scheduler.attempts_lost == 0
     monkeypatch.undo()
     rig.offer()
+
+
+def test_a_replay_says_when_the_last_task_had_ended(rig: Rig) -> None:
+    rig.add(0, 2)
+    rig.offer()
+    rig.told(result(0, 1))
+    rig.turn()
+    assert replay(rig.journal, Scheduler(rules=Rules(retries=1)), ONE, 0).ended_at is None
+    rig.told(result(1, 1))
+    rig.turn()
+    assert replay(rig.journal, Scheduler(rules=Rules(retries=1)), ONE, 0).ended_at == 2.0

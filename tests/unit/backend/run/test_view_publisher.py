@@ -94,6 +94,16 @@ def test_the_end_is_when_the_last_task_ended_until_more_come() -> None:
     assert rig.it.view().ended_at == 110.0
 
 
+def test_the_end_of_a_run_that_had_ended_is_the_one_recorded() -> None:
+    rig = Rig()
+    rig.scheduler.handle(TasksAdded(10.0, 1, Resources(1)))
+    rig.scheduler.handle(KillAsked(12.0))
+    rig.it.restore(Replayed(submission_times=[10.0], ended_at=13.0))
+    assert (rig.it.view().ended_at, rig.it.view().elapsed_s) == (13.0, 3.0)
+    rig.scheduler.handle(TasksAdded(100.0, 1, Resources(1)))
+    assert rig.it.view().ended_at is None
+
+
 def test_the_pace_says_when_the_rest_will_have_ended() -> None:
     rig = Rig()
     rig.scheduler.handle(TasksAdded(100.0, 4, Resources(1)))

@@ -22,7 +22,6 @@ from stratos_jupyter.backend.store.rows import EndingRow, FactRow, FirstRow, Hea
 from stratos_jupyter.backend.store.timeline import heads, spans
 from stratos_jupyter.errors import SpecError
 
-README = Path(__file__).parents[4] / "README.md"
 RESULT = Result(
     task=3,
     attempt=2,
@@ -66,10 +65,6 @@ def columns_of(path: Path) -> dict[str, tuple[str, bool, bool]]:
     return {name: (kind, bool(required), bool(key)) for _, name, kind, required, _, key in found}
 
 
-def in_readme(column: Column) -> str:
-    return f"| `{column.name}` | `{column.dtype}` | {column.meaning} |"
-
-
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
 def test_each_column_is_where_its_row_says(column: Column, tmp_path: Path) -> None:
     Journal(tmp_path).close()
@@ -80,14 +75,7 @@ def test_each_column_is_where_its_row_says(column: Column, tmp_path: Path) -> No
     assert (column.name in frame) == bool(column.dtype)
     if column.dtype:
         assert str(frame[column.name].dtype) == column.dtype
-    assert (in_readme(column) in README.read_text("utf-8").splitlines()) == bool(column.dtype)
     assert column.meaning
-
-
-def test_the_readme_has_the_columns_in_their_order() -> None:
-    text = README.read_text("utf-8")
-    lines = ["| column | dtype | meaning |", "| --- | --- | --- |", *map(in_readme, FRAME)]
-    assert "\n".join(lines) in text, "README.md, section The DataFrame, needs:\n" + "\n".join(lines)
 
 
 def test_a_frame_has_the_columns_in_their_order() -> None:

@@ -1,4 +1,4 @@
-"""Write the tables of options into README.md, from the table that the program reads: python docs/option_tables.py."""
+"""Write README.md's tables of options and columns from those that the program reads: python docs/readme_tables.py."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stratos_jupyter.backend.spec.option import Option, Section
 from stratos_jupyter.backend.spec.options import ARGUMENTS, OPTIONS, SETTINGS
+from stratos_jupyter.backend.store.columns import FRAME
 
 README = Path(__file__).parent.parent / "README.md"
 #: what the StratOS documentation has, in its order; the README shows these as a call
@@ -46,6 +47,8 @@ def parts() -> dict[str, str]:
     found["settings"] = table("setting", (one for one in SETTINGS.values() if not one.flag))
     found["setting names"] = names(name for name, option in SETTINGS.items() if option.flag)
     found["arguments"] = names(name for name in ARGUMENTS if name not in DOCUMENTED)
+    rows = [f"| `{column.name}` | `{column.dtype}` | {column.meaning} |" for column in FRAME]
+    found["columns"] = "\n".join(["| column | dtype | meaning |", "| --- | --- | --- |", *rows])
     return found
 
 
@@ -55,9 +58,9 @@ def rendered(text: str) -> str:
 
     def put(found: re.Match[str]) -> str:
         space = "\n" if "\n" in found[2] else ""
-        return f"<!-- options: {found[1]} -->{space}{made.pop(found[1])}{space}<!-- end -->"
+        return f"<!-- table: {found[1]} -->{space}{made.pop(found[1])}{space}<!-- end -->"
 
-    text = re.sub(r"<!-- options: ([a-z ]+) -->(.*?)<!-- end -->", put, text, flags=re.DOTALL)
+    text = re.sub(r"<!-- table: ([a-z ]+) -->(.*?)<!-- end -->", put, text, flags=re.DOTALL)
     if made:
         raise ValueError(f"README.md has no marks for: {', '.join(made)}")
     return text
