@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ...errors import SpecError
 from .job_spec import OutputMode
+from .shell.words import SHELLS
 
 _SIZE: Final = re.compile(r"\s*(?P<number>\d+(?:\.\d*)?|\.\d+)\s*(?P<unit>[KMGT]?)(?:i?B)?\s*", re.IGNORECASE)
 _MIB: Final = {"K": 1 / 1024, "": 1.0, "M": 1.0, "G": 1024.0, "T": 1024.0 * 1024.0}
@@ -19,8 +20,6 @@ _SECONDS: Final = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 
 #: the most of ``nice(1)``
 NICE_MOST: Final = 19
 
-#: shells whose language file names can be quoted for
-_SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "ksh", "ksh93", "mksh", "zsh"})
 #: options with which a shell ends well without having run anything, or takes its command elsewhere
 _IDLE: Final = re.compile(
     r"-[A-Za-z]*n[A-Za-z]*|--|--(?:version|help|dump-(?:po-)?strings|pretty-print)|(?:--)?(?i:no[_-]?exec)"
@@ -39,7 +38,7 @@ def parse_shell(text: str) -> tuple[str, ...]:
         words = tuple(shlex.split(text))
     except ValueError as error:
         raise SpecError(f"{text!r}: {error}") from None
-    if not words or words[0].rpartition("/")[2] not in _SHELLS:
+    if not words or words[0].rpartition("/")[2] not in SHELLS:
         raise SpecError(
             f"{text!r} is no shell that is known: write bash, sh, zsh, ksh or dash, with options if you like. A first "
             "line #!/usr/bin/env python3 in the cell has any other program run it"

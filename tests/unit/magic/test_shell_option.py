@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
 from stratos_jupyter import Processor
-from stratos_jupyter.backend.spec.commands import explicit_commands
+from stratos_jupyter.backend.spec.commands import explicit_commands, glob_commands
 from stratos_jupyter.backend.spec.job_spec import JobSpec
 from stratos_jupyter.backend.spec.parse_values import parse_shell
+from stratos_jupyter.backend.spec.shell.words import SHELLS
 from stratos_jupyter.errors import SpecError
 from stratos_jupyter.session import Session
 from stratos_jupyter.settings import current
@@ -31,6 +33,11 @@ from stratos_jupyter.settings import current
 )
 def test_shells_with_their_options(text: str, words: tuple[str, ...]) -> None:
     assert parse_shell(text) == words
+
+
+@pytest.mark.parametrize("shell", sorted(SHELLS))
+def test_names_can_be_quoted_for_each_shell_that_can_be_chosen(shell: str) -> None:
+    assert glob_commands("wc %f%", ["a b"], shell=shlex.join(parse_shell(f"{shell} -e"))).command(0) == "wc 'a b'"
 
 
 @pytest.mark.parametrize(

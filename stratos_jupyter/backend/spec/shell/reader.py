@@ -19,7 +19,7 @@ from typing import Final
 
 from .grammar import Level
 from .quotes import PLACEHOLDER, QuoteContext, Quotes
-from .words import SimpleCommand
+from .words import SHELLS, SimpleCommand
 
 _QUOTES: Final = str.maketrans("", "", "'\"\\")
 _BLANK: Final = " \t"
@@ -51,8 +51,6 @@ _QUICK: Final = re.compile(
 )
 _QUOTED_OR_MARK: Final = re.compile(r"""'[^']*'|"[^"]*"|<\[[^\]]*\]>""")
 _SHEBANG: Final = re.compile(r"#![ \t]*([^\n]+)")
-#: shells whose texts are read here, bash apart
-_POSIX: Final = frozenset({"sh", "dash", "ash", "ksh", "mksh", "zsh", "yash"})
 
 
 def shell_of(text: str, shell: str = "") -> str:
@@ -66,7 +64,7 @@ def shell_of(text: str, shell: str = "") -> str:
 
 def is_bash(name: str) -> bool | None:
     """Say whether a shell is bash; None when it is no shell whose texts are read here."""
-    return True if name == "bash" else False if name in _POSIX else None
+    return True if name == "bash" else False if name in SHELLS else None
 
 
 def marks_of(text: str) -> list[tuple[int, int]]:

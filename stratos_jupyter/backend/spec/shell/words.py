@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "fish", "$SHELL"})
+#: shells whose language is read here, so that file names can be quoted for it
+SHELLS: Final = frozenset({"sh", "bash", "dash", "ash", "ksh", "ksh93", "mksh", "yash", "zsh"})
+#: programs that read the word after -c as a script
+_RUN_SCRIPTS: Final = SHELLS | {"csh", "fish", "rbash", "tcsh", "$SHELL"}
 #: programs that give a word after -c to a shell
 _GIVE_TO_SHELL: Final = frozenset({"su", "runuser", "sg", "flock", "script"})
 _EVALUATE: Final = frozenset({"eval", "trap", "alias", "let", "unset", "read", "mapfile", "readarray"})
@@ -121,7 +124,7 @@ class SimpleCommand:
                 for option in ("-c", "--command"):
                     if option in rest:
                         return number + 1 + rest.index(option) + 1
-            elif program in _SHELLS:
+            elif program in _RUN_SCRIPTS:
                 given = False
                 at = number + 1
                 while at < len(self.words) and self.words[at].startswith(("-", "+")):

@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stratos_jupyter.backend.spec.file_template import compile_file_template
+from stratos_jupyter.backend.spec.shell.words import SHELLS as KNOWN
 from stratos_jupyter.errors import SpecError
 from tests.support.filenames import AWKWARD
 
@@ -164,6 +165,7 @@ def test_a_context_passes_a_name_that_only_the_node_knows(shell: str, template: 
         ("'sh' -c 'cat %f%'", "another shell"),
         ("s\\h -c 'cat %f%'", "another shell"),
         ("$SHELL -c 'cat %f%'", "another shell"),
+        *((f"{shell} -c 'cat %f%'", "another shell") for shell in sorted(KNOWN | {"csh", "tcsh", "fish"})),
         ("su nobody -c 'cat %f%'", "another shell"),
         ("(sh -c 'cat %f%')", "another shell"),
         ("true; sh -c 'cat %f%'", "another shell"),
