@@ -24,6 +24,7 @@ from ..core.states import TERMINAL, Reason, TaskState
 from ..store.columns import FLOAT, FRAME, FRAME_NAMES, INT, TIME, Column
 from ..store.rows import ResultRow
 from .bounded_parsing import ParsedOutputs
+from .parsers import ParseTrouble
 
 if TYPE_CHECKING:
     from .parsers import Parsed, Parser
@@ -303,11 +304,11 @@ class ResultTable:
             found[place] = values
         return found, None
 
-    def trouble(self, without: Collection[int] = ()) -> tuple[int, int, str]:
-        """Return how many results could not be parsed, the first such task and what was wrong; 0 first for none."""
+    def trouble(self, without: Collection[int] = ()) -> ParseTrouble:
+        """Return what could not be parsed, but of the tasks `without`."""
         errors = self._error.cells(np.arange(len(self._state) - 1))
         tasks = _others(np.flatnonzero(np.array([error is not None for error in errors], np.bool_)), without)
-        return (len(tasks), int(tasks[0]), str(errors[tasks[0]])) if len(tasks) else (0, 0, "")
+        return ParseTrouble(len(tasks), int(tasks[0]), str(errors[tasks[0]])) if len(tasks) else ParseTrouble()
 
     def _reserve(self, size: int) -> None:
         have = len(self._state) - 1
