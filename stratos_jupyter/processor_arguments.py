@@ -18,7 +18,7 @@ from .job_options import job_spec, parser_of, tried
 C = TypeVar("C", bound=type)
 
 #: what stands in a docstring for the arguments that are not part of the documented call
-FURTHER: Final = "    {further arguments}"
+FURTHER: Final = "{further arguments}"
 
 
 class _Unset:
@@ -113,5 +113,6 @@ def explained(owner: C) -> C:
         text = textwrap.fill(f"{option.help[0].upper()}{option.help[1:]}.", 107)
         told.append(f"{name} : {kind}\n{textwrap.indent(text, '    ')}")
     owner.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # what help and editors show
-    owner.__doc__ = (owner.__doc__ or "").replace(FURTHER, textwrap.indent("\n".join(told), "    "))
+    # Later Pythons take the indentation out of docstrings themselves.
+    owner.__doc__ = inspect.cleandoc(owner.__doc__ or "").replace(FURTHER, "\n".join(told))
     return owner
