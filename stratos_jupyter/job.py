@@ -25,6 +25,7 @@ from .backend.engines.base import Largest
 from .backend.executor.notes import WAITING
 from .backend.results.failure_groups import Group
 from .backend.results.job_results import JobResults
+from .backend.results.parsers import ParseTrouble
 from .backend.results.task_log import LOG_BYTES, TaskLog
 from .backend.run.loop import RunLoop
 from .backend.run.run_handle import RunHandle
@@ -382,13 +383,13 @@ class Job(RunHandle):
         """
         return self._read.failure_groups()
 
-    def parse_trouble(self, within_s: float | None = None) -> tuple[int, int, str]:
-        """Return how many results could not be parsed, the first such task, and what was wrong with its output.
+    def parse_trouble(self, within_s: float | None = None) -> ParseTrouble:
+        """Return which results could not be parsed; none without a parser.
 
-        Parses what has not been parsed yet, as far as that can be done `within_s` seconds; `unparsed` says how many are
-        left. Without such a result, or a parser, the first is 0.
+        Parses what has not been parsed yet, as far as that can be done within `within_s` seconds; `unparsed` says how
+        many are left.
         """
-        return self._read.parse_trouble(within_s) if self.recorded.parser is not None else (0, 0, "")
+        return self._read.parse_trouble(within_s) if self.recorded.parser is not None else ParseTrouble()
 
     @property
     def unparsed(self) -> int:

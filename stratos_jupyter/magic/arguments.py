@@ -109,7 +109,7 @@ class _Help(argparse.Action):
         raise HelpAsked(parser.format_help())
 
 
-class _Parser(argparse.ArgumentParser):
+class _RaisingParser(argparse.ArgumentParser):
     """An argparse parser that raises instead of leaving the process."""
 
     def error(self, message: str) -> NoReturn:
@@ -147,7 +147,7 @@ class Subcommand:
     def parser(self) -> argparse.ArgumentParser:
         """Return a parser for what follows the subcommand."""
         layout = partial(argparse.HelpFormatter, max_help_position=30, width=110)
-        parser = _Parser(
+        parser = _RaisingParser(
             prog=self.title, description=self.summary, add_help=False, allow_abbrev=False, formatter_class=layout
         )
         for argument in self.arguments:

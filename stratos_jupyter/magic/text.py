@@ -13,6 +13,7 @@ from ..backend.core.states import IN_FLIGHT, ZERO, Reason, TaskState
 from ..backend.core.views import JobView
 from ..backend.inputs.mounts import is_url
 from ..backend.results.failure_groups import Group, ending_text, last_line
+from ..backend.results.parsers import ParseTrouble
 from ..backend.spec.commands import Commands
 from ..backend.spec.file_template import VERBATIM
 from ..backend.spec.job_spec import JobSpec, OutputMode
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ..runs.cleanup import Cleaned
     from ..runs.stored_run import StoredRun
 
+NO_TROUBLE: Final = ParseTrouble()
 #: how many commands ``--dry-run`` shows
 SHOWN: Final = 3
 #: how many groups of failures a status shows, and how much of what they say
@@ -94,7 +96,7 @@ def status_text(
     view: JobView,
     groups: Sequence[Group] = (),
     lives_in: str = "",
-    unparsed: tuple[int, int, str] = (0, 0, ""),
+    unparsed: ParseTrouble = NO_TROUBLE,
     unread: int = 0,
 ) -> str:
     """Return what there is to say of a job; `groups` are its failures, the largest first.
@@ -107,9 +109,9 @@ def status_text(
     reasons = failure_reasons(view)
     if reasons:
         lines.append("why: " + ", ".join(f"{count:,} {reason}" for reason, count in reasons.items()))
-    count, task, error = unparsed
-    if count:
-        lines.append(f"{plural(count, 'output')} could not be parsed (parse_error); task {task}: {clean(error)}")
+    if unparsed.outputs:
+        first = f"task {unparsed.task}: {clean(unparsed.error)}"
+        lines.append(f"{plural(unparsed.outputs, 'output')} could not be parsed (parse_error); {first}")
     if unread:
         lines.append(f"{plural(unread, 'output')} still being parsed")
     if view.attempts_retried:

@@ -30,6 +30,7 @@ from stratos_jupyter.backend.core.decisions import (
     WithdrawUnstarted,
 )
 from stratos_jupyter.backend.core.events import Attached, BatchLost, Offer, OffersArrived, TasksReturned, TasksStarted
+from stratos_jupyter.backend.core.in_flight import LaunchedBatch
 from stratos_jupyter.backend.core.resources import Resources
 from stratos_jupyter.backend.core.states import Reason
 from stratos_jupyter.backend.engines import registry
@@ -236,7 +237,7 @@ class ScriptedEngine:
         """Return none: nothing is connected to."""
         return []
 
-    def attach(self, launched: Sequence[tuple[int, str, tuple[tuple[int, int], ...]]]) -> None:
+    def attach(self, launched: Sequence[LaunchedBatch]) -> None:
         """Tell that nothing is left: what is scripted here ends with its process."""
         self._sink.post(Attached(self._sink.now()))
 

@@ -99,7 +99,7 @@ class PassingClock:
         assert {(until_s, node) for node, (until_s, _) in self._nodes.items()} <= set(self._line)
 
 
-class _Line:
+class _WaitingLine:
     """Tasks in the order in which they came; those that came again are kept apart and go first.
 
     A task that waits no longer is skipped when it comes to the front, so that leaving costs nothing.
@@ -178,8 +178,8 @@ class LocalityQueue:
         self._locations = locations
         self._waits = waits
         self._since = since
-        self._all = _Line()
-        self._hosts: dict[int, _Line] = {}
+        self._all = _WaitingLine()
+        self._hosts: dict[int, _WaitingLine] = {}
         self._load: dict[int, float] = {}  # by host: the waiting tasks, each divided among its hosts
         self.clock = PassingClock()
         self.passed = False
@@ -213,7 +213,7 @@ class LocalityQueue:
         for host in hosts:
             line = self._hosts.get(host)
             if line is None:
-                line = self._hosts[host] = _Line()
+                line = self._hosts[host] = _WaitingLine()
             if again:
                 line.push(self._since[task], task)
             else:

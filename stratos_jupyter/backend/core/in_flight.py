@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 #: more launches than one process makes between two records
 SKIPPED: Final = 100_000
+
+
+class LaunchedBatch(NamedTuple):
+    """What is known of a launch that has not ended: its number, its node, and the attempts (task and which) of it."""
+
+    batch_id: int
+    node: str
+    attempts: tuple[tuple[int, int], ...]
 
 
 class BatchInFlight:

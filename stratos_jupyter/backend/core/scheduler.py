@@ -74,6 +74,7 @@ from .events import (
     Tick,
 )
 from .explain import Explainer
+from .in_flight import LaunchedBatch
 from .lifecycle import TaskLifecycle
 from .locality import Locality
 from .matching import Matcher
@@ -280,10 +281,10 @@ class Scheduler:
         return self._state.batches.at_once
 
     @property
-    def launched(self) -> list[tuple[int, str, tuple[tuple[int, int], ...]]]:
-        """What was launched and has not ended: batch, node, attempts."""
+    def launched(self) -> list[LaunchedBatch]:
+        """What was launched and has not ended."""
         return [
-            (batch_id, batch.node, tuple((task, self.table.attempt(task)) for task in sorted(batch.tasks)))
+            LaunchedBatch(batch_id, batch.node, tuple((task, self.table.attempt(task)) for task in sorted(batch.tasks)))
             for batch_id, batch in self._state.batches.items()
         ]
 

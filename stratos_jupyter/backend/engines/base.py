@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from ..core.batching import BatchPolicy
 from ..core.decisions import Decision
 from ..core.events import Event
+from ..core.in_flight import LaunchedBatch
 from ..core.resources import Resources
 from ..core.states import Reason
 from ..forks import Inherited
@@ -158,13 +159,13 @@ class Engine(Protocol):
     def connections(self) -> list[Inherited]:
         """Return the connections of which a forked child must not keep a copy open."""
 
-    def attach(self, launched: Sequence[tuple[int, str, tuple[tuple[int, int], ...]]]) -> None:
+    def attach(self, launched: Sequence[LaunchedBatch]) -> None:
         """Find what an earlier process has left running, and tell of it by `Attached`, once; offer nothing before.
 
         Parameters
         ----------
-        launched : sequence of (int, str, tuple)
-            What is known to have been launched and not to have ended: batch, node, attempts.
+        launched : sequence of LaunchedBatch
+            What is known to have been launched and not to have ended.
         """
 
     def let_go(self) -> None:

@@ -76,7 +76,7 @@ class HdfsTree:
             yield None if wrong else answer
 
 
-class _Word(NamedTuple):
+class _PatternWord(NamedTuple):
     """One word of a pattern: how it is written, where its names begin, and on which file system."""
 
     text: str
@@ -145,14 +145,14 @@ class Expansion:
         self._remember(words, results)
         return self._joined(words, results)
 
-    def _word(self, text: str) -> _Word:
+    def _word(self, text: str) -> _PatternWord:
         text = plain_name(text)
         if (where := self._files.find(text, self._folder)) is not None:
-            return _Word(text, Start(where.shown, where.start, where.rest), True)
+            return _PatternWord(text, Start(where.shown, where.start, where.rest), True)
         bare = text.lstrip("/")
-        return _Word(text, Start("/", "/", bare) if bare != text else Start("", self._folder, text), False)
+        return _PatternWord(text, Start("/", "/", bare) if bare != text else Start("", self._folder, text), False)
 
-    def _expand(self, words: Sequence[_Word]) -> list[dict[str, FileEntry]]:
+    def _expand(self, words: Sequence[_PatternWord]) -> list[dict[str, FileEntry]]:
         results: list[dict[str, FileEntry]] = [{} for _ in words]
         for on_hdfs in {word.on_hdfs: None for word in words}:
             chosen = [at for at, word in enumerate(words) if word.on_hdfs is on_hdfs]
@@ -179,7 +179,7 @@ class Expansion:
     # -- what is left out -------------------------------------------------------------------------------------
 
     def _without_directories(
-        self, words: Sequence[_Word], results: list[dict[str, FileEntry]]
+        self, words: Sequence[_PatternWord], results: list[dict[str, FileEntry]]
     ) -> list[dict[str, FileEntry]]:
         """Leave out the directories that wildcards find beside files."""
         wild = [not word.start.is_plain and not word.start.pattern.endswith("/") for word in words]
@@ -244,7 +244,7 @@ class Expansion:
 
     # -- names ------------------------------------------------------------------------------------------------
 
-    def _joined(self, words: Sequence[_Word], results: Sequence[Mapping[str, FileEntry]]) -> list[str]:
+    def _joined(self, words: Sequence[_PatternWord], results: Sequence[Mapping[str, FileEntry]]) -> list[str]:
         """Return all names, each file once."""
         names: list[str] = []
         seen: set[str] = set()
@@ -261,7 +261,7 @@ class Expansion:
             names += [head + name for name in its] if head and self._absolute else its
         return names
 
-    def _remember(self, words: Sequence[_Word], results: Sequence[Mapping[str, FileEntry]]) -> None:
+    def _remember(self, words: Sequence[_PatternWord], results: Sequence[Mapping[str, FileEntry]]) -> None:
         """Remember what was seen of files on HDFS."""
         for word, found in zip(words, results, strict=True):
             if word.on_hdfs:
@@ -272,7 +272,7 @@ class Expansion:
                     base + name[cut:] if plainly else joined(start, name[cut:]): entry for name, entry in found.items()
                 })  # fmt: skip
 
-    def _nothing(self, word: _Word) -> str:
+    def _nothing(self, word: _PatternWord) -> str:
         """Return what is said when nothing is found."""
         where = f" on HDFS {self._files.hdfs}" if word.on_hdfs else "" if word.start.shown else f" in {self._folder}"
         meant = plain(word.text)

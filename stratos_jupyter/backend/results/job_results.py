@@ -17,6 +17,7 @@ from ..store.outputs import bounded_text, last_text
 from ..store.rows import FactRow, FirstRow, ResultRow
 from .bounded_parsing import ParsedOutputs
 from .failure_groups import Failures, Group, told
+from .parsers import ParseTrouble
 from .task_log import LOG_BYTES, TaskLog
 
 if TYPE_CHECKING:
@@ -217,14 +218,14 @@ class JobResults:
         """How many results there were the last time that had not been parsed in time, and are in no table."""
         return self._unparsed
 
-    def parse_trouble(self, within_s: float | None = None) -> tuple[int, int, str]:
-        """Return how many results could not be parsed, the first such task, and what was wrong with its output.
+    def parse_trouble(self, within_s: float | None = None) -> ParseTrouble:
+        """Return which results could not be parsed; none without a parser.
 
-        Parses what has not been parsed yet, as far as that can be done `within_s` seconds; `unparsed` says how many are
-        left. Without such a result, or a parser, the first is 0.
+        Parses what has not been parsed yet, as far as that can be done within `within_s` seconds; `unparsed` says how
+        many are left.
         """
         if self._parser is None:
-            return 0, 0, ""
+            return ParseTrouble()
         with self._lock:
             return self._up_to_date(within_s).trouble(self._tasks.superseded)
 

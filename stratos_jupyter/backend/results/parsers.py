@@ -20,7 +20,7 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ...errors import SpecError
 from ..spec.job_spec import DTYPES
@@ -64,6 +64,14 @@ class Pattern:
     text: str
     names: tuple[str, ...]
     take: Callable[[Sequence[str | None] | str | None], Parsed]
+
+
+class ParseTrouble(NamedTuple):
+    """Outputs that could not be parsed: how many, the first such task, and what was wrong with its output."""
+
+    outputs: int = 0
+    task: int = 0
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from ..core.states import TERMINAL, Reason, TaskState
 from ..store.columns import FLOAT, FRAME, FRAME_NAMES, INT, TIME, Column
 from ..store.rows import ResultRow
 from .bounded_parsing import ParsedOutputs
+from .parsers import ParseTrouble
 
 if TYPE_CHECKING:
     from .parsers import Parsed, Parser
@@ -57,7 +58,7 @@ _ENDED: Final = np.array([state in TERMINAL for state in TaskState])
 Where = npt.NDArray[np.int64]
 
 
-class _Column:
+class _TaskColumn:
     """A value for each task, missing until it is put. The last cell is always missing: that is what -1 takes."""
 
     def __init__(self, dtype: npt.DTypeLike, missing: Any) -> None:
@@ -84,7 +85,7 @@ class _Column:
         return self.cells(where)
 
 
-class _Floats(_Column):
+class _Floats(_TaskColumn):
     def __init__(self) -> None:
         super().__init__(np.float64, np.nan)  # numpy makes NaN of None by itself
 
@@ -99,7 +100,7 @@ class _Times(_Floats):
         return pd.DatetimeIndex(ticks.view("M8[us]")).tz_localize("UTC")
 
 
-class _Ints(_Column):
+class _Ints(_TaskColumn):
     def __init__(self) -> None:
         super().__init__(np.int64, 0)
         self._known = np.zeros(1, np.bool_)
@@ -119,7 +120,7 @@ class _Ints(_Column):
         return pd.arrays.IntegerArray(self.cells(where), ~self._known[where])
 
 
-class _Bools(_Column):
+class _Bools(_TaskColumn):
     def __init__(self) -> None:
         super().__init__(np.int8, -1)
 
@@ -131,7 +132,7 @@ class _Bools(_Column):
         return pd.arrays.BooleanArray(cells == 1, cells < 0)
 
 
-class _Texts(_Column):
+class _Texts(_TaskColumn):
     """Texts; with `shared`, equal ones are one object."""
 
     def __init__(self, shared: bool = False) -> None:
@@ -217,7 +218,7 @@ class ResultTable:
         self._stdout, self._stderr, self._error = (self._fixed[name] for name in _READ)
         self._parsed = [_column_of(dtype, parser) for _, dtype in parser.columns] if parser else []
         self._asked = [_Texts() for _ in ("command", *self.placeholders)]
-        self._columns: list[_Column] = [*self._fixed.values(), *self._parsed, *self._asked]
+        self._columns: list[_TaskColumn] = [*self._fixed.values(), *self._parsed, *self._asked]
         self._names = _names(self.placeholders, [name for name, _ in parser.columns] if parser else [])
 
     # -- taking rows ------------------------------------------------------------------------------------
@@ -303,11 +304,11 @@ class ResultTable:
             found[place] = values
         return found, None
 
-    def trouble(self, without: Collection[int] = ()) -> tuple[int, int, str]:
-        """Return how many results could not be parsed, the first such task and what was wrong; 0 first for none."""
+    def trouble(self, without: Collection[int] = ()) -> ParseTrouble:
+        """Return what could not be parsed, but of the tasks `without`."""
         errors = self._error.cells(np.arange(len(self._state) - 1))
         tasks = _others(np.flatnonzero(np.array([error is not None for error in errors], np.bool_)), without)
-        return (len(tasks), int(tasks[0]), str(errors[tasks[0]])) if len(tasks) else (0, 0, "")
+        return ParseTrouble(len(tasks), int(tasks[0]), str(errors[tasks[0]])) if len(tasks) else ParseTrouble()
 
     def _reserve(self, size: int) -> None:
         have = len(self._state) - 1
@@ -401,12 +402,12 @@ def _others(tasks: Where, without: Collection[int]) -> Where:
     return tasks[~np.isin(tasks, np.fromiter(without, np.int64, len(without)))] if without else tasks
 
 
-def _fixed_column(column: Column) -> _Column:
+def _fixed_column(column: Column) -> _TaskColumn:
     numbers = {INT: _Ints, FLOAT: _Floats, TIME: _Times}
     return numbers[column.dtype]() if column.dtype in numbers else _Texts(column.shared)
 
 
-def _column_of(dtype: str, parser: Parser) -> _Column:
+def _column_of(dtype: str, parser: Parser) -> _TaskColumn:
     match dtype:
         case "int":
             return _Ints()

@@ -19,6 +19,7 @@ from ....errors import EngineError
 from ...core.batching import BatchPolicy
 from ...core.decisions import Decision, Decline, Finish, Kill, Launch, RecordEnding, Revive, Suppress, WithdrawUnstarted
 from ...core.events import BatchLost, Offer, OffersArrived, TasksReturned, TasksStarted
+from ...core.in_flight import LaunchedBatch
 from ...core.resources import Resources
 from ...core.states import Reason
 from ...executor.record import ATTEMPT, TASK
@@ -306,7 +307,7 @@ class LocalEngine:
 
     # -- what an earlier process has left -----------------------------------------------------------------
 
-    def attach(self, launched: Sequence[tuple[int, str, tuple[Attempt, ...]]]) -> None:
+    def attach(self, launched: Sequence[LaunchedBatch]) -> None:
         """Find what an earlier process has left running, and tell of it by `Attached`, once; offer nothing before."""
         self._recovery.attach(launched)
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ....errors import EngineError
 from ...core.events import Attached, LaunchKnown, TasksReturned
+from ...core.in_flight import LaunchedBatch
 from ...core.resources import Resources
 from ...executor.record import ATTEMPT, BATCH, REASON, RETURNED, TASK
 from ...executor.transport.spool import read_spool
@@ -71,8 +72,8 @@ class Recovery:
         """Whether what was left is being found."""
         return self._survivors is not None
 
-    def attach(self, launched: Sequence[tuple[int, str, tuple[Attempt, ...]]]) -> None:
-        """Connect to the executors that there are; `launched` is what the journal knows: batch, node, attempts.
+    def attach(self, launched: Sequence[LaunchedBatch]) -> None:
+        """Connect to the executors that there are; `launched` is what the journal knows.
 
         Raises
         ------
@@ -80,7 +81,7 @@ class Recovery:
             An executor lives and cannot be connected to.
         """
         self._survivors = set()
-        self._launched = {attempt: batch_id for batch_id, _, attempts in launched for attempt in attempts}
+        self._launched = {attempt: batch.batch_id for batch in launched for attempt in batch.attempts}
         for record in self._executors.records():
             try:
                 self._silent.add(self._executors.find(record))

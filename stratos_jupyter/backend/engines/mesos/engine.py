@@ -15,6 +15,7 @@ from typing import Any, Final
 from ...core.batching import BatchPolicy
 from ...core.decisions import Decision, Decline, Finish, Kill, Launch, RecordEnding, Revive, Suppress, WithdrawUnstarted
 from ...core.events import Attached, PauseAsked
+from ...core.in_flight import LaunchedBatch
 from ...core.states import Reason
 from ...forks import Inherited
 from ..base import Sink, Tail, Work
@@ -315,7 +316,7 @@ class MesosEngine:
 
     # -- the rest ---------------------------------------------------------------------------------------
 
-    def attach(self, launched: Iterable[tuple[int, str, tuple[Attempt, ...]]] = ()) -> None:
+    def attach(self, launched: Iterable[LaunchedBatch] = ()) -> None:
         """Take over what an earlier process has launched, and tell of it by `Attached`."""
         survivors: set[Attempt] = set()
         for batch_id, node, attempts in launched if self._state.framework_id else ():
