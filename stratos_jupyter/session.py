@@ -532,7 +532,6 @@ def _leave(session: Session, job: Job) -> str:
 
     view = job.view
     running = sum(view[state] for state in IN_FLIGHT)
-    again = f"python -m stratos_jupyter attach {job.job_id} --wait"
     match "leave" if is_background() else settings().on_exit:
         case "kill":
             return f"{view.unfinished:,} unfinished tasks end with this process"
@@ -541,7 +540,16 @@ def _leave(session: Session, job: Job) -> str:
             return f"{view.unfinished:,} unfinished tasks go on in the background, process {pid}"
         case _:
             session.let_go(job)
-            return f"{running:,} running go on, {view.unfinished - running:,} wait; {again} goes on with them"
+            return f"{running:,} running go on, {view.unfinished - running:,} wait; {_how_to_go_on(job)} with them"
+
+
+def _how_to_go_on(job: Job) -> str:
+    """Say by what a job goes on that its process leaves: without a notebook where that will do."""
+    if not goes_on_without_notebook(job.spec):
+        return f"%stratos attach {job.job_id}, in a notebook that defines {job.spec.parse}, goes on"
+    if job.view.held:
+        return f"%stratos attach {job.job_id} and %stratos resume {job.job_id}, in a notebook, go on"
+    return f"python -m stratos_jupyter attach {job.job_id} --wait goes on"
 
 
 def close() -> None:

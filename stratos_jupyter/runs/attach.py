@@ -16,7 +16,7 @@ from ..backend.spec.job_spec import JobSpec
 from ..backend.store.broken_journal import open_whole, set_aside
 from ..backend.store.journal import Journal
 from ..backend.store.lease import Holder, holder_of, want, want_no_longer
-from ..errors import EngineError, JournalBusy, SpecError
+from ..errors import EngineError, JournalBusy, JournalError, SpecError, StratosError
 from .recorded_run import RecordedSubmission
 
 #: how long another process may take to let go of a run, in seconds
@@ -82,7 +82,8 @@ def read_submissions(journal: Journal) -> tuple[JobSpec, list[RecordedSubmission
     Raises
     ------
     JournalError
-        They are not what they should be; the journal is closed and has been set aside.
+        They are not what they should be: the journal is closed and has been set aside; or a newer version has written
+        them: it is closed, and as it was.
     """
     try:
         facts, submissions = journal.contents()
@@ -90,6 +91,9 @@ def read_submissions(journal: Journal) -> tuple[JobSpec, list[RecordedSubmission
     except (KeyError, TypeError, ValueError) as error:
         journal.close()
         raise set_aside(journal.folder, str(error)) from error
+    except StratosError as error:
+        journal.close()
+        raise JournalError(f"{journal.folder}: {error}") from error
 
 
 def why_held(absent: Sequence[str]) -> str:

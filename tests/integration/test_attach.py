@@ -240,6 +240,26 @@ def test_what_becomes_of_a_job_when_its_process_ends(
     assert job.df.reason.tolist() == ["user" if on_exit == "kill" else "exit"]
 
 
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("", "python -m stratos_jupyter attach demo --wait goes on with them"),
+        ("job.pause()\n", "%stratos attach demo and %stratos resume demo, in a notebook, go on with them"),
+        (
+            "from dataclasses import replace\njob.spec = replace(job.spec, parse='fit', fail_on=(('parse', ''),))\n",
+            "%stratos attach demo, in a notebook that defines fit, goes on with them",
+        ),
+    ],
+)
+def test_what_goes_on_with_a_job_that_is_left(
+    kernel: Callable[..., Kernel], tmp_path: Path, more: str, says: str
+) -> None:
+    wait = f"import pathlib, time\nwhile not pathlib.Path('{tmp_path}/a.up').exists(): time.sleep(0.01)\n"
+    _, err = kernel(waiting(tmp_path / "a"), more=wait + more).communicate(timeout=30)
+    (tmp_path / "a").touch()
+    assert says in err
+
+
 def test_a_processor_is_attached(session: Session, kernel: Callable[..., Kernel], tmp_path: Path) -> None:
     first = kernel("echo a", waiting(tmp_path / "b"))
     until((tmp_path / "b.up").exists)

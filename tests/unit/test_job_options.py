@@ -210,6 +210,14 @@ def test_processor_explains_all_of_its_arguments() -> None:
     assert [name for name in shown if f"\n{name} : " not in told] == []
 
 
+def test_a_class_made_of_processor_shows_its_own_arguments() -> None:
+    class Local(Processor):
+        def __init__(self, job_id: str) -> None:
+            super().__init__("local", job_id=job_id)
+
+    assert list(inspect.signature(Local).parameters) == ["job_id"]
+
+
 def test_what_processor_takes_by_position_stays() -> None:
     shown = inspect.signature(Processor).parameters.values()
     assert [one.name for one in shown if one.kind is one.POSITIONAL_OR_KEYWORD] == [

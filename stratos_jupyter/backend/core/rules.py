@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from ...errors import JournalError
 from .states import ZERO, Codes, Reason, TaskState, ending
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 #: attempts are counted in two bytes
 RETRIES_MOST: Final = 10_000
@@ -105,18 +109,51 @@ class Rules:
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
-        record = {field.name: getattr(self, field.name) for field in fields(self)}
+        record = recorded(self, _FIRST)
         record["retry_on"] = [[cause.reason.value, cause.code] for cause in self.retry_on]
         record["halt"] = None if self.halt is None else [self.halt.count, self.halt.share]
         return record
 
     @staticmethod
     def from_record(record: Mapping[str, Any]) -> Rules:
-        """Return the rules of a record."""
+        """Return the rules of a record; raises JournalError where a newer version has written it."""
         values = {name: as_tuples(value) for name, value in record.items()}
         values["retry_on"] = tuple(Cause(Reason(reason), code) for reason, code in values["retry_on"])
         values["halt"] = None if values["halt"] is None else Halt(*values["halt"])
+        check_known(Rules, record)
         return Rules(**values)
+
+
+#: the fields of the first records
+_FIRST: Final = (
+    *("retries", "retry_on", "retry_delay_s", "mem_most_mib", "timeout_share", "halt", "max_tasks", "rate_per_s"),
+    *("delay_s", "locality_wait_s", "ok_exit"),
+)
+
+
+def recorded(one: DataclassInstance, first: Collection[str]) -> dict[str, Any]:
+    """Return the fields of a dataclass that its record has.
+
+    These are the `first` ones, and of those that came later what is not the default: an earlier version refuses a
+    record with a field that it does not know, and reads one that uses nothing new.
+    """
+    return {
+        field.name: value
+        for field in fields(one)
+        if (value := getattr(one, field.name)) != field.default or field.name in first
+    }
+
+
+def check_known(kind: type[DataclassInstance], record: Mapping[str, Any]) -> None:
+    """Refuse a record with fields that a dataclass does not have.
+
+    Raises
+    ------
+    JournalError
+        It has some: a newer version has written it, and goes on with it.
+    """
+    if more := sorted(record.keys() - {field.name for field in fields(kind)}):
+        raise JournalError(f"it was written by a newer version of stratos_jupyter ({', '.join(more)}): attach it there")
 
 
 def as_tuples(value: Any) -> Any:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
 from ...errors import SpecError
 from ..core.resources import Resources
-from ..core.rules import RETRIES_MOST, Rules, as_tuples
+from ..core.rules import RETRIES_MOST, Rules, as_tuples, check_known, recorded
 
 #: what people type is bash, and a line that fails is not passed over
 SHELL: Final = ("bash", "-e")
 #: dtypes that a parsed column may have
 DTYPES: Final = ("int", "float", "str", "bool")
+#: the fields of the first records
+_FIRST: Final = (
+    *("job_id", "master", "role", "threads", "mem_mib", "disk_mib", "gpus", "output", "log_directory", "timeout_s"),
+    *("linger_s", "priority", "cwd", "env", "where", "parse", "columns", "output_limit", "monitor", "monitor_source"),
+    *("relauncher", "update_interval_s", "rules", "hdfs", "mounts", "fetch", "shell", "makes", "fail_on"),
+    "threads_given",
+)
 _JOB_ID: Final = re.compile(r"[^\W_][\w.\-]{0,99}|_[\w.\-]{0,99}")
 
 
@@ -214,7 +221,7 @@ class JobSpec:
 
     def to_record(self) -> dict[str, Any]:
         """Return it as JSON can hold it; of the environment only the names."""
-        record = {one.name: getattr(self, one.name) for one in fields(self)}
+        record = recorded(self, _FIRST)
         record["output"] = self.output.value
         record["env"] = [name for name, _ in self.env]
         record["rules"] = self.rules.to_record()
@@ -222,10 +229,17 @@ class JobSpec:
 
     @staticmethod
     def from_record(record: Mapping[str, Any]) -> JobSpec:
-        """Return the job of a record; its variables take their values from the kernel."""
+        """Return the job of a record; its variables take their values from the kernel.
+
+        Raises
+        ------
+        JournalError
+            A newer version has written it.
+        """
         values = {name: as_tuples(value) for name, value in record.items()}
         values["output"] = OutputMode(values["output"])
         values["rules"] = Rules.from_record(values["rules"])
         values["env"] = tuple((name, None) for name in values["env"])
         values.setdefault("shell", ("sh",))  # what read commands before one could choose
+        check_known(JobSpec, record)
         return JobSpec(**values)

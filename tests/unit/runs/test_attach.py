@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,18 @@ def test_only_a_job_that_fails_by_a_function_needs_its_notebook() -> None:
     assert not goes_on_without_notebook(mine)
     with pytest.raises(SpecError, match="demo fails tasks whose output mine cannot parse, a function of its notebook"):
         parser_without_notebook(mine)
+
+
+@pytest.mark.parametrize("where", ["spec", "rules"])
+def test_a_record_of_a_newer_version_stays_as_it_is(folder: Path, where: str) -> None:
+    spec = JobSpec(job_id="demo").to_record()
+    (spec if where == "spec" else spec["rules"])["colour"] = "red"
+    with closing(Journal(folder)) as journal, journal.writing():
+        journal.set_meta({"spec": spec})
+    journal = open_released("demo", folder, steal=False)
+    with pytest.raises(
+        JournalError, match=r"written by a newer version of stratos_jupyter \(colour\): attach it there"
+    ):
+        read_submissions(journal)
+    Journal(folder).close()  # it is where it was, and no process has it open
+    assert not list(folder.glob("*.broken-*"))

@@ -45,3 +45,28 @@ def test_what_makes_no_sense_is_refused(fields: dict[str, Any], said: str) -> No
 def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(SpecError, match=r"--threads .*; --mem .*; --gpus "):
         JobSpec(threads=0, mem_mib=-1, gpus=NAN).check(())
+
+
+#: what the first records have; a version that knows no more refuses a record with more
+FIRST = (
+    "job_id master role threads mem_mib disk_mib gpus output log_directory timeout_s linger_s priority cwd env where "
+    "parse columns output_limit monitor monitor_source relauncher update_interval_s rules hdfs mounts fetch shell "
+    "makes fail_on threads_given"
+)
+FIRST_RULES = (
+    "retries retry_on retry_delay_s mem_most_mib timeout_share halt max_tasks rate_per_s delay_s "
+    "locality_wait_s ok_exit"
+)
+
+
+def test_a_record_that_uses_nothing_new_is_read_by_earlier_versions() -> None:
+    record = JobSpec("demo").to_record()
+    assert set(record) == set(FIRST.split())
+    assert set(record["rules"]) == set(FIRST_RULES.split())
+    assert JobSpec.from_record(record) == JobSpec("demo")
+
+
+def test_what_is_new_is_recorded_where_it_is_used() -> None:
+    record = JobSpec("demo", nice=5).to_record()
+    assert record["nice"] == 5
+    assert JobSpec.from_record(record).nice == 5
