@@ -102,8 +102,9 @@ def read(said: Mapping[str, Any], check: Callable[[JobSpec], object]) -> tuple[J
 
 def explained(owner: C) -> C:
     """Put the arguments that its code does not name into the signature and the docstring of a class."""
-    own = inspect.signature(owner.__init__).parameters  # type: ignore[misc]  # of this very class
-    shown = [one for one in own.values() if one.kind is one.POSITIONAL_OR_KEYWORD and one.name != "self"]
+    init: Any = owner.__init__  # type: ignore[misc]  # of this very class
+    own = inspect.signature(init).parameters
+    shown = [one for one in own.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
     told = []
     for name, option in ARGUMENTS.items():
         if name in own or option.keyword is None:
@@ -112,7 +113,8 @@ def explained(owner: C) -> C:
         shown.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=DEFAULTS[name], annotation=kind))
         text = textwrap.fill(f"{option.help[0].upper()}{option.help[1:]}.", 107)
         told.append(f"{name} : {kind}\n{textwrap.indent(text, '    ')}")
-    owner.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]  # what help and editors show
+    # What help and editors show; not that of the class, which a subclass would inherit with another `__init__`.
+    init.__signature__ = inspect.Signature(shown)
     # Later Pythons take the indentation out of docstrings themselves.
     owner.__doc__ = inspect.cleandoc(owner.__doc__ or "").replace(FURTHER, "\n".join(told))
     return owner

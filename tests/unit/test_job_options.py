@@ -188,6 +188,14 @@ def test_a_master_that_names_no_engine_says_nothing_of_what_jobs_have_there() ->
     assert (spec.master, spec.output_limit, wrong) == ("what is this", JobSpec().output_limit, [])
 
 
+def test_a_setting_that_may_be_empty_says_what_that_means() -> None:
+    empty = [name for name, trait in Stratos.class_traits(config=True).items() if trait.default_value == ""]
+    told = {name: str(Stratos.class_traits()[name].help) for name in empty}
+    # Of these the name says enough, or the text names both defaults.
+    plain = {"log_directory", "hdfs", "principal", "secret", "executor_uri", "output_limit", "failover_timeout"}
+    assert [name for name in empty if name not in plain and "empty for" not in told[name]] == []
+
+
 def test_tab_completes_each_flag_and_each_name_that_can_be_set() -> None:
     completer = Completer(None, KNOWN, list, list)  # type: ignore[arg-type]  # no variables are asked for
     assert {text for text, _ in completer.complete(["glob", "*"], "--", True)} == {
@@ -208,6 +216,14 @@ def test_processor_explains_all_of_its_arguments() -> None:
     assert set(shown) == {"master", "settings", *ARGUMENTS}
     told = inspect.getdoc(Processor) or ""
     assert [name for name in shown if f"\n{name} : " not in told] == []
+
+
+def test_a_class_made_of_processor_shows_its_own_arguments() -> None:
+    class Local(Processor):
+        def __init__(self, job_id: str) -> None:
+            super().__init__("local", job_id=job_id)
+
+    assert list(inspect.signature(Local).parameters) == ["job_id"]
 
 
 def test_what_processor_takes_by_position_stays() -> None:

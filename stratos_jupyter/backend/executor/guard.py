@@ -11,7 +11,7 @@ import traceback
 from time import monotonic, sleep
 from typing import Callable, List, Set
 
-from .process.procs import adopt_orphans, census, lines
+from .process.procs import adopt_orphans, census, lines, reap_children
 
 #: How long processes that survive KILL are waited for.
 GIVE_UP_S = 10.0
@@ -78,7 +78,7 @@ def _sweep(thorough: bool) -> None:
     """Kill all that is below us; if the executor has been killed also what only bears the mark of our sandbox."""
     until = monotonic() + GIVE_UP_S
     mark = b"MESOS_SANDBOX=" + os.environb.get(b"MESOS_SANDBOX", b"")
-    while _have_children() or thorough:
+    while reap_children() or thorough:
         victims = _beneath()
         if thorough:
             victims.update(_marked(mark))
@@ -87,7 +87,7 @@ def _sweep(thorough: bool) -> None:
                 os.kill(pid, signal.SIGKILL)
             except OSError:
                 pass
-        if not victims and not _have_children():
+        if not victims and not reap_children():
             break
         if monotonic() > until:
             sys.stderr.write("could not be ended: {}\n".format(", ".join(map(str, sorted(victims)))))
@@ -129,12 +129,3 @@ def _marked(mark: bytes) -> List[int]:
         return []
     pids = [proc.pid for proc in everybody.procs.values() if not proc.zombie and proc.pid != os.getpid()]
     return [pid for pid in pids if mark in lines(pid)]
-
-
-def _have_children() -> bool:
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return False
-    return True

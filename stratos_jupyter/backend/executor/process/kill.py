@@ -23,7 +23,7 @@ from ..work import Task
 from .adopted import Adopted
 from .cgroup import Cgroups
 from .owners import Owner, Owners
-from .procs import Census, Proc, census, process, title
+from .procs import Census, Proc, census, process, reap_children, title
 
 #: How long processes that survive KILL are waited for.
 GIVE_UP_S = 10.0
@@ -217,7 +217,8 @@ class Killer:
 
     def sweep(self) -> bool:
         """Kill what belongs to no task that runs; True when there was something."""
-        if not self._running and not self._helpers and not _have_children():
+        # Where nothing runs, what that reaps was an orphan.
+        if not self._running and not self._helpers and not reap_children():
             return False
         before = monotonic()
         victims, unsure = self._look_for_orphans()
@@ -227,7 +228,7 @@ class Killer:
         now = monotonic()
         self._next_sweep = now + max(_SWEEP_EVERY_S, _SWEEP_RARITY * (now - before))
         # When nothing runs, the system itself knows whether a process is left.
-        left = bool(victims) or unsure if self._running or self._helpers else _have_children()
+        left = bool(victims) or unsure if self._running or self._helpers else reap_children()
         if left:
             self._sweep.by(now + self._pause_s)
             self._pause_s = min(self._pause_s * _GROWTH, _LONGEST_PAUSE_S)
@@ -267,12 +268,3 @@ def _send(pids: Iterable[int], number: int) -> None:
     for pid in pids:
         with suppress(OSError):
             os.kill(pid, number)
-
-
-def _have_children() -> bool:
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:  # nothing runs, so whatever this reaps was an orphan
-            pass
-    except ChildProcessError:
-        return False
-    return True

@@ -179,6 +179,16 @@ def adopts_orphans() -> bool:
     return _prctl(get_child_subreaper, ctypes.byref(answer)) and answer.value == 1
 
 
+def reap_children() -> bool:
+    """Reap our children that have exited, whichever they are; say whether any is left."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
+
+
 def _prctl(what: int, argument: Any) -> bool:
     try:
         import ctypes
