@@ -216,6 +216,48 @@ def test_detached_it_goes_on_and_is_taken_back(session: Session, tmp_path: Path,
     assert job.view.attempts_lost == 0
 
 
+def test_an_executor_that_ends_while_another_is_silent_takes_nothing_of_it(
+    session: Session, tmp_path: Path, folder: Path
+) -> None:
+    texts = ["true"] * 300 + [waiting(tmp_path / "a"), waiting(tmp_path / "b")]
+    job = session.submit(JobSpec("demo", master="local[2]"), explicit_commands(texts))
+    until(lambda: (tmp_path / "a.up").exists() and (tmp_path / "b.up").exists() and job.view.done == 300)
+    first, second = executors(folder)  # short commands have made a second one start
+    session.let_go(job)
+    kill(second, signal.SIGSTOP)
+    try:
+        job = session.attach("demo")
+        until(lambda: job._loop.engine._slots.attempts(), what="the first executor to say what it runs")
+        assert len(job._loop.engine._slots.attempts()) == 1
+        kill(first)
+        until(lambda: any("ended unexpectedly" in notice for notice in job.view.notices))
+    finally:
+        kill(second, signal.SIGCONT)
+    (tmp_path / "a").touch()
+    (tmp_path / "b").touch()
+    assert job.wait(20)
+    assert (job.df.state == "FINISHED").all()
+    assert sorted(job.df.attempt[300:]) == [1, 2]
+
+
+def test_an_executor_that_ends_before_it_has_answered_has_ended_unexpectedly(
+    session: Session, tmp_path: Path, folder: Path
+) -> None:
+    job = session.submit(JobSpec("demo", master="local[2]"), explicit_commands([waiting(tmp_path / "a")]))
+    until((tmp_path / "a.up").exists)
+    (pid,) = executors(folder)
+    session.let_go(job)
+    kill(pid, signal.SIGSTOP)
+    job = session.attach("demo")
+    kill(pid)
+    (tmp_path / "a").touch()
+    assert job.wait(20)
+    assert job.df.attempt.tolist() == [2]
+    assert [notice for notice in job.view.notices if "the executor" in notice] == [
+        f"the executor (pid {pid}) ended unexpectedly; what it ran runs again"
+    ]
+
+
 @pytest.mark.parametrize(
     ("on_exit", "says"),
     [("leave", "1 running go on"), ("kill", "end with this process"), ("detach", "go on in the background")],

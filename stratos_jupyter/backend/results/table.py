@@ -35,7 +35,7 @@ PARSE_ERROR: Final = FRAME_NAMES[-1]
 _BEFORE: Final = FRAME_NAMES[: FRAME_NAMES.index("command") + 1]
 _AFTER: Final = FRAME_NAMES[len(_BEFORE) : -1]
 #: those that are made when a DataFrame is
-_MADE: Final = ("state", "command", "waited_s", "wall_s")
+_MADE: Final = ("state", "command", "wall_s")
 #: those that are read of the outputs; the others are kept as they are in a row
 _READ: Final = ("stdout", "stderr", PARSE_ERROR)
 
@@ -365,12 +365,9 @@ class ResultTable:
     def _frame(self, tasks: Where, where: Where, codes: npt.NDArray[np.uint8]) -> pd.DataFrame:
         """Make a DataFrame of the cells at `where`, -1 being missing, for `tasks` in the states `codes`."""
         taken = {name: column.taken(where) for name, column in self._fixed.items()}
-        submitted, started, finished = (
-            self._fixed[name].cells(where) for name in ("submitted_at", "started_at", "finished_at")
-        )
+        started, finished = (self._fixed[name].cells(where) for name in ("started_at", "finished_at"))
         taken["state"] = pd.array(_STATES[codes], dtype=TEXT)
         taken["command"], *values = self._ask(tasks, where)
-        taken["waited_s"] = np.maximum(started - submitted, 0.0)
         taken["wall_s"] = np.maximum(finished - started, 0.0)
         arrays = [*(taken[name] for name in _BEFORE), *values, *(taken[name] for name in _AFTER)]
         arrays += [column.taken(where) for column in self._parsed]

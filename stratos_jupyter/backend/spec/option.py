@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from operator import attrgetter
 from typing import Any, Final
 
 from ...errors import SpecError
@@ -213,10 +212,8 @@ class Option:
         return self.unset | dict(zip(names, read if len(names) > 1 else (read,), strict=True))
 
 
-def read_all(
-    given: Mapping[Option, object], called: Callable[[Option], str] = attrgetter("label")
-) -> tuple[dict[str, Any], list[str]]:
-    """Read options, and return their fields and what is wrong with any, each with what the option is called.
+def read_all(given: Mapping[Option, object]) -> tuple[dict[str, Any], list[str]]:
+    """Read options, and return their fields and what is wrong with any, each with the option's label.
 
     What cannot be read is as if it had not been given, so that the rest can be checked as well.
     """
@@ -231,7 +228,7 @@ def read_all(
         else:
             found |= _read(option, value, bad)
         if bad:
-            wrong.append(f"{called(option)}: {'; '.join(bad)}")
+            wrong.append(f"{option.label}: {'; '.join(bad)}")
     return found, wrong
 
 

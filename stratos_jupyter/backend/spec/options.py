@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -252,7 +251,7 @@ OPTIONS: Final = (
         read=parse_linger,
         decides=(Field("linger_s", unit="s"),),
         keyword=Keyword("float or str", ""),
-        setting=Setting(""),
+        setting=Setting("", "empty for no bound"),
         resume=Resume.TAKEN,
         section=Section.TROUBLE,
     ),
@@ -284,7 +283,7 @@ OPTIONS: Final = (
         read=parse_retry_on,
         decides=(Field("retry_on"),),
         keyword=Keyword("str or sequence of str", ""),
-        setting=Setting(""),
+        setting=Setting("", "empty for all"),
         resume=Resume.TAKEN,
         section=Section.TROUBLE,
     ),
@@ -628,7 +627,7 @@ def read_changes(values: Mapping[str, object]) -> dict[str, Any]:
     """
     unknown = [name for name in values if name not in LIVE]
     given = {LIVE[name]: "none" if value is None else value for name, value in values.items() if name in LIVE}
-    changes, wrong = read_all(given, called=attrgetter("name"))
+    changes, wrong = read_all(given)
     if unknown:
         wrong.insert(0, f"{', '.join(unknown)} cannot be changed; {', '.join(LIVE)} can")
     if wrong:

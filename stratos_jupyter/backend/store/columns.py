@@ -96,10 +96,6 @@ COLUMNS: Final = (
     Column("submitted_at", _KERNEL, "REAL NOT NULL", TIME, "when it was submitted"),
     Column("started_at", _EXECUTOR, "REAL", TIME, "when the attempt started; missing when it never did"),
     Column("finished_at", _EXECUTOR, "REAL NOT NULL", TIME, "when it ended"),
-    Column(
-        *("waited_s", _KERNEL, "", FLOAT),
-        "from submission to the start of this attempt, in seconds; missing when it never started",
-    ),
     Column("wall_s", _EXECUTOR, "", FLOAT, "from start to end, in seconds"),
     Column("cpu_s", _EXECUTOR, "REAL NOT NULL", FLOAT, "user and system time of its processes, in seconds"),
     Column(

@@ -285,9 +285,11 @@ class LocalEngine:
         self._recovery.bury(executor.record)  # before its batches are given up: what ended there has ended
         if self._executors.remove(executor):
             self._tails.end()
-            if executor.up:
+            if executor.up or self._recovery.is_silent(executor):
                 self._sink.notice(f"the executor (pid {executor.pid}) ended unexpectedly; what it ran runs again")
-                self._end_orphans(self._slots.attempts())
+                # What executors run that have not told it yet must not be ended: `_settle` ends the rest.
+                if not self._recovery.without(attempt for left in lost.values() for attempt in left):
+                    self._end_orphans(self._slots.attempts())
                 for batch in lost:
                     self._sink.post(BatchLost(self._sink.now(), batch))
             else:  # it has not begun anything

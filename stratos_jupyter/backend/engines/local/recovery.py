@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,6 +122,17 @@ class Recovery:
         if executor in self._silent:
             self._silent.discard(executor)
             self._settle_if_heard()
+
+    def is_silent(self, executor: ExecutorProcess) -> bool:
+        """Say whether an executor was found and has not told what it has."""
+        return executor in self._silent
+
+    def without(self, attempts: Iterable[Attempt]) -> bool:
+        """Take out attempts whose executor has ended; return False, and do nothing, when all is settled."""
+        if self._survivors is None:
+            return False
+        self._survivors.difference_update(attempts)
+        return True
 
     def _settle_if_heard(self) -> None:
         if self._survivors is None or self._silent:

@@ -39,7 +39,6 @@ FIXED_DTYPES = {
     "submitted_at": "datetime64[us, UTC]",
     "started_at": "datetime64[us, UTC]",
     "finished_at": "datetime64[us, UTC]",
-    "waited_s": "float64",
     "wall_s": "float64",
     "cpu_s": "float64",
     "max_rss_mib": "float64",
@@ -138,7 +137,7 @@ def test_a_row() -> None:
     assert got.exit_code == 0
     assert got.started_at == pd.Timestamp("2023-11-14 22:13:21.25", tz="UTC")
     assert got.finished_at - got.submitted_at == pd.Timedelta("3.5s")
-    assert (got.waited_s, got.wall_s, got.cpu_s, got.max_rss_mib, got.local_fraction) == (1.0, 2.5, 2.0, 10.0, 0.5)
+    assert (got.wall_s, got.cpu_s, got.max_rss_mib, got.local_fraction) == (2.5, 2.0, 10.0, 0.5)
     assert (got.stdout, got.stderr) == ("12 f3\n", "warn\\xff")
 
 
@@ -153,7 +152,7 @@ def test_what_never_started_has_no_times_and_no_exit_code() -> None:
     frame = made.frame()
     check_dtypes(frame, FIXED_DTYPES)
     missing = frame.loc[0]
-    assert all(pd.isna(missing[name]) for name in ("exit_code", "started_at", "waited_s", "wall_s", "local_fraction"))
+    assert all(pd.isna(missing[name]) for name in ("exit_code", "started_at", "wall_s", "local_fraction"))
     assert missing.stdout == ""
     assert frame.state.tolist() == ["KILLED", "FAILED"]
     assert frame.exit_code[1] == -9
