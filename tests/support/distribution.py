@@ -24,6 +24,11 @@ LONGEST: Final = (
 ONE_BY_ONE: Final = ("tests/unit/backend/core/test_scheduler_machine.py",)
 
 
+def processes(processors: int) -> int:
+    """Return how many processes run the tests: most of a test's time is waiting, so on few processors twice as many."""
+    return max(processors, min(2 * processors, 4))
+
+
 def file_of(nodeid: str) -> str:
     """Return the file of a test."""
     return nodeid.partition("::")[0]
